@@ -1,0 +1,61 @@
+"""Facial expression recognition at speed: folders of images come in, a table of probabilities goes out."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fer_fast.types import (
+    EMOTIONS,
+    CheckpointError,
+    DecodeError,
+    FerFastError,
+    OutputError,
+    Prediction,
+    Row,
+    Status,
+)
+
+if TYPE_CHECKING:
+    from fer_fast.classifier import Classifier
+    from fer_fast.models.checkpoint import load_model
+    from fer_fast.pipeline import Summary, classify_folder, classify_rows
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EMOTIONS",
+    "CheckpointError",
+    "Classifier",
+    "DecodeError",
+    "FerFastError",
+    "OutputError",
+    "Prediction",
+    "Row",
+    "Status",
+    "Summary",
+    "__version__",
+    "classify_folder",
+    "classify_rows",
+    "load_model",
+]
+
+# torch takes seconds to import: whoever asks for --help or for a status does not wait for it.
+_HOMES = {
+    "Classifier": "fer_fast.classifier",
+    "Summary": "fer_fast.pipeline",
+    "classify_folder": "fer_fast.pipeline",
+    "classify_rows": "fer_fast.pipeline",
+    "load_model": "fer_fast.models.checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'fer_fast' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,111 @@
+"""A path comes in; the file's bytes and its format by content go out, or the status that says why not."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from typing import BinaryIO
+
+from fer_fast.types import DecodeError, Status
+
+#: The formats that are read, by their first bytes; the suffix has no say.
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+)
+_BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
+_HEAD = 18  # bytes that tell the format: up to the header size of a BMP
+
+#: Files up to here are read at once, larger ones piecewise: a film named .jpg costs no memory.
+_READ_AT_ONCE = 64 << 20
+
+
+def read_image_file(path: str) -> tuple[BinaryIO, str, int]:
+    """Opens a regular file that begins like an image.
+
+    Returns:
+        The content (the caller closes it), the format (jpeg, png, webp, bmp, tiff, gif), the size in bytes.
+
+    Raises:
+        DecodeError: `UNREADABLE`, `EMPTY`, `UNSUPPORTED`, or `CORRUPT` if it ends within its first bytes.
+    """
+    try:
+        # Without O_NONBLOCK a FIFO named face.jpg would wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise DecodeError(Status.UNREADABLE, _unreadable(path, error)) from None
+    except ValueError as error:  # a NUL or a lone surrogate: no file can be called so
+        raise DecodeError(Status.UNREADABLE, f"no file can have this name: {error}") from None
+    try:
+        content, size = _content(descriptor)
+    except OSError as error:
+        raise DecodeError(Status.UNREADABLE, error.strerror or str(error)) from None
+    try:
+        head = content.read(_HEAD)
+        content.seek(0)
+        return content, _format_of(head, size), size
+    except OSError as error:
+        content.close()
+        raise DecodeError(Status.UNREADABLE, error.strerror or str(error)) from None
+    except DecodeError:
+        content.close()
+        raise
+
+
+def _content(descriptor: int) -> tuple[BinaryIO, int]:
+    """Takes over the descriptor of a file that is open for reading."""
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise DecodeError(Status.UNREADABLE, "is a directory")
+        if not stat.S_ISREG(status.st_mode):
+            raise DecodeError(Status.UNREADABLE, "is not a regular file")
+        if status.st_size == 0:
+            raise DecodeError(Status.EMPTY, "the file has no bytes")
+        if status.st_size > _READ_AT_ONCE:
+            descriptor, taken = -1, descriptor
+            return os.fdopen(taken, "rb"), status.st_size
+        data = os.read(descriptor, status.st_size)
+        while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+            data += more
+        return io.BytesIO(data), len(data)
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _format_of(head: bytes, size: int) -> str:
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return "bmp"
+    if size < _HEAD and _may_begin_an_image(head):
+        raise DecodeError(Status.CORRUPT, f"the file ends after {size} bytes")
+    raise DecodeError(Status.UNSUPPORTED, "not a jpeg, png, webp, bmp, tiff or gif image")
+
+
+def _may_begin_an_image(head: bytes) -> bool:
+    if any(magic.startswith(head) for magic, _ in _MAGIC):
+        return True
+    if head.startswith(b"BM"[: len(head)]):
+        return len(head) < _HEAD
+    return b"RIFF".startswith(head[:4]) and b"WEBP".startswith(head[8:12])
+
+
+def _unreadable(path: str, error: OSError) -> str:
+    if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114 (a Path cannot hold every str)
+        return "a link to a file that does not exist"
+    if error.errno == errno.ENXIO:
+        return "is not a regular file"  # a socket
+    return error.strerror or str(error)
