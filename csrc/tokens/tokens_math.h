@@ -1,0 +1,149 @@
+// One output element of the fused op: the only arithmetic, shared by the CPU and the CUDA twin.
+//
+// Everything here has internal linkage. The CPU kernel is compiled once an instruction set; were these functions `inline`, the
+// linker would keep one copy of each, perhaps the AVX-512 one, and run it on a processor without.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "fer_fast/tokens.h"
+
+#ifdef __CUDACC__
+#define FER_FAST_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define FER_FAST_HOST_DEVICE inline
+#endif
+
+namespace fer_fast {
+namespace {
+
+struct Half {
+  uint16_t bits;
+};
+
+struct BFloat16 {
+  uint16_t bits;
+};
+
+FER_FAST_HOST_DEVICE float float_from_bits(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+FER_FAST_HOST_DEVICE uint32_t bits_from_float(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+FER_FAST_HOST_DEVICE float to_float(float value) { return value; }
+
+FER_FAST_HOST_DEVICE float to_float(uint8_t value) { return static_cast<float>(value); }
+
+FER_FAST_HOST_DEVICE float to_float(BFloat16 value) { return float_from_bits(static_cast<uint32_t>(value.bits) << 16); }
+
+// In integers, because compilers vectorise that at every instruction set, and because it holds under flush-to-zero too.
+FER_FAST_HOST_DEVICE float to_float(Half value) {
+  const uint32_t sign = (static_cast<uint32_t>(value.bits) & 0x8000u) << 16;
+  const uint32_t magnitude = (static_cast<uint32_t>(value.bits) & 0x7fffu) << 13;
+  const uint32_t rebias = 112u << 23;  // 127 - 15
+  const uint32_t normal = magnitude + rebias + (magnitude >= 0x0f800000u ? rebias : 0u);  // infinity and NaN: exponent 255
+  const float subnormal = float_from_bits(magnitude + 0x38800000u) - float_from_bits(0x38800000u);
+  return float_from_bits((magnitude < 0x00800000u ? bits_from_float(subnormal) : normal) | sign);
+}
+
+FER_FAST_HOST_DEVICE void from_float(float value, float* out) { *out = value; }
+
+// To nearest, ties to even, as PyTorch rounds.
+FER_FAST_HOST_DEVICE void from_float(float value, BFloat16* out) {
+  const uint32_t bits = bits_from_float(value);
+  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  out->bits = static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : rounded);
+}
+
+FER_FAST_HOST_DEVICE void from_float(float value, Half* out) {
+  const uint32_t bits = bits_from_float(value);
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  const uint32_t special = magnitude > 0x7f800000u ? 0x7e00u : 0x7c00u;
+  const uint32_t subnormal = bits_from_float(float_from_bits(magnitude) + 0.5f) - 0x3f000000u;  // the adder rounds to 2^-24
+  const uint32_t normal = (magnitude + 0xc8000fffu + ((magnitude >> 13) & 1u)) >> 13;           // exponent - 112, then to even
+  const uint32_t finite = magnitude < 0x38800000u ? subnormal : normal;
+  out->bits = static_cast<uint16_t>((magnitude >= 0x47800000u ? special : finite) | ((bits >> 16) & 0x8000u));
+}
+
+FER_FAST_HOST_DEVICE float normalise(float value, float mean, float inv_std) { return (value - mean) * inv_std; }
+
+// The input pixels that one output pixel of an axis draws on: [first, first + count).
+struct Span {
+  int64_t first;
+  int64_t count;
+  float centre;
+  float inv_scale;  // 1 when enlarging: a triangle one input pixel wide
+};
+
+// PyTorch's antialiased bilinear filter (F.interpolate, align_corners=False, antialias=True), formula for formula and in fp32
+// like it: a triangle of half-width max(1, in / out) at the half-pixel centre, cut at the borders.
+FER_FAST_HOST_DEVICE Span resample_span(int64_t index, int64_t in_size, int64_t out_size) {
+  if (in_size == out_size) return Span{index, 1, static_cast<float>(index) + 0.5f, 1.0f};
+  const float scale = static_cast<float>(in_size) / static_cast<float>(out_size);
+  const float support = scale >= 1.0f ? scale : 1.0f;
+  const float centre = scale * (static_cast<float>(index) + 0.5f);
+  int64_t first = static_cast<int64_t>(centre - support + 0.5f);
+  int64_t end = static_cast<int64_t>(centre + support + 0.5f);
+  first = first < 0 ? 0 : first;
+  end = end > in_size ? in_size : end;
+  return Span{first, end - first, centre, scale >= 1.0f ? 1.0f / scale : 1.0f};
+}
+
+// Not yet normalised: divide by resample_total.
+FER_FAST_HOST_DEVICE float resample_weight(const Span& span, int64_t tap) {
+  const float offset = (static_cast<float>(span.first + tap) - span.centre + 0.5f) * span.inv_scale;
+  const float distance = offset < 0.0f ? -offset : offset;
+  return distance < 1.0f ? 1.0f - distance : 0.0f;
+}
+
+FER_FAST_HOST_DEVICE float resample_total(const Span& span) {
+  float total = 0.0f;
+  for (int64_t tap = 0; tap < span.count; ++tap) total += resample_weight(span, tap);
+  return total;
+}
+
+template <typename In>
+FER_FAST_HOST_DEVICE float channel_mean(const In* pixel, int64_t channels, int64_t channel_stride) {
+  float sum = 0.0f;
+  for (int64_t c = 0; c < channels; ++c) sum += to_float(pixel[c * channel_stride]);
+  return sum / static_cast<float>(channels);
+}
+
+// `Lanes` neighbouring channels of one output pixel (y, x) of the resized source: before the patches are cut, after
+// normalisation. More than one lane needs channel_stride 1 and no reduce_mean.
+template <int Lanes, typename In>
+FER_FAST_HOST_DEVICE void token_elements(const SourceView& source, int64_t side, int64_t b, int64_t y, int64_t x, int64_t c,
+                                         float (&out)[Lanes]) {
+  const Span rows = resample_span(y, source.height, side);
+  const Span columns = resample_span(x, source.width, side);
+  const float row_total = resample_total(rows);
+  const float column_total = resample_total(columns);
+  const In* plane = static_cast<const In*>(source.data) + b * source.batch_stride + c * source.channel_stride;
+  for (int lane = 0; lane < Lanes; ++lane) out[lane] = 0.0f;
+  for (int64_t i = 0; i < columns.count; ++i) {
+    float column[Lanes] = {};
+    for (int64_t j = 0; j < rows.count; ++j) {
+      const In* pixel = plane + (rows.first + j) * source.height_stride + (columns.first + i) * source.width_stride;
+      const float weight = resample_weight(rows, j) / row_total;
+      for (int lane = 0; lane < Lanes; ++lane) {
+        const float value =
+            source.reduce_mean ? channel_mean(pixel, source.channels, source.channel_stride) : to_float(pixel[lane]);
+        column[lane] += weight * value;
+      }
+    }
+    const float weight = resample_weight(columns, i) / column_total;
+    for (int lane = 0; lane < Lanes; ++lane) out[lane] += weight * column[lane];
+  }
+  for (int lane = 0; lane < Lanes; ++lane) out[lane] = normalise(out[lane], source.mean[c + lane], source.inv_std[c + lane]);
+}
+
+}  // namespace
+}  // namespace fer_fast

@@ -1,0 +1,50 @@
+"""Finds the package's native libraries: nothing comes in, `fer_fast._C` and torch's `fer_fast` ops go out, or a clear error."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+from fer_fast.types import FerFastError
+
+_LIBRARIES = Path(__file__).parent / "lib"
+_HOW_TO_BUILD = "build it with `pip install .` in fer_fast's source folder (needs a C++17 compiler)"
+
+
+def core() -> ModuleType:
+    """Returns `fer_fast._C`, the module without torch.
+
+    Raises:
+        FerFastError: it was not built, or does not load.
+    """
+    try:
+        return importlib.import_module("fer_fast._C")
+    except ImportError as error:
+        raise FerFastError(f"fer_fast._C does not load ({error}): {_HOW_TO_BUILD}") from error
+
+
+def load_torch_ops() -> None:
+    """Registers `torch.ops.fer_fast.*`: the CPU twins, and the CUDA twins when both torch and this build have CUDA.
+
+    Raises:
+        FerFastError: a library was not built, or does not load.
+    """
+    import torch
+
+    _load(_LIBRARIES / "libfer_fast_torch_cpu.so")
+    cuda = _LIBRARIES / "libfer_fast_torch_cuda.so"
+    # Only a CUDA build of torch has the symbols; it has them without a GPU too, and loading touches no driver.
+    if torch.version.cuda is not None and cuda.exists():
+        _load(cuda)
+
+
+def _load(library: Path) -> None:
+    import torch
+
+    if not library.exists():
+        raise FerFastError(f"{library} is missing: {_HOW_TO_BUILD}")
+    try:
+        torch.ops.load_library(str(library))
+    except OSError as error:
+        raise FerFastError(f"{library} does not load ({error}): {_HOW_TO_BUILD}") from error

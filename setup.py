@@ -1,0 +1,83 @@
+"""Runs CMake on the native part and nothing else; CMakeLists.txt lists the sources, pyproject.toml holds the metadata."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import site
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent.resolve()
+TORCH_REQUIREMENT = "torch>=2.11,<2.14"  # as in pyproject.toml
+TORCH_VERSIONS = ((2, 11), (2, 14))
+
+
+def installed_torch() -> Path | None:
+    """The torch package that fer_fast will run with, if one in range is installed.
+
+    pip hides it in an isolated build, but the interpreter is the target's own, and so are sysconfig's paths. Only its C++
+    headers are read. Listing torch in [build-system] would have pip fetch a second one, several GB, for those headers.
+    """
+    paths = [*sys.path, sysconfig.get_path("platlib"), sysconfig.get_path("purelib"), *site.getsitepackages()]
+    if site.ENABLE_USER_SITE is not None:
+        paths.append(site.getusersitepackages())
+    for distribution in importlib.metadata.distributions(name="torch", path=list(dict.fromkeys(paths))):
+        version = tuple(int(part) for part in re.findall(r"\d+", distribution.version)[:2])
+        package = Path(str(distribution.locate_file("torch")))
+        if TORCH_VERSIONS[0] <= version < TORCH_VERSIONS[1] and package.is_dir():
+            return package
+    return None
+
+
+class CMakeBuild(build_ext):
+    """Configures and builds all native code, and installs the component "python" beside the Python files."""
+
+    build_tree = ROOT / "build" / f"native-{sys.implementation.cache_tag}"
+
+    def build_extension(self, extension: Extension) -> None:
+        """Builds everything at once; there is one extension."""
+        torch = installed_torch()
+        if torch is None:
+            raise SystemExit(f"fer_fast: {TORCH_REQUIREMENT} must be installed to build with --no-build-isolation")
+        configure = [
+            # --fresh: an isolated build's ninja and pybind11 lie in a folder that is gone by the next build.
+            *("cmake", "--fresh", "-S", str(ROOT), "-B", str(self.build_tree), "-G", "Ninja"),
+            "-DFER_FAST_PYTHON=ON",
+            f"-DFER_FAST_TORCH_DIR={torch}",
+            f"-DFER_FAST_CUDA={os.environ.get('FER_FAST_CUDA', 'auto')}",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            f"-Dpybind11_DIR={pybind11_directory()}",
+        ]
+        subprocess.run(configure, check=True)
+        subprocess.run(["cmake", "--build", str(self.build_tree)], check=True)
+        self._install(Path(self.get_ext_fullpath(extension.name)).parent.parent)
+
+    def copy_extensions_to_source(self) -> None:
+        """Serves `pip install -e .`: setuptools would copy the module alone, without the torch libraries."""
+        self._install(ROOT)
+
+    def _install(self, prefix: Path) -> None:
+        install = ["cmake", "--install", str(self.build_tree), "--component", "python", "--prefix", str(prefix.resolve())]
+        subprocess.run(install, check=True)
+
+
+def pybind11_directory() -> str:
+    """Where pybind11's CMake configuration lies; imported late, since only a build needs it."""
+    import pybind11
+
+    return str(pybind11.get_cmake_dir())
+
+
+setup(
+    ext_modules=[Extension("fer_fast._C", sources=[])],
+    cmdclass={"build_ext": CMakeBuild},
+    # A build requirement only where no torch is found: pip then takes the one that it installs at the end anyway.
+    setup_requires=[] if installed_torch() else [TORCH_REQUIREMENT],
+)
