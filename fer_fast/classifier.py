@@ -1,0 +1,162 @@
+"""The one object that users hold: pixels come in, probabilities go out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fer_fast.decode import DEFAULT_MAX_PIXELS, Decoder, open_decoder, pixels_of
+from fer_fast.engines import open_engine
+from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.types import Prediction
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import numpy.typing as npt
+    from PIL import Image
+
+    ImageLike: TypeAlias = npt.NDArray[np.uint8] | Image.Image | str | os.PathLike[str]
+
+#: Large enough that a batch's fixed cost vanishes, small enough that its activations stay near the caches.
+DEFAULT_BATCH_SIZE = 32
+
+
+class Classifier:
+    """Classifies facial expressions; safe to use from many threads at once, and a context manager.
+
+    Args:
+        model: the name of a packaged model, or the path of a .safetensors checkpoint.
+        device: auto, cpu, cuda or cuda:N.
+        engine: auto, openvino or torch.
+        precision: auto, fp32, bf16 or fp16.
+        batch_size: images that the engine takes at once; None chooses.
+        workers: threads that decode; None takes the processors that this process may use.
+        decoder: auto or pillow.
+        max_pixels: an image file with more is not decoded.
+
+    Attributes:
+        classes: names of the probabilities' columns.
+        image_size: side in pixels of what the model sees.
+        batch_size: the largest batch that `predict_batch` takes.
+        streams: how many calls of `predict_batch` at once keep the engine busy.
+        decoder: turns files into pixels for this model.
+        identity: the model and the precision it runs in, for telling runs apart.
+
+    Raises:
+        ValueError: on an unknown name or a number out of range; the message names the known ones.
+        CheckpointError: if the model is missing, damaged or of the wrong shape.
+        FerFastError: if the device is not there.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "fast",
+        *,
+        device: str = "auto",
+        engine: str = "auto",
+        precision: str = "auto",
+        batch_size: int | None = None,
+        workers: int | None = None,
+        decoder: str = "auto",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> None:
+        checkpoint = read_checkpoint(model)
+        self.model = str(model)
+        self.classes = checkpoint.config.classes
+        self.image_size = checkpoint.config.image_size
+        self.temperature = checkpoint.config.temperature
+        self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        self.decoder: Decoder = open_decoder(decoder, self.image_size, workers, max_pixels)
+        self._engine = open_engine(
+            checkpoint, engine=engine, device=device, precision=precision, batch_size=self.batch_size
+        )
+        self.streams = self._engine.streams
+        ran = self._engine.describe()
+        self.identity = f"{checkpoint.digest} {ran['engine']} {ran['precision']}"
+
+    def predict_batch(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Classifies one batch of pixels.
+
+        Args:
+            pixels: uint8 [batch, image_size, image_size, 3], RGB; batch from 1 to `batch_size`.
+
+        Returns:
+            Calibrated probabilities, float32 [batch, classes], rows sum to 1.
+
+        Raises:
+            TypeError: if `pixels` is not uint8.
+            ValueError: if its shape is another.
+            FerFastError: if the device fails.
+        """
+        expected = (self.image_size, self.image_size, 3)
+        if pixels.dtype != np.uint8:
+            raise TypeError(f"pixels must be uint8, not {pixels.dtype}")
+        if pixels.ndim != 4 or pixels.shape[1:] != expected or not 1 <= pixels.shape[0] <= self.batch_size:
+            raise ValueError(f"pixels must be [1..{self.batch_size}, {expected}], not {list(pixels.shape)}")
+        logits = self._engine.infer(np.ascontiguousarray(pixels)) / np.float32(self.temperature)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+    def predict(self, images: Iterable[ImageLike]) -> list[Prediction]:
+        """Classifies images in memory or on disk, cropped to the face.
+
+        Args:
+            images: uint8 arrays [height, width, 3] (RGB) or [height, width] (grey), Pillow images, or paths, mixed
+                as you like. For very many files `classify_folder` overlaps the work and keeps memory bounded.
+
+        Returns:
+            One prediction an image, in order.
+
+        Raises:
+            TypeError: if `images` is one image or path instead of several, or one of them is of another type.
+            ValueError: if an array has another shape.
+            DecodeError: if a file gives no pixels.
+            FerFastError: if the device fails.
+        """
+        if isinstance(images, (str, os.PathLike, np.ndarray)) or not isinstance(images, Iterable):
+            raise TypeError(f"images must be several images, such as a list, not one {type(images).__name__}")
+        every = list(images)
+        batches = [every[start : start + self.batch_size] for start in range(0, len(every), self.batch_size)]
+        with ThreadPoolExecutor(self.streams) as pool:
+            results = list(pool.map(lambda batch: self.predict_batch(self._pixels(batch)), batches))
+        return [Prediction(self.classes, row) for result in results for row in result]
+
+    def describe(self) -> dict[str, Any]:
+        """What runs: the model, its classes and size, the batch, and what the engine says of itself."""
+        return {
+            "model": self.model,
+            "image_size": self.image_size,
+            "batch_size": self.batch_size,
+            **self._engine.describe(),
+            "decoder": self.decoder.name,
+            "workers": self.decoder.workers,
+        }
+
+    def close(self) -> None:
+        """Gives threads and device memory back; the classifier is not used again."""
+        self.decoder.close()
+        self._engine.close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _pixels(self, images: Sequence[ImageLike]) -> npt.NDArray[np.uint8]:
+        pixels = np.empty((len(images), self.image_size, self.image_size, 3), np.uint8)
+        paths = {place: os.fspath(image) for place, image in enumerate(images) if isinstance(image, (str, os.PathLike))}
+        decoded = self.decoder.decode(list(paths.values()))
+        for _, failure in decoded.failures:
+            raise failure
+        pixels[list(paths)] = decoded.pixels
+        for place, image in enumerate(images):
+            if not isinstance(image, (str, os.PathLike)):
+                pixels[place] = pixels_of(image, self.image_size)
+        return pixels

@@ -1,0 +1,7 @@
+"""A checkpoint and a machine come in, an engine that turns uint8 pixels into logits goes out."""
+
+from __future__ import annotations
+
+from fer_fast.engines.interface import ENGINES, Engine, open_engine
+
+__all__ = ["ENGINES", "Engine", "open_engine"]

@@ -1,0 +1,99 @@
+"""What every engine can do, and the choice among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from fer_fast.models.checkpoint import Checkpoint
+
+#: The engines by name. "auto" is OpenVINO on a CPU and torch on a GPU.
+ENGINES: tuple[str, ...] = ("auto", "openvino", "torch")
+DEVICES: tuple[str, ...] = ("auto", "cpu", "cuda", "cuda:N")
+PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16", "fp16")
+
+
+class Engine(Protocol):
+    """One model compiled for one machine.
+
+    Attributes:
+        streams: how many `infer` calls at once keep the machine busy.
+    """
+
+    streams: int
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Classifies one batch; safe to call from many threads at once.
+
+        Args:
+            images: uint8 [batch, size, size, 3], RGB, contiguous; batch from 1 to the engine's batch size.
+
+        Returns:
+            Logits, float32 [batch, classes], the caller's own.
+
+        Raises:
+            FerFastError: if the device fails.
+        """
+        ...
+
+    def describe(self) -> dict[str, str]:
+        """What runs and why: engine, version, device, precision, streams, tokens, cache."""
+        ...
+
+    def close(self) -> None:
+        """Gives the device's memory back; the engine is not used again."""
+        ...
+
+
+def open_engine(
+    checkpoint: Checkpoint,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int = 32,
+) -> Engine:
+    """Chooses and compiles.
+
+    Args:
+        checkpoint: the model.
+        engine: one of `ENGINES`.
+        device: auto, cpu, cuda or cuda:N; auto is a GPU if torch sees one and `engine` can use it.
+        precision: auto, fp32, bf16 or fp16; auto is the fastest that the device computes natively.
+        batch_size: the largest batch that `infer` will get.
+
+    Raises:
+        ValueError: on an unknown name, or a combination that no engine offers; the message names the known ones.
+        CheckpointError: if the weights do not fit their configuration.
+        FerFastError: if the device is not there.
+    """
+    check_choice("engine", engine, ENGINES)
+    check_choice("precision", precision, PRECISIONS)
+    if device.split(":")[0] not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    if engine == "openvino" or (engine == "auto" and not _wants_cuda(device)):
+        from fer_fast.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(checkpoint, device, precision, batch_size)
+    from fer_fast.engines.torch import TorchEngine
+
+    return TorchEngine(checkpoint, device, precision)
+
+
+def check_choice(argument: str, value: str, known: tuple[str, ...]) -> None:
+    """Raises a ValueError that names the argument and the known values."""
+    if value not in known:
+        raise ValueError(f"{argument} must be one of {', '.join(known)}, not {value!r}")
+
+
+def _wants_cuda(device: str) -> bool:
+    if device != "auto":
+        return device.startswith("cuda")
+    from fer_fast.engines.devices import cuda_is_present
+
+    return cuda_is_present()

@@ -1,0 +1,77 @@
+"""The reference engine: eager PyTorch with the native fused op, on any device that torch has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from fer_fast.engines.devices import cuda_is_present
+from fer_fast.models.backbone import channels_last
+from fer_fast.models.storage import build_model
+from fer_fast.tokens import fused_tokens
+from fer_fast.types import FerFastError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fer_fast.models.checkpoint import Checkpoint
+
+DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TorchEngine:
+    """Eager torch; see `fer_fast.engines.Engine` for the methods."""
+
+    streams = 1  # torch spreads one batch over all cores
+
+    def __init__(self, checkpoint: Checkpoint, device: str, precision: str) -> None:
+        self.device = torch.device("cuda" if device == "auto" and cuda_is_present() else device.replace("auto", "cpu"))
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise FerFastError(f"device {device!r} is not there: torch {torch.__version__} sees no CUDA card")
+        self.precision = _precision(precision, self.device)
+        model = build_model(checkpoint)
+        model.tokens = fused_tokens
+        # The statistics stay fp32: the fused op and the normalisation compute in it.
+        for part in (model.backbone, model.vit):
+            if part is not None:
+                part.to(DTYPES[self.precision])
+        self.model = model.to(self.device)
+        channels_last(self.model)
+
+    @torch.inference_mode()
+    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """See `Engine.infer`."""
+        pixels = torch.from_numpy(images).to(self.device)
+        try:
+            return self.model(pixels).float().cpu().numpy()  # type: ignore[no-any-return]
+        except RuntimeError as error:
+            raise FerFastError(f"torch failed on {self.device}: {error}") from error
+
+    def describe(self) -> dict[str, str]:
+        """See `Engine.describe`."""
+        return {
+            "engine": "torch",
+            "version": torch.__version__,
+            "device": str(self.device),
+            "precision": self.precision,
+            "streams": str(self.streams),
+            "tokens": "fused op",
+        }
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        del self.model
+
+
+def _precision(precision: str, device: torch.device) -> str:
+    if device.type == "cpu":
+        if precision == "fp16":
+            raise ValueError("precision must be auto, fp32 or bf16 for engine 'torch' on a CPU, not 'fp16'")
+        return "fp32" if precision == "auto" else precision
+    if precision != "auto":
+        return precision
+    major, _ = torch.cuda.get_device_capability(device)
+    # Ampere and later compute bf16 at fp16's rate; Pascal computes fp16 at 1/64 of fp32's.
+    return "bf16" if major >= 8 else "fp16" if major == 7 else "fp32"

@@ -1,0 +1,86 @@
+"""The same model without the fused op: projection and resizing are linear, so tokens become a sum of convolutions.
+
+`W resize(x) = resize(W x)`, and concatenate-then-project is the sum of one strided convolution a source. Graph
+compilers do better with this form: it has no custom node, and a map is resized after its channels were reduced.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fer_fast.models.fusion import FusionModel
+
+
+class SourceProjection(nn.Module):
+    """One source's share of the projected tokens, with its normalisation folded into weights and bias."""
+
+    def __init__(self, weight: Tensor, mean: Tensor, inv_std: Tensor, patch: int, grid: int, size: int) -> None:
+        super().__init__()
+        width, channels = weight.shape[0], mean.numel()
+        kernel = weight.view(width, patch, patch, channels).permute(0, 3, 1, 2) * inv_std.view(1, -1, 1, 1)
+        self.conv = nn.Conv2d(channels, width, patch, stride=patch)
+        self.conv.weight = nn.Parameter(kernel.contiguous(memory_format=torch.channels_last))
+        self.conv.bias = nn.Parameter(-(kernel * mean.view(1, -1, 1, 1)).sum(dim=(1, 2, 3)))
+        self.resize = size != grid * patch
+        self.after = patch == 1  # a patch of one pixel commutes with resizing; resize the fewer channels
+        rows = resize_matrix(size, grid * patch)  # [grid * patch, size]
+        # After the convolution both directions at once, [grid * grid, size * size]: there are few tokens.
+        self.register_buffer("matrix", torch.kron(rows, rows) if self.after else rows)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Maps [batch, channels, size, size] to projected tokens [batch, grid * grid, width]."""
+        matrix = self.get_buffer("matrix")
+        if self.resize and not self.after:
+            pixels = matrix @ pixels @ matrix.T
+        tokens = self.conv(pixels).flatten(2).transpose(1, 2)
+        if self.resize and self.after:
+            tokens = matrix @ tokens
+        return tokens  # type: ignore[no-any-return]
+
+
+class AlgebraicModel(nn.Module):
+    """`FusionModel.forward` in algebraic form; equal up to rounding. Inference only."""
+
+    def __init__(self, model: FusionModel) -> None:
+        super().__init__()
+        self.model = model
+        config = model.config
+        means, inv_stds = model.statistics()
+        if "image" in config.sources:  # the backbone's input is the normalised image already
+            means[0], inv_stds[0] = torch.zeros(3), torch.ones(3)
+        sizes = [source_size(name, config.image_size) for name in config.sources]
+        columns = [count * patch**2 for count, patch in zip(model.channels(), model.patches, strict=True)]
+        weights = torch.split(model.vit.proj.weight.detach(), columns, dim=1)
+        self.projections = nn.ModuleList(
+            SourceProjection(weight, mean, inv_std, patch, config.grid, size)
+            for weight, mean, inv_std, patch, size in zip(weights, means, inv_stds, model.patches, sizes, strict=True)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps uint8 [batch, size, size, 3] to logits [batch, classes]."""
+        pixels = self.model.normalised(images)
+        sources = [pixels] if "image" in self.model.config.sources else []
+        if self.model.backbone is not None:
+            sources += self.model.backbone(pixels)
+        embedded = self.model.vit.proj.bias
+        for source, projection, reduce in zip(sources, self.projections, self.model.reduce_mean, strict=True):
+            embedded = embedded + projection(source.mean(dim=1, keepdim=True) if reduce else source)
+        return self.model.vit.encode(embedded)
+
+
+def source_size(name: str, image_size: int) -> int:
+    """Side of a source in pixels: each stride of two rounds up."""
+    halvings = 0 if name == "image" else int(name[2]) + 1
+    for _ in range(halvings):
+        image_size = (image_size + 1) // 2
+    return image_size
+
+
+def resize_matrix(size: int, target: int) -> Tensor:
+    """The fused op's resize along one side as a matrix [target, size]."""
+    identity = torch.eye(size)[None, None]
+    if size == target:
+        return identity[0, 0]
+    return F.interpolate(identity, (target, size), mode="bilinear", align_corners=False, antialias=True)[0, 0]

@@ -1,0 +1,103 @@
+"""A model on disk: one .safetensors file whose metadata is the whole configuration; read without torch or pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from fer_fast.models.config import ModelConfig
+from fer_fast.types import CheckpointError
+
+FORMAT = "fer_fast 1"
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        config: the model's configuration.
+        tensors: the weights by name, in the dtype of the file.
+        digest: hexadecimal digest of configuration and weights: what makes two models the same.
+    """
+
+    config: ModelConfig
+    tensors: dict[str, np.ndarray]
+    digest: str
+
+
+def packaged_models() -> list[str]:
+    """Names of the checkpoints inside the package."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def checkpoint_path(model: str | Path) -> Path:
+    """The file of a packaged model's name or of a path.
+
+    Raises:
+        CheckpointError: if it is neither; the message names the packaged models.
+    """
+    if str(model) in packaged_models():
+        return WEIGHTS / f"{model}.safetensors"
+    path = Path(model)
+    if not path.is_file():
+        known = ", ".join(packaged_models()) or "none"
+        raise CheckpointError(f"model must be a .safetensors file or one of: {known}; there is no {str(model)!r}")
+    return path
+
+
+def write_checkpoint(path: Path, config: ModelConfig, tensors: dict[str, np.ndarray]) -> None:
+    """Writes one file, whole or not at all."""
+    metadata = {"format": FORMAT, "config": json.dumps(config.as_dict()), "digest": _digest(config, tensors)}
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(save(tensors, metadata))
+    partial.replace(path)
+
+
+def read_checkpoint(model: str | Path) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Args:
+        model: the name of a packaged model, or the path of a .safetensors file.
+
+    Raises:
+        CheckpointError: if the file is missing, is not a checkpoint of this package, or is damaged.
+    """
+    path = checkpoint_path(model)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            config = _config(metadata, path)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError, TypeError) as error:
+        raise CheckpointError(f"checkpoint {str(path)!r} cannot be read: {error}") from error
+    # safetensors checks the header alone and does not notice a flipped bit in the weights.
+    if _digest(config, tensors) != metadata["digest"]:
+        raise CheckpointError(f"checkpoint {str(path)!r} is damaged: its weights do not match their digest")
+    return Checkpoint(config, tensors, metadata["digest"])
+
+
+def _config(metadata: dict[str, str], path: Path) -> ModelConfig:
+    if metadata.get("format") != FORMAT or not {"config", "digest"} <= set(metadata):
+        found = metadata.get("format", "none")
+        raise CheckpointError(f"checkpoint {str(path)!r} must have the format {FORMAT!r}, not {found!r}")
+    try:
+        return ModelConfig.from_dict(json.loads(metadata["config"]))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"checkpoint {str(path)!r} has a wrong configuration: {error}") from error
+
+
+def _digest(config: ModelConfig, tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.blake2b(json.dumps(config.as_dict(), sort_keys=True).encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)};".encode())
+        digest.update(np.ascontiguousarray(tensor).data)
+    return digest.hexdigest()

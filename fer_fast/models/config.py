@@ -1,0 +1,100 @@
+"""What a model is, apart from its weights: sources, sizes, normalisation, classes, calibration."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from fer_fast.types import EMOTIONS
+
+SOURCES: tuple[str, ...] = ("image", "FM1", "FM2", "FM3", "FM4")
+#: ImageNet's mean and standard deviation, in units of 0..1 pixels.
+IMAGENET_MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
+IMAGENET_STD: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that a checkpoint's metadata says of its model.
+
+    Attributes:
+        sources: non-empty selection of image, FM1..FM4; kept in that order. Oh & Yoo 2023 find
+            image + FM2 + FM3 + FM4 best (Table 3).
+        image_size: input side in pixels.
+        grid: tokens a side; the Vision Transformer sees grid * grid tokens.
+        reduce_mean: take the channel mean of each tap (the paper's Figure 3) instead of all channels.
+        width, depth, heads, mlp_ratio: the Vision Transformer's shape.
+        mean, std: normalisation of the image, in units of 0..1 pixels, RGB.
+        classes: names of the logits.
+        temperature: logits are divided by it before the softmax (Guo et al. 2017).
+
+    Raises:
+        ValueError: if a value breaks its rule; the message names the field, the rule and what came.
+    """
+
+    sources: tuple[str, ...] = ("image", "FM2", "FM3", "FM4")
+    image_size: int = 112
+    grid: int = 7
+    reduce_mean: bool = False
+    width: int = 192
+    depth: int = 6
+    heads: int = 3
+    mlp_ratio: float = 4.0
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    classes: tuple[str, ...] = EMOTIONS
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in ("sources", "mean", "std", "classes"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+        unknown = set(self.sources) - set(SOURCES)
+        if not self.sources or unknown or len(set(self.sources)) != len(self.sources):
+            raise ValueError(
+                f"sources must be a non-empty selection of {', '.join(SOURCES)}, each once, not {self.sources!r}"
+            )
+        object.__setattr__(self, "sources", tuple(name for name in SOURCES if name in self.sources))
+        for field in ("image_size", "grid", "width", "depth", "heads"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{field} must be a positive integer, not {value!r}")
+        if self.image_size % self.grid:
+            raise ValueError(f"image_size must be a multiple of grid {self.grid}, not {self.image_size}")
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads {self.heads}, not {self.width}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"mean and std must be three numbers, std above 0, not {self.mean!r} and {self.std!r}")
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes must be two or more different names, not {self.classes!r}")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, not {self.temperature!r}")
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The sources that come from the backbone."""
+        return tuple(name for name in self.sources if name != "image")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The configuration as JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """The inverse of `as_dict`.
+
+        Raises:
+            ValueError: on an unknown field or a value that breaks its rule.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := set(values) - known:
+            raise ValueError(f"unknown configuration field {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
+        return cls(**values)
+
+
+#: The sizes that have a name. The Vision Transformer is the same in all three.
+PRESETS: dict[str, ModelConfig] = {
+    "tiny": ModelConfig(image_size=64, grid=4),
+    "fast": ModelConfig(image_size=112, grid=7),
+    "paper": ModelConfig(image_size=224, grid=14),
+}

@@ -1,0 +1,66 @@
+"""Between a checkpoint's arrays and a torch model, both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fer_fast.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from fer_fast.models.fusion import FusionModel
+from fer_fast.types import CheckpointError
+
+
+def load_model(model: str | Path = "fast") -> FusionModel:
+    """Reads a model.
+
+    Args:
+        model: the name of a packaged model, or the path of a .safetensors file.
+
+    Returns:
+        The model in fp32, in eval mode, on the CPU.
+
+    Raises:
+        CheckpointError: if the file is missing, is not a checkpoint of this package, is damaged, or holds
+            tensors of other names or shapes than its configuration asks for.
+    """
+    return build_model(read_checkpoint(model))
+
+
+def build_model(checkpoint: Checkpoint) -> FusionModel:
+    """The same from a checkpoint that was read already."""
+    model = FusionModel(checkpoint.config)
+    _check_shapes(checkpoint, model)
+    tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in checkpoint.tensors.items()}
+    model.load_state_dict(tensors, strict=False)  # strict but for batch norm's counters: checked above
+    return model.eval().requires_grad_(False)
+
+
+def save_model(model: FusionModel, path: Path, dtype: type[np.floating] = np.float16) -> None:
+    """Writes weights and configuration to one file, whole or not at all.
+
+    Args:
+        model: what to keep.
+        path: the .safetensors file.
+        dtype: how the weights are stored; fp16 halves the file.
+    """
+    tensors = {name: model.state_dict()[name].detach().cpu().numpy().astype(dtype) for name in _names(model)}
+    write_checkpoint(path, model.config, tensors)
+
+
+def _names(model: FusionModel) -> set[str]:
+    """What a file holds: everything but batch norm's counters, which inference has no use for."""
+    return {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
+
+
+def _check_shapes(checkpoint: Checkpoint, model: FusionModel) -> None:
+    wanted, names = model.state_dict(), _names(model)
+    if difference := names ^ set(checkpoint.tensors):
+        name = min(difference)
+        state = "lacks" if name in names else "has an unknown"
+        raise CheckpointError(f"the checkpoint {state} tensor {name!r} for its configuration")
+    for name in sorted(names):
+        shape, found = list(wanted[name].shape), list(checkpoint.tensors[name].shape)
+        if shape != found:
+            raise CheckpointError(f"the checkpoint's tensor {name!r} must have the shape {shape}, not {found}")

@@ -1,0 +1,97 @@
+"""The nouns of the package: class names, statuses, predictions, rows and errors."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: The eight FERPlus emotions, in the column order of Microsoft's vote table (Barsoum et al. 2016).
+EMOTIONS: tuple[str, ...] = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+)
+
+
+class FerFastError(RuntimeError):
+    """A machine's or a file's fault, as opposed to the caller's (ValueError, TypeError)."""
+
+
+class CheckpointError(FerFastError):
+    """A checkpoint that is missing, damaged or of another shape than its configuration says."""
+
+
+class OutputError(FerFastError):
+    """An output that cannot be written: no room, no permission, not resumable."""
+
+
+class Status(enum.StrEnum):
+    """What became of one input file; the `status` column."""
+
+    OK = "ok"
+    CORRUPT = "corrupt"
+    UNSUPPORTED = "unsupported"
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too_large"
+    EMPTY = "empty"
+
+
+class DecodeError(FerFastError):
+    """One image that gives no pixels.
+
+    Attributes:
+        status: why, as the `status` column says it; never `Status.OK`.
+    """
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The probabilities of one image.
+
+    Attributes:
+        classes: class names, in the order of `probabilities`.
+        probabilities: float32 [classes], sums to 1.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+
+    @property
+    def label(self) -> str:
+        """The class of the largest probability; the first of them on a tie."""
+        return self.classes[int(self.probabilities.argmax())]
+
+    @property
+    def confidence(self) -> float:
+        """The largest probability, 0 to 1."""
+        return float(self.probabilities.max())
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the output table: one input file.
+
+    Attributes:
+        path: the file, as it was found (undecodable bytes as surrogate escapes).
+        status: `Status.OK` if and only if `prediction` is present.
+        error: the reason, in one line; empty when the status is ok.
+        prediction: None unless the status is ok.
+    """
+
+    path: str
+    status: Status
+    error: str = ""
+    prediction: Prediction | None = None
