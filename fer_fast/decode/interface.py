@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from fer_fast.types import DecodeError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
     import numpy.typing as npt
 
@@ -66,3 +68,9 @@ class Decoder(ABC):
     def decode(self, paths: Sequence[str]) -> Decoded:
         """Decodes a batch and waits for it."""
         return self.submit(paths).result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from fer_fast.decode.files import read_image_file
+from fer_fast.decode.files import check_png, read_image_file
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
 from fer_fast.decode.pixels import Pixels, one_line, write_pixels
 from fer_fast.types import DecodeError, FerFastError, Status
@@ -65,7 +65,9 @@ def decode_file(path: str, out: Pixels, max_pixels: int = DEFAULT_MAX_PIXELS) ->
         if width * height > max_pixels:
             reason = f"{width} x {height} pixels are more than the limit of {max_pixels}"
             raise DecodeError(Status.TOO_LARGE, reason)
-        if kind == "jpeg":
+        if kind == "png":
+            check_png(content)
+        elif kind == "jpeg":
             _shrink_while_decoding(image, out.shape[0])
             image.decodermaxblock = max(image.decodermaxblock, min(size, _BLOCK))
         write_pixels(image, out)
@@ -97,9 +99,7 @@ class PillowDecoder(Decoder):
 
     name = "pillow"
 
-    def __init__(
-        self, image_size: int, workers: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
-    ) -> None:
+    def __init__(self, image_size: int, workers: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self.image_size = image_size
         self.workers = workers or len(os.sched_getaffinity(0))
         self.max_pixels = max_pixels

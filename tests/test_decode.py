@@ -1,0 +1,334 @@
+"""Files of every kind and every kind of damage come in; pixels or the right status must go out."""
+
+import io
+import os
+import random
+import socket
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile, ImageOps
+
+from fer_fast.decode import DEFAULT_MAX_PIXELS, open_decoder, pixels_of
+from fer_fast.decode.pillow import decode_file
+from fer_fast.types import DecodeError, Status
+
+SIDE = 24
+
+
+def face(height=40, width=32, seed=1):
+    """Blocks and noise: an image whose rows, columns and channels all differ."""
+    rng = np.random.default_rng(seed)
+    blocks = np.kron(rng.integers(0, 255, (height // 8, width // 8, 3)), np.ones((8, 8, 1)))
+    return Image.fromarray(np.clip(blocks + rng.normal(0, 9, (height, width, 3)), 0, 255).astype(np.uint8))
+
+
+def oriented(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+FACE = face()
+GREY16 = Image.fromarray(np.asarray(FACE)[..., 0].astype(np.uint16) << 8)
+FILES = {
+    "jpeg": (FACE, "JPEG", {}),
+    "jpeg-progressive-turned": (FACE, "JPEG", {"progressive": True, "exif": oriented(6)}),
+    "jpeg-grey": (FACE.convert("L"), "JPEG", {}),
+    "jpeg-cmyk": (FACE.convert("CMYK"), "JPEG", {}),
+    "png": (FACE, "PNG", {}),
+    "png-palette": (FACE.quantize(16), "PNG", {"transparency": bytes([0, 128, 255])}),
+    "png-one-bit": (FACE.convert("1"), "PNG", {}),
+    "png-grey-alpha": (FACE.convert("LA"), "PNG", {}),
+    "png-16-bit": (GREY16, "PNG", {}),
+    "webp": (FACE, "WEBP", {}),
+    "webp-lossless-alpha": (FACE.convert("RGBA"), "WEBP", {"lossless": True, "exif": oriented(8)}),
+    "bmp": (FACE, "BMP", {}),
+    "bmp-grey": (FACE.convert("L"), "BMP", {}),
+    "tiff": (FACE, "TIFF", {}),
+    "tiff-lzw": (FACE, "TIFF", {"compression": "tiff_lzw"}),
+    "tiff-deflate-turned": (FACE, "TIFF", {"compression": "tiff_adobe_deflate", "exif": oriented(6)}),
+    "gif": (FACE.quantize(64), "GIF", {}),
+}
+
+
+def encoded(name):
+    image, kind, options = FILES[name]
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def decoded(path, side=SIDE, **options):
+    out = np.empty((side, side, 3), np.uint8)
+    decode_file(str(path), out, **options)
+    return out
+
+
+def status_of(path, **options):
+    with pytest.raises(DecodeError) as caught:
+        decoded(path, **options)
+    assert str(caught.value) and "\n" not in str(caught.value)
+    return caught.value.status
+
+
+def expected(image, side=SIDE):
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("P", "PA"):
+        upright = upright.convert("RGBA")
+    return np.asarray(upright.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)).astype(int)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "png-16-bit"])
+def test_a_file_gives_the_pixels_that_pillow_shows(tmp_path, name):
+    path = tmp_path / "face.jpg"  # the content decides, whatever the suffix
+    path.write_bytes(encoded(name))
+    with Image.open(path) as image:
+        difference = np.abs(decoded(path) - expected(image))
+    assert difference.max() <= 2, "a turn before or after the resize may round differently, no more"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_every_orientation_is_obeyed_and_only_once(tmp_path, kind, orientation):
+    path = tmp_path / "face"
+    photo = face(256, 192)  # large enough for a JPEG to be scaled while it is decoded
+    photo.save(path, kind, exif=oriented(orientation), **({"lossless": True} if kind == "WEBP" else {}))
+    with Image.open(path) as image:
+        difference = np.abs(decoded(path) - expected(image))
+    assert difference.mean() < 1.5
+    with Image.open(path) as image:
+        assert np.array_equal(decoded(path), pixels_of(image, SIDE)) or kind == "JPEG"
+
+
+def test_scaled_jpeg_decoding_stays_close_to_a_full_decode(tmp_path):
+    path = tmp_path / "photo.jpg"
+    photo = face(48, 64).resize((1280, 960), Image.Resampling.BICUBIC)
+    photo.save(path, quality=90)
+    with Image.open(path) as image:
+        assert np.abs(decoded(path, 112) - expected(image, 112)).mean() < 0.7  # of 255
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, SIDE * SIDE).astype(np.uint16).reshape(SIDE, SIDE)
+    for name in ("ramp.png", "ramp.tiff"):
+        Image.fromarray(ramp).save(tmp_path / name)
+        assert np.array_equal(decoded(tmp_path / name)[..., 1], ramp >> 8)
+    Image.fromarray(ramp.astype(np.int32)).save(tmp_path / "i.tiff")
+    Image.fromarray((ramp / 65535).astype(np.float32)).save(tmp_path / "f.tiff")
+    for name in ("i.tiff", "f.tiff"):
+        assert np.abs(decoded(tmp_path / name)[..., 2].astype(int) - (ramp / 257)).max() <= 1
+
+
+def test_inverted_cmyk_of_adobe_is_not_a_negative(tmp_path):
+    path = tmp_path / "cmyk.jpg"
+    Image.new("CMYK", (16, 16), (0, 0, 0, 20)).save(path)
+    assert b"Adobe" in path.read_bytes()[:200]
+    assert decoded(path).min() > 200
+
+
+def test_alpha_is_dropped_as_by_training_loaders(tmp_path):
+    path = tmp_path / "clear.png"
+    Image.new("RGBA", (16, 16), (200, 100, 50, 0)).save(path)
+    assert (decoded(path) == (200, 100, 50)).all()
+
+
+def test_the_first_frame_of_an_animation(tmp_path):
+    first, second = Image.new("RGB", (16, 16), (250, 0, 0)), Image.new("RGB", (16, 16), (0, 0, 250))
+    for kind in ("GIF", "WEBP", "TIFF", "PNG"):
+        first.save(tmp_path / kind, kind, save_all=True, append_images=[second])
+        assert decoded(tmp_path / kind)[..., 0].min() > 230, kind
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on half a TIFF directory
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_anywhere_is_corrupt(tmp_path, name):
+    data, path = encoded(name), tmp_path / "cut"
+    path.write_bytes(data)
+    whole = decoded(path)
+    step = max(1, len(data) // 60)
+    for length in sorted({*range(1, len(data), step), *range(1, 30), *range(len(data) - 24, len(data))}):
+        path.write_bytes(data[:length])
+        try:
+            pixels = decoded(path)
+        except DecodeError as error:
+            assert error.status is Status.CORRUPT, (length, error)
+        else:  # the two bytes that close these hold nothing of their pixels
+            assert name.startswith(("gif", "jpeg")) and length >= len(data) - 2
+            assert np.array_equal(pixels, whole)
+
+
+@pytest.mark.parametrize("name", ["png", "png-palette", "png-16-bit"])
+def test_a_png_of_full_length_with_an_empty_end_is_corrupt(tmp_path, name):
+    data, path = encoded(name), tmp_path / "preallocated.png"
+    for length in range(40, len(data), 11):
+        path.write_bytes(data[:length] + bytes(len(data) - length))
+        assert status_of(path) is Status.CORRUPT
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_noise_in_a_file_never_escapes_as_another_exception(tmp_path):
+    rng, path = random.Random(5), tmp_path / "noise"
+    statuses = set()
+    for name in FILES:
+        data = encoded(name)
+        for _ in range(40):
+            noisy = bytearray(data)
+            for _ in range(rng.choice((1, 4, 30))):
+                noisy[rng.randrange(rng.choice((60, len(data))))] = rng.randrange(256)
+            path.write_bytes(noisy)
+            try:
+                decoded(path, max_pixels=1 << 22)
+                statuses.add(Status.OK)
+            except DecodeError as error:
+                statuses.add(error.status)
+    assert {Status.OK, Status.CORRUPT, Status.UNSUPPORTED} <= statuses
+    assert Status.UNREADABLE not in statuses
+
+
+@pytest.mark.parametrize(
+    "content", [b"plain text", b"BMW is a car, not a bitmap", b"%PDF-1.7", b"<html>", b"\0" * 64, b"RIFF....WAVE"]
+)
+def test_what_is_no_image_is_unsupported(tmp_path, content):
+    path = tmp_path / "face.jpg"
+    path.write_bytes(content)
+    assert status_of(path) is Status.UNSUPPORTED
+
+
+def test_what_cannot_be_read(tmp_path):
+    (tmp_path / "empty.png").touch()
+    assert status_of(tmp_path / "empty.png") is Status.EMPTY
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as listener:
+        os.chdir(tmp_path)  # a socket's path must be short
+        listener.bind("socket.jpg")
+    for name in ("folder.jpg", "dangling.jpg", "loop.jpg", "pipe.jpg", "socket.jpg", "vanished.jpg", "nul\0.jpg"):
+        assert status_of(f"{tmp_path}/{name}") is Status.UNREADABLE, name
+    assert status_of("/dev/zero") is Status.UNREADABLE
+    assert status_of("\ud800.jpg") is Status.UNREADABLE
+
+
+def test_no_permission_is_unreadable(tmp_path):
+    path = tmp_path / "secret.jpg"
+    path.write_bytes(encoded("jpeg"))
+    path.chmod(0)
+    if os.geteuid() != 0:
+        assert status_of(path) is Status.UNREADABLE
+        return
+    tmp_path.chmod(0o755)
+    # Root reads everything: a process that has imported what it needs gives its rights up.
+    code = "import os, sys; from fer_fast.decode.files import *; os.seteuid(65534); read_image_file(sys.argv[1])"
+    for folder in list(path.parents)[:3]:
+        folder.chmod(0o755)
+    run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert "DecodeError: Permission denied" in run.stderr
+
+
+def bomb(width, height):
+    header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return start + struct.pack(">I", 50) + b"IDAT" + bytes(54)
+
+
+def test_the_pixel_limit_is_checked_before_decoding_and_warns_nobody(tmp_path):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bomb(60000, 60000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert status_of(path) is Status.TOO_LARGE
+        path.write_bytes(bomb(12000, 12000))  # where Pillow warns: under our limit, so the lack of pixels counts
+        assert status_of(path) is Status.CORRUPT
+        path.write_bytes(encoded("jpeg"))
+        assert status_of(path, max_pixels=40 * 32 - 1) is Status.TOO_LARGE
+        assert decoded(path, max_pixels=40 * 32).shape == (SIDE, SIDE, 3)
+
+
+def test_decoding_leaves_pillows_settings_alone(tmp_path):
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    with open_decoder("auto", SIDE, 1, 1000) as decoder:
+        decoder.decode([str(tmp_path / "none")])
+    assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES) == before == (Image.MAX_IMAGE_PIXELS, False)
+    assert DEFAULT_MAX_PIXELS == 2 * 89_478_485
+
+
+def test_a_large_file_that_is_no_image_is_not_read(tmp_path):
+    path = tmp_path / "film.jpg"
+    path.write_bytes(b"film")
+    os.truncate(path, 1 << 40)  # one sparse terabyte
+    assert status_of(path) is Status.UNSUPPORTED
+
+
+def test_a_large_file_that_is_an_image_is_decoded_piecewise(tmp_path):
+    path = tmp_path / "face.png"
+    path.write_bytes(encoded("png"))
+    whole = decoded(path)
+    os.truncate(path, 65 << 20)  # what follows the end of a PNG is not part of it
+    assert np.array_equal(decoded(path), whole)
+
+
+def test_a_batch_keeps_pixels_and_places_together(tmp_path):
+    shades, paths = {}, []
+    for index in range(75):
+        path = tmp_path / f"{index}.png"
+        if index % 7 == 3:
+            path.write_bytes(b"not an image")
+        else:
+            shades[index] = index * 3
+            Image.new("L", (9, 9), index * 3).save(path)
+        paths.append(str(path))
+    with open_decoder("pillow", SIDE, 3) as decoder:
+        futures = [decoder.submit(paths[start:]) for start in (0, 30, 75)]
+        whole, tail, nothing = (future.result(timeout=60) for future in futures)
+    assert whole.indices == sorted(shades)
+    assert whole.pixels.shape == (len(shades), SIDE, SIDE, 3) and whole.pixels.flags.c_contiguous
+    assert [int(pixels[0, 0, 0]) for pixels in whole.pixels] == [shades[index] for index in whole.indices]
+    assert all(pixels.min() == pixels.max() for pixels in whole.pixels)
+    assert [index for index, _ in whole.failures] == list(range(3, 75, 7))
+    assert {error.status for _, error in whole.failures} == {Status.UNSUPPORTED}
+    assert tail.indices == [index - 30 for index in sorted(shades) if index >= 30]
+    assert nothing.pixels.shape == (0, SIDE, SIDE, 3) and nothing.indices == nothing.failures == []
+
+
+def test_arrays_and_images_take_the_files_path(tmp_path):
+    path = tmp_path / "face.png"
+    FACE.save(path)
+    pixels = decoded(path)
+    assert np.array_equal(pixels_of(np.asarray(FACE), SIDE), pixels)
+    assert np.array_equal(pixels_of(FACE, SIDE), pixels)
+    grey = np.asarray(FACE)[..., 0]
+    assert np.array_equal(pixels_of(grey, SIDE), pixels_of(np.repeat(grey[..., None], 3, axis=2), SIDE))
+    assert np.array_equal(pixels_of(grey[::2, ::-1], SIDE), pixels_of(grey[::2, ::-1].copy(), SIDE))
+    path.write_bytes(encoded("jpeg")[:-100])
+    with pytest.raises(DecodeError), Image.open(path) as image:
+        pixels_of(image, SIDE)
+
+
+@pytest.mark.parametrize(
+    ("image", "error"),
+    [
+        (np.zeros((8, 8, 3), np.float32), TypeError),
+        ("face.jpg", TypeError),
+        (np.zeros((8, 8, 4), np.uint8), ValueError),
+        (np.zeros((2, 8, 8, 3), np.uint8), ValueError),
+        (np.zeros((0, 8, 3), np.uint8), ValueError),
+    ],
+)
+def test_what_is_no_image_in_memory_is_refused(image, error):
+    with pytest.raises(error, match="an image"):
+        pixels_of(image, SIDE)
+
+
+def test_wrong_options_are_named():
+    with pytest.raises(ValueError, match="auto, pillow, not 'dali9'"):
+        open_decoder("dali9")
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        open_decoder("auto", 224, 0)
