@@ -13,7 +13,7 @@ import numpy as np
 from fer_fast.decode import DEFAULT_MAX_PIXELS, Decoder, open_decoder, pixels_of
 from fer_fast.engines import open_engine
 from fer_fast.models.checkpoint import read_checkpoint
-from fer_fast.types import Prediction
+from fer_fast.types import DecodeError, Prediction
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -34,7 +34,7 @@ class Classifier:
         model: the name of a packaged model, or the path of a .safetensors checkpoint.
         device: auto, cpu, cuda or cuda:N.
         engine: auto, openvino or torch.
-        precision: auto, fp32, bf16 or fp16.
+        precision: auto, fp32, bf16, fp16 or int8.
         batch_size: images that the engine takes at once; None chooses.
         workers: threads that decode; None takes the processors that this process may use.
         decoder: auto or pillow.
@@ -90,15 +90,16 @@ class Classifier:
             Calibrated probabilities, float32 [batch, classes], rows sum to 1.
 
         Raises:
-            TypeError: if `pixels` is not uint8.
+            TypeError: if `pixels` is not a uint8 array.
             ValueError: if its shape is another.
             FerFastError: if the device fails.
         """
-        expected = (self.image_size, self.image_size, 3)
-        if pixels.dtype != np.uint8:
-            raise TypeError(f"pixels must be uint8, not {pixels.dtype}")
-        if pixels.ndim != 4 or pixels.shape[1:] != expected or not 1 <= pixels.shape[0] <= self.batch_size:
-            raise ValueError(f"pixels must be [1..{self.batch_size}, {expected}], not {list(pixels.shape)}")
+        side = self.image_size
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+            raise TypeError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
+        if pixels.ndim != 4 or pixels.shape[1:] != (side, side, 3) or not 1 <= pixels.shape[0] <= self.batch_size:
+            wanted = f"[1..{self.batch_size}, {side}, {side}, 3]"
+            raise ValueError(f"pixels must be {wanted}, not {list(pixels.shape)}")
         logits = self._engine.infer(np.ascontiguousarray(pixels)) / np.float32(self.temperature)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
@@ -116,7 +117,7 @@ class Classifier:
         Raises:
             TypeError: if `images` is one image or path instead of several, or one of them is of another type.
             ValueError: if an array has another shape.
-            DecodeError: if a file gives no pixels.
+            DecodeError: if a file gives no pixels; the message names it.
             FerFastError: if the device fails.
         """
         if isinstance(images, (str, os.PathLike, np.ndarray)) or not isinstance(images, Iterable):
@@ -128,7 +129,7 @@ class Classifier:
         return [Prediction(self.classes, row) for result in results for row in result]
 
     def describe(self) -> dict[str, Any]:
-        """What runs: the model, its classes and size, the batch, and what the engine says of itself."""
+        """What runs: the model, its image size, the batch, the decoder, and what the engine says of itself."""
         return {
             "model": self.model,
             "image_size": self.image_size,
@@ -139,7 +140,7 @@ class Classifier:
         }
 
     def close(self) -> None:
-        """Gives threads and device memory back; the classifier is not used again."""
+        """Gives threads and device memory back; the classifier is not used again. A second call does nothing."""
         self.decoder.close()
         self._engine.close()
 
@@ -153,8 +154,8 @@ class Classifier:
         pixels = np.empty((len(images), self.image_size, self.image_size, 3), np.uint8)
         paths = {place: os.fspath(image) for place, image in enumerate(images) if isinstance(image, (str, os.PathLike))}
         decoded = self.decoder.decode(list(paths.values()))
-        for _, failure in decoded.failures:
-            raise failure
+        for number, failure in decoded.failures:
+            raise DecodeError(failure.status, f"{list(paths.values())[number]}: {failure}")
         pixels[list(paths)] = decoded.pixels
         for place, image in enumerate(images):
             if not isinstance(image, (str, os.PathLike)):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -40,13 +43,16 @@ def store(file: Path, compiled: bytes) -> None:
 
 
 def fetch(file: Path) -> bytes | None:
-    """The compiled model, or None if there is none or its bytes are damaged."""
+    """The compiled model, or None if there is none or, with a warning in the log, its bytes are damaged."""
     try:
         content = file.read_bytes()
     except OSError:
         return None
     compiled = content[16:]
-    return compiled if content[:16] == _digest(compiled) else None
+    if content[:16] == _digest(compiled):
+        return compiled
+    log.warning("compiled model %s is damaged and is made again", file)
+    return None
 
 
 def _digest(compiled: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 
@@ -15,3 +16,24 @@ def cuda_is_present() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def has_int8_dot_products() -> bool:
+    """Whether the processor multiplies and adds int8 in one instruction (VNNI)."""
+    return bool({"avx512_vnni", "avx_vnni"} & _processor_flags())
+
+
+def has_amx() -> bool:
+    """Whether the processor has matrix tiles for bf16 (AMX)."""
+    return "amx_bf16" in _processor_flags()
+
+
+@cache
+def _processor_flags() -> frozenset[str]:
+    """The flags that Linux names; empty where it names none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 #: The engines by name. "auto" is OpenVINO on a CPU and torch on a GPU.
 ENGINES: tuple[str, ...] = ("auto", "openvino", "torch")
 DEVICES: tuple[str, ...] = ("auto", "cpu", "cuda", "cuda:N")
-PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 class Engine(Protocol):
@@ -44,7 +45,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives the device's memory back; the engine is not used again."""
+        """Gives the device's memory back; the engine is not used again. A second call does nothing."""
         ...
 
 
@@ -62,7 +63,8 @@ def open_engine(
         checkpoint: the model.
         engine: one of `ENGINES`.
         device: auto, cpu, cuda or cuda:N; auto is a GPU if torch sees one and `engine` can use it.
-        precision: auto, fp32, bf16 or fp16; auto is the fastest that the device computes natively.
+        precision: auto, fp32, bf16, fp16 or int8; auto is the fastest that the device computes natively and that
+            keeps the model's accuracy.
         batch_size: the largest batch that `infer` will get.
 
     Raises:
@@ -72,7 +74,7 @@ def open_engine(
     """
     check_choice("engine", engine, ENGINES)
     check_choice("precision", precision, PRECISIONS)
-    if device.split(":")[0] not in ("auto", "cpu", "cuda"):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")

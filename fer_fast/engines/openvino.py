@@ -11,6 +11,7 @@ import numpy as np
 import openvino
 
 from fer_fast.engines import cache
+from fer_fast.engines.devices import has_amx, has_int8_dot_products
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PRECISIONS: dict[str, str] = {"fp32": "f32", "bf16": "bf16"}
+PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 #: Raise it when the graph that `_convert` makes changes: old compiled models are then left alone.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 
 
 class OpenVinoEngine:
@@ -36,7 +37,7 @@ class OpenVinoEngine:
         if device not in ("auto", "cpu"):
             raise ValueError(f"device must be auto or cpu for engine 'openvino', not {device!r}")
         self.core = openvino.Core()
-        self.precision = _precision(precision, self.core)
+        self.precision = _precision(precision, self.core, bool(checkpoint.config.activation_ranges))
         self.classes = len(checkpoint.config.classes)
         try:
             self.compiled, self.cache = self._compile(checkpoint, batch_size)
@@ -49,14 +50,15 @@ class OpenVinoEngine:
 
     def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `Engine.infer`."""
-        request = self.requests.get()
+        requests = self.requests
+        request = requests.get()
         try:
             result = request.infer([images], share_inputs=True, share_outputs=True)
             return np.array(result[0], dtype=np.float32)
         except RuntimeError as error:
             raise FerFastError(f"OpenVINO failed on the CPU: {error}") from error
         finally:
-            self.requests.put(request)
+            requests.put(request)
 
     def describe(self) -> dict[str, str]:
         """See `Engine.describe`."""
@@ -72,13 +74,14 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        del self.requests, self.compiled
+        self.__dict__.pop("requests", None)
+        self.__dict__.pop("compiled", None)
 
     def _compile(self, checkpoint: Checkpoint, batch_size: int) -> tuple[openvino.CompiledModel, str]:
         """The compiled model, and what its cache did: hit, stored or why not."""
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": PRECISIONS[self.precision],
+            "INFERENCE_PRECISION_HINT": self._floating_point(),
         }
         file = cache.cache_file("openvino", self._key(checkpoint, batch_size))
         if (blob := cache.fetch(file)) is not None:
@@ -86,13 +89,21 @@ class OpenVinoEngine:
                 return self.core.import_model(blob, "CPU", options), "hit"
             except RuntimeError as error:
                 log.warning("compiled model %s cannot be used and is made again: %s", file, error)
-        compiled = self.core.compile_model(_convert(checkpoint, batch_size), "CPU", options)
+        compiled = self.core.compile_model(
+            _convert(checkpoint, batch_size, int8=self.precision == "int8"), "CPU", options
+        )
         try:
             cache.store(file, compiled.export_model().getvalue())
         except OSError as error:
             log.warning("the compiled model cannot be kept: %s", error)
-            return compiled, f"not stored: {error.strerror}"
+            return compiled, f"not stored: {error.strerror or error}"
         return compiled, "stored"
+
+    def _floating_point(self) -> str:
+        """What computes in floating point: everything, or with int8 what is not quantised."""
+        if self.precision == "fp32":
+            return "f32"
+        return "bf16" if "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
     def _key(self, checkpoint: Checkpoint, batch_size: int) -> dict[str, str | int]:
         return {
@@ -106,29 +117,38 @@ class OpenVinoEngine:
         }
 
 
-def _precision(precision: str, core: openvino.Core) -> str:
+def _precision(precision: str, core: openvino.Core, measured: bool) -> str:
+    """The precision to run; `measured` tells whether the checkpoint knows the ranges that int8 needs."""
+    has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "auto":
-        return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+        # AMX computes bf16 so fast that int8 adds little. Without it int8 dot products are worth a factor of two,
+        # and a checkpoint holds ranges only if int8 kept its accuracy.
+        if measured and has_int8_dot_products() and not has_amx():
+            return "int8"
+        return "bf16" if has_bf16 else "fp32"
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)} for engine 'openvino', not {precision!r}")
+    if precision == "bf16" and not has_bf16:  # OpenVINO takes bf16 for a hint, and would compute fp32 in silence
+        raise FerFastError("precision 'bf16' is not there: this processor has no bf16 instructions; fp32 is")
+    if precision == "int8" and not measured:
+        raise ValueError("precision int8 needs a checkpoint with measured activation ranges; this one has none")
     return precision
 
 
-def _convert(checkpoint: Checkpoint, batch_size: int) -> openvino.Model:
+def _convert(checkpoint: Checkpoint, batch_size: int, int8: bool) -> openvino.Model:
     """The OpenVINO graph of a checkpoint, for batches of 1 to `batch_size`."""
     import torch  # only here: with a compiled model on disk, torch is never loaded
 
     from fer_fast.models.algebraic import AlgebraicModel
+    from fer_fast.models.quantised import quantise
     from fer_fast.models.storage import build_model
 
     size = checkpoint.config.image_size
+    model = AlgebraicModel(build_model(checkpoint)).eval()
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    batch = torch.export.Dim("batch", min=1, max=4096)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.export deprecates its own internals at each call
-        program = torch.export.export(
-            AlgebraicModel(build_model(checkpoint)).eval(), (example,), dynamic_shapes=({0: batch},)
-        )
-        graph = openvino.convert_model(program)
+        # Traced, not exported: torch.export cannot see fake_quantize. The tracer warns of each shape that it unpacks.
+        warnings.simplefilter("ignore")
+        graph = openvino.convert_model(quantise(model) if int8 else model, example_input=example)
     graph.reshape([openvino.Dimension(1, batch_size), size, size, 3])
     return graph

@@ -43,8 +43,9 @@ class TorchEngine:
     @torch.inference_mode()
     def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `Engine.infer`."""
-        pixels = torch.from_numpy(images).to(self.device)
+        own = images if images.flags.writeable else images.copy()  # torch warns about read-only memory
         try:
+            pixels = torch.from_numpy(own).to(self.device)
             return self.model(pixels).float().cpu().numpy()  # type: ignore[no-any-return]
         except RuntimeError as error:
             raise FerFastError(f"torch failed on {self.device}: {error}") from error
@@ -62,10 +63,12 @@ class TorchEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        del self.model
+        self.__dict__.pop("model", None)
 
 
 def _precision(precision: str, device: torch.device) -> str:
+    if precision == "int8":
+        raise ValueError("precision must be auto, fp32, bf16 or fp16 for engine 'torch', not 'int8'")
     if device.type == "cpu":
         if precision == "fp16":
             raise ValueError("precision must be auto, fp32 or bf16 for engine 'torch' on a CPU, not 'fp16'")

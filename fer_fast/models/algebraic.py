@@ -6,9 +6,13 @@ compilers do better with this form: it has no custom node, and a map is resized 
 
 from __future__ import annotations
 
+import copy
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fer_fast.models.fusion import FusionModel
 
@@ -41,33 +45,62 @@ class SourceProjection(nn.Module):
 
 
 class AlgebraicModel(nn.Module):
-    """`FusionModel.forward` in algebraic form; equal up to rounding. Inference only."""
+    """`FusionModel.forward` in algebraic form, batch norms folded; equal up to rounding. Inference only.
+
+    Args:
+        model: in fp32; it is not changed.
+    """
 
     def __init__(self, model: FusionModel) -> None:
         super().__init__()
-        self.model = model
-        config = model.config
-        means, inv_stds = model.statistics()
-        if "image" in config.sources:  # the backbone's input is the normalised image already
-            means[0], inv_stds[0] = torch.zeros(3), torch.ones(3)
-        sizes = [source_size(name, config.image_size) for name in config.sources]
-        columns = [count * patch**2 for count, patch in zip(model.channels(), model.patches, strict=True)]
-        weights = torch.split(model.vit.proj.weight.detach(), columns, dim=1)
-        self.projections = nn.ModuleList(
-            SourceProjection(weight, mean, inv_std, patch, config.grid, size)
-            for weight, mean, inv_std, patch, size in zip(weights, means, inv_stds, model.patches, sizes, strict=True)
-        )
+        model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.config = model.config
+        self.reduce_mean = model.reduce_mean
+        self.normalised = model.normalised
+        self.backbone = model.backbone
+        if self.backbone is not None:
+            fold_batch_norm(self.backbone)
+        self.projections = _projections(model)
+        self.bias = nn.Parameter(model.vit.proj.bias, requires_grad=False)
+        self.vit = model.vit
+        del self.vit.proj  # the projections took its weights
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps uint8 [batch, size, size, 3] to logits [batch, classes]."""
-        pixels = self.model.normalised(images)
-        sources = [pixels] if "image" in self.model.config.sources else []
-        if self.model.backbone is not None:
-            sources += self.model.backbone(pixels)
-        embedded = self.model.vit.proj.bias
-        for source, projection, reduce in zip(sources, self.projections, self.model.reduce_mean, strict=True):
+        pixels = self.normalised(images)
+        sources = [pixels] if "image" in self.config.sources else []
+        if self.backbone is not None:
+            sources += self.backbone(pixels)
+        embedded: Tensor = self.bias
+        for source, projection, reduce in zip(sources, self.projections, self.reduce_mean, strict=True):
             embedded = embedded + projection(source.mean(dim=1, keepdim=True) if reduce else source)
-        return self.model.vit.encode(embedded)
+        return self.vit.encode(embedded)
+
+
+def _projections(model: FusionModel) -> nn.ModuleList:
+    config = model.config
+    means, inv_stds = model.statistics()
+    if "image" in config.sources:  # it is taken where the backbone takes it, normalised already
+        means[0], inv_stds[0] = torch.zeros(3), torch.ones(3)
+    sizes = [source_size(name, config.image_size) for name in config.sources]
+    columns = [count * patch**2 for count, patch in zip(model.channels(), model.patches, strict=True)]
+    weights = torch.split(model.vit.proj.weight.detach(), columns, dim=1)
+    parts = zip(weights, means, inv_stds, model.patches, sizes, strict=True)
+    return nn.ModuleList(
+        SourceProjection(weight, mean, inv_std, patch, config.grid, size)
+        for weight, mean, inv_std, patch, size in parts
+    )
+
+
+def fold_batch_norm(backbone: nn.Module) -> None:
+    """Replaces each convolution and its batch norm by one convolution with a bias, in place."""
+    for parent in list(backbone.modules()):
+        names = [name for name, _ in parent.named_children()]
+        for name, after in pairwise(names):
+            first, second = getattr(parent, name), getattr(parent, after)
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(first, second))
+                setattr(parent, after, nn.Identity())
 
 
 def source_size(name: str, image_size: int) -> int:

@@ -110,7 +110,7 @@ def unfold_batch_norm(backbone: nn.Module, pixels: Tensor) -> None:
         variance, mean = torch.var_mean(inputs[0].float(), dim=(0, 2, 3), correction=0)
         assert layer.running_mean is not None and layer.running_var is not None
         scale = layer.weight / torch.sqrt(layer.running_var + layer.eps)
-        layer.bias += (mean - layer.running_mean) * scale
+        layer.bias.add_((mean - layer.running_mean) * scale)
         layer.weight.copy_(scale * torch.sqrt(variance + layer.eps))
         layer.running_mean.copy_(mean)
         layer.running_var.copy_(variance)

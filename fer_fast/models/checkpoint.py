@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +47,27 @@ def checkpoint_path(model: str | Path) -> Path:
     """
     if str(model) in packaged_models():
         return WEIGHTS / f"{model}.safetensors"
-    path = Path(model)
-    if not path.is_file():
+    if not os.path.isfile(model):  # noqa: PTH113 (Path.is_file raises on a name that is too long or not allowed)
         known = ", ".join(packaged_models()) or "none"
-        raise CheckpointError(f"model must be a .safetensors file or one of: {known}; there is no {str(model)!r}")
-    return path
+        raise CheckpointError(f"model must be a .safetensors file or one of: {known}; there is no file {str(model)!r}")
+    return Path(model)
 
 
 def write_checkpoint(path: Path, config: ModelConfig, tensors: dict[str, np.ndarray]) -> None:
-    """Writes one file, whole or not at all."""
-    metadata = {"format": FORMAT, "config": json.dumps(config.as_dict()), "digest": _digest(config, tensors)}
+    """Writes one file, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written; a file that was there before is left as it was.
+    """
+    text = json.dumps(config.as_dict())
+    metadata = {"format": FORMAT, "config": text, "digest": _digest(text, tensors)}
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(tensors, metadata))
-    partial.replace(path)
+    try:
+        partial.write_bytes(save(tensors, metadata))
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_checkpoint(model: str | Path) -> Checkpoint:
@@ -79,23 +88,26 @@ def read_checkpoint(model: str | Path) -> Checkpoint:
     except (OSError, SafetensorError, TypeError) as error:
         raise CheckpointError(f"checkpoint {str(path)!r} cannot be read: {error}") from error
     # safetensors checks the header alone and does not notice a flipped bit in the weights.
-    if _digest(config, tensors) != metadata["digest"]:
+    if _digest(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged: its weights do not match their digest")
     return Checkpoint(config, tensors, metadata["digest"])
 
 
 def _config(metadata: dict[str, str], path: Path) -> ModelConfig:
-    if metadata.get("format") != FORMAT or not {"config", "digest"} <= set(metadata):
+    if metadata.get("format") != FORMAT:
         found = metadata.get("format", "none")
         raise CheckpointError(f"checkpoint {str(path)!r} must have the format {FORMAT!r}, not {found!r}")
+    if missing := {"config", "digest"} - set(metadata):
+        raise CheckpointError(f"checkpoint {str(path)!r} is damaged: its metadata lacks {min(missing)!r}")
     try:
         return ModelConfig.from_dict(json.loads(metadata["config"]))
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"checkpoint {str(path)!r} has a wrong configuration: {error}") from error
 
 
-def _digest(config: ModelConfig, tensors: dict[str, np.ndarray]) -> str:
-    digest = hashlib.blake2b(json.dumps(config.as_dict(), sort_keys=True).encode(), digest_size=16)
+def _digest(config: str, tensors: dict[str, np.ndarray]) -> str:
+    # Of the configuration's text, not its values: a field that a later version adds must not damage old files.
+    digest = hashlib.blake2b(config.encode(), digest_size=16)
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)};".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ class ModelConfig:
         mean, std: normalisation of the image, in units of 0..1 pixels, RGB.
         classes: names of the logits.
         temperature: logits are divided by it before the softmax (Guo et al. 2017).
+        activation_ranges: smallest and largest input of each convolution and linear layer of the algebraic form,
+            measured on faces; what precision int8 needs. Empty if the model was not measured.
 
     Raises:
         ValueError: if a value breaks its rule; the message names the field, the rule and what came.
@@ -45,6 +48,7 @@ class ModelConfig:
     std: tuple[float, ...] = IMAGENET_STD
     classes: tuple[str, ...] = EMOTIONS
     temperature: float = 1.0
+    activation_ranges: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for field in ("sources", "mean", "std", "classes"):
@@ -57,18 +61,30 @@ class ModelConfig:
         object.__setattr__(self, "sources", tuple(name for name in SOURCES if name in self.sources))
         for field in ("image_size", "grid", "width", "depth", "heads"):
             value = getattr(self, field)
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:  # True is an int, too
                 raise ValueError(f"{field} must be a positive integer, not {value!r}")
         if self.image_size % self.grid:
             raise ValueError(f"image_size must be a multiple of grid {self.grid}, not {self.image_size}")
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads {self.heads}, not {self.width}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"mean and std must be three numbers, std above 0, not {self.mean!r} and {self.std!r}")
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+        for field in ("mlp_ratio", "temperature"):
+            if not _is_number(getattr(self, field)) or getattr(self, field) <= 0:
+                raise ValueError(f"{field} must be a number above 0, not {getattr(self, field)!r}")
+        if self.width * self.mlp_ratio < 1:
+            raise ValueError(f"mlp_ratio must leave one of {self.width} units at least, not {self.mlp_ratio!r}")
+        for field in ("mean", "std"):
+            if len(getattr(self, field)) != 3 or not all(map(_is_number, getattr(self, field))):
+                raise ValueError(f"{field} must be three numbers, not {getattr(self, field)!r}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be above 0, not {self.std!r}")
+        named = all(isinstance(name, str) for name in self.classes)
+        if not named or len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes must be two or more different names, not {self.classes!r}")
-        if self.temperature <= 0:
-            raise ValueError(f"temperature must be above 0, not {self.temperature!r}")
+        ranges = {name: tuple(ends) for name, ends in self.activation_ranges.items()}
+        object.__setattr__(self, "activation_ranges", ranges)
+        for name, ends in ranges.items():
+            if len(ends) != 2 or not all(map(_is_number, ends)) or not ends[0] <= 0 < ends[1]:
+                raise ValueError(f"activation_ranges must be pairs around 0; {name!r} has {ends!r}")
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -90,6 +106,10 @@ class ModelConfig:
         if unknown := set(values) - known:
             raise ValueError(f"unknown configuration field {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
         return cls(**values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 #: The sizes that have a name. The Vision Transformer is the same in all three.

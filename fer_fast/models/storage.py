@@ -44,8 +44,17 @@ def save_model(model: FusionModel, path: Path, dtype: type[np.floating] = np.flo
         model: what to keep.
         path: the .safetensors file.
         dtype: how the weights are stored; fp16 halves the file.
+
+    Raises:
+        ValueError: if a weight is not finite in `dtype`.
+        OSError: if the file cannot be written.
     """
-    tensors = {name: model.state_dict()[name].detach().cpu().numpy().astype(dtype) for name in _names(model)}
+    state = model.state_dict()
+    with np.errstate(over="ignore"):  # told of below, with the tensor's name
+        tensors = {name: state[name].detach().cpu().numpy().astype(dtype) for name in sorted(_names(model))}
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"tensor {name!r} must be finite in {np.dtype(dtype)}; its largest is {state[name].max()}")
     write_checkpoint(path, model.config, tensors)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; an unfinished run there goes on")
     parser.add_argument("--backbone", type=Path, help="ResNet-18 weights; without it torchvision's are downloaded")
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         recipe = load_recipe(options.recipe)
         train, valid = (load_split(options.data, split) for split in ("train", "valid"))

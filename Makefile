@@ -1,0 +1,38 @@
+# make demo   classify two real photos, or any folder: make demo DIR=~/photos
+# make test   the whole test suite
+# Both need python3 (3.11 or later), its venv module and a C++17 compiler, and set up .venv by themselves.
+
+PYTHON ?= python3
+# Any torch from 2.11 to 2.13 does; put a CPU-only or CUDA build's pip arguments here.
+TORCH ?= torch==2.13.0
+DIR ?=
+
+VENV := .venv
+PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
+SOURCES := $(shell find csrc fer_fast -name '*.py' -o -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.toml')
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/installed
+	$(PIP) install '.[demo]'
+	$(VENV)/bin/python examples/demo.py $(DIR)
+
+test: $(VENV)/installed
+	$(PIP) install '.[test]'
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/installed
+	$(PIP) install '.[test]'
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# torch first: the build reads its headers, and a second one is never fetched.
+$(VENV)/installed: pyproject.toml setup.py CMakeLists.txt $(SOURCES)
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install '$(TORCH)'
+	$(PIP) install .
+	touch $@
+
+clean:
+	rm -rf $(VENV) build .demo

@@ -1,0 +1,62 @@
+"""Folders to measure on: a count comes in, real or made images on disk go out."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+FACE_SIZE = (48, 48)
+PHOTO_SIZE = (1280, 960)
+JPEG_QUALITY = 90
+
+
+def make_faces(folder: Path, count: int, real: Path | None = None, seed: int = 0) -> list[Path]:
+    """Fills a folder with grey 48 x 48 PNG files.
+
+    Args:
+        folder: made by this call.
+        count: files.
+        real: a folder of PNG faces to copy, again from the start when they run out; None draws noise.
+        seed: of the noise.
+    """
+    folder.mkdir(parents=True)
+    paths = [folder / f"face{number:06d}.png" for number in range(count)]
+    if real is not None:
+        sources = sorted(real.glob("*.png"))
+        if not sources:
+            raise ValueError(f"real must be a folder with .png files; {str(real)!r} holds none")
+        for path, source in zip(paths, islice(cycle(sources), count), strict=True):
+            shutil.copyfile(source, path)
+        return paths
+    random = np.random.default_rng(seed)
+    for path in paths:
+        Image.fromarray(_scene(random, FACE_SIZE)[..., 0]).save(path)
+    return paths
+
+
+def make_photos(folder: Path, count: int, seed: int = 0) -> list[Path]:
+    """Fills a folder with 1280 x 960 colour JPEG files, of a camera's detail and size (about 300 KB)."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    paths = [folder / f"photo{number:06d}.jpg" for number in range(count)]
+    for path in paths:
+        Image.fromarray(_scene(random, PHOTO_SIZE)).save(path, quality=JPEG_QUALITY)
+    return paths
+
+
+def _scene(random: np.random.Generator, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Noise with the spectrum of natural images, amplitude falling as 1 / frequency: uint8 [height, width, 3]."""
+    width, height = size
+    total = np.zeros((height, width, 3), np.float32)
+    side = 2
+    while side <= min(width, height):
+        octave = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
+        total += np.asarray(Image.fromarray(octave).resize(size, Image.Resampling.BICUBIC), np.float32) / side
+        side *= 2
+    low, high = total.min(), total.max()
+    return ((total - low) / max(high - low, 1e-6) * 255).astype(np.uint8)

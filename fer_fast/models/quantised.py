@@ -1,0 +1,93 @@
+"""The algebraic form in int8: measured activation ranges come in, a model with quantised layers goes out.
+
+Post-training quantisation as in Jacob et al. 2018: uint8 activations with one range a tensor, int8 weights with one
+range an output channel. The layers simulate it (`fake_quantize`); a graph compiler that sees the pattern computes it.
+Normalisation, attention's products and residual sums stay in floating point: they are few.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fer_fast.models.algebraic import AlgebraicModel
+
+
+class QuantisedLayer(nn.Module):
+    """A convolution or linear layer with quantised input and weights.
+
+    Args:
+        layer: the layer in fp32.
+        low, high: the range of its input; holds 0.
+    """
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear, low: float, high: float) -> None:
+        super().__init__()
+        self.layer = layer
+        self.scale = (high - low) / 255
+        self.zero_point = round(-low / self.scale)
+        weight = layer.weight.detach()
+        largest = weight.abs().amax(dim=tuple(range(1, weight.ndim))).clamp_min(1e-12)
+        self.register_buffer("weight_scale", largest / 127)
+        self.register_buffer("weight_zero", torch.zeros_like(largest, dtype=torch.int32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer's own shapes."""
+        x = torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, 255)
+        weight = torch.fake_quantize_per_channel_affine(
+            self.layer.weight, self.get_buffer("weight_scale"), self.get_buffer("weight_zero"), 0, -127, 127
+        )
+        if isinstance(self.layer, nn.Linear):
+            return F.linear(x, weight, self.layer.bias)
+        return F.conv2d(x, weight, self.layer.bias, self.layer.stride, self.layer.padding)
+
+
+def quantisable_layers(model: AlgebraicModel) -> dict[str, nn.Conv2d | nn.Linear]:
+    """The layers that int8 computes, by name."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))}
+
+
+@torch.no_grad()
+def measure_ranges(model: AlgebraicModel, images: Tensor, batch_size: int = 32) -> dict[str, tuple[float, float]]:
+    """Measures the input range of each layer: the mean over batches of the batches' extremes.
+
+    Args:
+        model: in fp32, eval mode.
+        images: uint8 [images, size, size, 3], typical faces, not those that accuracy is reported on.
+        batch_size: images that share one pair of extremes; the mean of them ignores a lone outlier.
+
+    Returns:
+        Layer name to smallest and largest input, widened to hold 0.
+    """
+    extremes: dict[str, list[Tensor]] = {}
+    handles = [
+        layer.register_forward_pre_hook(
+            lambda _, inputs, name=name: extremes.setdefault(name, []).append(torch.stack(inputs[0].aminmax()))
+        )
+        for name, layer in quantisable_layers(model).items()
+    ]
+    try:
+        for batch in torch.split(images, batch_size):
+            model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    means = {name: torch.stack(values).mean(dim=0).tolist() for name, values in extremes.items()}
+    return {name: (min(low, 0.0), max(high, 1e-6)) for name, (low, high) in means.items()}
+
+
+def quantise(model: AlgebraicModel) -> AlgebraicModel:
+    """Replaces the layers, in place, by quantised ones, with the ranges of the model's configuration.
+
+    Raises:
+        ValueError: if the configuration has no ranges, or not those of this model's layers.
+    """
+    ranges = model.config.activation_ranges
+    layers = quantisable_layers(model)
+    if set(ranges) != set(layers):
+        raise ValueError("precision int8 needs a checkpoint whose activation ranges were measured; this one has none")
+    for name, layer in layers.items():
+        parent, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(parent), attribute, QuantisedLayer(layer, *ranges[name]))
+    return model
