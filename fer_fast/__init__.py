@@ -18,7 +18,7 @@ from fer_fast.types import (
 
 if TYPE_CHECKING:
     from fer_fast.classifier import Classifier
-    from fer_fast.models.checkpoint import load_model
+    from fer_fast.models.storage import load_model
     from fer_fast.pipeline import Summary, classify_folder, classify_rows
 
 __version__ = "0.1.0"
@@ -46,7 +46,7 @@ _HOMES = {
     "Summary": "fer_fast.pipeline",
     "classify_folder": "fer_fast.pipeline",
     "classify_rows": "fer_fast.pipeline",
-    "load_model": "fer_fast.models.checkpoint",
+    "load_model": "fer_fast.models.storage",
 }
 
 

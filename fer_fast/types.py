@@ -34,6 +34,10 @@ class OutputError(FerFastError):
     """An output that cannot be written: no room, no permission, not resumable."""
 
 
+class OutputRefusedError(OutputError, ValueError):
+    """An output that the caller must choose otherwise; refused before the run begins."""
+
+
 class Status(enum.StrEnum):
     """What became of one input file; the `status` column."""
 

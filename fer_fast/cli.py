@@ -1,0 +1,104 @@
+"""The `fer-fast` command: arguments come in, an exit status goes out, and one sentence for each expected error.
+
+Exit statuses: 0 all went well; 1 the run failed, or --strict found a file without a prediction; 2 the caller must
+change something; 130 interrupted; 141 nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn, Protocol
+
+from fer_fast import __version__
+from fer_fast.types import CheckpointError, FerFastError
+
+#: Commands by name: what they do, and the module that has their `add_arguments` and `run`.
+COMMANDS = {
+    "classify": ("classify folders of face images into a table", "fer_fast.cli_classify"),
+}
+
+
+class Command(Protocol):
+    """A module of `COMMANDS`; it imports what is heavy only in `run`."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Adds what the command takes."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Does it; returns the exit status."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs a command in this process; returns its exit status, or raises SystemExit as argparse does."""
+    arguments = _parser(argv).parse_args(argv)
+    _configure_logging(arguments)
+    try:
+        return int(arguments.run(arguments))
+    except BrokenPipeError:
+        _drop_output()
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (ValueError, CheckpointError) as error:  # OutputRefusedError is a ValueError
+        return _complain(error, 2)
+    except (FerFastError, OSError, MemoryError) as error:
+        return _complain(error, 1)
+
+
+def main() -> NoReturn:
+    """The console's entry: a first Ctrl-C stops in good order, a second one at once."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+    raise KeyboardInterrupt
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("fer-fast", description="Facial expression recognition at speed.")
+    parser.add_argument("--version", action="version", version=f"fer-fast {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (help_line, module) in COMMANDS.items():
+        subparser = commands.add_parser(name, help=help_line, description=f"{help_line.capitalize()}.")
+        if name in argv:  # only the chosen command's module is imported
+            command: Command = importlib.import_module(module)
+            command.add_arguments(subparser)
+            subparser.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary, no warnings")
+            subparser.add_argument("-v", "--verbose", action="count", default=0, help="log what runs; -vv: more")
+            subparser.set_defaults(run=command.run)
+    return parser
+
+
+def _configure_logging(arguments: argparse.Namespace) -> None:
+    level = logging.ERROR if arguments.quiet else logging.WARNING
+    if arguments.verbose:
+        level = logging.INFO if arguments.verbose == 1 else logging.DEBUG
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("fer-fast: %(message)s"))
+    logger = logging.getLogger("fer_fast")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+
+
+def _complain(error: BaseException, status: int) -> int:
+    logging.getLogger(__name__).debug("where it came from:", exc_info=error)
+    sentence = " ".join(str(error).split()) or type(error).__name__
+    print(f"fer-fast: {sentence}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+    return status
+
+
+def _drop_output() -> None:
+    """Sends what is still buffered for a reader that has gone to nowhere, so that Python does not complain at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,155 @@
+"""`fer-fast classify`: inputs and options come in, a table goes to a file or to standard output."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from fer_fast.decode import DECODERS
+
+if TYPE_CHECKING:
+    from fer_fast.pipeline import Summary
+
+_EPILOG = """
+INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff and gif), a file, a quoted glob such as
+'faces/**/*.png', @LIST (a file with one path a line, or separated by NULs), or - (such a list on standard input).
+A file that several inputs name is one row.
+
+Columns: path, status (ok, corrupt, unsupported, unreadable, too_large, empty), error, label, confidence, p_<class>.
+The table is UTF-8; a byte of a name that is not becomes a backslash escape such as \\xff.
+
+Rows wait in OUT.partial until the table is complete. After a crash or Ctrl-C, --resume goes on where it stopped.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `fer-fast classify` takes."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="INPUT", help="a folder, a file, a glob, @LIST, or - for a list on stdin")
+    add("-o", "--output", metavar="OUT", help="the table: .csv, .jsonl or .parquet; without it csv on stdout")
+    add("--resume", action="store_true", help="go on with the unfinished run in OUT.partial")
+    add("--strict", action="store_true", help="exit with 1 if any file has no prediction")
+    add("--model", default="fast", help="a packaged model, or a .safetensors checkpoint (default: fast)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--engine", default="auto", help="what runs the model (default: auto)")
+    add("--precision", default="auto", help="auto, fp32, bf16, fp16 or int8")
+    add("--batch-size", type=_positive, metavar="N", help="images that the model takes at once")
+    add("--workers", type=_positive, metavar="N", help="threads that decode (default: one a processor)")
+    add("--decoder", default="auto", choices=DECODERS, help="what decodes images")
+    add("--max-pixels", type=_positive, metavar="N", help="an image with more is too_large (default: 178956970)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Classifies; returns 1 if `--strict` is set and a file has no prediction, else 0."""
+    if arguments.resume and arguments.output is None:
+        raise ValueError("--resume needs the table's file: add -o OUT")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # the table tells what is wrong with a file
+    from fer_fast.pipeline import classify_folder
+
+    names = ("model", "device", "engine", "precision", "batch_size", "workers", "decoder", "max_pixels")
+    options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    with _Progress(arguments.inputs, arguments.quiet) as progress:
+        try:
+            out = sys.stdout.buffer if arguments.output is None else arguments.output
+            summary = classify_folder(
+                arguments.inputs, out, resume=arguments.resume, progress=progress.update, **options
+            )
+        except KeyboardInterrupt:
+            progress.close()
+            kept = f"; {progress.done} rows are kept, go on with --resume" if arguments.output and progress.done else ""
+            _say(f"fer-fast: interrupted{kept}")
+            raise
+    if not arguments.quiet:
+        _report(summary)
+    if arguments.strict and not summary.faultless:
+        bad = summary.rows - summary.statuses["ok"]
+        folders = f", {len(summary.unlistable)} folders could not be read" if summary.unlistable else ""
+        _say(f"fer-fast: --strict: {bad} of {summary.rows} files have no prediction{folders}")
+        return 1
+    return 0
+
+
+class _Progress:
+    """A bar on a terminal; the total appears once a second, silent search through the inputs has counted it."""
+
+    def __init__(self, inputs: list[str], quiet: bool) -> None:
+        self.done = 0
+        self._bar: Any = None
+        self._inputs = inputs
+        self._stop = threading.Event()
+        self._wanted = not quiet and sys.stderr.isatty()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def update(self, done: int, new: int) -> None:
+        """Shows how many rows the table has; rows of an earlier run do not count in the rate."""
+        self.done = done
+        if not self._wanted:
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(initial=done - new, unit=" images", file=sys.stderr, dynamic_ncols=True, leave=False)
+            threading.Thread(target=self._count, daemon=True).start()
+        self._bar.update(new)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        self._stop.set()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _count(self) -> None:
+        from fer_fast.folder import ImageFiles
+
+        files = ImageFiles(self._inputs, quiet=True)
+        if not files.countable:
+            return
+        total = 0
+        for total, _ in enumerate(files, 1):  # noqa: B007 (the last one is the count)
+            if self._stop.is_set():
+                return
+        self._bar.total = total
+
+
+def _report(summary: Summary) -> None:
+    if not summary.ran:
+        _say(f"{summary.out} is already complete; nothing was done")
+        return
+    where = f" in {summary.out}" if summary.out else ""
+    kept = f", {summary.kept} of them kept from an earlier run" if summary.kept else ""
+    _say(f"{summary.rows} rows{where}{kept}: {_counts(summary.statuses)}")
+    if summary.labels:
+        _say(f"labels: {_counts(summary.labels)}")
+    if summary.unlistable:
+        first = ascii(summary.unlistable[0])
+        _say(f"{len(summary.unlistable)} folders could not be read and are left out, the first is {first}")
+    rate = f"{summary.images_per_second:.1f} images/s"
+    _say(f"{summary.seconds:.1f} s, {rate}; {', '.join(f'{key} {value}' for key, value in summary.ran.items())}")
+    stages, seconds = summary.stages, max(summary.seconds, 1e-9)
+    busy = [("decode", stages.decode), ("model", stages.model), ("write", stages.write)]
+    _say("busy: " + ", ".join(f"{name} {spent:.1f} s ({spent / seconds:.2f} threads)" for name, spent in busy))
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _say(line: str) -> None:
+    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number

@@ -1,0 +1,74 @@
+"""A classifier whose answer is the image's shade, so that a row with another file's pixels is found out."""
+
+import os
+import sys
+import threading
+import time
+
+import numpy as np
+from PIL import Image
+
+from fer_fast import EMOTIONS
+from fer_fast.decode import open_decoder
+
+
+class ShadeClassifier:
+    """p_neutral is the mean shade / 255, p_happiness the rest."""
+
+    classes = EMOTIONS
+    image_size = 16
+    batch_size = 4
+    streams = 2
+
+    def __init__(self, model="shade", delay=0.0, fail_at=None, workers=2, **_):
+        self.identity = f"{model} fp32"
+        self.decoder = open_decoder("auto", self.image_size, workers)
+        self.delay, self.fail_at = delay, fail_at
+        self.calls = self.images = 0
+        self.closed = False
+        self.sizes = []
+        self._lock = threading.Lock()
+
+    def predict_batch(self, pixels):
+        with self._lock:
+            self.calls += 1
+            self.images += len(pixels)
+            self.sizes.append(len(pixels))
+            if self.fail_at is not None and self.calls > self.fail_at:
+                raise RuntimeError("out of\nmemory")
+        time.sleep(self.delay)
+        answer = np.zeros((len(pixels), len(self.classes)), np.float32)
+        answer[:, 0] = pixels.mean(axis=(1, 2, 3)) / 255
+        answer[:, 1] = 1 - answer[:, 0]
+        return answer
+
+    def describe(self):
+        return {"model": self.identity, "engine": "shade", "device": "cpu", "precision": "fp32"}
+
+    def close(self):
+        self.closed = True
+        self.decoder.close()
+
+
+def save_shade(path, shade):
+    """Writes a grey PNG, whatever the suffix."""
+    Image.new("L", (8, 8), shade).save(path, "PNG")
+
+
+def main():
+    """The command, with this classifier: what kill and Ctrl-C tests run in a process of its own."""
+    from fer_fast import cli, pipeline
+
+    def opened(options):
+        fail_at = os.environ.get("SHADE_FAIL_AT")
+        return ShadeClassifier(
+            delay=float(os.environ.get("SHADE_DELAY", 0)), fail_at=int(fail_at) if fail_at else None, **options
+        )
+
+    pipeline._open = opened
+    sys.argv[0] = "fer-fast"
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

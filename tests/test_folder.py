@@ -1,0 +1,179 @@
+"""Folders, globs and lists with nasty contents come in; each image file must come out once, in a known order."""
+
+import io
+import logging
+import os
+import sys
+
+import pytest
+
+from fer_fast.folder import ImageFiles
+from fer_fast.paths import PathCounts, PathSet
+
+
+def found(*inputs):
+    return list(ImageFiles(inputs))
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.jpg", "a.PNG", "notes.txt", "sub/z.jpeg", "sub/deep/x.Tif", "also/c.webp", "also/c.webp.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def test_a_folder_gives_files_then_folders_sorted(tree):
+    assert found(".") == ["./a.PNG", "./b.jpg", "./also/c.webp", "./sub/z.jpeg", "./sub/deep/x.Tif"]
+
+
+def test_a_named_file_is_an_input_whatever_its_suffix(tree):
+    assert found("notes.txt", "sub") == ["notes.txt", "sub/z.jpeg", "sub/deep/x.Tif"]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        (".", "a.PNG", "sub/z.jpeg", "./sub/../sub/z.jpeg"),
+        ("a.PNG", "./a.PNG", "sub/z.jpeg", "."),
+        ("sub/deep", "sub", ".", "sub"),
+        ("**/*.jpeg", ".", "*.PNG"),
+        (".", "./", "shortcut", "shortcut/z.jpeg"),
+        ("shortcut/z.jpeg", "shortcut", "."),
+    ],
+)
+def test_overlapping_inputs_name_each_file_once(tree, inputs):
+    (tree / "shortcut").symlink_to("sub")
+    paths = found(*inputs)
+    assert len(paths) == len({os.path.realpath(path) for path in paths}) == 5
+
+
+def test_a_folder_called_like_an_image_is_searched(tree):
+    (tree / "album.jpg").mkdir()
+    (tree / "album.jpg" / "one.gif").touch()
+    assert "./album.jpg/one.gif" in found(".")
+    assert "./album.jpg" not in found(".")
+
+
+def test_links_to_folders_are_followed_once_and_never_in_circles(tree, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "far.png").touch()
+    (outside / "back").symlink_to(tree)
+    (tree / "0-far").symlink_to(outside)
+    (tree / "1-far-again").symlink_to(outside)
+    (tree / "sub" / "up").symlink_to("..")
+    (tree / "sub" / "here").symlink_to(".")
+    (tree / "sub" / "beyond").symlink_to("../..")
+    (tree / "loop").symlink_to("loop")
+    paths = found(".")
+    assert paths[-1] == "./0-far/far.png"
+    assert len(paths) == 6
+
+
+def test_broken_links_and_pipes_with_an_image_name_are_inputs(tree):
+    (tree / "dangling.jpg").symlink_to("nowhere")
+    (tree / "loop.jpg").symlink_to("loop.jpg")
+    os.mkfifo(tree / "pipe.jpg")
+    assert {"./dangling.jpg", "./loop.jpg", "./pipe.jpg"} <= set(found("."))
+    assert found("dangling.jpg") == ["dangling.jpg"]
+
+
+def test_nasty_names_survive(tree):
+    names = [b'a "quoted", name\n.jpg', b"caf\xc3\xa9.jpg", b"caf\xe9.jpg", b" .jpg", b"-.jpg", b"[1].jpg", b"@.jpg"]
+    (tree / "sub" / "nasty").mkdir()
+    for name in names:
+        (tree / "sub" / "nasty" / os.fsdecode(name)).touch()
+    paths = found("sub/nasty")
+    assert sorted(os.fsencode(path) for path in paths) == sorted(b"sub/nasty/" + name for name in names)
+    assert found("sub/nasty/[1].jpg") == ["sub/nasty/[1].jpg"], "a file that exists is no glob"
+
+
+def test_globs(tree):
+    assert found("*.jpg", "sub/*") == ["b.jpg", "sub/deep/x.Tif", "sub/z.jpeg"]
+    assert found("**/*.[jw]*p*g") == ["b.jpg", "sub/z.jpeg"]
+    assert found(str(tree / "al?o" / "*.webp")) == [str(tree / "also" / "c.webp")]
+    assert found("**/x.*") == ["sub/deep/x.Tif"]
+    (tree / ".hidden.jpg").touch()
+    assert found("*.jpg") == ["b.jpg"]
+    assert found(".*.jpg") == [".hidden.jpg"]
+
+
+def test_a_list_keeps_its_order_and_its_missing_files(tree, monkeypatch):
+    listed = b"\xef\xbb\xbfsub/z.jpeg\r\nmissing.jpg\n\nnotes.txt\nsub/z.jpeg\ncaf\xe9.png"
+    (tree / "list").write_bytes(listed)
+    expected = ["sub/z.jpeg", "missing.jpg", "notes.txt", "caf\udce9.png"]
+    assert found("@list") == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(listed)))
+    assert found("-") == expected
+
+
+def test_a_list_may_be_separated_by_nuls(tree):
+    (tree / "list").write_bytes(b"two\nlines.jpg\0b.jpg\0")
+    assert found("@list") == ["two\nlines.jpg", "b.jpg"]
+
+
+def test_a_list_longer_than_a_block(tree):
+    names = [f"face-{number:06}.jpg" for number in range(20_000)]
+    (tree / "list").write_text("\n".join(names))
+    assert found("@list", "@list") == names
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([], "no input"),
+        (["nowhere"], "'nowhere' does not exist"),
+        (["a.PNG", "tpyo.jpg"], "'tpyo.jpg' does not exist"),
+        (["*.bmp"], "nothing matches '\\*.bmp'"),
+        (["@nolist"], "the list 'nolist' is not a file"),
+        (["@sub"], "the list 'sub' is not a file"),
+    ],
+)
+def test_an_input_that_is_not_there_is_refused_at_once(tree, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        ImageFiles(inputs)
+
+
+def test_a_folder_that_cannot_be_listed_is_reported_and_left_out(tree, monkeypatch, caplog):
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("also"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    files = ImageFiles(["."])
+    with caplog.at_level(logging.WARNING):
+        assert len(list(files)) == 4
+    assert files.unlistable == ["./also"]
+    assert "./also" in caplog.text and "Permission denied" in caplog.text
+
+
+def test_nothing_is_listed_before_it_is_wanted(tree, monkeypatch):
+    listed = []
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or real(path))
+    paths = iter(ImageFiles(["."]))
+    next(paths)
+    assert listed == ["."]
+
+
+def test_a_path_set_knows_what_it_was_given(monkeypatch):
+    monkeypatch.setattr("fer_fast.paths._RECENT", 8)
+    digests = PathSet()
+    assert not digests
+    values = [value * 2**58 + 7 for value in range(50)]
+    assert all(digests.add(value) for value in values)
+    assert not any(digests.add(value) for value in values)
+    assert len(digests) == 50 and 6 not in digests and values[3] in digests
+
+
+def test_path_counts_give_each_digest_as_often_as_they_hold_it():
+    import numpy as np
+
+    counts = PathCounts(np.array([5, 9, 5, 2**64 - 1], np.uint64))
+    assert [counts.take(5), counts.take(5), counts.take(5)] == [True, True, False]
+    assert counts.take(2**64 - 1) and not counts.take(1) and counts.left == 1
