@@ -109,7 +109,8 @@ class Classifier:
 
         Args:
             images: uint8 arrays [height, width, 3] (RGB) or [height, width] (grey), Pillow images, or paths, mixed
-                as you like. For very many files `classify_folder` overlaps the work and keeps memory bounded.
+                as you like; or one array [images, height, width, 3]. For very many files `classify_folder` overlaps
+                the work and keeps memory bounded.
 
         Returns:
             One prediction an image, in order.
@@ -120,7 +121,8 @@ class Classifier:
             DecodeError: if a file gives no pixels; the message names it.
             FerFastError: if the device fails.
         """
-        if isinstance(images, (str, os.PathLike, np.ndarray)) or not isinstance(images, Iterable):
+        one_array = isinstance(images, np.ndarray) and images.ndim != 4
+        if one_array or isinstance(images, (str, os.PathLike)) or not isinstance(images, Iterable):
             raise TypeError(f"images must be several images, such as a list, not one {type(images).__name__}")
         every = list(images)
         batches = [every[start : start + self.batch_size] for start in range(0, len(every), self.batch_size)]

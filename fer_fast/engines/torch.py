@@ -28,8 +28,9 @@ class TorchEngine:
 
     def __init__(self, checkpoint: Checkpoint, device: str, precision: str) -> None:
         self.device = torch.device("cuda" if device == "auto" and cuda_is_present() else device.replace("auto", "cpu"))
-        if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise FerFastError(f"device {device!r} is not there: torch {torch.__version__} sees no CUDA card")
+        if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
+            seen = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA cards"
+            raise FerFastError(f"device {device!r} is not there: {seen}")
         self.precision = _precision(precision, self.device)
         model = build_model(checkpoint)
         model.tokens = fused_tokens
