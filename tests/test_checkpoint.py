@@ -1,0 +1,246 @@
+"""A model's file: what goes in comes out, and whatever is wrong with it is told in one sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+from safetensors.torch import save_file
+from tiny_models import faces, random_model, tiny_config
+
+import fer_fast
+from fer_fast.models.checkpoint import FORMAT, packaged_models, read_checkpoint, write_checkpoint
+from fer_fast.models.fusion import FusionModel
+from fer_fast.models.storage import build_model, load_model, save_model
+from fer_fast.types import CheckpointError, FerFastError
+
+CONFIG = tiny_config(sources=("image",), image_size=4, grid=2, width=8, mean=(0.1, 0.2, 0.3), temperature=1.25)
+
+
+@pytest.fixture(scope="module")
+def model() -> FusionModel:
+    return random_model(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def file(model: FusionModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "model.safetensors"
+    save_model(model, path)
+    return path
+
+
+def refused(path: Path | str) -> str:
+    """The sentence with which a file is refused."""
+    with pytest.raises(CheckpointError) as caught:
+        load_model(path)
+    sentence = str(caught.value)
+    assert "\n" not in sentence and len(sentence) > 20
+    return sentence
+
+
+def repacked(file: Path, path: Path, change: Callable[[dict[str, np.ndarray], dict[str, str]], None]) -> Path:
+    """A file with changed tensors and metadata whose digest is right again unless `change` breaks it."""
+    checkpoint = read_checkpoint(file)
+    tensors, metadata = dict(checkpoint.tensors), {}
+    change(tensors, metadata)
+    write_checkpoint(path, checkpoint.config, tensors)
+    if metadata:
+        path.write_bytes(save_arrays(tensors, {**_metadata(path), **metadata}))
+    return path
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    found: dict[str, str] = header["__metadata__"]
+    return found
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_round_trip(model: FusionModel, tmp_path: Path, dtype: type[np.floating]) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(model, path, dtype)
+    again = load_model(path)
+    assert again.config == model.config
+    assert not again.training and not any(parameter.requires_grad for parameter in again.parameters())
+    for name, tensor in model.state_dict().items():
+        stored = tensor.numpy().astype(dtype).astype(np.float32)
+        np.testing.assert_array_equal(again.state_dict()[name].numpy(), stored, err_msg=name)
+    images = torch.from_numpy(faces(3, 4))
+    # fp16 weights: 2^-11 relative each, logits of a few units.
+    tolerance = 0.0 if dtype is np.float32 else 0.02
+    torch.testing.assert_close(again(images), model(images), rtol=0, atol=tolerance)
+
+
+def test_backbone_comes_back_without_batch_norms_counters(tmp_path: Path) -> None:
+    model = random_model(tiny_config(sources=("FM1",)))
+    path = tmp_path / "model.safetensors"
+    save_model(model, path, np.float32)
+    assert not [name for name in read_checkpoint(path).tensors if "num_batches_tracked" in name]
+    images = torch.from_numpy(faces(2, 64))
+    torch.testing.assert_close(load_model(path)(images), model(images), rtol=0, atol=0)
+
+
+def test_file_is_safetensors_and_nothing_else(file: Path) -> None:
+    content = file.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    metadata = header.pop("__metadata__")
+    assert set(metadata) == {"format", "config", "digest"}
+    assert json.loads(metadata["config"]) == json.loads(json.dumps(CONFIG.as_dict()))
+    ends = sorted(tuple(tensor["data_offsets"]) for tensor in header.values())
+    assert [start for start, _ in ends] == [0] + [end for _, end in ends[:-1]], "bytes between the tensors"
+    assert 8 + length + ends[-1][1] == len(content), "bytes after the tensors"
+    assert set(load_arrays(content)) == set(header)
+
+
+def test_digest_tells_models_apart(model: FusionModel, file: Path, tmp_path: Path) -> None:
+    digests = {read_checkpoint(file).digest}
+    save_model(model, tmp_path / "same.safetensors")
+    assert read_checkpoint(tmp_path / "same.safetensors").digest in digests
+    other = repacked(file, tmp_path / "weights.safetensors", lambda tensors, _: tensors.update(_one_bit_off(tensors)))
+    digests.add(read_checkpoint(other).digest)
+    write_checkpoint(tmp_path / "t.safetensors", tiny_config(temperature=2.0), read_checkpoint(file).tensors)
+    digests.add(read_checkpoint(tmp_path / "t.safetensors").digest)
+    assert len(digests) == 3
+
+
+def _one_bit_off(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    bits = tensors["vit.head.bias"].copy().view(np.uint16)
+    bits[0] ^= 1
+    return {"vit.head.bias": bits.view(np.float16)}
+
+
+def test_every_damaged_byte_is_noticed(file: Path, tmp_path: Path) -> None:
+    content = file.read_bytes()
+    weights = 8 + int.from_bytes(content[:8], "little")
+    damaged = tmp_path / "damaged.safetensors"
+    places = [*range(12), *range(12, weights, 7), *range(weights, len(content), 13), len(content) - 1]
+    for number, place in enumerate(places):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << (number % 8)
+        damaged.write_bytes(flipped)
+        assert repr(str(damaged)) in refused(damaged), f"byte {place}"
+
+
+def test_every_length_is_noticed(file: Path, tmp_path: Path) -> None:
+    content = file.read_bytes()
+    short = tmp_path / "short.safetensors"
+    for length in [*range(0, 20), *range(20, len(content), 61), len(content) - 1]:
+        short.write_bytes(content[:length])
+        refused(short)
+    short.write_bytes(content + b"\0")
+    refused(short)
+
+
+def test_what_is_no_checkpoint(tmp_path: Path) -> None:
+    text = tmp_path / "text.safetensors"
+    text.write_text("This is not a model, but it is long enough to look like one at first sight.\n" * 9)
+    assert "cannot be read" in refused(text)
+    foreign = tmp_path / "foreign.safetensors"
+    foreign.write_bytes(save_arrays({"weight": np.zeros(3, np.float32)}))
+    assert f"must have the format '{FORMAT}', not 'none'" in refused(foreign)
+    foreign.write_bytes(save_arrays({"weight": np.zeros(3, np.float32)}, {"format": "pt"}))
+    assert "not 'pt'" in refused(foreign)
+    foreign.write_bytes(save_arrays({"weight": np.zeros(3, np.float32)}, {"format": FORMAT}))
+    assert "its metadata lacks 'config'" in refused(foreign)
+    save_file(
+        {"weight": torch.zeros(3, dtype=torch.bfloat16)},
+        foreign,
+        {"format": FORMAT, "config": json.dumps(CONFIG.as_dict()), "digest": "0"},
+    )
+    refused(foreign)  # numpy has no bf16
+
+
+@pytest.mark.parametrize("name", ["", ".", "no-such-model", "a\0b", "n" * 5000, "\udcff.safetensors"])
+def test_what_is_no_file(name: str) -> None:
+    sentence = refused(name)
+    assert sentence.startswith("model must be a .safetensors file or one of: ")
+    assert all(known in sentence for known in packaged_models())
+    assert refused(Path(name)).startswith("model must be")
+
+
+def test_tensors_must_fit_the_configuration(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+
+    def shortened(tensors: dict[str, np.ndarray], _: dict[str, str]) -> None:
+        tensors["vit.head.weight"] = tensors["vit.head.weight"][:7]  # seven rows for eight classes
+
+    repacked(file, path, shortened)
+    assert "'vit.head.weight' must have the shape [8, 8], not [7, 8]" in refused(path)
+    repacked(file, path, lambda tensors, _: tensors.pop("vit.norm.bias"))
+    assert "lacks tensor 'vit.norm.bias'" in refused(path)
+    repacked(file, path, lambda tensors, _: tensors.update(extra=np.zeros(1, np.float16)))
+    assert "has an unknown tensor 'extra'" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "rule"),
+    [
+        ("{", "Expecting"),
+        ("[]", "must be"),
+        ("null", ""),
+        ('{"grid": 0}', "grid must be a positive integer"),
+        ('{"colour": "red"}', "unknown configuration field 'colour'"),
+        ('{"temperature": NaN}', "temperature must be a number above 0"),
+        ('{"std": ["a", 1, 1]}', "std must be three numbers"),
+        ('{"sources": 3}', ""),
+    ],
+)
+def test_wrong_configuration(file: Path, tmp_path: Path, config: str, rule: str) -> None:
+    path = repacked(file, tmp_path / "m.safetensors", lambda _, metadata: metadata.update(config=config))
+    sentence = refused(path)
+    assert "has a wrong configuration: " in sentence
+    assert rule in sentence
+
+
+def test_failed_write_leaves_the_old_file(
+    model: FusionModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.safetensors"
+    before = file.read_bytes()
+    path.write_bytes(before)
+
+    def full_disk(self: Path, content: bytes) -> int:
+        with self.open("wb") as partial:
+            partial.write(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_model(model, path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_weights_beyond_fp16_are_not_stored_as_infinity(tmp_path: Path) -> None:
+    model = FusionModel(CONFIG)
+    with torch.no_grad():
+        model.vit.head.bias[3] = 70_000.0
+    with pytest.raises(ValueError, match=r"'vit\.head\.bias' .*float16"):
+        save_model(model, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+    save_model(model, tmp_path / "model.safetensors", np.float32)
+    assert build_model(read_checkpoint(tmp_path / "model.safetensors")).vit.head.bias[3] == 70_000.0
+
+
+def test_reading_needs_no_torch(file: Path) -> None:
+    code = (
+        "import sys; from fer_fast.models.checkpoint import read_checkpoint; "
+        f"print(read_checkpoint({str(file)!r}).digest, 'torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [read_checkpoint(file).digest, "False"]
+
+
+def test_public_names() -> None:
+    assert fer_fast.load_model is load_model
+    assert issubclass(fer_fast.CheckpointError, FerFastError)

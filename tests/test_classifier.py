@@ -1,0 +1,253 @@
+"""The one object that users hold: every kind of image, order, probabilities, threads, and clear refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_models import faces, random_model, tiny_config
+
+import fer_fast
+from fer_fast.classifier import DEFAULT_BATCH_SIZE, Classifier
+from fer_fast.models.storage import load_model, save_model
+from fer_fast.types import EMOTIONS, CheckpointError, DecodeError, FerFastError, Prediction, Status
+
+SIZE = 8
+TEMPERATURE = 1.6
+#: The fp32 engine against the fp32 reference: see TOLERANCES in test_engines.py.
+CLOSE = {"rtol": 0, "atol": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = tiny_config(sources=("image",), image_size=SIZE, grid=2, width=8, temperature=TEMPERATURE)
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(random_model(config), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def classifier(checkpoint: Path) -> Iterator[Classifier]:
+    with Classifier(checkpoint, engine="torch", device="cpu", precision="fp32", batch_size=4, workers=2) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Pictures that are neither square nor of the model's size, without loss."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths = [folder / f"{number}.png" for number in range(11)]
+    for path, pixels in zip(paths, faces(len(paths), 40), strict=True):
+        Image.fromarray(pixels[:31]).save(path)
+    return paths
+
+
+def rows(predictions: list[Prediction]) -> np.ndarray:
+    return np.stack([prediction.probabilities for prediction in predictions])
+
+
+def test_probabilities_are_the_references_with_temperature(classifier: Classifier, checkpoint: Path) -> None:
+    pixels = faces(4, SIZE)
+    logits = load_model(checkpoint)(torch.from_numpy(pixels))
+    found = classifier.predict_batch(pixels)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, torch.softmax(logits / TEMPERATURE, dim=1).numpy(), **CLOSE)
+    assert np.abs(found - torch.softmax(logits, dim=1).numpy()).max() > 0.05, "the temperature does not show"
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-6)
+
+
+def test_prediction_names_the_likeliest_class(classifier: Classifier) -> None:
+    for prediction in classifier.predict(faces(9, 20)):
+        assert prediction.classes == EMOTIONS == classifier.classes
+        assert prediction.label == EMOTIONS[int(np.argmax(prediction.probabilities))]
+        assert prediction.confidence == float(prediction.probabilities.max())
+
+
+def test_extreme_logits_stay_finite(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = np.array([[1e4, -1e4, 0, 0, 0, 0, 0, 0]], np.float32)
+    monkeypatch.setattr(classifier._engine, "infer", lambda _: logits)
+    np.testing.assert_array_equal(classifier.predict_batch(faces(1, SIZE))[0], [1, 0, 0, 0, 0, 0, 0, 0])
+
+
+def test_every_kind_of_image_gives_the_same(classifier: Classifier, photos: list[Path]) -> None:
+    expected = rows(classifier.predict(photos))
+    assert np.abs(expected[0] - expected[1]).max() > 0.01, "different pictures must differ"
+    arrays = [np.asarray(Image.open(path)) for path in photos]
+    kinds: list[list[Any]] = [
+        [str(path) for path in photos],
+        [Image.open(path) for path in photos],  # not loaded before
+        [Image.open(path).copy() for path in photos],
+        arrays,
+        [array[:, ::-1][:, ::-1] for array in arrays],  # strides
+    ]
+    for kind in kinds:
+        np.testing.assert_array_equal(rows(classifier.predict(kind)), expected)
+    mixed = [kinds[number % 4][number] for number in range(len(photos))]
+    np.testing.assert_array_equal(rows(classifier.predict(mixed)), expected)
+    np.testing.assert_array_equal(rows(classifier.predict(iter(mixed))), expected)
+
+
+def test_grey_is_three_equal_channels(classifier: Classifier, tmp_path: Path) -> None:
+    grey = faces(1, 30)[0, :, :, 0]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    images = [grey, np.stack([grey] * 3, axis=2), Image.fromarray(grey), tmp_path / "grey.png"]
+    found = rows(classifier.predict(images))
+    for row in found[1:]:
+        np.testing.assert_array_equal(row, found[0])
+
+
+def test_order_is_kept_over_many_batches(classifier: Classifier) -> None:
+    images = list(faces(23, 12))
+    together = rows(classifier.predict(images))
+    for number in (0, 3, 4, 22):
+        np.testing.assert_allclose(together[number], rows(classifier.predict([images[number]]))[0], **CLOSE)
+    backwards = rows(classifier.predict(images[::-1]))
+    np.testing.assert_allclose(backwards[::-1], together, **CLOSE)
+
+
+def test_no_images(classifier: Classifier) -> None:
+    assert classifier.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "kind"),
+    [
+        ("face.png", "str"),
+        (Path("face.png"), "PosixPath"),
+        (np.zeros((8, 8, 3), np.uint8), "ndarray"),
+        (Image.new("RGB", (8, 8)), "Image"),
+        (None, "NoneType"),
+    ],
+    ids=["str", "path", "array", "image", "none"],
+)
+def test_one_image_instead_of_several(classifier: Classifier, images: Any, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"images must be several images, such as a list, not one {kind}"):
+        classifier.predict(images)
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "words"),
+    [
+        (np.zeros((8, 8, 3), np.float32), TypeError, "uint8, not float32"),
+        (np.zeros((8, 8, 4), np.uint8), ValueError, r"\[height, width, 3\].*\[8, 8, 4\]"),
+        (np.zeros((0, 8, 3), np.uint8), ValueError, r"\[0, 8, 3\]"),
+        (np.zeros(8, np.uint8), ValueError, r"not \[8\]"),
+        (17, TypeError, "not int"),
+        (b"face.png", TypeError, "not bytes"),
+    ],
+    ids=["float", "rgba", "empty", "flat", "number", "bytes"],
+)
+def test_what_is_no_image(classifier: Classifier, image: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        classifier.predict([np.zeros((8, 8, 3), np.uint8), image])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "error", "words"),
+    [
+        (np.zeros((1, SIZE, SIZE, 3), np.float32), TypeError, "pixels must be a uint8 array, not float32"),
+        ([[1, 2, 3]], TypeError, "pixels must be a uint8 array, not list"),
+        (np.zeros((SIZE, SIZE, 3), np.uint8), ValueError, r"pixels must be \[1..4, 8, 8, 3\], not \[8, 8, 3\]"),
+        (np.zeros((1, 3, SIZE, SIZE), np.uint8), ValueError, r"not \[1, 3, 8, 8\]"),
+        (np.zeros((0, SIZE, SIZE, 3), np.uint8), ValueError, r"not \[0, 8, 8, 3\]"),
+        (np.zeros((5, SIZE, SIZE, 3), np.uint8), ValueError, r"\[1..4, .*not \[5, 8, 8, 3\]"),
+    ],
+    ids=["float", "list", "one", "planar", "none", "too many"],
+)
+def test_wrong_batch(classifier: Classifier, pixels: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        classifier.predict_batch(pixels)
+
+
+def test_batch_of_any_layout(classifier: Classifier) -> None:
+    pixels = faces(4, SIZE)
+    expected = classifier.predict_batch(pixels)
+    planar = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(classifier.predict_batch(planar.transpose(0, 2, 3, 1)), expected)
+
+
+def test_broken_file_is_named(classifier: Classifier, photos: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(photos[0].read_bytes()[:200])
+    for path, status in ((broken, Status.CORRUPT), (tmp_path / "absent.png", Status.UNREADABLE)):
+        with pytest.raises(DecodeError, match=path.name) as caught:
+            classifier.predict([*photos, faces(1, 9)[0], path])
+        assert caught.value.status is status
+    assert len(classifier.predict(photos)) == len(photos), "it goes on after a broken file"
+
+
+def test_too_large_files_are_not_decoded(checkpoint: Path, photos: list[Path]) -> None:
+    with (
+        Classifier(checkpoint, engine="torch", device="cpu", max_pixels=100) as strict,
+        pytest.raises(DecodeError) as caught,
+    ):
+        strict.predict(photos[:1])
+    assert caught.value.status is Status.TOO_LARGE
+
+
+def test_many_threads(classifier: Classifier, photos: list[Path]) -> None:
+    expected = rows(classifier.predict(photos))
+
+    def predict(number: int) -> np.ndarray:
+        return rows(classifier.predict(photos[number % 11 :]))
+
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(predict, range(22)))
+    for number, found in enumerate(results):
+        np.testing.assert_allclose(found, expected[number % 11 :], **CLOSE)
+
+
+def test_describe_and_identity(classifier: Classifier, checkpoint: Path) -> None:
+    said = classifier.describe()
+    assert said["model"] == str(checkpoint)
+    assert (said["image_size"], said["batch_size"], said["workers"]) == (SIZE, 4, 2)
+    assert (said["engine"], said["device"], said["precision"], said["decoder"]) == ("torch", "cpu", "fp32", "pillow")
+    assert classifier.identity.endswith(" torch fp32")
+    with Classifier(checkpoint, engine="torch", device="cpu", precision="bf16") as other:
+        assert other.identity != classifier.identity
+        assert other.identity.split()[0] == classifier.identity.split()[0]
+        assert other.batch_size == DEFAULT_BATCH_SIZE
+
+
+def test_closes_twice(checkpoint: Path) -> None:
+    with Classifier(checkpoint, engine="torch", device="cpu") as opened:
+        opened.close()
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"model": "no-such-model"}, CheckpointError, "no-such-model"),
+        ({"engine": "caffe"}, ValueError, "engine must be one of auto, openvino, torch"),
+        ({"device": "tpu"}, ValueError, "device must be one of auto, cpu, cuda"),
+        ({"precision": "int3"}, ValueError, "precision must be one of auto, fp32"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
+        ({"workers": 0}, ValueError, "workers must be at least 1, not 0"),
+        ({"decoder": "opencv"}, ValueError, "decoder must be one of auto, pillow"),
+        ({"max_pixels": 0}, ValueError, "max_pixels must be at least 1, not 0"),
+    ],
+    ids=str,
+)
+def test_wrong_argument(checkpoint: Path, arguments: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        Classifier(**{"model": checkpoint, **arguments})
+
+
+def test_device_that_fails_is_told(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(classifier._engine, "model", broken)
+    with pytest.raises(FerFastError, match="torch failed on cpu: out of memory"):
+        classifier.predict([faces(1, SIZE)[0]])
+
+
+def test_public_name() -> None:
+    assert fer_fast.Classifier is Classifier

@@ -1,0 +1,100 @@
+"""What a model may be: the rules of `ModelConfig`, its way to JSON and back, and the named sizes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fer_fast.models.config import PRESETS, SOURCES, ModelConfig
+from fer_fast.models.fusion import source_patch
+from fer_fast.types import EMOTIONS
+
+BROKEN_RULES: list[tuple[dict[str, Any], str, str]] = [
+    # changed fields, words of the rule, what came
+    ({"sources": ()}, "sources must be a non-empty selection of image, FM1", "()"),
+    ({"sources": ("image", "FM5")}, "sources must be", "FM5"),
+    ({"sources": ("FM2", "FM2")}, "each once", "('FM2', 'FM2')"),
+    ({"sources": "image"}, "sources must be", "'i', 'm'"),
+    ({"image_size": 0}, "image_size must be a positive integer", "0"),
+    ({"image_size": 112.0}, "image_size must be a positive integer", "112.0"),
+    ({"grid": -7}, "grid must be a positive integer", "-7"),
+    ({"depth": True}, "depth must be a positive integer", "True"),
+    ({"width": "192"}, "width must be a positive integer", "'192'"),
+    ({"heads": 0}, "heads must be a positive integer", "0"),
+    ({"image_size": 100, "grid": 7}, "image_size must be a multiple of grid 7", "100"),
+    ({"width": 100, "heads": 3}, "width must be a multiple of heads 3", "100"),
+    ({"mlp_ratio": 0}, "mlp_ratio must be a number above 0", "0"),
+    ({"mlp_ratio": "4"}, "mlp_ratio must be a number", "'4'"),
+    ({"mlp_ratio": 0.001}, "mlp_ratio must leave one of 192 units", "0.001"),
+    ({"temperature": 0.0}, "temperature must be a number above 0", "0.0"),
+    ({"temperature": float("nan")}, "temperature must be a number above 0", "nan"),
+    ({"mean": (0.5, 0.5)}, "mean must be three numbers", "(0.5, 0.5)"),
+    ({"mean": (0.5, 0.5, float("inf"))}, "mean must be three numbers", "inf"),
+    ({"std": (0.2, 0.2, "0.2")}, "std must be three numbers", "'0.2'"),
+    ({"std": (0.2, 0.2, 0.0)}, "std must be above 0", "(0.2, 0.2, 0.0)"),
+    ({"classes": ("happy",)}, "classes must be two or more different names", "('happy',)"),
+    ({"classes": ("happy", "happy")}, "classes must be two or more different names", "('happy', 'happy')"),
+    ({"activation_ranges": {"vit.head": (0.5, 2.0)}}, "activation_ranges must be pairs around 0", "(0.5, 2.0)"),
+    ({"activation_ranges": {"vit.head": (-1.0,)}}, "activation_ranges must be pairs", "'vit.head'"),
+    ({"classes": (1, 2)}, "classes must be two or more different names", "(1, 2)"),
+]
+
+
+@pytest.mark.parametrize(("changes", "rule", "came"), BROKEN_RULES, ids=[str(row[0]) for row in BROKEN_RULES])
+def test_broken_rule_names_field_rule_and_value(changes: dict[str, Any], rule: str, came: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        ModelConfig(**changes)
+    assert rule in str(caught.value)
+    assert came in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_json_keeps_everything() -> None:
+    config = ModelConfig(
+        sources=("image", "FM1"),
+        image_size=60,
+        grid=5,
+        reduce_mean=True,
+        width=12,
+        depth=2,
+        heads=4,
+        mlp_ratio=2.5,
+        mean=(0.1, 0.2, 0.3),
+        std=(0.4, 0.5, 0.6),
+        classes=("no", "yes"),
+        temperature=1.7,
+        activation_ranges={"vit.head": (-0.5, 2.0)},
+    )
+    assert all(value != ModelConfig().as_dict()[name] for name, value in config.as_dict().items()), "a default hides"
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_unknown_field_is_named() -> None:
+    with pytest.raises(ValueError, match=r"unknown configuration field 'widht'; known: .*width"):
+        ModelConfig.from_dict({"widht": 4})
+
+
+def test_order_of_sources_does_not_matter() -> None:
+    assert ModelConfig(sources=("FM4", "image", "FM2")) == ModelConfig(sources=["image", "FM2", "FM4"])  # type: ignore[arg-type]
+    assert ModelConfig(sources=SOURCES[::-1]).sources == SOURCES
+    assert ModelConfig(sources=("FM4", "image")).taps == ("FM4",)
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "grid", "patches", "k"),
+    [
+        ("tiny", 64, 4, [16, 2, 1, 1], 2048),
+        ("fast", 112, 7, [16, 2, 1, 1], 2048),
+        ("paper", 224, 14, [16, 2, 1, 1], 2048),  # Oh & Yoo 2023: 768 + 512 + 256 + 512
+    ],
+)
+def test_presets(preset: str, size: int, grid: int, patches: list[int], k: int) -> None:
+    config = PRESETS[preset]
+    assert (config.image_size, config.grid) == (size, grid)
+    assert config.sources == ("image", "FM2", "FM3", "FM4")
+    assert config.classes == EMOTIONS
+    assert [source_patch(name, config) for name in config.sources] == patches
+    channels = (3, 128, 256, 512)
+    assert sum(count * patch**2 for count, patch in zip(channels, patches, strict=True)) == k

@@ -1,0 +1,271 @@
+"""The engines against the fp32 reference model: one tolerance table, threads, honest descriptions, clear refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino
+import pytest
+import torch
+from tiny_models import faces, random_model, tiny_config
+
+from fer_fast.engines import ENGINES, Engine, open_engine
+from fer_fast.engines.devices import cuda_is_present
+from fer_fast.engines.openvino import OpenVinoEngine
+from fer_fast.engines.torch import TorchEngine
+from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
+from fer_fast.models.storage import load_model, save_model
+from fer_fast.types import FerFastError
+
+BATCH_SIZE = 6
+HAS_BF16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="this processor has no bf16 instructions")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tolerance:
+    """Largest differences from the fp32 reference, for logits with a deviation of 2."""
+
+    logit: float
+    probability: float
+
+
+#: By precision; the same for every engine. A rounding of relative size u, through some 20 layers, comes to about
+#: 20 u of a logit of 10 at worst; its effect on a probability is at most a quarter of the logit's, and mostly less.
+TOLERANCES = {
+    "fp32": Tolerance(1e-3, 1e-4),  # u = 2^-24, but other orders of summation and Winograd convolutions
+    "bf16": Tolerance(0.6, 0.12),  # u = 2^-9 for weights and activations alike; sums are in fp32
+    "fp16": Tolerance(0.1, 0.02),  # u = 2^-12
+}
+
+MODELS: dict[str, dict[str, Any]] = {
+    "paper": {},  # image + FM2 + FM3 + FM4
+    "reduced": {"reduce_mean": True, "sources": ("FM1", "FM3"), "image_size": 56, "grid": 7},  # taps are enlarged
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_FAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    folder = tmp_path_factory.mktemp("models")
+    for name, changes in MODELS.items():
+        save_model(random_model(tiny_config(**changes)), folder / f"{name}.safetensors")
+    return {name: read_checkpoint(folder / f"{name}.safetensors") for name in MODELS}
+
+
+@pytest.fixture(scope="module")
+def references(checkpoints: dict[str, Checkpoint], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Images of each model and its reference logits."""
+    found = {}
+    for name, checkpoint in checkpoints.items():
+        model = random_model(checkpoint.config)
+        path = tmp_path_factory.mktemp("reference") / "model.safetensors"
+        save_model(model, path)
+        images = faces(16, checkpoint.config.image_size, seed=5)
+        found[name] = images, load_model(path)(torch.from_numpy(images)).numpy()
+    return found
+
+
+@pytest.fixture(scope="module")
+def engines(checkpoints: dict[str, Checkpoint]) -> Any:
+    """Opens each engine once."""
+    opened: dict[tuple[str, ...], Engine] = {}
+
+    def get(model: str, engine: str, precision: str) -> Engine:
+        key = (model, engine, precision)
+        if key not in opened:
+            opened[key] = open_engine(
+                checkpoints[model], engine=engine, device="cpu", precision=precision, batch_size=BATCH_SIZE
+            )
+        return opened[key]
+
+    yield get
+    for engine in opened.values():
+        engine.close()
+
+
+def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def assert_agree(logits: npt.NDArray[np.float32], expected: npt.NDArray[np.float32], precision: str) -> None:
+    tolerance = TOLERANCES[precision]
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=tolerance.logit)
+    np.testing.assert_allclose(probabilities(logits), probabilities(expected), rtol=0, atol=tolerance.probability)
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "precision"),
+    [
+        ("paper", "torch", "fp32"),
+        ("paper", "torch", "bf16"),
+        ("reduced", "torch", "fp32"),
+        ("reduced", "torch", "bf16"),
+        ("paper", "openvino", "fp32"),
+        pytest.param("paper", "openvino", "bf16", marks=needs_bf16),
+        ("reduced", "openvino", "fp32"),
+    ],
+)
+def test_agrees_with_the_reference(
+    engines: Any, references: dict[str, Any], model: str, engine: str, precision: str
+) -> None:
+    images, expected = references[model]
+    assert expected.std() > 1.0, "logits that hardly differ would prove nothing"
+    running = engines(model, engine, precision)
+    for count in (1, 2, BATCH_SIZE - 1, BATCH_SIZE):
+        assert_agree(running.infer(images[:count]), expected[:count], precision)
+
+
+def test_bf16_is_not_fp32(engines: Any, references: dict[str, Any]) -> None:
+    images, _ = references["paper"]
+    for engine in ("torch", "openvino") if HAS_BF16 else ("torch",):
+        slow, fast = (engines("paper", engine, precision).infer(images[:2]) for precision in ("fp32", "bf16"))
+        assert np.abs(slow - fast).max() > 2 * TOLERANCES["fp32"].logit, f"{engine} computes fp32 and calls it bf16"
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_each_thread_gets_its_own_result(engines: Any, references: dict[str, Any], engine: str) -> None:
+    images, expected = references["paper"]
+    running = engines("paper", engine, "fp32")
+
+    def infer(number: int) -> tuple[int, int, npt.NDArray[np.float32]]:
+        start, count = number % 10, 1 + number % BATCH_SIZE
+        return start, count, running.infer(images[start : start + count])
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(infer, range(48)))
+    for start, count, logits in results:  # checked when all have run: a shared buffer would have been overwritten
+        assert_agree(logits, expected[start : start + count], "fp32")
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+@pytest.mark.filterwarnings("error")
+def test_read_only_pixels_are_taken_and_kept(engines: Any, references: dict[str, Any], engine: str) -> None:
+    images, expected = references["paper"]
+    pixels = images[:2].copy()
+    pixels.flags.writeable = False
+    assert_agree(engines("paper", engine, "fp32").infer(pixels), expected[:2], "fp32")
+    np.testing.assert_array_equal(pixels, images[:2])
+
+
+def test_openvino_describes_what_runs(engines: Any) -> None:
+    for precision in ("fp32", "bf16") if HAS_BF16 else ("fp32",):
+        running = engines("paper", "openvino", precision)
+        said = running.describe()
+        kind = running.compiled.get_property("INFERENCE_PRECISION_HINT")
+        assert kind == {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}[said["precision"]]
+        assert said["precision"] == precision
+        assert said["engine"] == "openvino"
+        assert said["version"] == openvino.__version__
+        assert int(said["streams"]) == running.streams >= 1
+        assert said["cache"] == "stored"
+        assert all(isinstance(value, str) for value in said.values())
+
+
+def test_torch_describes_what_runs(engines: Any) -> None:
+    running = engines("paper", "torch", "bf16")
+    assert {parameter.dtype for parameter in running.model.parameters()} == {torch.bfloat16}
+    assert {buffer.dtype for name, buffer in running.model.named_buffers() if "mean_" in name} == {torch.float32}
+    said = running.describe()
+    assert (said["engine"], said["device"], said["precision"]) == ("torch", "cpu", "bf16")
+    assert (said["version"], said["streams"], said["tokens"]) == (torch.__version__, "1", "fused op")
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"engine": "tensorflow"}, f"engine must be one of {', '.join(ENGINES)}, not 'tensorflow'"),
+        ({"precision": "fp8"}, "precision must be one of auto, fp32, bf16, fp16.*, not 'fp8'"),
+        ({"device": "gpu"}, "device must be one of auto, cpu, cuda, cuda:N, not 'gpu'"),
+        ({"device": "cuda:x"}, "device must be one of auto, cpu, cuda, cuda:N, not 'cuda:x'"),
+        ({"device": "cuda:-1"}, "device must be"),
+        ({"device": "cpu:3", "engine": "torch"}, "device must be"),
+        ({"device": ""}, "device must be"),
+        ({"device": "cuda", "engine": "openvino"}, "device must be auto or cpu for engine 'openvino', not 'cuda'"),
+        (
+            {"device": "cpu", "engine": "openvino", "precision": "fp16"},
+            "precision must be auto, fp32, bf16.*'openvino'",
+        ),
+        ({"device": "cpu", "engine": "torch", "precision": "fp16"}, "precision must be auto, fp32 or bf16 .*'torch'"),
+        ({"device": "cpu", "engine": "torch", "precision": "int8"}, "precision must be auto, fp32.*'torch'"),
+        ({"device": "cpu", "precision": "int8"}, "precision int8 needs a checkpoint with measured activation ranges"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+    ],
+    ids=str,
+)
+def test_wrong_choice(checkpoints: dict[str, Checkpoint], choice: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        open_engine(checkpoints["paper"], **choice)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card")
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_no_cuda_card(checkpoints: dict[str, Checkpoint], engine: str, device: str) -> None:
+    assert not cuda_is_present()
+    with pytest.raises(FerFastError, match=f"device '{device}' is not there: torch .* sees 0 CUDA cards"):
+        open_engine(checkpoints["paper"], engine=engine, device=device)
+
+
+def test_bf16_without_its_instructions_is_refused(
+    checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OldProcessor(openvino.Core):  # type: ignore[misc]
+        def get_property(self, *names: str) -> Any:
+            return ["FP32", "INT8"] if names[-1] == "OPTIMIZATION_CAPABILITIES" else super().get_property(*names)
+
+    monkeypatch.setattr(openvino, "Core", OldProcessor)
+    with pytest.raises(FerFastError, match="precision 'bf16' is not there"):
+        open_engine(checkpoints["paper"], engine="openvino", precision="bf16")
+
+
+def test_auto_on_a_cpu(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, engines: Any) -> None:
+    best = "bf16" if HAS_BF16 else "fp32"
+    engines("paper", "openvino", best)  # compiled once: the next one comes from the cache
+    monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: False)
+    running = open_engine(checkpoints["paper"], batch_size=BATCH_SIZE)
+    assert isinstance(running, OpenVinoEngine)
+    assert (running.precision, running.cache) == (best, "hit")
+    running.close()
+    running = open_engine(checkpoints["paper"], engine="torch", device="cpu")
+    assert isinstance(running, TorchEngine)
+    assert running.precision == "fp32"
+
+
+def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: True)
+    monkeypatch.setattr(TorchEngine, "__init__", lambda self, _, device, precision: opened.append((device, precision)))
+    open_engine(checkpoints["paper"])
+    open_engine(checkpoints["paper"], device="cuda:1", precision="fp16")
+    assert opened == [("auto", "auto"), ("cuda:1", "fp16")]
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_closes_twice(checkpoints: dict[str, Checkpoint], engine: str) -> None:
+    running = open_engine(checkpoints["paper"], engine=engine, device="cpu", precision="fp32", batch_size=BATCH_SIZE)
+    running.close()
+    running.close()
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_cuda_agrees_with_the_reference(
+    checkpoints: dict[str, Checkpoint], references: dict[str, Any], precision: str
+) -> None:
+    for name, (images, expected) in references.items():
+        running = open_engine(checkpoints[name], device="cuda", precision=precision)
+        assert_agree(running.infer(images), expected, precision)
+        assert running.describe()["device"].startswith("cuda")

@@ -1,0 +1,150 @@
+"""The whole model: every set of sources, and its algebraic twin that has no fused op."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from tiny_models import faces, random_model, tiny_config
+from torch import Tensor, nn
+
+from fer_fast.models.algebraic import AlgebraicModel, resize_matrix, source_size
+from fer_fast.models.backbone import TAP_CHANNELS
+from fer_fast.models.config import PRESETS, SOURCES, ModelConfig
+from fer_fast.models.fusion import FusionModel
+from fer_fast.models.vit import Block
+from fer_fast.tokens import fused_tokens, fused_tokens_reference
+
+ALL_SETS = [chosen for count in range(1, 6) for chosen in itertools.combinations(SOURCES, count)]
+#: fp32, logits of about 1: sums of up to 2,048 products in another order, 2^-24 relative each.
+ROUNDING = {"rtol": 1e-4, "atol": 1e-4}
+
+
+class RandomTaps(nn.Module):
+    """Stands in for the backbone: maps of its shapes, so that 93 models cost seconds."""
+
+    def __init__(self, taps: tuple[str, ...]) -> None:
+        super().__init__()
+        self.taps = taps
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        batch, size = pixels.shape[0], pixels.shape[2]
+        generator = torch.Generator().manual_seed(size)
+        sides = [source_size(name, size) for name in self.taps]
+        return [
+            torch.randn(batch, TAP_CHANNELS[name], side, side, generator=generator).relu()
+            for name, side in zip(self.taps, sides, strict=True)
+        ]
+
+
+def with_statistics(model: FusionModel) -> FusionModel:
+    """Means and deviations that are not 0 and 1, so that a forgotten one shows."""
+    for name, buffer in model.named_buffers():
+        if name.startswith(("mean_", "inv_std_")):
+            buffer.uniform_(0.5, 1.5)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("sources", ALL_SETS, ids="+".join)
+def test_algebraic_twin(sources: tuple[str, ...], preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_fast.models.fusion.ResNet18Taps", RandomTaps)
+    torch.manual_seed(0)
+    named = PRESETS[preset]
+    config = tiny_config(sources=sources, image_size=named.image_size, grid=named.grid, width=16)
+    model = with_statistics(FusionModel(config))
+    images = torch.from_numpy(faces(2, config.image_size))
+    torch.testing.assert_close(AlgebraicModel(model)(images), model(images), **ROUNDING)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reduce_mean": True, "sources": SOURCES},
+        {"reduce_mean": True, "sources": ("FM1",)},
+        {"image_size": 50, "grid": 5, "sources": SOURCES},  # taps of 13, 7, 4, 2 pixels: resized up and down
+        {"image_size": 42, "grid": 6, "sources": SOURCES, "reduce_mean": True},
+        {"image_size": 32, "grid": 1, "sources": SOURCES},
+    ],
+    ids=str,
+)
+def test_algebraic_twin_of_real_backbones(changes: dict[str, object]) -> None:
+    model = with_statistics(FusionModel(tiny_config(**changes)))
+    images = torch.from_numpy(faces(3, model.config.image_size))
+    torch.testing.assert_close(AlgebraicModel(model)(images), model(images), **ROUNDING)
+
+
+@pytest.mark.parametrize("sources", ALL_SETS, ids="+".join)
+def test_every_set_of_sources_runs(sources: tuple[str, ...]) -> None:
+    model = FusionModel(tiny_config(sources=sources, classes=("no", "maybe", "yes"))).eval()
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(faces(2, 64)))
+    assert logits.shape == (2, 3)
+    assert logits.isfinite().all()
+    built = {name.split(".")[0] for name, _ in model.named_children()}
+    assert ("backbone" in built) == (sources != ("image",))
+    assert any(name.startswith("backbone.layer4") for name, _ in model.named_parameters()) == ("FM4" in sources)
+
+
+def test_paper_model_has_the_papers_tokens() -> None:
+    config = PRESETS["paper"]
+    model = FusionModel(ModelConfig.from_dict({**config.as_dict(), "depth": 1})).eval()
+    with torch.inference_mode():
+        sources = model.sources(torch.from_numpy(faces(1, 224)))
+        tokens = model.fuse(sources)
+    shapes = [[1, 224, 224, 3], [1, 128, 28, 28], [1, 256, 14, 14], [1, 512, 7, 7]]
+    assert [list(source.shape) for source in sources] == shapes
+    assert tokens.shape == (1, 196, 2048)
+    assert model.vit.proj.in_features == 2048
+
+
+def test_native_op_gives_the_same_logits() -> None:
+    model = random_model(tiny_config())
+    images = torch.from_numpy(faces(3, 64))
+    expected = model(images)
+    model.tokens = fused_tokens
+    torch.testing.assert_close(model(images), expected, **ROUNDING)
+    assert model.tokens is not fused_tokens_reference
+
+
+def test_float_images_are_the_same_images() -> None:
+    model = random_model(tiny_config())
+    images = torch.from_numpy(faces(2, 64))
+    torch.testing.assert_close(model(images.permute(0, 3, 1, 2).float()), model(images), **ROUNDING)
+
+
+def test_normalised_keeps_grey_levels_apart_in_bf16() -> None:
+    model = FusionModel(tiny_config(sources=("FM1",), mean=(0.485, 0.485, 0.485), std=(1.0, 1.0, 1.0)))
+    assert model.backbone is not None
+    model.backbone.to(torch.bfloat16)
+    grey = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).expand(1, 16, 16, 3)
+    pixels = model.normalised(grey)
+    assert pixels.dtype == torch.bfloat16
+    exact = grey[..., 0].double().flatten() / 255 - 0.485
+    # One rounding to bf16's 8 bits at the end. A mean of 123.7 in bf16 would be 124, half a grey level off.
+    assert ((pixels[0, 0].double().flatten() - exact).abs() <= 2**-8 * exact.abs() + 1e-7).all()
+
+
+@pytest.mark.parametrize(("size", "sides"), [(224, [224, 56, 28, 14, 7]), (50, [50, 13, 7, 4, 2]), (1, [1] * 5)])
+def test_source_sizes_round_up(size: int, sides: list[int]) -> None:
+    assert [source_size(name, size) for name in SOURCES] == sides
+
+
+def test_resize_matrix_worked_by_hand() -> None:
+    torch.testing.assert_close(resize_matrix(3, 3), torch.eye(3))
+    torch.testing.assert_close(resize_matrix(2, 4), torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]))
+    # Halving, antialiased: a triangle two source pixels wide on each side, cut off at the border.
+    halved = torch.tensor([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7
+    torch.testing.assert_close(resize_matrix(4, 2), halved)
+
+
+def test_drop_path_skips_whole_branches_while_training() -> None:
+    torch.manual_seed(0)
+    block = Block(width=8, heads=2, mlp_ratio=2.0, drop_path=0.5)
+    x = torch.randn(200, 3, 8)
+    dropped = block.train()._dropped(x)
+    kept = dropped.flatten(1).abs().sum(dim=1) > 0
+    assert 60 < kept.sum() < 140
+    torch.testing.assert_close(dropped[kept], 2 * x[kept])
+    assert torch.equal(block.eval()._dropped(x), x)
