@@ -92,6 +92,10 @@ def _configure_logging(arguments: argparse.Namespace) -> None:
 
 def _complain(error: BaseException, status: int) -> int:
     logging.getLogger(__name__).debug("where it came from:", exc_info=error)
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk, which the error has told
+        _drop_output()
     sentence = " ".join(str(error).split()) or type(error).__name__
     print(f"fer-fast: {sentence}".encode(errors="backslashreplace").decode(), file=sys.stderr)
     return status

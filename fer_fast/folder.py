@@ -1,7 +1,7 @@
 """Folders, files, globs and lists come in; the paths of image files go out, lazily and each of them once."""
 
 # Paths stay str: a Path would change "./face.jpg", and costs a microsecond for each of millions.
-# ruff: noqa: PTH100, PTH102, PTH110, PTH112, PTH113, PTH114, PTH116, PTH118, PTH119, PTH120, PTH123
+# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH114, PTH116, PTH118, PTH119, PTH120, PTH123
 from __future__ import annotations
 
 import fnmatch

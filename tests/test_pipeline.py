@@ -1,0 +1,227 @@
+"""Folders with every kind of bad file come in; each file must get its own row and no other file's prediction."""
+
+import csv
+import io
+import os
+import sys
+import threading
+
+import numpy as np
+import pytest
+from shades import ShadeClassifier, save_shade
+
+from fer_fast import FerFastError, OutputError, OutputRefusedError, Status, classify_folder, classify_rows
+from fer_fast.pipeline import Stages, classify_batches
+
+
+def table(out):
+    with out.open(newline="", encoding="utf-8") as file:
+        return {line["path"]: line for line in csv.DictReader(file)}
+
+
+def shade_of(line):
+    return round(float(line["p_neutral"]) * 255)
+
+
+@pytest.fixture
+def shades(tmp_path):
+    """60 faces, each of another shade, called by it."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for number in range(60):
+        save_shade(folder / f"{number:03}.png", number * 4)
+    return folder
+
+
+def spoil(folder):
+    """Puts a bad file of each kind between the faces."""
+    whole = (folder / "000.png").read_bytes()
+    (folder / "003-cut.png").write_bytes(whole[:-20])
+    (folder / "007-empty.jpg").touch()
+    (folder / "007-text.jpg").write_text("no image")
+    (folder / "007-text-too.jpg").write_text("no image")
+    (folder / "008-dangling.jpg").symlink_to("nowhere")
+    (folder / "020-loop.jpg").symlink_to("020-loop.jpg")
+    os.mkfifo(folder / "021-pipe.jpg")
+    save_shade(folder / '022, named "so"\n.jpg', 90)
+    save_shade(folder / "023-caf\udce9.jpg", 91)
+    (folder / "030-folder.jpg").mkdir()
+    save_shade(folder / "030-folder.jpg" / "inside.png", 93)
+    return {
+        "003-cut.png": "corrupt",
+        "007-empty.jpg": "empty",
+        "007-text.jpg": "unsupported",
+        "007-text-too.jpg": "unsupported",
+        "008-dangling.jpg": "unreadable",
+        "020-loop.jpg": "unreadable",
+        "021-pipe.jpg": "unreadable",
+    }
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 32, 1000])
+def test_each_file_gets_its_own_row_and_no_neighbours_prediction(tmp_path, shades, batch_size):
+    bad = spoil(shades)
+    classifier = ShadeClassifier(delay=0.001)
+    classifier.batch_size = batch_size
+    summary = classify_folder(shades, tmp_path / "out.csv", classifier=classifier)
+    lines = table(tmp_path / "out.csv")
+    assert len(lines) == summary.rows == 60 + len(bad) + 3
+    for number in range(60):
+        line = lines[f"{shades}/{number:03}.png"]
+        assert (line["status"], shade_of(line)) == ("ok", number * 4)
+        assert line["label"] == ("neutral" if number * 4 > 127 else "happiness")
+    for name, status in bad.items():
+        line = lines[f"{shades}/{name}"]
+        assert line["status"] == status and line["error"] and not line["label"] and not line["p_neutral"]
+    assert shade_of(lines[f'{shades}/022, named "so"\n.jpg']) == 90
+    assert shade_of(lines[f"{shades}/023-caf\\xe9.jpg"]) == 91
+    assert shade_of(lines[f"{shades}/030-folder.jpg/inside.png"]) == 93
+    assert summary.statuses == {"ok": 63, "corrupt": 1, "empty": 1, "unsupported": 2, "unreadable": 3}
+    assert summary.labels.total() == 63 and not summary.faultless
+    assert max(classifier.sizes) <= batch_size and not classifier.closed
+
+
+def test_rows_come_in_the_order_of_the_inputs(shades):
+    spoil(shades)
+    named = [str(shades / name) for name in ("050.png", "007-text.jpg", "010.png", "007-empty.jpg")]
+    rows = list(classify_rows([*named, shades], ShadeClassifier()))
+    assert [row.path for row in rows[:4]] == named
+    rest = [row.path for row in rows[4:-1]]
+    assert rest == sorted(rest) and rows[-1].path.endswith("inside.png")
+    assert [row.status for row in rows[:4]] == [Status.OK, Status.UNSUPPORTED, Status.OK, Status.EMPTY]
+    assert rows[2].prediction.probabilities[0] == pytest.approx(40 / 255)
+
+
+def test_a_batch_without_one_image_never_reaches_the_model(tmp_path):
+    for number in range(9):
+        (tmp_path / f"{number}.jpg").write_text("no image")
+    classifier = ShadeClassifier()
+    rows = list(classify_rows(tmp_path, classifier))
+    assert [row.status for row in rows] == [Status.UNSUPPORTED] * 9 and classifier.calls == 0
+
+
+def test_work_is_done_ahead_but_not_far(shades):
+    taken = []
+
+    def paths():
+        for path in sorted(shades.iterdir()):
+            taken.append(path)
+            yield str(path)
+
+    classifier = ShadeClassifier()
+    batches = classify_batches(paths(), classifier, Stages())
+    next(batches)
+    ahead = (2 * classifier.streams + 2) * classifier.batch_size
+    assert len(taken) == ahead < 60
+    next(batches)
+    assert len(taken) == ahead + classifier.batch_size
+    batches.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fer-fast-model")]
+
+
+def test_several_batches_are_in_the_model_at_once(shades):
+    meeting = threading.Barrier(2)
+
+    class Meeting(ShadeClassifier):
+        def predict_batch(self, pixels):
+            meeting.wait(timeout=30)  # breaks unless two streams are here together
+            return super().predict_batch(pixels)
+
+    classifier = Meeting()
+    classifier.batch_size = 10
+    assert len(list(classify_rows(shades, classifier))) == 60
+
+
+def test_stages_and_progress_are_reported(tmp_path, shades):
+    calls = []
+    summary = classify_folder(
+        shades, tmp_path / "out.csv", classifier=ShadeClassifier(delay=0.001), progress=lambda *call: calls.append(call)
+    )
+    assert calls == [(done, 4) for done in range(4, 61, 4)]
+    assert summary.stages.model >= 15 * 0.001 and summary.stages.decode > 0 and summary.stages.write > 0
+    assert summary.images_per_second == pytest.approx(60 / summary.seconds)
+    assert summary.ran["engine"] == "shade" and summary.out == str(tmp_path / "out.csv") and summary.faultless
+
+
+def test_a_failing_model_stops_the_run_and_keeps_the_rows(tmp_path, shades):
+    out = tmp_path / "out.csv"
+    with pytest.raises(FerFastError, match=r"failed on a batch of 4 images: out of"):
+        classify_folder(shades, out, classifier=ShadeClassifier(fail_at=6))
+    assert not out.exists()
+    with pytest.raises(OutputRefusedError, match="unfinished"):
+        classify_folder(shades, out, classifier=ShadeClassifier())
+    again = ShadeClassifier()
+    summary = classify_folder(shades, out, classifier=again, resume=True)
+    assert 0 < summary.kept < 60 and again.images == 60 - summary.kept and summary.rows == 60
+    classify_folder(shades, tmp_path / "at-once.csv", classifier=ShadeClassifier())
+    assert out.read_bytes() == (tmp_path / "at-once.csv").read_bytes()
+
+
+@pytest.mark.parametrize("wrong", [np.full((4, 8), np.nan, np.float32), np.zeros((3, 8), np.float32)])
+def test_a_model_that_answers_nonsense_stops_the_run(shades, wrong):
+    classifier = ShadeClassifier()
+    classifier.predict_batch = lambda pixels: wrong
+    with pytest.raises(FerFastError, match="the model gave"):
+        list(classify_rows(shades, classifier))
+
+
+def test_a_file_that_came_or_went_between_two_runs(tmp_path, shades):
+    out = tmp_path / "out.csv"
+    with pytest.raises(FerFastError):
+        classify_folder(shades, out, classifier=ShadeClassifier(fail_at=6))
+    (shades / "000.png").unlink()
+    save_shade(shades / "000-new.png", 77)
+    summary = classify_folder(shades, out, classifier=ShadeClassifier(), resume=True)
+    lines = table(out)
+    assert summary.unlisted == 1 and len(lines) == 61
+    assert shade_of(lines[f"{shades}/000-new.png"]) == 77 and f"{shades}/000.png" in lines
+
+
+def test_a_finished_table_is_not_done_again(tmp_path, shades):
+    out = tmp_path / "out.jsonl"
+    classify_folder(shades, out, classifier=ShadeClassifier())
+    before, again = out.stat(), ShadeClassifier()
+    summary = classify_folder(shades, out, classifier=again, resume=True)
+    assert not summary.ran and again.calls == 0 and out.stat() == before
+    assert classify_folder(shades, out, classifier=again).rows == 60 and out.stat().st_ino != before.st_ino
+
+
+def test_another_models_rows_are_not_mixed_in(tmp_path, shades):
+    with pytest.raises(FerFastError):
+        classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(fail_at=6))
+    with pytest.raises(OutputRefusedError, match="another run"):
+        classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier("other"), resume=True)
+
+
+def test_a_stream_gets_csv(shades):
+    stream = io.BytesIO()
+    summary = classify_folder(shades, stream, classifier=ShadeClassifier())
+    assert summary.out is None and len(list(csv.DictReader(io.StringIO(stream.getvalue().decode())))) == 60
+
+
+def test_a_stream_that_fails_stops_the_run(shades):
+    class Full(io.BytesIO):
+        def write(self, data):
+            if self.tell() > 1000:
+                raise OSError(28, "No space left on device")
+            return super().write(data)
+
+    with pytest.raises(OutputError, match="No space left"):
+        classify_folder(shades, Full(), classifier=ShadeClassifier())
+
+
+def test_what_cannot_begin_is_refused_before_a_model_is_loaded(tmp_path, shades, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fer_fast.classifier", None)  # an import would raise
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "notes.txt").touch()
+    with pytest.raises(ValueError, match="no image in"):
+        classify_folder(tmp_path / "bare", tmp_path / "out.csv")
+    with pytest.raises(ValueError, match="does not exist"):
+        classify_folder([shades, "nowhere"], tmp_path / "out.csv")
+    with pytest.raises(ValueError, match=r"\.parquet"):
+        classify_folder(shades, tmp_path / "out.xls")
+    with pytest.raises(ValueError, match="not a stream"):
+        classify_folder(shades, io.BytesIO(), resume=True)
+    with pytest.raises(TypeError, match="device"):
+        classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(), device="cpu")
+    assert not list(tmp_path.glob("out*"))
