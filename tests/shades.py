@@ -60,10 +60,7 @@ def main():
     from fer_fast import cli, pipeline
 
     def opened(options):
-        fail_at = os.environ.get("SHADE_FAIL_AT")
-        return ShadeClassifier(
-            delay=float(os.environ.get("SHADE_DELAY", 0)), fail_at=int(fail_at) if fail_at else None, **options
-        )
+        return ShadeClassifier(delay=float(os.environ.get("SHADE_DELAY", 0)), **options)
 
     pipeline._open = opened
     sys.argv[0] = "fer-fast"

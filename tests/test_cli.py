@@ -1,0 +1,251 @@
+"""The command runs in processes of its own, is killed, interrupted and starved; its tables must stay whole."""
+
+import csv
+import fcntl
+import io
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+from shades import ShadeClassifier, save_shade
+
+from fer_fast import __version__
+from fer_fast.cli import run
+
+HERE = Path(__file__).parent
+COMMAND = [sys.executable, str(HERE / "shades.py"), "classify"]  # the real command but for the model
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
+
+
+@pytest.fixture(scope="module")
+def shades(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "faces"
+    folder.mkdir()
+    for number in range(100):
+        save_shade(folder / f"{number:03}.png", number)
+    (folder / "050-bad,\n.png").write_text("no image")
+    return folder
+
+
+def start(*arguments, **settings):
+    environment = {**ENVIRONMENT, **{key: str(value) for key, value in settings.items()}}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+@pytest.fixture
+def ended(monkeypatch, capsys):
+    """Runs the command in this process; gives its status, output and errors."""
+
+    def ended(*arguments, **options):
+        monkeypatch.setattr("fer_fast.pipeline._open", lambda given: ShadeClassifier(**given, **options))
+        status = run(["classify", *map(str, arguments)])
+        return status, *capsys.readouterr()
+
+    return ended
+
+
+def wait_for_rows(partial, process, rows):
+    while not partial.exists() or partial.read_bytes().count(b"\n") <= rows:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+
+
+def test_a_table_on_standard_output_and_a_summary_on_standard_error(shades, ended):
+    status, out, error = ended(shades)
+    lines = list(csv.DictReader(io.StringIO(out, newline="")))
+    assert status == 0 and len(lines) == 101
+    assert [round(float(line["p_neutral"]) * 255) for line in lines if line["status"] == "ok"] == list(range(100))
+    assert "101 rows: ok 100, unsupported 1" in error and "labels: happiness 100" in error
+    assert "images/s; model fast fp32, engine shade" in error and "busy: decode" in error
+
+
+def test_quiet_says_nothing_and_strict_exits_with_one(shades, tmp_path, ended):
+    assert ended(shades, "--quiet", "-o", tmp_path / "out.csv") == (0, "", "")
+    assert ended(shades / "000.png", "--strict", "--quiet")[0] == 0
+    status, _, error = ended(shades, "--strict", "--quiet", "-o", tmp_path / "out.csv")
+    assert (status, error) == (1, "fer-fast: --strict: 1 of 101 files have no prediction\n")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_killed_and_resumed_gives_the_table_of_an_undisturbed_run(shades, tmp_path, ended, suffix):
+    whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
+    assert ended(shades, "-o", whole)[0] == 0
+    partial = tmp_path / f"out{suffix}.partial"
+    for rows in (10, 45) if suffix == ".csv" else (30,):
+        process = start(shades, "-o", out, *(["--resume"] if rows == 45 else []), SHADE_DELAY=0.02)
+        wait_for_rows(partial, process, rows)
+        process.kill()
+        process.communicate()
+        assert not out.exists()
+        with partial.open("ab") as journal:
+            journal.write(b'"half a r')
+    status, _, error = ended(shades, "-o", out, "--resume")
+    assert status == 0 and "kept from an earlier run" in error
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, whole.name])
+
+
+def test_ctrl_c_stops_with_130_and_can_be_resumed(shades, tmp_path, ended):
+    out = tmp_path / "out.csv"
+    process = start(shades, "-o", out, SHADE_DELAY=0.05)
+    wait_for_rows(tmp_path / "out.csv.partial", process, 8)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130 and "rows are kept, go on with --resume" in error
+    assert "Traceback" not in error and error.count("\n") == 1
+    assert ended(shades, "-o", out, "--resume")[0] == 0
+    assert out.read_text().count("ok,") == 100
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_model(shades, tmp_path):
+    process = start(shades, "-o", tmp_path / "out.csv", SHADE_DELAY=300)
+    while not (tmp_path / "out.csv.partial").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)  # into the model
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
+def test_a_reader_that_goes_away_ends_the_run_quietly(shades):
+    process = start(shades, "--quiet", SHADE_DELAY=0.01)
+    assert process.stdout.readline().startswith("path,")
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait(timeout=30) == 141 and error == ""
+    process.stderr.close()
+
+
+def test_a_full_disk_behind_standard_output_is_one_sentence(shades):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*COMMAND, str(shades)], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert done.returncode == 1
+    assert done.stderr == "fer-fast: the output cannot be written: No space left on device\n"
+
+
+def test_a_failing_model_exits_with_one_and_keeps_the_rows(shades, tmp_path, ended):
+    status, _, error = ended(shades, "-o", tmp_path / "out.csv", fail_at=5)
+    assert status == 1 and error == "fer-fast: the model failed on a batch of 4 images: out of memory\n"
+    assert (tmp_path / "out.csv.partial").exists() and not (tmp_path / "out.csv").exists()
+    status, _, error = ended(shades, "-o", tmp_path / "out.csv")
+    assert status == 2 and "unfinished run" in error and "--resume" in error
+    status, _, error = ended(shades, "-o", tmp_path / "out.csv", "--resume", "--model", "other")
+    assert status == 2 and "identity is that of another run" in error
+    assert ended(shades, "-o", tmp_path / "out.csv", "--resume")[0] == 0
+    status, _, error = ended(shades, "-o", tmp_path / "out.csv", "--resume")
+    assert (status, error) == (0, f"{tmp_path}/out.csv is already complete; nothing was done\n")
+
+
+def test_two_runs_on_one_table(shades, tmp_path, ended):
+    first = start(shades, "-o", tmp_path / "out.csv", SHADE_DELAY=300)
+    wait_for_rows(tmp_path / "out.csv.partial", first, 0)
+    for options in ([], ["--resume"]):
+        status, _, error = ended(shades, "-o", tmp_path / "out.csv", *options)
+        assert status == 2 and "another run is writing" in error
+    first.kill()
+    first.communicate()
+    assert ended(shades, "-o", tmp_path / "out.csv", "--resume")[0] == 0
+
+
+def test_lists_from_standard_input(shades):
+    names = b"\0".join(os.fsencode(path) for path in sorted(shades.iterdir())) + b"\0missing.jpg\0"
+    done = subprocess.run([*COMMAND, "-"], input=names, capture_output=True, env=ENVIRONMENT, check=True)
+    lines = list(csv.DictReader(io.StringIO(done.stdout.decode(), newline="")))
+    assert len(lines) == 102 and (lines[-1]["path"], lines[-1]["status"]) == ("missing.jpg", "unreadable")
+
+
+def test_a_terminal_shows_a_bar_with_the_total(shades, tmp_path):
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    process = subprocess.Popen(
+        [*COMMAND, str(shades), "-o", str(tmp_path / "out.csv")],
+        stderr=writer,
+        env={**ENVIRONMENT, "SHADE_DELAY": "0.05"},
+    )
+    os.close(writer)
+    shown = b""
+    try:
+        while block := os.read(reader, 4096):
+            shown += block
+    except OSError:  # the terminal is closed
+        pass
+    os.close(reader)
+    assert process.wait(timeout=30) == 0
+    assert b"/101 [" in shown and b"images/s" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "'nowhere' does not exist"),
+        (["{}", "nowhere"], "'nowhere' does not exist"),
+        (["@nowhere"], "the list 'nowhere' is not a file"),
+        (["{}/*.tiff"], "nothing matches"),
+        (["{}", "-o", "out.xls"], "must end in .csv, .jsonl or .parquet"),
+        (["{}", "-o", "nowhere/out.csv"], "does not exist"),
+        (["{}", "--resume"], "--resume needs the table's file"),
+    ],
+)
+def test_the_callers_fault_is_one_sentence_and_two(shades, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "fer_fast.classifier", None)  # refused before anything heavy is imported
+    assert run(["classify", *(argument.format(shades) for argument in arguments)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("fer-fast: ") and message in shown.err
+    assert shown.err.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_images_is_one_sentence_and_two(tmp_path, capsys):
+    assert run(["classify", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"fer-fast: no image in '{tmp_path}'\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["classify"],
+        ["--nonsense"],
+        ["paint"],
+        ["classify", ".", "--workers", "0"],
+        ["classify", ".", "--batch-size", "many"],
+        ["classify", ".", "--decoder", "magic"],
+    ],
+)
+def test_wrong_arguments_are_two(arguments, capsys):
+    with pytest.raises(SystemExit) as ended_with:
+        run(arguments)
+    assert ended_with.value.code == 2 and "usage: fer-fast" in capsys.readouterr().err
+
+
+def test_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as ended_with:
+        run(["--version"])
+    assert ended_with.value.code == 0 and capsys.readouterr().out == f"fer-fast {__version__}\n"
+    assert f'version = "{__version__}"' in (HERE.parent / "pyproject.toml").read_text()
+
+
+def test_nothing_heavy_is_imported_before_there_is_work():
+    code = "import sys, fer_fast, fer_fast.cli, fer_fast.cli_classify\nprint([*sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    modules = json.loads(done.stdout.replace("'", '"'))
+    assert not {"torch", "openvino", "numpy", "PIL", "pyarrow", "tqdm"} & set(modules)
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "fer_fast", "classify", "nowhere"], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert (done.returncode, done.stderr) == (2, "fer-fast: 'nowhere' does not exist\n")
