@@ -260,6 +260,12 @@ def test_decoding_leaves_pillows_settings_alone(tmp_path):
     assert DEFAULT_MAX_PIXELS == 2 * 89_478_485
 
 
+def test_a_program_that_lets_half_images_pass_is_warned(monkeypatch, caplog):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    open_decoder("auto", SIDE, 1).close()
+    assert "half an image" in caplog.text
+
+
 def test_a_large_file_that_is_no_image_is_not_read(tmp_path):
     path = tmp_path / "film.jpg"
     path.write_bytes(b"film")

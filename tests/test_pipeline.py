@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import threading
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -79,6 +80,33 @@ def test_each_file_gets_its_own_row_and_no_neighbours_prediction(tmp_path, shade
     assert summary.statuses == {"ok": 63, "corrupt": 1, "empty": 1, "unsupported": 2, "unreadable": 3}
     assert summary.labels.total() == 63 and not summary.faultless
     assert max(classifier.sizes) <= batch_size and not classifier.closed
+
+
+def test_a_folder_that_cannot_be_read_spoils_the_faultless_summary(tmp_path, shades, monkeypatch):
+    (shades / "locked").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("locked"):  # root may read everything
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    summary = classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier())
+    assert summary.unlistable == [f"{shades}/locked"] and summary.statuses == {"ok": 60} and not summary.faultless
+
+
+def test_a_decoder_that_fails_stops_the_run(shades):
+    classifier = ShadeClassifier()
+
+    def submit(paths):
+        future = Future()
+        future.set_exception(FerFastError("the decoder failed: no memory"))
+        return future
+
+    classifier.decoder.submit = submit
+    with pytest.raises(FerFastError, match="the decoder failed"):
+        list(classify_rows(shades, classifier))
 
 
 def test_rows_come_in_the_order_of_the_inputs(shades):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
+from PIL import ImageFile as ImageFileModule
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -22,6 +24,8 @@ from fer_fast.decode.files import check_png, read_image_file
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
 from fer_fast.decode.pixels import Pixels, one_line, write_pixels
 from fer_fast.types import DecodeError, FerFastError, Status
+
+_log = logging.getLogger(__name__)
 
 
 class _Jpeg(JpegImageFile):
@@ -103,6 +107,8 @@ class PillowDecoder(Decoder):
         self.image_size = image_size
         self.workers = workers or len(os.sched_getaffinity(0))
         self.max_pixels = max_pixels
+        if ImageFileModule.LOAD_TRUNCATED_IMAGES:  # not ours to change
+            _log.warning("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set: half an image will pass for a whole one")
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fer-fast-decode")
 
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:

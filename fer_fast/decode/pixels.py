@@ -61,7 +61,7 @@ def write_pixels(image: Image.Image, out: Pixels) -> None:
     pixels = np.frombuffer(flat.tobytes(), np.uint8).reshape((side, side) if grey else (side, side, 3))
     # After the resize a turn moves S x S pixels, not the photo's; and only now is a PNG's trailing EXIF read.
     exif = image.info.get("exif")
-    upright = _upright(pixels, orientation_of(exif)) if exif else pixels
+    upright = _upright(pixels, orientation_of(exif)) if isinstance(exif, bytes) else pixels
     if grey:
         for channel in range(3):  # five times faster than one broadcast along the last axis
             out[:, :, channel] = upright
