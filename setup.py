@@ -1,4 +1,4 @@
-"""Runs CMake on the native part and nothing else; CMakeLists.txt lists the sources, pyproject.toml holds the metadata."""
+"""Runs CMake on the native part and nothing else: CMakeLists.txt has the sources, pyproject.toml the metadata."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ TORCH_VERSIONS = ((2, 11), (2, 14))
 def installed_torch() -> Path | None:
     """The torch package that fer_fast will run with, if one in range is installed.
 
-    pip hides it in an isolated build, but the interpreter is the target's own, and so are sysconfig's paths. Only its C++
-    headers are read. Listing torch in [build-system] would have pip fetch a second one, several GB, for those headers.
+    pip hides it in an isolated build, but the interpreter is the target's own, and so are sysconfig's paths.
+    Only its C++ headers are read, and its library's name: listing torch in [build-system] would have pip
+    fetch a second one, several GB, for those. The stable ABI makes any version in range do.
     """
     paths = [*sys.path, sysconfig.get_path("platlib"), sysconfig.get_path("purelib"), *site.getsitepackages()]
     if site.ENABLE_USER_SITE is not None:
@@ -45,7 +46,7 @@ class CMakeBuild(build_ext):
         """Builds everything at once; there is one extension."""
         torch = installed_torch()
         if torch is None:
-            raise SystemExit(f"fer_fast: {TORCH_REQUIREMENT} must be installed to build with --no-build-isolation")
+            raise SystemExit(f"fer_fast: --no-build-isolation needs {TORCH_REQUIREMENT} installed")
         configure = [
             # --fresh: an isolated build's ninja and pybind11 lie in a folder that is gone by the next build.
             *("cmake", "--fresh", "-S", str(ROOT), "-B", str(self.build_tree), "-G", "Ninja"),
@@ -64,8 +65,8 @@ class CMakeBuild(build_ext):
         self._install(ROOT)
 
     def _install(self, prefix: Path) -> None:
-        install = ["cmake", "--install", str(self.build_tree), "--component", "python", "--prefix", str(prefix.resolve())]
-        subprocess.run(install, check=True)
+        arguments = ["--component", "python", "--prefix", str(prefix.resolve())]
+        subprocess.run(["cmake", "--install", str(self.build_tree), *arguments], check=True)
 
 
 def pybind11_directory() -> str:
@@ -78,6 +79,6 @@ def pybind11_directory() -> str:
 setup(
     ext_modules=[Extension("fer_fast._C", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
-    # A build requirement only where no torch is found: pip then takes the one that it installs at the end anyway.
+    # A build requirement only where no torch is found: pip then takes the one that it installs anyway.
     setup_requires=[] if installed_torch() else [TORCH_REQUIREMENT],
 )

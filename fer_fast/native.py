@@ -1,4 +1,4 @@
-"""Finds the package's native libraries: nothing comes in, `fer_fast._C` and torch's `fer_fast` ops go out, or a clear error."""
+"""Finds the native libraries: nothing comes in, `fer_fast._C` and torch's `fer_fast` ops go out, or a clear error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def core() -> ModuleType:
 
 
 def load_torch_ops() -> None:
-    """Registers `torch.ops.fer_fast.*`: the CPU twins, and the CUDA twins when both torch and this build have CUDA.
+    """Registers `torch.ops.fer_fast.*`: the CPU twin, and the CUDA twin when torch and this build have CUDA.
 
     Raises:
         FerFastError: a library was not built, or does not load.
@@ -34,7 +34,7 @@ def load_torch_ops() -> None:
 
     _load(_LIBRARIES / "libfer_fast_torch_cpu.so")
     cuda = _LIBRARIES / "libfer_fast_torch_cuda.so"
-    # Only a CUDA build of torch has the symbols; it has them without a GPU too, and loading touches no driver.
+    # Only a CUDA build of torch has the symbols. It has them without a GPU too: loading asks no driver.
     if torch.version.cuda is not None and cuda.exists():
         _load(cuda)
 
@@ -45,6 +45,6 @@ def _load(library: Path) -> None:
     if not library.exists():
         raise FerFastError(f"{library} is missing: {_HOW_TO_BUILD}")
     try:
-        torch.ops.load_library(str(library))
+        torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     except OSError as error:
         raise FerFastError(f"{library} does not load ({error}): {_HOW_TO_BUILD}") from error

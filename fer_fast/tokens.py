@@ -1,4 +1,4 @@
-"""The one door to the fused op: an image and ResNet taps come in, a Vision Transformer's patch tokens go out."""
+"""The one door to the fused op: an image and ResNet taps come in, patch tokens of a ViT go out."""
 
 from __future__ import annotations
 
@@ -30,18 +30,20 @@ def fused_tokens(
 ) -> Tensor:
     """Turns an image and feature maps into the patch tokens of a Vision Transformer, in one pass over memory.
 
-    For each source, in this order: the mean over channels (if `reduce_mean`); a bilinear resize to `grid * patch` squared,
-    antialiased when it shrinks, as `F.interpolate(mode="bilinear", align_corners=False, antialias=True)`; then
-    `(x - mean) * inv_std`; then patches of `patch` x `patch`, elements in the order (dy, dx, channel). The sources' columns
-    follow each other. Everything is accumulated in float32. Equivalent to: `fused_tokens_reference`. Not differentiable.
+    For each source, in this order: the mean over channels (if `reduce_mean`); a bilinear resize to
+    `grid * patch` squared, antialiased when it shrinks, as `F.interpolate(mode="bilinear",
+    align_corners=False, antialias=True)`; then `(x - mean) * inv_std`; then patches of `patch` x `patch`,
+    elements in the order (dy, dx, channel). The sources' columns follow each other. Everything is
+    accumulated in float32. Equivalent to: `fused_tokens_reference`. Not differentiable.
 
-    The hybrid of the paper takes the image and the maps FM2, FM3, FM4 of ResNet-18: at 224 pixels and a grid of 14, patches
-    16, 2, 1, 1 and K = 768 + 512 + 256 + 512 = 2,048.
+    The hybrid of the paper takes the image and the maps FM2, FM3, FM4 of ResNet-18: at 224 pixels and a
+    grid of 14, patches 16, 2, 1, 1 and K = 768 + 512 + 256 + 512 = 2,048.
 
     Args:
-        sources: 1 to 5 tensors on one device. [B, C, H, W] of float32, float16 or bfloat16 with any strides (channels_last
-            is fastest), or the decoder's uint8 image [B, H, W, 3].
-        means: float32 [C] a source, or [1] where its channels are reduced; in the source's own units (0 to 255 for uint8).
+        sources: 1 to 5 tensors on one device. [B, C, H, W] of float32, float16 or bfloat16 with any strides
+            (channels_last is fastest), or the decoder's uint8 image [B, H, W, 3].
+        means: float32 [C] a source, or [1] where its channels are reduced; in the source's own units (0 to
+            255 for uint8).
         inv_stds: one over the standard deviation, shaped and in units as `means`.
         patches: the patch size a source.
         grid: tokens along a side.
@@ -49,7 +51,8 @@ def fused_tokens(
         out_dtype: float32, float16 or bfloat16.
 
     Returns:
-        [B, grid * grid, K] of `out_dtype`, contiguous; K = sum over sources of (1 if reduced else C) * patch^2.
+        [B, grid * grid, K] of `out_dtype`, contiguous; K is the sum over sources of
+        (1 if reduced else C) * patch^2.
 
     Raises:
         ValueError: an argument has the wrong size, count or device, or needs a gradient.
@@ -67,22 +70,24 @@ def fused_tokens(
         raise ValueError("sources: must not need a gradient; fused_tokens_reference is differentiable")
     reduced = [reduce_mean] * len(sources) if isinstance(reduce_mean, bool) else list(reduce_mean)
     try:
-        return torch.ops.fer_fast.fused_tokens.default(
+        tokens: Tensor = torch.ops.fer_fast.fused_tokens.default(
             list(sources), list(means), list(inv_stds), list(patches), grid, reduced, out_dtype
         )
     except RuntimeError as error:
         raise _named_error(error, sources[0].device) from None
+    return tokens
 
 
 def _named_error(error: RuntimeError, device: torch.device) -> Exception:
     """The error that the native code meant; all that the stable ABI passes on is RuntimeError."""
     if isinstance(error, NotImplementedError):
-        return FerFastError(f"fused_tokens has no twin for {device.type} in this build: rebuild with FER_FAST_CUDA=1")
+        how = "rebuild with FER_FAST_CUDA=1"
+        return FerFastError(f"fused_tokens has no twin for {device.type} in this build: {how}")
     match = re.match(r"(ValueError|TypeError|FerFastError): ([^\n]*)", str(error))
     if match is None:
         return error
-    kinds: dict[str, type[Exception]] = {"ValueError": ValueError, "TypeError": TypeError, "FerFastError": FerFastError}
-    return kinds[match[1]](match[2])
+    kind = {"ValueError": ValueError, "TypeError": TypeError, "FerFastError": FerFastError}[match[1]]
+    return kind(match[2])
 
 
 def _fused_tokens_fake(

@@ -3,6 +3,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -67,9 +69,18 @@ void check_length(const char* name, size_t length, size_t sources) {
   if (length != sources) fail(name, ": must have one element a source, ", sources, ", got ", length);
 }
 
+void check_out(const py::array& out, const py::dtype& element, const std::vector<py::ssize_t>& shape) {
+  if (!out.dtype().is(element)) fail<DTypeError>("out: must be ", std::string(py::str(py::object(element))));
+  const bool fits = std::equal(shape.begin(), shape.end(), out.shape(), out.shape() + out.ndim());
+  if (!fits || !(out.flags() & py::array::c_style) || !out.writeable()) {
+    fail("out: must be writeable, contiguous [", shape[0], ", ", shape[1], ", ", shape[2], "]");
+  }
+}
+
 py::array fused_tokens(const std::vector<py::array>& sources, const std::vector<Statistic>& means,
                        const std::vector<Statistic>& inv_stds, const std::vector<int64_t>& patches, int64_t grid,
-                       const std::vector<bool>& reduce_mean, const std::string& out_dtype, int threads) {
+                       const std::vector<bool>& reduce_mean, const std::string& out_dtype, int threads,
+                       const std::optional<py::array>& given_out) {
   check_length("means", means.size(), sources.size());
   check_length("inv_stds", inv_stds.size(), sources.size());
   check_length("patches", patches.size(), sources.size());
@@ -89,7 +100,9 @@ py::array fused_tokens(const std::vector<py::array>& sources, const std::vector<
   const auto count = static_cast<int64_t>(views.size());
   check_tokens(views.data(), count, grid, dtype);
   const std::vector<py::ssize_t> shape = {views[0].batch, grid * grid, token_width(views.data(), count)};
-  py::array out(py::dtype(dtype == DType::kBFloat16 ? "uint16" : out_dtype), shape);
+  const py::dtype element(dtype == DType::kBFloat16 ? "uint16" : out_dtype);
+  py::array out = given_out ? *given_out : py::array(element, shape);
+  if (given_out) check_out(out, element, shape);
   void* data = out.mutable_data();
   const py::gil_scoped_release release;
   fused_tokens_cpu(views.data(), count, grid, data, dtype, threads);
@@ -126,7 +139,7 @@ PYBIND11_MODULE(_C, module) {
   module.attr("__version__") = FER_FAST_VERSION;
   module.attr("cuda_architectures") = FER_FAST_CUDA_ARCHITECTURES;
   module.def("fused_tokens", &fer_fast::fused_tokens, "sources"_a, "means"_a, "inv_stds"_a, "patches"_a, "grid"_a,
-             "reduce_mean"_a, "out_dtype"_a = "float32", "threads"_a = 1);
+             "reduce_mean"_a, "out_dtype"_a = "float32", "threads"_a = 1, "out"_a = std::nullopt);
   module.def("cpu_level", [] { return std::string(fer_fast::cpu_level_name(fer_fast::cpu_level())); });
   module.def("cpu_levels", &fer_fast::supported_levels);
   module.def("set_cpu_level", [](const std::string& name) { fer_fast::set_cpu_level(fer_fast::level_named(name)); }, "level"_a);

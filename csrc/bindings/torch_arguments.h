@@ -37,19 +37,22 @@ template <typename Error, typename... Parts>
   throw Error(message.str());
 }
 
-inline DType dtype_of(ScalarType type, const char* name, int64_t index) {
+inline bool convert_dtype(ScalarType type, DType* out) {
   switch (type) {
     case ScalarType::Float:
-      return DType::kFloat32;
+      *out = DType::kFloat32;
+      return true;
     case ScalarType::Half:
-      return DType::kFloat16;
+      *out = DType::kFloat16;
+      return true;
     case ScalarType::BFloat16:
-      return DType::kBFloat16;
+      *out = DType::kBFloat16;
+      return true;
     case ScalarType::Byte:
-      return DType::kUInt8;
+      *out = DType::kUInt8;
+      return true;
     default:
-      fail<DTypeError>(name, "[", index, "]: must be float32, float16, bfloat16 or uint8, got torch dtype number ",
-                       static_cast<int>(type));
+      return false;
   }
 }
 
@@ -71,7 +74,10 @@ inline const float* statistic(const Tensor& tensor, const Tensor& first, const c
 inline SourceView source_view(const Tensor& tensor, const Tensor& first, int64_t index) {
   check_device(tensor, first, "sources", index);
   SourceView view;
-  view.dtype = dtype_of(tensor.scalar_type(), "sources", index);
+  if (!convert_dtype(tensor.scalar_type(), &view.dtype)) {
+    fail<DTypeError>("sources[", index, "]: must be float32, float16, bfloat16 or uint8, got torch's dtype number ",
+                     static_cast<int>(tensor.scalar_type()));
+  }
   if (tensor.dim() != 4) {
     fail<std::invalid_argument>("sources[", index, "]: must have 4 dimensions, ",
                                 view.dtype == DType::kUInt8 ? "[batch, height, width, 3]" : "[batch, channels, height, width]",
@@ -117,7 +123,10 @@ inline TorchArguments check_arguments(const std::vector<Tensor>& sources, const 
     arguments.sources.push_back(view);
   }
   arguments.grid = grid;
-  arguments.out_dtype = dtype_of(out_dtype, "out_dtype", 0);
+  if (!convert_dtype(out_dtype, &arguments.out_dtype)) {
+    fail<DTypeError>("out_dtype: must be float32, float16 or bfloat16, got torch's dtype number ",
+                     static_cast<int>(out_dtype));
+  }
   const auto count = static_cast<int64_t>(sources.size());
   check_tokens(arguments.sources.data(), count, grid, arguments.out_dtype);
   arguments.out_sizes = {arguments.sources[0].batch, grid * grid, token_width(arguments.sources.data(), count)};

@@ -20,12 +20,14 @@ struct SourcePlan {
   int64_t channels;  // of its tokens: 1 with reduce_mean
   int64_t side;      // grid * patch
   bool resized;
-  bool staged;                  // rows are first copied to fp32 [rows, width, channels]: other strides, or reduce_mean
-  const Taps* vertical;         // [side], of the rows
-  const Taps* horizontal;       // [side], of the columns
-  const float* mean_run;        // [patch * channels], the mean repeated
-  const float* inv_std_run;     // [patch * channels]
-  int64_t stage_capacity;       // scratch floats for staged rows
+  bool staged;               // rows are first brought to [rows, width, channels]: other strides, or reduce_mean
+  const Taps* vertical;      // [side], of the rows
+  const Taps* horizontal;    // [side], of the columns
+  const float* mean_run;     // [patch * channels], the mean repeated
+  const float* inv_std_run;  // [patch * channels]
+  int64_t stage_rows;        // as many input rows as its part of the scratch holds; 0 unless staged
+  int64_t stage_offset;      // of that part, in floats: [stage_rows, width, channels]
+  int64_t blend_offset;      // of the vertically resampled rows, in floats: [patch, width, channels]
 };
 
 struct TokensPlan {
@@ -35,7 +37,9 @@ struct TokensPlan {
   int64_t width;  // K
   void* out;
   DType out_dtype;
-  int64_t row_capacity;  // scratch floats of one blended row and one accumulated pixel, the largest over sources
+  bool stream;           // tokens go past the caches, by way of one token in the scratch
+  int64_t token_offset;  // of that token, in floats
+  int64_t scratch_floats;
 };
 
 // Fills token rows [begin, end) of batch * grid; a token row is `grid` tokens. Touches no global state and throws nothing.

@@ -1,0 +1,38 @@
+"""Decides the markers: what a machine lacks is skipped with the reason, or fails where FER_FAST_REQUIRE_CUDA=1."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+import torch
+
+
+def _missing_cuda() -> str | None:
+    return None if torch.cuda.is_available() else "no CUDA device"
+
+
+def _missing_dali() -> str | None:
+    found = importlib.util.find_spec("nvidia") is not None and importlib.util.find_spec("nvidia.dali") is not None
+    return None if found else "NVIDIA DALI is not installed"
+
+
+def _missing_tensorrt() -> str | None:
+    found = importlib.util.find_spec("torch_tensorrt") is not None
+    return _missing_cuda() if found else "torch-tensorrt is not installed"
+
+
+_MISSING = {"needs_cuda": _missing_cuda, "needs_dali": _missing_dali, "needs_tensorrt": _missing_tensorrt}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, missing in _MISSING.items():
+        if item.get_closest_marker(marker) is None:
+            continue
+        reason = missing()
+        if reason is None:
+            continue
+        if os.environ.get("FER_FAST_REQUIRE_CUDA") == "1":
+            pytest.fail(f"FER_FAST_REQUIRE_CUDA=1, but {reason}", pytrace=False)
+        pytest.skip(reason)
