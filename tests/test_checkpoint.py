@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from tiny_models import faces, random_model, tiny_config
 
 import fer_fast
+from fer_fast.models.backbone import channels_last
 from fer_fast.models.checkpoint import FORMAT, packaged_models, read_checkpoint, write_checkpoint
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.storage import build_model, load_model, save_model
@@ -87,6 +88,15 @@ def test_backbone_comes_back_without_batch_norms_counters(tmp_path: Path) -> Non
     assert not [name for name in read_checkpoint(path).tensors if "num_batches_tracked" in name]
     images = torch.from_numpy(faces(2, 64))
     torch.testing.assert_close(load_model(path)(images), model(images), rtol=0, atol=0)
+
+
+def test_channels_last_weights_come_back(tmp_path: Path) -> None:
+    model = random_model(tiny_config(sources=("FM1",)))
+    images = torch.from_numpy(faces(2, 64))
+    expected = model(images)
+    channels_last(model)
+    save_model(model, tmp_path / "model.safetensors", np.float32)
+    torch.testing.assert_close(load_model(tmp_path / "model.safetensors")(images), expected, rtol=0, atol=0)
 
 
 def test_file_is_safetensors_and_nothing_else(file: Path) -> None:

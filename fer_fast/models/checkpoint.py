@@ -59,6 +59,8 @@ def write_checkpoint(path: Path, config: ModelConfig, tensors: dict[str, np.ndar
     Raises:
         OSError: if it cannot be written; a file that was there before is left as it was.
     """
+    # safetensors writes an array's memory as it lies, so a channels_last convolution would come back scrambled.
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     text = json.dumps(config.as_dict())
     metadata = {"format": FORMAT, "config": text, "digest": _digest(text, tensors)}
     partial = path.with_name(path.name + ".partial")
