@@ -29,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         train, valid = (load_split(options.data, split) for split in ("train", "valid"))
         training = Training(recipe, train, valid, options.out, read_backbone_weights(options.backbone))
         training.run(_print_row)
-    except (ValueError, FerFastError) as error:
-        print(f"fer_fast.train: {error}", file=sys.stderr)
+    except (ValueError, FerFastError, OSError, ArithmeticError) as error:
+        print(f"fer_fast.train: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("fer_fast.train: stopped; the same command goes on from the last saved state", file=sys.stderr)

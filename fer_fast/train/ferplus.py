@@ -19,6 +19,8 @@ SPLITS: dict[str, tuple[str, str]] = {
     "test": ("FER2013Test", "PrivateTest"),
 }
 TABLE = "fer2013new.csv"
+#: Pixels along a side of a face.
+SIDE = 48
 #: The table's ten vote columns; the first eight are `EMOTIONS`.
 COLUMNS: tuple[str, ...] = (*EMOTIONS, "unknown", "NF")
 PROTOCOLS: tuple[str, ...] = ("argmax10", "argmax8", "majority", "paper6")
@@ -85,7 +87,7 @@ def load_split(data: Path, split: str) -> Split:
         Its images, joined to their votes by name. A name that occurs twice with different votes is dropped.
 
     Raises:
-        ValueError: on an unknown split, or if `data` does not have the layout.
+        ValueError: on an unknown split, or if `data` does not have the layout, or an image is broken or not 48 x 48.
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
@@ -97,7 +99,7 @@ def load_split(data: Path, split: str) -> Split:
     names = sorted(name for name in votes if (data / folder / name).is_file())
     if not names:
         raise ValueError(f"data must hold images in {folder}/ that {TABLE} names; {str(data)!r} holds none")
-    pixels = np.stack([np.asarray(Image.open(data / folder / name).convert("L")) for name in names])
+    pixels = np.stack([_read_face(data / folder / name) for name in names])
     return Split(names, pixels, np.array([votes[name] for name in names], dtype=np.float32))
 
 
@@ -110,10 +112,31 @@ def unseen(split: Split, others: list[Split]) -> np.ndarray:
     return np.array([digest not in seen for digest in split.digests()])
 
 
+def _read_face(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L"))
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"image {str(path)!r} cannot be read: {error}") from error
+    if pixels.shape != (SIDE, SIDE):
+        raise ValueError(f"image {str(path)!r} must be {SIDE} x {SIDE} pixels, not {image.width} x {image.height}")
+    return pixels
+
+
 def _read_votes(table: Path, usage: str) -> dict[str, tuple[int, ...]]:
     rows: dict[str, set[tuple[int, ...]]] = {}
-    with table.open(newline="") as file:
-        for row in csv.DictReader(file):
+    with table.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if missing := {"Usage", "Image name", *COLUMNS} - set(reader.fieldnames or ()):
+            raise ValueError(f"table {str(table)!r} must have the column {min(missing)!r}")
+        for row in reader:
             if row["Usage"] == usage and row["Image name"]:
-                rows.setdefault(row["Image name"], set()).add(tuple(int(row[column]) for column in COLUMNS))
+                rows.setdefault(row["Image name"], set()).add(_votes(row, table))
     return {name: next(iter(votes)) for name, votes in rows.items() if len(votes) == 1}
+
+
+def _votes(row: dict[str, str], table: Path) -> tuple[int, ...]:
+    try:
+        return tuple(int(row[column]) for column in COLUMNS)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"table {str(table)!r} must have ten votes for {row['Image name']!r}: {error}") from error

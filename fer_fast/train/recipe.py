@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fer_fast.models.config import PRESETS, ModelConfig
 
@@ -32,6 +35,14 @@ class Augmentation:
     erase_chance: float
     erase_side: tuple[float, float]
 
+    def __post_init__(self) -> None:
+        _check(self, "rotation_degrees", "a number from 0 to 180", lambda value: 0 <= value <= 180)
+        for field in ("scale", "shift", "contrast", "erase_chance"):
+            _check(self, field, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+        sides = self.erase_side
+        if len(sides) != 2 or not all(map(_is_number, sides)) or not 0 <= sides[0] <= sides[1] <= 1:
+            raise ValueError(f"erase_side must be two ascending numbers from 0 to 1, not {list(sides)!r}")
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -39,6 +50,10 @@ class Stage:
 
     image_size: int
     epochs: int
+
+    def __post_init__(self) -> None:
+        _check(self, "image_size", "an integer of 32 or more", lambda value: isinstance(value, int) and value >= 32)
+        _check(self, "epochs", "an integer of 1 or more", lambda value: isinstance(value, int) and value >= 1)
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,21 @@ class Recipe:
     auxiliary_weight: float
     average_decay: float
     augmentation: Augmentation
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
+        if not self.stages:
+            raise ValueError("stages must be one or more, got none")
+        _check(self, "seed", "an integer of 0 or more", lambda value: isinstance(value, int) and value >= 0)
+        # Batch norm cannot learn from one image.
+        _check(self, "batch_size", "an integer of 2 or more", lambda value: isinstance(value, int) and value >= 2)
+        for field in ("learning_rate", "backbone_learning_rate"):
+            _check(self, field, "a number above 0", lambda value: value > 0)
+        for field in ("weight_decay", "auxiliary_weight"):
+            _check(self, field, "a number of 0 or more", lambda value: value >= 0)
+        for field in ("drop_path", "average_decay"):
+            _check(self, field, "a number from 0 to below 1", lambda value: 0 <= value < 1)
 
     @property
     def config(self) -> ModelConfig:
@@ -78,17 +108,24 @@ def load_recipe(recipe: str | Path) -> Recipe:
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
         raise ValueError(f"recipe must be a .toml file or one of: {known}; there is no {str(recipe)!r}")
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
         stages = tuple(Stage(**stage) for stage in values.pop("stages"))
         augmentation = values.pop("augmentation")
         erase_side = tuple(augmentation.pop("erase_side"))
-        result = Recipe(stages=stages, augmentation=Augmentation(**augmentation, erase_side=erase_side), **values)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        return Recipe(stages=stages, augmentation=Augmentation(**augmentation, erase_side=erase_side), **values)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"recipe {str(path)!r} must have the fields of {_fields()}: {error}") from error
-    if result.preset not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {result.preset!r}")
-    return result
 
 
 def _fields() -> str:
     return ", ".join(field.name for field in dataclasses.fields(Recipe))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check(settings: object, field: str, rule: str, holds: Callable[[Any], bool]) -> None:
+    value = getattr(settings, field)
+    if not _is_number(value) or not holds(value):
+        raise ValueError(f"{field} must be {rule}, not {value!r}")

@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import logging
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from fer_fast.train.calibrate import fit_temperature, ranges_within_gate
 from fer_fast.train.ferplus import Split
 from fer_fast.train.recipe import Recipe, Stage
 from fer_fast.train.start import measure_statistics, start_backbone
+from fer_fast.types import FerFastError
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,9 @@ class Training:
         valid: images and votes to validate on, same protocol.
         out: folder of the run.
         weights: pre-trained ResNet-18 tensors.
+
+    Raises:
+        ValueError: if there are fewer images than a batch holds, or `weights` do not fit.
     """
 
     def __init__(self, recipe: Recipe, train: Split, valid: Split, out: Path, weights: dict[str, Tensor]) -> None:
@@ -84,6 +89,11 @@ class Training:
         self.recipe, self.out = recipe, out
         self.faces, self.targets, _ = _tensors(train)
         self.valid_faces, self.valid_targets, self.valid_labels = _tensors(valid)
+        if len(self.faces) < recipe.batch_size or len(self.valid_faces) == 0:
+            raise ValueError(
+                f"train must hold batch_size {recipe.batch_size} labelled images or more, and valid one or more; "
+                f"they hold {len(self.faces)} and {len(self.valid_faces)}"
+            )
         model = FusionModel(recipe.config, recipe.drop_path)
         assert model.backbone is not None, "a recipe's preset has taps"
         start_backbone(model.backbone, weights)
@@ -95,6 +105,7 @@ class Training:
         self.steps = list(_plan(recipe, len(self.faces)))
         self.optimizer, self.scheduler = _optimizer(recipe, self.live, len(self.steps))
         self.done = 0
+        self.losses: list[float] = []  # of the steps since the last row of the log
 
     @property
     def result(self) -> FusionModel:
@@ -104,17 +115,24 @@ class Training:
         return model
 
     def run(self, report: Callable[[dict[str, Any]], None]) -> None:
-        """Trains to the end, from wherever an earlier call stopped; `report` gets each row of the log."""
+        """Trains to the end, from wherever an earlier call stopped; `report` gets each row of the log.
+
+        Raises:
+            ValueError: if `out` holds a run of another recipe or other data.
+            FerFastError: if its state is damaged.
+            ArithmeticError: if the loss is no longer finite.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
         self._load()
+        self._trim_log()
         saved = started = time.monotonic()
-        losses: list[float] = []
+        first = self.done
         for step in self.steps[self.done :]:
-            losses.append(self._advance(step))
+            self.losses.append(self._advance(step))
             self.done = step.number + 1
             if step.last_of_epoch or step.number % 50 == 49:
-                row = self._row(step, losses, time.monotonic() - started)
-                losses, started = [], time.monotonic()
+                row = self._row(step, (self.done - first) / (time.monotonic() - started))
+                self.losses, first, started = [], self.done, time.monotonic()
                 self._log(row)
                 report(row)
             if step.last_of_epoch or time.monotonic() - saved > SAVE_SECONDS:
@@ -159,15 +177,15 @@ class Training:
             raise ArithmeticError(f"the loss is {value} at step {step.number}: lower the learning rate")
         return value
 
-    def _row(self, step: Step, losses: list[float], seconds: float) -> dict[str, Any]:
+    def _row(self, step: Step, steps_per_second: float) -> dict[str, Any]:
         row: dict[str, Any] = dict.fromkeys(LOG_FIELDS)
         row.update(
             step=step.number + 1,
             epoch=step.epoch + 1,
             image_size=step.stage.image_size,
-            loss=round(sum(losses) / len(losses), 4),
+            loss=round(sum(self.losses) / len(self.losses), 4),
             learning_rate=self.scheduler.get_last_lr()[-1],
-            images_per_second=round(len(losses) * self.recipe.batch_size / seconds, 1),
+            images_per_second=round(steps_per_second * self.recipe.batch_size, 1),
         )
         if step.last_of_epoch:
             logits = self.predict(self.valid_faces, step.stage.image_size)
@@ -194,20 +212,39 @@ class Training:
                 writer.writeheader()
             writer.writerow(row)
 
+    def _trim_log(self) -> None:
+        """Drops the rows of steps that were done after the last saved state: they are done again."""
+        path = self.out / "log.csv"
+        if not path.exists():
+            return
+        header, *rows = path.read_text().splitlines(keepends=True)
+        steps = [row.partition(",")[0] for row in rows]
+        kept = [row for row, step in zip(rows, steps, strict=True) if step.isdigit() and int(step) <= self.done]
+        path.write_text("".join([header, *kept]))
+
     def _save(self) -> None:
         state = {part: getattr(self, part).state_dict() for part in ("live", "averaged", "optimizer", "scheduler")}
         partial = self.out / "state.pt.partial"
-        torch.save({"done": self.done, **state}, partial)
+        torch.save({"run": self._run(), "done": self.done, "losses": self.losses, **state}, partial)
         partial.replace(self.out / "state.pt")
 
     def _load(self) -> None:
         path = self.out / "state.pt"
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
-        self.done = state.pop("done")
+        try:
+            state = torch.load(path, weights_only=True)
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            raise FerFastError(f"state {str(path)!r} is damaged; a run without it starts anew: {error}") from error
+        if state.pop("run", self._run()) != self._run():
+            raise ValueError(f"out must be a new folder: {str(self.out)!r} holds a run of another recipe or other data")
+        self.done, self.losses = state.pop("done"), state.pop("losses", [])
         for part, values in state.items():
             getattr(self, part).load_state_dict(values)
+
+    def _run(self) -> str:
+        """What a saved state must have in common with this run."""
+        return f"{self.recipe} on {len(self.faces)} images"
 
 
 def _tensors(split: Split) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_fast.models.backbone import ResNet18Taps, unfold_batch_norm
 from fer_fast.models.fusion import FusionModel
+from fer_fast.types import FerFastError
 
 #: torchvision's ResNet18_Weights.IMAGENET1K_V1; the name ends in the first eight digits of its SHA-256.
 RESNET18_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
@@ -22,15 +25,26 @@ def read_backbone_weights(path: Path | None) -> dict[str, Tensor]:
         path: a .safetensors or .pth file, or None for torchvision's ImageNet weights by URL, hash-checked.
 
     Raises:
-        ValueError: if there is no such file.
+        ValueError: if there is no such file, or it holds no tensors by name.
+        FerFastError: if the download fails.
     """
     if path is None:
-        return torch.hub.load_state_dict_from_url(RESNET18_URL, check_hash=True, weights_only=True)
+        try:
+            return torch.hub.load_state_dict_from_url(RESNET18_URL, check_hash=True, weights_only=True)
+        except (OSError, RuntimeError) as error:
+            raise FerFastError(
+                f"{RESNET18_URL} cannot be downloaded: {error}; give a file of backbone weights"
+            ) from error
     if not path.is_file():
         raise ValueError(f"backbone must be a .safetensors or .pth file; there is no {str(path)!r}")
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+    try:
+        safe = path.suffix == ".safetensors"
+        weights = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise ValueError(f"backbone {str(path)!r} cannot be read: {error}") from error
+    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise ValueError(f"backbone {str(path)!r} must hold tensors by name, as torchvision's files do")
+    return weights
 
 
 def start_backbone(backbone: ResNet18Taps, weights: dict[str, Tensor]) -> None:
