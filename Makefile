@@ -13,25 +13,22 @@ SOURCES := $(shell find csrc fer_fast -name '*.py' -o -name '*.cpp' -o -name '*.
 
 .PHONY: demo test lint clean
 
-demo: $(VENV)/installed
-	$(PIP) install '.[demo]'
+demo: $(VENV)/installed-demo
 	$(VENV)/bin/python examples/demo.py $(DIR)
 
-test: $(VENV)/installed
-	$(PIP) install '.[test]'
+test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest
 
-lint: $(VENV)/installed
-	$(PIP) install '.[test]'
+lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
 # torch first: the build reads its headers, and a second one is never fetched.
-$(VENV)/installed: pyproject.toml setup.py CMakeLists.txt $(SOURCES)
+$(VENV)/installed-%: pyproject.toml setup.py CMakeLists.txt $(SOURCES)
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(PIP) install '$(TORCH)'
-	$(PIP) install .
+	$(PIP) install '.[$*]'
 	touch $@
 
 clean:

@@ -88,6 +88,9 @@ def _configure_logging(arguments: argparse.Namespace) -> None:
     logger = logging.getLogger("fer_fast")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
+    if sys.stderr.isatty() and not arguments.quiet:
+        # What takes seconds is told to a person who waits.
+        logging.getLogger("fer_fast.engines").setLevel(min(level, logging.INFO))
 
 
 def _complain(error: BaseException, status: int) -> int:

@@ -59,4 +59,5 @@ def _scene(random: np.random.Generator, size: tuple[int, int]) -> npt.NDArray[np
         total += np.asarray(Image.fromarray(octave).resize(size, Image.Resampling.BICUBIC), np.float32) / side
         side *= 2
     low, high = total.min(), total.max()
-    return ((total - low) / max(high - low, 1e-6) * 255).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = ((total - low) / max(high - low, 1e-6) * 255).astype(np.uint8)
+    return pixels

@@ -42,4 +42,4 @@ def spread(values: list[float]) -> dict[str, Any]:
 def ratio(rates: Mapping[str, Mapping[str, Any]], name: str, other: str) -> float:
     """How many times faster `name` is than `other`: the median over the rounds of the ratio in the same round."""
     pairs = zip(rates[name]["rounds"], rates[other]["rounds"], strict=True)
-    return round(statistics.median(mine / theirs for mine, theirs in pairs), 2)
+    return float(round(statistics.median(mine / theirs for mine, theirs in pairs), 2))

@@ -89,6 +89,7 @@ class OpenVinoEngine:
                 return self.core.import_model(blob, "CPU", options), "hit"
             except RuntimeError as error:
                 log.warning("compiled model %s cannot be used and is made again: %s", file, error)
+        log.info("compiling the model for this processor in %s; that is done once", self.precision)
         compiled = self.core.compile_model(
             _convert(checkpoint, batch_size, int8=self.precision == "int8"), "CPU", options
         )
