@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import queue
 import warnings
@@ -113,6 +114,7 @@ class OpenVinoEngine:
             "precision": self.precision,
             "batch_size": batch_size,
             "openvino": openvino.__version__,
+            "torch": importlib.metadata.version("torch"),  # it traces the graph
             "processor": str(self.core.get_property("CPU", "FULL_DEVICE_NAME")),
             "capabilities": " ".join(sorted(self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))),
         }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from fer_fast import native
 from fer_fast.engines.devices import cuda_is_present
 from fer_fast.models.backbone import channels_last
 from fer_fast.models.storage import build_model
@@ -31,6 +32,7 @@ class TorchEngine:
         if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
             seen = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA cards"
             raise FerFastError(f"device {device!r} is not there: {seen}")
+        native.load_torch_ops()  # a missing library is told here, not at the first batch
         self.precision = _precision(precision, self.device)
         model = build_model(checkpoint)
         model.tokens = fused_tokens

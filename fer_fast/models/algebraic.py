@@ -64,6 +64,7 @@ class AlgebraicModel(nn.Module):
         self.bias = nn.Parameter(model.vit.proj.bias, requires_grad=False)
         self.vit = model.vit
         del self.vit.proj  # the projections took its weights
+        self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps uint8 [batch, size, size, 3] to logits [batch, classes]."""
