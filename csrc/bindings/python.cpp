@@ -142,5 +142,7 @@ PYBIND11_MODULE(_C, module) {
              "reduce_mean"_a, "out_dtype"_a = "float32", "threads"_a = 1, "out"_a = std::nullopt);
   module.def("cpu_level", [] { return std::string(fer_fast::cpu_level_name(fer_fast::cpu_level())); });
   module.def("cpu_levels", &fer_fast::supported_levels);
-  module.def("set_cpu_level", [](const std::string& name) { fer_fast::set_cpu_level(fer_fast::level_named(name)); }, "level"_a);
+  module.def(
+      "set_cpu_level", [](const std::string& name) { fer_fast::set_cpu_level(fer_fast::level_named(name)); },
+      "level"_a);
 }

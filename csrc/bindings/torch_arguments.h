@@ -66,7 +66,8 @@ inline const float* statistic(const Tensor& tensor, const Tensor& first, const c
   check_device(tensor, first, name, index);
   if (tensor.scalar_type() != ScalarType::Float) fail<DTypeError>(name, "[", index, "]: must be float32");
   if (tensor.dim() != 1 || !tensor.is_contiguous()) {
-    fail<std::invalid_argument>(name, "[", index, "]: must be contiguous with 1 dimension, got ", tensor.dim(), " dimensions");
+    fail<std::invalid_argument>(name, "[", index, "]: must be contiguous with 1 dimension, got ", tensor.dim(),
+                                " dimensions");
   }
   return static_cast<const float*>(tensor.const_data_ptr());
 }
@@ -79,9 +80,10 @@ inline SourceView source_view(const Tensor& tensor, const Tensor& first, int64_t
                      static_cast<int>(tensor.scalar_type()));
   }
   if (tensor.dim() != 4) {
-    fail<std::invalid_argument>("sources[", index, "]: must have 4 dimensions, ",
-                                view.dtype == DType::kUInt8 ? "[batch, height, width, 3]" : "[batch, channels, height, width]",
-                                ", got ", tensor.dim());
+    fail<std::invalid_argument>(
+        "sources[", index, "]: must have 4 dimensions, ",
+        view.dtype == DType::kUInt8 ? "[batch, height, width, 3]" : "[batch, channels, height, width]", ", got ",
+        tensor.dim());
   }
   const auto sizes = tensor.sizes();
   const auto strides = tensor.strides();
@@ -100,12 +102,13 @@ inline SourceView source_view(const Tensor& tensor, const Tensor& first, int64_t
 }
 
 inline void check_length(const char* name, size_t length, size_t sources) {
-  if (length != sources) fail<std::invalid_argument>(name, ": must have one element a source, ", sources, ", got ", length);
+  if (length != sources)
+    fail<std::invalid_argument>(name, ": must have one element a source, ", sources, ", got ", length);
 }
 
 inline TorchArguments check_arguments(const std::vector<Tensor>& sources, const std::vector<Tensor>& means,
-                                      const std::vector<Tensor>& inv_stds, const std::vector<int64_t>& patches, int64_t grid,
-                                      const std::vector<bool>& reduce_mean, ScalarType out_dtype) {
+                                      const std::vector<Tensor>& inv_stds, const std::vector<int64_t>& patches,
+                                      int64_t grid, const std::vector<bool>& reduce_mean, ScalarType out_dtype) {
   check_length("means", means.size(), sources.size());
   check_length("inv_stds", inv_stds.size(), sources.size());
   check_length("patches", patches.size(), sources.size());
@@ -133,8 +136,8 @@ inline TorchArguments check_arguments(const std::vector<Tensor>& sources, const 
   return arguments;
 }
 
-// The stable ABI has no ValueError of its own: whatever leaves an op becomes RuntimeError. The first word says which error was
-// meant, and fer_fast.tokens raises that.
+// The stable ABI has no ValueError of its own: whatever leaves an op becomes RuntimeError. The first word says which
+// error was meant, and fer_fast.tokens raises that.
 template <typename Body>
 Tensor with_named_errors(const Body& body) {
   try {

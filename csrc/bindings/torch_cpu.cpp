@@ -19,12 +19,14 @@ void torch_threads(int64_t count, int64_t grain, int threads, ParallelTask task,
 }
 
 Tensor fused_tokens_torch(std::vector<Tensor> sources, std::vector<Tensor> means, std::vector<Tensor> inv_stds,
-                          std::vector<int64_t> patches, int64_t grid, std::vector<bool> reduce_mean, ScalarType out_dtype) {
+                          std::vector<int64_t> patches, int64_t grid, std::vector<bool> reduce_mean,
+                          ScalarType out_dtype) {
   return with_named_errors([&] {
     const TorchArguments arguments = check_arguments(sources, means, inv_stds, patches, grid, reduce_mean, out_dtype);
     Tensor out = torch::stable::new_empty(sources[0], arguments.out_sizes, out_dtype);
-    fused_tokens_cpu(arguments.sources.data(), static_cast<int64_t>(arguments.sources.size()), grid, out.mutable_data_ptr(),
-                     arguments.out_dtype, static_cast<int>(torch::stable::get_num_threads()), torch_threads);
+    fused_tokens_cpu(arguments.sources.data(), static_cast<int64_t>(arguments.sources.size()), grid,
+                     out.mutable_data_ptr(), arguments.out_dtype, static_cast<int>(torch::stable::get_num_threads()),
+                     torch_threads);
     return out;
   });
 }

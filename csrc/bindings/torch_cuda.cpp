@@ -34,8 +34,8 @@ Tensor fused_tokens_torch_cuda(std::vector<Tensor> sources, std::vector<Tensor> 
     void* stream = nullptr;
     STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
     try {
-      fused_tokens_cuda(arguments.sources.data(), static_cast<int64_t>(arguments.sources.size()), grid, out.mutable_data_ptr(),
-                        arguments.out_dtype, stream);
+      fused_tokens_cuda(arguments.sources.data(), static_cast<int64_t>(arguments.sources.size()), grid,
+                        out.mutable_data_ptr(), arguments.out_dtype, stream);
     } catch (const std::invalid_argument&) {
       throw;
     } catch (const std::runtime_error& error) {

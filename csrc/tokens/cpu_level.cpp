@@ -1,4 +1,5 @@
-// Chooses the instruction set of the CPU kernel at run time: the processor and the environment come in, a kernel goes out.
+// Chooses the instruction set of the CPU kernel at run time: the processor and the environment come in, a kernel goes
+// out.
 #include <atomic>
 #include <cstdlib>
 #include <string>
@@ -16,9 +17,10 @@ CpuLevel first_level() {
   for (const CpuLevel level : kLevels) {
     if (cpu_level_supported(level) && (wanted == nullptr || std::string(wanted) == cpu_level_name(level))) return level;
   }
-  throw std::invalid_argument(std::string("FER_FAST_CPU_LEVEL must be baseline, avx2 or avx512, and one that this processor "
-                                          "has; got \"") +
-                              wanted + "\"");
+  throw std::invalid_argument(
+      std::string("FER_FAST_CPU_LEVEL must be baseline, avx2 or avx512, and one that this processor "
+                  "has; got \"") +
+      wanted + "\"");
 }
 
 std::atomic<CpuLevel>& chosen_level() {
@@ -43,8 +45,8 @@ bool cpu_level_supported(CpuLevel level) {
 #ifdef FER_FAST_X86_LEVELS
   switch (level) {
     case CpuLevel::kAvx512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512dq");
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     case CpuLevel::kAvx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     default:

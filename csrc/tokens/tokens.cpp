@@ -1,4 +1,6 @@
 // Checks the fused op's arguments and plans a call: views come in, a plan for the CPU kernel goes out.
+#include "fer_fast/tokens.h"
+
 #include <algorithm>
 #include <atomic>
 #include <deque>
@@ -7,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "fer_fast/tokens.h"
 #include "tokens_math.h"
 #include "tokens_plan.h"
 
@@ -16,8 +17,8 @@ namespace {
 
 // Per source: staged rows are read back before they leave the second-level cache, 1 MiB and more on today's servers.
 constexpr int64_t kStageFloats = 32 * 1024;
-// Output larger than this is not in a cache by the time that the projection reads it. Written past the caches, it costs no
-// read of what it overwrites: a third of the traffic.
+// Output larger than this is not in a cache by the time that the projection reads it. Written past the caches, it costs
+// no read of what it overwrites: a third of the traffic.
 constexpr int64_t kStreamBytes = 4 * 1024 * 1024;
 // Bytes of output below which another thread costs more than it saves.
 constexpr int64_t kGrainBytes = 64 * 1024;
@@ -34,8 +35,8 @@ int64_t token_channels(const SourceView& source) { return source.reduce_mean ? 1
 void check_statistic(const char* name, int64_t index, const float* data, int64_t size, const SourceView& source) {
   const int64_t wanted = token_channels(source);
   if (size != wanted) {
-    fail(name, "[", index, "]: must have ", wanted, source.reduce_mean ? " element (reduce_mean)" : " elements, one a channel",
-         ", got ", size);
+    fail(name, "[", index, "]: must have ", wanted,
+         source.reduce_mean ? " element (reduce_mean)" : " elements, one a channel", ", got ", size);
   }
   if (data == nullptr) fail(name, "[", index, "]: must not be null");
 }
@@ -48,11 +49,12 @@ void check_source(const SourceView& source, int64_t index, int64_t batch, int64_
     fail("sources[", index, "]: every source must have the batch of the first, ", batch, ", got ", source.batch);
   }
   if (source.channels < 1 || source.height < 1 || source.width < 1) {
-    fail("sources[", index, "]: channels, height and width must be at least 1, got ", source.channels, " x ", source.height,
-         " x ", source.width);
+    fail("sources[", index, "]: channels, height and width must be at least 1, got ", source.channels, " x ",
+         source.height, " x ", source.width);
   }
   if (source.height > kMaxSide || source.width > kMaxSide) {
-    fail("sources[", index, "]: height and width must be at most ", kMaxSide, ", got ", source.height, " x ", source.width);
+    fail("sources[", index, "]: height and width must be at most ", kMaxSide, ", got ", source.height, " x ",
+         source.width);
   }
   if (source.patch < 1 || source.patch > kMaxSide / grid) {
     fail("patches[", index, "]: must be at least 1, with grid * patch at most ", kMaxSide, ", got ", source.patch,
@@ -158,7 +160,8 @@ int64_t element_size(DType dtype) { return dtype == DType::kFloat32 ? 4 : dtype 
 }  // namespace
 
 void check_tokens(const SourceView* sources, int64_t source_count, int64_t grid, DType out_dtype) {
-  if (source_count < 1 || source_count > kMaxSources) fail("sources: must be 1 to ", kMaxSources, ", got ", source_count);
+  if (source_count < 1 || source_count > kMaxSources)
+    fail("sources: must be 1 to ", kMaxSources, ", got ", source_count);
   if (grid < 1 || grid > kMaxSide) fail("grid: must be 1 to ", kMaxSide, ", got ", grid);
   if (out_dtype == DType::kUInt8) fail<DTypeError>("out_dtype: must be float32, float16 or bfloat16, got uint8");
   for (int64_t s = 0; s < source_count; ++s) check_source(sources[s], s, sources[0].batch, grid);
@@ -170,8 +173,8 @@ int64_t token_width(const SourceView* sources, int64_t source_count) {
   return width;
 }
 
-void fused_tokens_cpu(const SourceView* sources, int64_t source_count, int64_t grid, void* out, DType out_dtype, int threads,
-                      ParallelFor parallel_for) {
+void fused_tokens_cpu(const SourceView* sources, int64_t source_count, int64_t grid, void* out, DType out_dtype,
+                      int threads, ParallelFor parallel_for) {
   check_tokens(sources, source_count, grid, out_dtype);
   const int64_t batch = sources[0].batch;
   if (out == nullptr && batch > 0) fail("out: must not be null");

@@ -1,6 +1,8 @@
-// The CPU twin's kernel: a plan comes in, token rows go out. Compiled once an instruction set, as FER_FAST_CPU_LEVEL_NAME.
+// The CPU twin's kernel: a plan comes in, token rows go out. Compiled once an instruction set, as
+// FER_FAST_CPU_LEVEL_NAME.
 //
-// No standard library beyond memcpy: an inline std function compiled here with AVX-512 could be the copy that the linker keeps.
+// No standard library beyond memcpy: an inline std function compiled here with AVX-512 could be the copy that the
+// linker keeps.
 #include "tokens_lanes.h"
 #include "tokens_plan.h"
 #include "tokens_stage.h"
@@ -8,7 +10,8 @@
 namespace fer_fast {
 namespace {
 
-// One source while a token row is written: channels-last rows, element (y, x, c) at data + y * row_stride + x * channels + c.
+// One source while a token row is written: channels-last rows, element (y, x, c) at data + y * row_stride + x *
+// channels + c.
 struct SourceRows {
   DType dtype;
   const void* data;
@@ -90,7 +93,8 @@ void resize_block(const SourcePlan& source, const float* blended, int64_t tx, Ou
 }
 
 template <typename Out>
-void write_block(const SourcePlan& source, const SourceRows& rows, const float* scratch, int64_t ty, int64_t tx, Out* out) {
+void write_block(const SourcePlan& source, const SourceRows& rows, const float* scratch, int64_t ty, int64_t tx,
+                 Out* out) {
   if (source.resized) return resize_block(source, scratch + source.blend_offset, tx, out);
   switch (rows.dtype) {
     case DType::kFloat32:
@@ -173,9 +177,10 @@ SourceRows image_rows(const SourcePlan& source, int64_t b) {
   return SourceRows{view.dtype, data, view.height_stride, 0, 0};
 }
 
-// Asks for this token's share of what the next token row reads. Sixteen image rows at once are more streams than the processor's
-// own prefetcher follows.
-void prefetch_next(const TokensPlan& plan, const SourcePlan& source, const SourceRows& rows, int64_t b, int64_t ty, int64_t tx) {
+// Asks for this token's share of what the next token row reads. Sixteen image rows at once are more streams than the
+// processor's own prefetcher follows.
+void prefetch_next(const TokensPlan& plan, const SourcePlan& source, const SourceRows& rows, int64_t b, int64_t ty,
+                   int64_t tx) {
   const SourceView& view = source.view;
   if (source.staged || rows.row_stride != view.width * source.channels) return;
   const int64_t size = byte_size(view.dtype);
@@ -191,8 +196,8 @@ void prefetch_next(const TokensPlan& plan, const SourcePlan& source, const Sourc
   for (int64_t i = 0; i < share; i += 64) __builtin_prefetch(start + i);
 }
 
-// Token rows [begin, end) of one image. A token is written whole, from its first byte to its last: a power-of-two K would have
-// the runs of neighbouring tokens compete for the same cache sets, half written.
+// Token rows [begin, end) of one image. A token is written whole, from its first byte to its last: a power-of-two K
+// would have the runs of neighbouring tokens compete for the same cache sets, half written.
 template <typename Out>
 void write_image(const TokensPlan& plan, int64_t b, int64_t begin, int64_t end, float* scratch) {
   SourceRows rows[kMaxSources];

@@ -1,17 +1,17 @@
 // The CUDA twin: checks, plans and launches tokens_kernel.h.
-#include "tokens_cuda.h"
-
 #include <cuda_runtime.h>
 
 #include <stdexcept>
 #include <string>
 
+#include "tokens_cuda.h"
 #include "tokens_kernel.h"
 
 namespace fer_fast {
 namespace {
 
-// Blocks of 256 threads that a multiprocessor holds at once, from Turing (4) to Hopper (8): enough for one wave, no tail.
+// More blocks than a multiprocessor holds at once, so that it is never short of one, yet few enough that each turns its
+// loop.
 constexpr int64_t kBlocksPerProcessor = 8;
 
 void check_cuda(cudaError_t status, const char* what) {
@@ -29,7 +29,8 @@ int64_t multiprocessors() {
 
 }  // namespace
 
-void fused_tokens_cuda(const SourceView* sources, int64_t source_count, int64_t grid, void* out, DType out_dtype, void* stream) {
+void fused_tokens_cuda(const SourceView* sources, int64_t source_count, int64_t grid, void* out, DType out_dtype,
+                       void* stream) {
   check_tokens(sources, source_count, grid, out_dtype);
   const CudaTokens plan = plan_cuda_tokens(sources, source_count, grid, out, out_dtype);
   if (plan.token_count == 0) return;

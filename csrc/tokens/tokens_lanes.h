@@ -1,4 +1,5 @@
-// A register of numbers at a time, by the compiler's vector types: one source for every instruction set. For tokens_cpu.cpp.
+// A register of numbers at a time, by the compiler's vector types: one source for every instruction set. For
+// tokens_cpu.cpp.
 #pragma once
 
 #include "tokens_math.h"
@@ -67,7 +68,8 @@ inline void store_lanes(FloatLanes lanes, Half* out) {
   memcpy(out, &bits, sizeof(bits));
 }
 
-// Copies past the caches, [bytes], both ends and the length on 64 bytes; fence_stream makes it visible to other threads.
+// Copies past the caches, [bytes], both ends and the length on 64 bytes; fence_stream makes it visible to other
+// threads.
 #if defined(__SSE2__)
 constexpr bool kStreams = true;
 
@@ -78,7 +80,8 @@ inline void stream_copy(const void* in, void* out, int64_t bytes) {
 #if defined(__AVX512F__)
     _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_load_si512(from + i));
 #elif defined(__AVX2__)
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i), _mm256_load_si256(reinterpret_cast<const __m256i*>(from + i)));
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i),
+                        _mm256_load_si256(reinterpret_cast<const __m256i*>(from + i)));
 #else
     _mm_stream_si128(reinterpret_cast<__m128i*>(to + i), _mm_load_si128(reinterpret_cast<const __m128i*>(from + i)));
 #endif

@@ -1,7 +1,7 @@
 // One output element of the fused op: the only arithmetic, shared by the CPU and the CUDA twin.
 //
-// Everything here has internal linkage. The CPU kernel is compiled once an instruction set; were these functions `inline`, the
-// linker would keep one copy of each, perhaps the AVX-512 one, and run it on a processor without.
+// Everything here has internal linkage. The CPU kernel is compiled once an instruction set; were these functions
+// `inline`, the linker would keep one copy of each, perhaps the AVX-512 one, and run it on a processor without.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,11 @@
 #define FER_FAST_HOST_DEVICE __host__ __device__ __forceinline__
 // Loops over taps and channels: unrolled, they spill registers on sm_90 and triple the time to compile.
 #define FER_FAST_ROLLED _Pragma("unroll 1")
+#define FER_FAST_UNROLLED _Pragma("unroll")
 #else
 #define FER_FAST_HOST_DEVICE inline
 #define FER_FAST_ROLLED
+#define FER_FAST_UNROLLED
 #endif
 
 namespace fer_fast {
@@ -37,8 +39,9 @@ FER_FAST_HOST_DEVICE To same_bits(From value) {
   return result;
 }
 
-// The conversions below take one number, or the CPU kernel's lanes of them: Word is uint32_t, Float is float, or vectors of
-// these. In integers, because compilers have that at every instruction set, and because it holds under flush-to-zero too.
+// The conversions below take one number, or the CPU kernel's lanes of them: Word is uint32_t, Float is float, or
+// vectors of these. In integers, because compilers have that at every instruction set, and because it holds under
+// flush-to-zero too.
 
 template <typename Float, typename Word>
 FER_FAST_HOST_DEVICE Float float_from_bfloat16(Word bits) {
@@ -49,8 +52,8 @@ template <typename Float, typename Word>
 FER_FAST_HOST_DEVICE Float float_from_half(Word bits) {
   const Word sign = (bits & 0x8000u) << 16;
   const Word magnitude = (bits & 0x7fffu) << 13;
-  const Word normal = magnitude + 0x38000000u;    // exponent + 127 - 15
-  const Word special = magnitude + 0x70000000u;   // infinity and NaN: exponent 255
+  const Word normal = magnitude + 0x38000000u;            // exponent + 127 - 15
+  const Word special = magnitude + 0x70000000u;           // infinity and NaN: exponent 255
   const Word half_unit = (magnitude & 0u) + 0x38800000u;  // 2^-14, the smallest normal
   const Float subnormal = same_bits<Float>(magnitude + 0x38800000u) - same_bits<Float>(half_unit);
   const Word finite = magnitude < 0x00800000u ? same_bits<Word>(subnormal) : normal;
@@ -72,7 +75,8 @@ FER_FAST_HOST_DEVICE Word half_from_float(Float value) {
   const Word magnitude = bits & 0x7fffffffu;
   const Word infinity = (bits & 0u) + 0x7c00u;
   const Word special = magnitude > 0x7f800000u ? infinity + 0x0200u : infinity;
-  const Word subnormal = same_bits<Word>(same_bits<Float>(magnitude) + 0.5f) - 0x3f000000u;  // the adder rounds to 2^-24
+  const Word subnormal =
+      same_bits<Word>(same_bits<Float>(magnitude) + 0.5f) - 0x3f000000u;           // the adder rounds to 2^-24
   const Word normal = (magnitude + 0xc8000fffu + ((magnitude >> 13) & 1u)) >> 13;  // exponent - 112, then to even
   const Word finite = magnitude < 0x38800000u ? subnormal : normal;
   return (magnitude >= 0x47800000u ? special : finite) | ((bits >> 16) & 0x8000u);
@@ -109,8 +113,8 @@ struct Span {
   float inv_scale;  // 1 when enlarging: a triangle one input pixel wide
 };
 
-// PyTorch's antialiased bilinear filter (F.interpolate, align_corners=False, antialias=True), formula for formula and in fp32
-// like it: a triangle of half-width max(1, in / out) at the half-pixel centre, cut at the borders.
+// PyTorch's antialiased bilinear filter (F.interpolate, align_corners=False, antialias=True), formula for formula and
+// in fp32 like it: a triangle of half-width max(1, in / out) at the half-pixel centre, cut at the borders.
 FER_FAST_HOST_DEVICE Span resample_span(int64_t index, int64_t in_size, int64_t out_size) {
   if (in_size == out_size) return Span{index, 1, static_cast<float>(index) + 0.5f, 1.0f};
   const float scale = static_cast<float>(in_size) / static_cast<float>(out_size);
@@ -148,8 +152,8 @@ FER_FAST_HOST_DEVICE float channel_mean(const In* pixel, int64_t channels, int64
 // `Lanes` neighbouring channels of one output pixel (y, x) of the resized source: before the patches are cut, after
 // normalisation. More than one lane needs channel_stride 1 and no reduce_mean.
 template <int Lanes, typename In>
-FER_FAST_HOST_DEVICE void token_elements(const SourceView& source, int64_t side, int64_t b, int64_t y, int64_t x, int64_t c,
-                                         float (&out)[Lanes]) {
+FER_FAST_HOST_DEVICE void token_elements(const SourceView& source, int64_t side, int64_t b, int64_t y, int64_t x,
+                                         int64_t c, float (&out)[Lanes]) {
   const Span rows = resample_span(y, source.height, side);
   const Span columns = resample_span(x, source.width, side);
   const float row_total = resample_total(rows);
@@ -172,7 +176,8 @@ FER_FAST_HOST_DEVICE void token_elements(const SourceView& source, int64_t side,
     const float weight = resample_weight(columns, i) / column_total;
     for (int lane = 0; lane < Lanes; ++lane) out[lane] += weight * column[lane];
   }
-  for (int lane = 0; lane < Lanes; ++lane) out[lane] = normalise(out[lane], source.mean[c + lane], source.inv_std[c + lane]);
+  for (int lane = 0; lane < Lanes; ++lane)
+    out[lane] = normalise(out[lane], source.mean[c + lane], source.inv_std[c + lane]);
 }
 
 }  // namespace

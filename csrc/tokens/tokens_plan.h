@@ -42,7 +42,8 @@ struct TokensPlan {
   int64_t scratch_floats;
 };
 
-// Fills token rows [begin, end) of batch * grid; a token row is `grid` tokens. Touches no global state and throws nothing.
+// Fills token rows [begin, end) of batch * grid; a token row is `grid` tokens. Touches no global state and throws
+// nothing.
 using TokenRows = void (*)(const TokensPlan& plan, int64_t begin, int64_t end, float* scratch);
 
 namespace baseline {

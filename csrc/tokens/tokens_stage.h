@@ -1,4 +1,5 @@
-// Brings input rows of any strides to channels-last rows in the scratch: transposed, or reduced to their mean. For tokens_cpu.cpp.
+// Brings input rows of any strides to channels-last rows in the scratch: transposed, or reduced to their mean. For
+// tokens_cpu.cpp.
 #pragma once
 
 #include "tokens_lanes.h"
@@ -28,7 +29,8 @@ void gather(const Pixels<In>& in, int64_t p0, int64_t p1, int64_t c0, int64_t c1
 // -> [count, channels]. Planes of pixels (NCHW) go in 8 x 8 blocks, anything else element by element.
 template <typename In>
 void transpose_pixels(const Pixels<In>& in, In* out) {
-  constexpr int64_t kLine = 64 / sizeof(In);  // channels that fill a cache line: written once, not eight channels at a time
+  constexpr int64_t kLine =
+      64 / sizeof(In);  // channels that fill a cache line: written once, not eight channels at a time
   int64_t whole_pixels = 0;
   int64_t whole_channels = 0;
   if constexpr (sizeof(In) > 1) {
@@ -84,8 +86,8 @@ void mean_pixels(const Pixels<In>& in, float* out) {
 
 // Input rows [begin, end) of an image: one matrix where the rows follow each other, so that blocks have fewer odd ends.
 template <typename In, typename Out, typename Body>
-void for_each_matrix(const SourceView& view, const In* image, int64_t begin, int64_t end, int64_t out_channels, Out* out,
-                     const Body& body) {
+void for_each_matrix(const SourceView& view, const In* image, int64_t begin, int64_t end, int64_t out_channels,
+                     Out* out, const Body& body) {
   const bool joined = view.height_stride == view.width * view.width_stride;
   const int64_t step = joined ? end - begin : 1;
   for (int64_t y = begin; y < end; y += step) {

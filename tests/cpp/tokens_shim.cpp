@@ -1,4 +1,5 @@
-// The CUDA twin's kernel body over every block and thread, on the host: what test_tokens.py calls where there is no GPU.
+// The CUDA twin's kernel body over every block and thread, on the host: what test_tokens.py calls without a GPU.
+// The shim comes first: the kernel needs its keywords.
 #include "cuda_shim.h"
 
 #include "../../csrc/tokens/tokens_kernel.h"
@@ -32,8 +33,8 @@ int with_message(char* message, int64_t message_size, const Body& body) {
 extern "C" {
 
 // Each returns 0, or 1 with a message for a ValueError. Three blocks: few enough that the loop over tokens turns.
-int shim_tokens(const SourceView* sources, int64_t source_count, int64_t grid, void* out, int32_t out_dtype, char* message,
-                int64_t message_size) {
+int shim_tokens(const SourceView* sources, int64_t source_count, int64_t grid, void* out, int32_t out_dtype,
+                char* message, int64_t message_size) {
   const auto dtype = static_cast<DType>(out_dtype);
   return with_message(message, message_size, [&] {
     check_tokens(sources, source_count, grid, dtype);
@@ -44,8 +45,8 @@ int shim_tokens(const SourceView* sources, int64_t source_count, int64_t grid, v
   });
 }
 
-int shim_tokens_cpu(const SourceView* sources, int64_t source_count, int64_t grid, void* out, int32_t out_dtype, char* message,
-                    int64_t message_size) {
+int shim_tokens_cpu(const SourceView* sources, int64_t source_count, int64_t grid, void* out, int32_t out_dtype,
+                    char* message, int64_t message_size) {
   return with_message(message, message_size,
                       [&] { fused_tokens_cpu(sources, source_count, grid, out, static_cast<DType>(out_dtype), 2); });
 }

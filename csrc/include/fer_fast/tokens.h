@@ -13,7 +13,8 @@ constexpr int64_t kMaxSources = 5;
 // Of an image's side and of grid * patch: sampling positions stay exact in fp32, and no index below overflows.
 constexpr int64_t kMaxSide = 1 << 16;
 
-// One source of tokens, [batch, channels, height, width] in any memory order; nothing is owned. Strides are in elements.
+// One source of tokens, [batch, channels, height, width] in any memory order; nothing is owned. Strides are in
+// elements.
 struct SourceView {
   const void* data = nullptr;
   DType dtype = DType::kFloat32;
@@ -38,7 +39,8 @@ class DTypeError : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-// Throws std::invalid_argument or DTypeError with the argument, the rule and what came. Reads no pixel and no statistic.
+// Throws std::invalid_argument or DTypeError with the argument, the rule and what came. Reads no pixel and no
+// statistic.
 void check_tokens(const SourceView* sources, int64_t source_count, int64_t grid, DType out_dtype);
 
 // The length of a token, K: the sum over sources of (reduce_mean ? 1 : channels) * patch^2.
@@ -48,15 +50,17 @@ int64_t token_width(const SourceView* sources, int64_t source_count);
 using ParallelTask = void (*)(int64_t begin, int64_t end, void* context);
 using ParallelFor = void (*)(int64_t count, int64_t grain, int threads, ParallelTask task, void* context);
 
-// Starts `threads - 1` threads and joins them: no state outlives the call, so that it is safe after fork and from any thread.
+// Starts `threads - 1` threads and joins them: no state outlives the call, so that it is safe after fork and from any
+// thread.
 void spawn_threads(int64_t count, int64_t grain, int threads, ParallelTask task, void* context);
 
-// Writes tokens, contiguous [batch, grid * grid, K] of out_dtype. Checks as check_tokens does, and that `out` is not null.
+// Writes tokens, contiguous [batch, grid * grid, K] of out_dtype. Checks as check_tokens does, and that `out` is not
+// null.
 void fused_tokens_cpu(const SourceView* sources, int64_t source_count, int64_t grid, void* out, DType out_dtype,
                       int threads = 1, ParallelFor parallel_for = spawn_threads);
 
-// The instruction sets that the CPU kernel is compiled for. One is chosen at run time: the best that the processor has, or
-// the one that the environment variable FER_FAST_CPU_LEVEL names (baseline, avx2, avx512). All give the same bits.
+// The instruction sets that the CPU kernel is compiled for. One is chosen at run time: the best that the processor has,
+// or the one that the environment variable FER_FAST_CPU_LEVEL names (baseline, avx2, avx512). All give the same bits.
 enum class CpuLevel : int32_t { kBaseline, kAvx2, kAvx512 };
 
 const char* cpu_level_name(CpuLevel level);
