@@ -45,15 +45,14 @@ def labels_of(table: Path) -> dict[str, str]:
         return {row["path"]: row["label"] for row in csv.DictReader(file)}
 
 
-def agreement(folder: Path, paths: list[Path], classifier: Classifier, plain: FusionModel) -> float:
-    """The share of images to which both give the same label.
+def agreement(theirs: dict[str, str], folder: Path, paths: list[Path], classifier: Classifier) -> float:
+    """The share of images to which plain script and toolkit give the same label.
 
     Raises:
         SystemExit: if it is below `AGREEMENT`: a wrong answer is not timed.
     """
-    classify_plainly(plain, paths, folder / "plain.csv")
     classify_folder([paths[0].parent], folder / "ours.csv", classifier=classifier)
-    theirs, ours = labels_of(folder / "plain.csv"), labels_of(folder / "ours.csv")
+    ours = labels_of(folder / "ours.csv")
     if set(theirs) != set(ours):
         raise SystemExit("plain script and toolkit did not see the same files")
     share = sum(ours[path] == label for path, label in theirs.items()) / len(theirs)
@@ -68,7 +67,9 @@ def measure_folder(
     """End to end and stage by stage, on one folder."""
     default = classifiers["default"]
     result: dict[str, Any] = {"images": len(paths), "bytes": sum(path.stat().st_size for path in paths)}
-    result["agreement"] = {name: agreement(work, paths, each, plain) for name, each in classifiers.items()}
+    classify_plainly(plain, paths, work / "plain.csv")
+    theirs = labels_of(work / "plain.csv")
+    result["agreement"] = {name: agreement(theirs, work, paths, each) for name, each in classifiers.items()}
 
     def ours(classifier: Classifier) -> Callable[[], int]:
         return lambda: classify_folder([paths[0].parent], work / "t.csv", classifier=classifier).rows
