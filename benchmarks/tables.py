@@ -65,6 +65,49 @@ def readme_speed() -> str:
     return f"{table(header, rows)}\n\nMeasured on {machine(result['environment'])}"
 
 
+def readme_stages() -> str:
+    """Each stage alone, end to end, and what sharing the cores would allow at best."""
+    result = load("main_job")
+    rows = []
+    for folder in ("faces", "photos"):
+        part = result[folder]
+        rates = part["images_per_second"]
+        stages = [rates[name]["median"] for name in ("decode alone", "model alone", "write alone", "default")]
+        share = f"{100 * part['share_of_slowest_stage']:.0f} % ({part['slowest_stage'].split()[0]})"
+        limit = part["work_conserving_limit"]
+        cells = [f"{rate:,.0f}" for rate in stages]
+        rows.append([folder, *cells, share, f"{limit:,.0f}", f"{100 * stages[-1] / limit:.0f} %"])
+    header = [
+        "images a second",
+        "decode",
+        "model",
+        "write",
+        "end to end",
+        "of the slowest stage",
+        "limit",
+        "of the limit",
+    ]
+    return table(header, rows)
+
+
+def readme_op() -> str:
+    """The fused op's CPU twin against memcpy and against PyTorch."""
+    rows = []
+    result = load("tokens")
+    for run in result["benchmarks"]:
+        parameters, info = run["params"], run["extra_info"]
+        dtype = "fp32" if "float32" in str(parameters["dtype"]) else "bf16"
+        rows.append(
+            [
+                f"{parameters['pixels']} px, {dtype}, {parameters['layout']}",
+                f"{info['gigabytes_per_second']:.1f}",
+                f"{100 * info['fraction_of_memcpy']:.0f} %",
+                f"{info['times_faster_than_reference']:.1f} x",
+            ]
+        )
+    return table(["batch 32", "GB/s read + written", "of memcpy", "over the PyTorch reference"], rows)
+
+
 def models_scores() -> str:
     """Scores of the packaged model, by protocol."""
     result = load("models")
@@ -94,7 +137,7 @@ def models_recall() -> str:
 
 #: Page -> marker -> what stands there.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"speed": readme_speed},
+    "README.md": {"speed": readme_speed, "stages": readme_stages, "op": readme_op},
     "docs/models.md": {"scores": models_scores, "recall": models_recall},
 }
 

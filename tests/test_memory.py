@@ -10,13 +10,15 @@ from shades import save_shade
 
 HERE = Path(__file__).parent
 CODE = """
-import resource, sys
+import pathlib, re, sys
 from shades import ShadeClassifier
 from fer_fast import classify_folder
 classifier = ShadeClassifier(workers=2)
 classifier.batch_size = 32
 summary = classify_folder(sys.argv[1:-1], sys.argv[-1], classifier=classifier)
-print(summary.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not getrusage: its peak starts at that of the process that started this one.
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]
+print(summary.rows, peak)
 """
 
 
