@@ -183,7 +183,14 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, help="folder of 48 x 48 PNG faces; without it they are made of noise")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS / "main_job.json")
+    parser.add_argument("--memory", action="store_true", help="measure the peak memory alone, into the same file")
     options = parser.parse_args()
+    if options.memory:
+        result = json.loads(options.out.read_text())
+        with tempfile.TemporaryDirectory(prefix="fer-fast-") as name:
+            result["memory"] = measure_memory(make_faces(Path(name) / "faces", 2000, options.faces), Path(name))
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+        return
     result: dict[str, Any] = {"environment": environment(), "faces": "real" if options.faces else "noise"}
     plain = load_model("fast")
     paper = FusionModel(PRESETS["paper"]).eval()  # the speed of a model does not depend on its weights

@@ -150,11 +150,11 @@ def render(page: str, tables: dict[str, Callable[[], str]]) -> str:
     """
     text = (ROOT / page).read_text()
     for name, make in tables.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not pattern.search(text):
             raise SystemExit(f"{page} has no table {name!r}")
         body = make()
-        text = pattern.sub(lambda match, body=body: match[1] + body + match[2], text)
+        text = pattern.sub(lambda match, body=body: match[1] + body + "\n" + match[2], text)
     return text
 
 
