@@ -24,11 +24,12 @@ lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# torch first: the build reads its headers, and a second one is never fetched.
+# torch first: the build reads its headers, and a second one is never fetched. Editable, so that the tests see what
+# they stand beside; that the wheel works, too, is one of them.
 $(VENV)/installed-%: pyproject.toml setup.py CMakeLists.txt $(SOURCES)
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(PIP) install '$(TORCH)'
-	$(PIP) install '.[$*]'
+	$(PIP) install -e '.[$*]'
 	touch $@
 
 clean:
