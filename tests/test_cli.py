@@ -35,10 +35,28 @@ def shades(tmp_path_factory):
     return folder
 
 
+started = []
+
+
+def hear_interrupts():
+    """A test run in the background ignores Ctrl-C, and what it starts would, too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments, **settings):
     environment = {**ENVIRONMENT, **{key: str(value) for key, value in settings.items()}}
-    pipe = subprocess.PIPE
-    return subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=pipe, stderr=pipe, text=True, env=environment)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    started.append(subprocess.Popen([*COMMAND, *map(str, arguments)], preexec_fn=hear_interrupts, **options))
+    return started[-1]
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test():
+    yield
+    while started:
+        process = started.pop()
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
