@@ -39,7 +39,6 @@ class OpenVinoEngine:
             raise ValueError(f"device must be auto or cpu for engine 'openvino', not {device!r}")
         self.core = openvino.Core()
         self.precision = _precision(precision, self.core, bool(checkpoint.config.activation_ranges))
-        self.classes = len(checkpoint.config.classes)
         try:
             self.compiled, self.cache = self._compile(checkpoint, batch_size)
             self.streams = int(self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
