@@ -164,7 +164,7 @@ def test_openvino_describes_what_runs(engines: Any) -> None:
     for precision in ("fp32", "bf16") if HAS_BF16 else ("fp32",):
         running = engines("paper", "openvino", precision)
         said = running.describe()
-        kind = running.compiled.get_property("INFERENCE_PRECISION_HINT")
+        kind = running.graph.compiled.get_property("INFERENCE_PRECISION_HINT")
         assert kind == {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}[said["precision"]]
         assert said["precision"] == precision
         assert said["engine"] == "openvino"

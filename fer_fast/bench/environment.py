@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from fer_fast import __version__
+from fer_fast.engines.devices import cuda_is_present
 
 LIBRARIES = ("torch", "openvino", "numpy", "pillow", "pyarrow")
 #: The vector and matrix instructions that decide how fast a model runs.
@@ -17,23 +19,54 @@ FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf
 
 
 def environment() -> dict[str, Any]:
-    """Processor, memory, load, versions and commit at this moment."""
+    """Processor, memory, GPUs, load, versions and commit at this moment."""
     return {
         "processor": _cpuinfo("model name") or platform.processor(),
         "features": [name for name in FEATURES if name in _cpuinfo("flags").split()],
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "load_average": load_average(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {"fer_fast": __version__} | {name: _version(name) for name in LIBRARIES},
+        **_gpus(),
         **_commit(),
     }
 
 
+def load_average() -> list[float]:
+    """Of the last 1, 5 and 15 minutes: what else the machine does."""
+    return [round(load, 2) for load in os.getloadavg()]
+
+
+def _gpus() -> dict[str, Any]:
+    """The cards that torch sees, the driver, and torch's CUDA; none of it where there is no card."""
+    if not cuda_is_present():
+        return {"gpus": [], "driver": None, "cuda": None}
+    import torch
+
+    cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    driver = re.search(r"Kernel Module\D*([\d.]+)", _text(Path("/proc/driver/nvidia/version")))
+    return {
+        "gpus": [
+            {
+                "name": card.name,
+                "memory_gib": round(card.total_memory / 2**30, 1),
+                "compute_capability": f"{card.major}.{card.minor}",
+            }
+            for card in cards
+        ],
+        "driver": driver[1] if driver else None,
+        "cuda": torch.version.cuda,
+    }
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
 def _cpuinfo(field: str) -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = _text(Path("/proc/cpuinfo")).splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
 
 

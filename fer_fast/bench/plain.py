@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from PIL import Image
 
-from fer_fast.models.fusion import FusionModel
+from fer_fast.models.config import ModelConfig
+
+#: Images a forward pass.
+BATCH = 64
 
 
-@torch.inference_mode()
-def classify_plainly(model: FusionModel, paths: Sequence[Path], out: Path, batch_size: int = 64) -> int:
-    """The plain script: Pillow, eager fp32 PyTorch, one process, the same weights.
+def classify_plainly(
+    infer: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
+    config: ModelConfig,
+    paths: Sequence[Path],
+    out: Path,
+    batch_size: int = BATCH,
+) -> int:
+    """The plain script: Pillow, a model, one process, one thing after the other.
 
     Args:
-        model: in fp32, eval mode.
+        infer: uint8 [batch, size, size, 3] to logits, float32 [batch, classes].
+        config: of the model.
         paths: image files, all good: the first bad one ends it.
         out: the CSV file.
         batch_size: images a forward pass.
@@ -26,7 +35,7 @@ def classify_plainly(model: FusionModel, paths: Sequence[Path], out: Path, batch
     Returns:
         Rows written.
     """
-    size, classes = model.config.image_size, model.config.classes
+    size, classes = config.image_size, config.classes
     rows = 0
     with out.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -34,9 +43,10 @@ def classify_plainly(model: FusionModel, paths: Sequence[Path], out: Path, batch
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
             images = [Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR) for path in batch]
-            pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
-            logits = model(pixels) / model.config.temperature
-            for path, row in zip(batch, logits.softmax(dim=1).tolist(), strict=True):
+            logits = infer(np.stack([np.asarray(image) for image in images])) / config.temperature
+            exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+            probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+            for path, row in zip(batch, probabilities.tolist(), strict=True):
                 best = max(range(len(classes)), key=row.__getitem__)
                 writer.writerow([path, classes[best], row[best], *row])
                 rows += 1

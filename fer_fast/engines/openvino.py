@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import queue
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino
 
 from fer_fast.engines import cache
 from fer_fast.engines.devices import has_amx, has_int8_dot_products
+from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, trace
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
@@ -40,25 +39,15 @@ class OpenVinoEngine:
         self.core = openvino.Core()
         self.precision = _precision(precision, self.core, bool(checkpoint.config.activation_ranges))
         try:
-            self.compiled, self.cache = self._compile(checkpoint, batch_size)
-            self.streams = int(self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-            self.requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
-            for _ in range(self.streams):
-                self.requests.put(self.compiled.create_infer_request())
+            compiled, self.cache = self._compile(checkpoint, batch_size)
+            self.graph = CompiledGraph(compiled)
         except RuntimeError as error:
             raise FerFastError(f"OpenVINO could not compile the model: {error}") from error
+        self.streams = self.graph.streams
 
     def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `Engine.infer`."""
-        requests = self.requests
-        request = requests.get()
-        try:
-            result = request.infer([images], share_inputs=True, share_outputs=True)
-            return np.array(result[0], dtype=np.float32)
-        except RuntimeError as error:
-            raise FerFastError(f"OpenVINO failed on the CPU: {error}") from error
-        finally:
-            requests.put(request)
+        return self.graph([images])[0]
 
     def describe(self) -> dict[str, str]:
         """See `Engine.describe`."""
@@ -74,15 +63,11 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self.__dict__.pop("requests", None)
-        self.__dict__.pop("compiled", None)
+        self.__dict__.pop("graph", None)
 
     def _compile(self, checkpoint: Checkpoint, batch_size: int) -> tuple[openvino.CompiledModel, str]:
         """The compiled model, and what its cache did: hit, stored or why not."""
-        options: dict[str, Any] = {
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": self._floating_point(),
-        }
+        options = compile_options(self.core, self.precision)
         file = cache.cache_file("openvino", self._key(checkpoint, batch_size))
         if (blob := cache.fetch(file)) is not None:
             try:
@@ -100,12 +85,6 @@ class OpenVinoEngine:
             return compiled, f"not stored: {error.strerror or error}"
         return compiled, "stored"
 
-    def _floating_point(self) -> str:
-        """What computes in floating point: everything, or with int8 what is not quantised."""
-        if self.precision == "fp32":
-            return "f32"
-        return "bf16" if "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
-
     def _key(self, checkpoint: Checkpoint, batch_size: int) -> dict[str, str | int]:
         return {
             "model": checkpoint.digest,
@@ -121,16 +100,15 @@ class OpenVinoEngine:
 
 def _precision(precision: str, core: openvino.Core, measured: bool) -> str:
     """The precision to run; `measured` tells whether the checkpoint knows the ranges that int8 needs."""
-    has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "auto":
         # AMX computes bf16 so fast that int8 adds little. Without it int8 dot products are worth a factor of two,
         # and a checkpoint holds ranges only if int8 kept its accuracy.
         if measured and has_int8_dot_products() and not has_amx():
             return "int8"
-        return "bf16" if has_bf16 else "fp32"
+        return "bf16" if has_bf16(core) else "fp32"
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)} for engine 'openvino', not {precision!r}")
-    if precision == "bf16" and not has_bf16:  # OpenVINO takes bf16 for a hint, and would compute fp32 in silence
+    if precision == "bf16" and not has_bf16(core):
         raise FerFastError("precision 'bf16' is not there: this processor has no bf16 instructions; fp32 is")
     if precision == "int8" and not measured:
         raise ValueError("precision int8 needs a checkpoint with measured activation ranges; this one has none")
@@ -147,10 +125,6 @@ def _convert(checkpoint: Checkpoint, batch_size: int, int8: bool) -> openvino.Mo
 
     size = checkpoint.config.image_size
     model = AlgebraicModel(build_model(checkpoint)).eval()
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        # Traced, not exported: torch.export cannot see fake_quantize. The tracer warns of each shape that it unpacks.
-        warnings.simplefilter("ignore")
-        graph = openvino.convert_model(quantise(model) if int8 else model, example_input=example)
+    graph = trace(quantise(model) if int8 else model, torch.zeros(2, size, size, 3, dtype=torch.uint8))
     graph.reshape([openvino.Dimension(1, batch_size), size, size, 3])
     return graph

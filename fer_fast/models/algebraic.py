@@ -72,10 +72,14 @@ class AlgebraicModel(nn.Module):
         sources = [pixels] if "image" in self.config.sources else []
         if self.backbone is not None:
             sources += self.backbone(pixels)
+        return self.vit.encode(self.embed(sources))
+
+    def embed(self, sources: list[Tensor]) -> Tensor:
+        """Maps the normalised pixels, if in use, and the taps to projected tokens [batch, grid * grid, width]."""
         embedded: Tensor = self.bias
         for source, projection, reduce in zip(sources, self.projections, self.reduce_mean, strict=True):
             embedded = embedded + projection(source.mean(dim=1, keepdim=True) if reduce else source)
-        return self.vit.encode(embedded)
+        return embedded
 
 
 def _projections(model: FusionModel) -> nn.ModuleList:

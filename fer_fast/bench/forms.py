@@ -1,0 +1,151 @@
+"""Parts of a model and whole models: exact weights come in, a call that is ready for any number of threads goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fer_fast.bench import cuda
+from fer_fast.bench.case import Prepared
+from fer_fast.bench.material import Material, compared
+from fer_fast.models.algebraic import AlgebraicModel
+from fer_fast.models.backbone import channels_last
+from fer_fast.models.quantised import quantise
+from fer_fast.tokens import fused_tokens
+from fer_fast.types import FerFastError
+
+if TYPE_CHECKING:
+    import openvino
+
+    from fer_fast.models.fusion import FusionModel
+
+
+#: What torch computes natively, by device; fp16 is emulated on a CPU.
+TORCH_PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
+
+
+class Taps(nn.Module):
+    """The backbone with its normalisation: uint8 [batch, size, size, 3] in, maps [batch, h, w, channels] out."""
+
+    def __init__(self, model: FusionModel | AlgebraicModel) -> None:
+        super().__init__()
+        if model.backbone is None:
+            raise ValueError("this model has no backbone: its only source is the image")
+        self.model = model
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Laid out as the fused op likes them."""
+        assert self.model.backbone is not None
+        return [tap.permute(0, 2, 3, 1) for tap in self.model.backbone(self.model.normalised(images))]
+
+
+class Encoder(nn.Module):
+    """The Vision Transformer after the projection: [batch, tokens, width] in, logits out."""
+
+    def __init__(self, model: AlgebraicModel) -> None:
+        super().__init__()
+        self.vit = model.vit
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        """See `VisionTransformer.encode`."""
+        return self.vit.encode(embedded)
+
+
+class Graphs:
+    """What takes seconds to make and is shared: OpenVINO graphs, traced once for all precisions, and torch.compile's.
+
+    Attributes:
+        torch_compiled: device to the model as it is written, in fp32, for batches of any size.
+    """
+
+    def __init__(self, material: Material) -> None:
+        self.material = material
+        self._traced = cache(self._trace)
+        self.torch_compiled = cache(self._torch_compiled)
+
+    def _torch_compiled(self, device: str) -> Callable[[Tensor], Tensor]:
+        return torch.compile(torch_model(self.material, device, "fp32", fused=False), dynamic=True)
+
+    def compiled(self, part: str, precision: str) -> Callable[[Sequence[Any]], list[Any]]:
+        """A part for this processor; has `streams`.
+
+        Args:
+            part: backbone, vit (tokens to logits), encoder (projected tokens to logits) or written (the whole model
+                as it is written, its tokens without the fused op).
+            precision: fp32, bf16 or int8.
+
+        Raises:
+            ValueError, FerFastError: this model or processor does not have the precision.
+        """
+        import openvino
+
+        from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16
+
+        core = openvino.Core()
+        if precision == "bf16" and not has_bf16(core):
+            raise FerFastError("this processor has no bf16 instructions")
+        if precision not in ("fp32", "bf16", "int8"):
+            raise ValueError(f"engine 'openvino' has no precision {precision!r} on a CPU")
+        graph = self._traced(part, precision == "int8")
+        return CompiledGraph(core.compile_model(graph, "CPU", compile_options(core, precision)))
+
+    def _trace(self, part: str, int8: bool) -> openvino.Model:
+        from fer_fast.engines.openvino_graph import trace
+
+        config = self.material.config
+        pixels = torch.zeros(2, config.image_size, config.image_size, 3, dtype=torch.uint8)
+        model = self.material.exact_model
+        algebraic = AlgebraicModel(model) if int8 or part == "encoder" else None
+        if int8 and algebraic is not None:
+            quantise(algebraic)  # a ValueError if its ranges were not measured
+        if part == "backbone":
+            return trace(Taps(algebraic or model).eval(), pixels)
+        if part == "encoder":
+            assert algebraic is not None
+            return trace(Encoder(algebraic).eval(), torch.zeros(2, config.grid**2, config.width))
+        if int8:
+            raise ValueError(f"int8 ranges are measured of the algebraic form, which has no part {part!r}")
+        if part == "vit":
+            return trace(model.vit, torch.zeros(2, config.grid**2, model.vit.proj.in_features))
+        return trace(model, pixels)
+
+
+def on_device(
+    function: Callable[[], Tensor | list[Tensor]], exact: Sequence[Tensor], device: str, precision: str
+) -> Prepared:
+    """A torch function of nothing, checked, for a CPU or a GPU."""
+
+    def call() -> Tensor | list[Tensor]:
+        with torch.inference_mode():
+            return function()
+
+    def check() -> Any:
+        answer = call()
+        return compared([answer] if isinstance(answer, Tensor) else answer, exact, precision)
+
+    return Prepared(call, check) if device == "cpu" else cuda.prepared(call, check)
+
+
+def in_graph(
+    graph: Callable[[Sequence[Any]], list[Any]], inputs: Sequence[np.ndarray], exact: Sequence[Tensor], precision: str
+) -> Prepared:
+    """An OpenVINO graph on one batch, checked."""
+
+    def check() -> Any:
+        return compared([torch.from_numpy(output) for output in graph(inputs)], exact, precision)
+
+    return Prepared(lambda: graph(inputs), check, threads=graph.streams)  # type: ignore[attr-defined]
+
+
+def torch_model(material: Material, device: str, precision: str, fused: bool) -> FusionModel:
+    """The model as torch runs it."""
+    model = material.copy(device, precision)
+    if fused:
+        model.tokens = fused_tokens
+    channels_last(model)
+    return model

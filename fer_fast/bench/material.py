@@ -1,0 +1,201 @@
+"""What all rows are measured on: a model and a folder come in; images, exact answers and costs go out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from fer_fast.bench.case import Agreement, Work
+from fer_fast.bench.images import make_faces, make_photos
+from fer_fast.decode import open_decoder
+from fer_fast.engines import open_engine
+from fer_fast.engines.devices import cuda_is_present
+from fer_fast.folder import ImageFiles
+from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.fusion import FusionModel
+from fer_fast.models.storage import build_model
+from fer_fast.tokens import fused_tokens_reference
+
+#: Files of a folder given by the caller that are used.
+MOST_IMAGES = 1024
+#: Bytes of a number.
+SIZES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+#: Largest difference of any number from fp32, as a share of the largest exact number. fp32 sums in another order; bf16
+#: keeps 8 bits of each number and fp16 11; int8 rounds each layer's input to one of 256 values and cuts its outliers.
+#: A wrong weight, a lost channel or shuffled tokens are off by half and more.
+TOLERANCES = {"fp32": 1e-4, "fp16": 0.01, "bf16": 0.05, "int8": 0.2}
+
+
+class Material:
+    """One model, the images that it sees, and its exact answers.
+
+    Args:
+        model: the name of a packaged model, or the path of a checkpoint.
+        folders: name to image files, all good; the model's stages see the pixels of the first.
+        work: a folder for what is written.
+
+    Attributes:
+        checkpoint, config: the model as it is stored.
+        exact_model: the fp32 reference: eager PyTorch on the CPU, the tokens by `fused_tokens_reference`.
+    """
+
+    def __init__(self, model: str | Path, folders: dict[str, list[Path]], work: Path) -> None:
+        self.checkpoint = read_checkpoint(model)
+        self.model = model
+        self.config = self.checkpoint.config
+        self.exact_model = build_model(self.checkpoint)
+        self.folders = folders
+        self.work = work
+
+    @cached_property
+    def chosen(self) -> dict[str, tuple[str, str]]:
+        """Engine and precision that "auto" chooses on each device of this machine."""
+        devices = ["cpu", "cuda"] if cuda_is_present() else ["cpu"]
+        chosen = {}
+        for device in devices:
+            engine = open_engine(self.checkpoint, device=device)
+            ran = engine.describe()
+            chosen[device] = ran["engine"], ran["precision"]
+            engine.close()
+        return chosen
+
+    @cached_property
+    def faces(self) -> npt.NDArray[np.uint8]:
+        """Pixels of up to 256 images, uint8 [images, size, size, 3]."""
+        paths = [str(path) for path in next(iter(self.folders.values()))[:256]]
+        with open_decoder(image_size=self.config.image_size) as decoder:
+            return decoder.decode(paths).pixels
+
+    def pixels(self, batch: int) -> npt.NDArray[np.uint8]:
+        """One batch, uint8 [batch, size, size, 3]; the images again from the start when they run out."""
+        return np.ascontiguousarray(self.faces[np.arange(batch) % len(self.faces)])
+
+    def taps(self, batch: int) -> list[Tensor]:
+        """The exact taps of `pixels`, each fp32 [batch, channels, h, w], channels_last."""
+        return self._sources(batch)[len(self.config.sources) - len(self.config.taps) :]
+
+    def tokens(self, batch: int) -> Tensor:
+        """The exact tokens, fp32 [batch, grid * grid, k]."""
+        with torch.inference_mode():
+            return self.exact_model.fuse(self._sources(batch))
+
+    def logits(self, batch: int) -> Tensor:
+        """The exact logits, fp32 [batch, classes]."""
+        with torch.inference_mode():
+            return self.exact_model.vit(self.tokens(batch))  # type: ignore[no-any-return]
+
+    def copy(self, device: str, precision: str) -> FusionModel:
+        """A model of one's own; the statistics stay fp32, because fused op and normalisation compute in it."""
+        model = build_model(self.checkpoint)
+        for part in (model.backbone, model.vit):
+            if part is not None:
+                part.to(DTYPES[precision])
+        return model.to(device)
+
+    def cost(self, stage: str, precision: str, batch: int) -> Work:
+        """What one image costs at least in a stage.
+
+        Args:
+            stage: backbone, tokens, vit or model.
+            precision: of weights, taps, tokens and logits; pixels have one byte.
+            batch: images that share one reading of the weights.
+        """
+        size, flop = SIZES[precision], self._flop
+        model = self.exact_model
+        pixels, taps = self.faces[0].nbytes, sum(tap[0].numel() for tap in self.taps(1))
+        tokens, logits = self.tokens(1).numel(), len(self.config.classes)
+        backbone, vit = (0 if part is None else _numbers(part) for part in (model.backbone, model.vit))
+        sources = taps * size + (pixels if "image" in self.config.sources else 0)
+        return {
+            "backbone": Work(pixels + (taps + backbone / batch) * size, flop["backbone"]),
+            "tokens": Work(sources + tokens * size, 0.0),
+            "vit": Work((tokens + logits + vit / batch) * size, flop["vit"]),
+            "model": Work(pixels + (logits + (backbone + vit) / batch) * size, flop["backbone"] + flop["vit"]),
+        }[stage]
+
+    @cached_property
+    def _flop(self) -> dict[str, float]:
+        tokens = self.tokens(1)
+        mapping = {torch.ops.aten.convolution: convolution_flop}
+        with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=mapping) as vit:
+            self.exact_model.vit(tokens)
+        with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=mapping) as whole:
+            self.exact_model(torch.from_numpy(self.pixels(1)))
+        # The tokens' own arithmetic, a few operations a number, is not counted: they are bound by memory.
+        return {"vit": float(vit.get_total_flops()), "backbone": float(whole.get_total_flops() - vit.get_total_flops())}
+
+    def _sources(self, batch: int) -> list[Tensor]:
+        with torch.inference_mode():
+            assert self.exact_model.tokens is fused_tokens_reference
+            return self.exact_model.sources(torch.from_numpy(self.pixels(batch)))
+
+
+def compared(answer: Sequence[Tensor], exact: Sequence[Tensor], precision: str) -> Agreement:
+    """The largest difference of any number, as a share of the largest number of the exact answer that it belongs to."""
+    errors = []
+    for got, wanted in zip(answer, exact, strict=True):
+        if got.shape != wanted.shape:
+            raise ArithmeticError(f"the answer must have the shape {list(wanted.shape)}, not {list(got.shape)}")
+        errors.append(float((got.float().cpu() - wanted).abs().max() / wanted.abs().max()))
+    return Agreement(max(errors), TOLERANCES[precision], "largest difference, as a share of the largest exact number")
+
+
+def convolution_flop(
+    inputs: Sequence[int],
+    weight: Sequence[int],
+    bias: Sequence[int] | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    *_: object,
+    **__: object,
+) -> int:
+    """Operations of a convolution without the products with padded zeros, which a library may leave out.
+
+    On a map of 4 x 4 pixels a 3 x 3 kernel meets its padding in 31 % of its products.
+
+    Args:
+        inputs, weight: shapes [batch, channels, height, width] and [out, channels, height, width].
+        bias: its shape, not counted.
+        stride, padding: of height and width.
+    """
+    products = 1
+    for side, kernel, step, pad in zip(inputs[2:], weight[2:], stride, padding, strict=True):
+        starts = range(-pad, side + pad - kernel + 1, step)
+        products *= sum(min(start + kernel, side) - max(start, 0) for start in starts)
+    return 2 * inputs[0] * weight[0] * weight[1] * products
+
+
+def made_folders(work: Path, faces: int, photos: int, seed: int) -> dict[str, list[Path]]:
+    """Folders of images that are made here: 48 x 48 PNG faces and 1280 x 960 JPEG photos."""
+    return {
+        "faces": make_faces(work / "faces", faces, seed=seed),
+        "photos": make_photos(work / "photos", photos, seed=seed),
+    }
+
+
+def given_folder(folder: Path) -> tuple[dict[str, list[Path]], int]:
+    """The images below a folder that can be decoded, `MOST_IMAGES` at most, and how many of them cannot.
+
+    Raises:
+        ValueError: if it does not exist, or none can be decoded.
+    """
+    found = list(itertools.islice(iter(ImageFiles([str(folder)])), MOST_IMAGES))
+    with open_decoder(image_size=8) as decoder:
+        good = [Path(found[index]) for index in decoder.decode(found).indices] if found else []
+    if not good:
+        why = "none of its files can be decoded" if found else "it has none"
+        raise ValueError(f"--images must be a folder with images; in {str(folder)!r} {why}")
+    return {folder.name or "images": good}, len(found) - len(good)
+
+
+def _numbers(part: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in part.parameters())

@@ -1,0 +1,127 @@
+"""What a run found: measured cases come in, a JSON-ready report goes out; and back from a file."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fer_fast.bench.case import Key
+from fer_fast.bench.measure import Measured, noise, percentile
+
+#: Raise it when a field changes its name or meaning.
+SCHEMA = "fer_fast.bench 1"
+
+
+def limits_of(measured: Iterable[Measured]) -> list[dict[str, Any]]:
+    """The fastest copy and the fastest matrix product in each precision, of each device."""
+    best: dict[tuple[str, str], dict[str, Any]] = {}  # device and precision; no precision is the copy
+    for each in measured:
+        key = each.case.key
+        if key.stage != "limit" or each.state != "ok":
+            continue
+        rate = statistics.median(each.rates)
+        limit: dict[str, Any] = {
+            "device": key.device,
+            "precision": key.precision,
+            "what": key.form,
+            "by": key.engine,
+            "bytes_per_second": rate * each.case.work.bytes or None,
+            "flop_per_second": rate * each.case.work.flop or None,
+            "noise": round(noise(each.rates), 4),
+        }
+        known = best.get((key.device, key.precision))
+        if known is None or rate * each.case.work.flop > (known["flop_per_second"] or 0):
+            best[key.device, key.precision] = limit
+    return list(best.values())
+
+
+def row_of(measured: Measured, limits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One row; times are there only if it is ok."""
+    case = measured.case
+    row: dict[str, Any] = case.key._asdict() | {
+        "state": measured.state,
+        "reason": measured.reason,
+        "note": measured.note,
+        "error": None,
+        "count": case.count,
+        "bytes_per_image": case.work.bytes,
+        "flop_per_image": case.work.flop,
+    }
+    if measured.agreement is not None:
+        row["error"] = measured.agreement._asdict()
+    if measured.state != "ok":
+        return row
+    rates = [rate * case.count for rate in measured.rates] if case.count else measured.rates
+    middle = statistics.median(rates)
+    seconds = measured.seconds
+    return row | {
+        "images_per_second" if case.count else "calls_per_second": _spread(rates),
+        "noise": round(noise(rates), 4),
+        "calls": len(seconds),
+        "milliseconds": {f"p{share}": _digits(1000 * percentile(seconds, share / 100)) for share in (50, 95, 99)},
+        "bytes_per_second": _digits(middle * case.work.bytes) or None,
+        "flop_per_second": _digits(middle * case.work.flop) or None,
+        "of_limit": _of_limit(middle, case.key, case.work.bytes, case.work.flop, limits),
+    }
+
+
+def _of_limit(
+    rate: float, key: Key, size: float, flop: float, limits: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """The share of what memory or arithmetic alone would allow, whichever allows less (Williams et al. 2009)."""
+    seconds = {}
+    for limit in limits:
+        if limit["device"] != key.device:
+            continue
+        if limit["bytes_per_second"] and size:
+            seconds["memory"] = size / limit["bytes_per_second"]
+        if limit["flop_per_second"] and flop and limit["precision"] == key.precision:
+            seconds["compute"] = flop / limit["flop_per_second"]
+    if not seconds:
+        return None
+    bound = max(seconds, key=seconds.__getitem__)
+    return {"share": _digits(rate * seconds[bound]), "bound": bound}
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    return {
+        "median": _digits(statistics.median(values)),
+        "min": _digits(min(values)),
+        "max": _digits(max(values)),
+        "rounds": [_digits(value) for value in values],
+    }
+
+
+def _digits(value: float) -> float:
+    """Four significant digits: more than any clock is worth here."""
+    return float(f"{value:.4g}")
+
+
+def write_report(report: Mapping[str, Any], path: Path) -> None:
+    """Writes the JSON file.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Reads what `write_report` wrote.
+
+    Raises:
+        ValueError: if there is no such file, or it is not a report of this schema.
+    """
+    try:
+        report = json.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} must be a report of this benchmark; it is not JSON: {error}") from error
+    found = report.get("schema") if isinstance(report, dict) else None
+    if found != SCHEMA or not isinstance(report, dict):
+        raise ValueError(f"{str(path)!r} must be a report of the schema {SCHEMA!r}, not {found!r}")
+    return report

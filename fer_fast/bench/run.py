@@ -1,0 +1,97 @@
+"""One run of the benchmark: what to measure comes in, the report goes out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fer_fast.bench import findings, suite
+from fer_fast.bench.cards import Card, project
+from fer_fast.bench.environment import environment, load_average
+from fer_fast.bench.forms import Graphs
+from fer_fast.bench.material import Material, given_folder, made_folders
+from fer_fast.bench.measure import measure
+from fer_fast.bench.report import SCHEMA, limits_of, row_of
+from fer_fast.bench.stages.folder import Runs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and for how long.
+
+    Attributes:
+        model: the name of a packaged model, or the path of a checkpoint.
+        images: a folder to measure on; None makes one of faces and one of photos.
+        faces, photos: images that are made.
+        seed: of the images that are made.
+        work: a folder for them, and for what is written.
+        deadline: of `time.monotonic()`.
+        burst: seconds for one case in one round.
+    """
+
+    model: str
+    images: Path | None
+    faces: int
+    photos: int
+    seed: int
+    work: Path
+    deadline: float
+    burst: float
+
+
+def run_benchmark(
+    plan: Plan, choice: suite.Choice, cards: Sequence[Card], report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Measures and reports.
+
+    Args:
+        plan: what is measured, and for how long.
+        choice: which rows.
+        cards: whose rooflines are reported, too.
+        report: called with what is done next.
+
+    Raises:
+        ValueError: a folder without images that can be decoded.
+        CheckpointError: the model is missing or damaged.
+    """
+    before = environment()
+    report("making images")
+    left_out = 0
+    if plan.images is None:
+        folders = made_folders(plan.work, plan.faces, plan.photos, plan.seed)
+    else:
+        folders, left_out = given_folder(plan.images)
+    material = Material(plan.model, folders, plan.work)
+    graphs, runs = Graphs(material), Runs(material)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch.compile's and quantisation's own
+        measured = measure(suite.cases(material, graphs, choice, runs), plan.deadline, plan.burst, report)
+    limits = limits_of(measured)
+    rows = [row_of(each, limits) for each in measured]
+    return {
+        "schema": SCHEMA,
+        "environment": before | {"load_average_after": load_average(), "seed": plan.seed},
+        "model": {"name": plan.model, "digest": material.checkpoint.digest, "image_size": material.config.image_size},
+        "images": {name: len(paths) for name, paths in folders.items()},
+        "images_left_out": left_out,
+        "chosen": material.chosen,
+        "limits": limits,
+        "rows": rows,
+        "alternatives": findings.alternatives(rows, material.chosen),
+        "bottlenecks": findings.bottlenecks(rows, material.chosen, runs.summaries, before["cores"]),
+        "projections": [projection(card, rows) for card in cards],
+    }
+
+
+def projection(card: Card, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a card could do at most in each row that has a cost of arithmetic; never mixed with what was measured."""
+    found = []
+    for row in rows:
+        if row["stage"] in ("backbone", "tokens", "vit", "model"):
+            best = project(card, row["precision"], row["bytes_per_image"], row["flop_per_image"])
+            if best is not None:
+                found.append(findings.key_of(row)._asdict() | best.__dict__)
+    return {"card": card.name, "title": card.title, "sources": list(card.sources), "note": card.note, "rows": found}

@@ -1,0 +1,1 @@
+"""The stages: one module each, whose `cases` says what there is to measure; nothing is computed before `prepare`."""

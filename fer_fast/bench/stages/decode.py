@@ -1,0 +1,72 @@
+"""Decoding by itself: image files come in, uint8 pixels go out and are dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from fer_fast.bench.case import Agreement, Case, Key, Prepared, Work
+from fer_fast.bench.material import Material
+from fer_fast.bench.plain import BATCH
+from fer_fast.classifier import DEFAULT_BATCH_SIZE
+from fer_fast.decode import open_decoder
+
+FORM = "fer_fast's decoder"
+PLAIN_FORM = "Pillow, one after the other"
+#: Of 255 grey levels, by which an image may differ on average from Pillow's full decode: libjpeg's scaled decoding of
+#: photos costs up to 0.6; a wrong resize costs 2 and more.
+TOLERANCE = 1.0
+
+
+def cases(material: Material) -> Iterator[Case]:
+    """Each folder by the decoder and by plain Pillow."""
+    for name in material.folders:
+        yield decoder_case(material, name)
+        paths = material.folders[name][:BATCH]
+        key = Key("decode", PLAIN_FORM, "pillow", "cpu", "", BATCH, name)
+        yield Case(key, partial(_plain, paths, material.config.image_size), len(paths), cost(material, name))
+
+
+def decoder_case(material: Material, name: str) -> Case:
+    """A folder by the decoder that `fer-fast classify` uses."""
+    key = Key("decode", FORM, "pillow", "cpu", "", DEFAULT_BATCH_SIZE, name)
+    return Case(key, partial(_prepare, material, name), len(material.folders[name]), cost(material, name))
+
+
+def cost(material: Material, name: str) -> Work:
+    """Bytes of a file and of its pixels."""
+    paths = material.folders[name]
+    return Work(sum(path.stat().st_size for path in paths) / len(paths) + material.faces[0].nbytes)
+
+
+def plainly(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
+    """uint8 [paths, size, size, 3] as the plain script has them."""
+    images = [Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR) for path in paths]
+    return np.stack([np.asarray(image) for image in images])
+
+
+def _plain(paths: Sequence[Path], size: int) -> Prepared:
+    return Prepared(partial(plainly, paths, size), calls=1)
+
+
+def _prepare(material: Material, name: str) -> Prepared:
+    decoder = open_decoder(image_size=material.config.image_size)
+    paths = [str(path) for path in material.folders[name]]
+    batches = [paths[start : start + DEFAULT_BATCH_SIZE] for start in range(0, len(paths), DEFAULT_BATCH_SIZE)]
+
+    def call() -> None:
+        for future in [decoder.submit(batch) for batch in batches]:
+            future.result()
+
+    def check() -> Agreement:
+        pixels = decoder.decode(batches[0]).pixels.astype(np.float32)
+        exact = plainly(material.folders[name][: len(batches[0])], material.config.image_size)
+        error = float(np.abs(pixels - exact).mean(axis=(1, 2, 3)).max())
+        return Agreement(error, TOLERANCE, "largest mean difference of an image, in grey levels")
+
+    return Prepared(call, check, calls=1, note=f"{decoder.workers} workers")

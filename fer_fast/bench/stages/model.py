@@ -1,0 +1,97 @@
+"""The whole model in each form: pixels in memory come in, logits go out. The engine uses the fastest correct form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fer_fast.bench.case import Agreement, Case, Key, Prepared
+from fer_fast.bench.forms import TORCH_PRECISIONS, Graphs, on_device, torch_model
+from fer_fast.bench.material import Material, compared
+from fer_fast.classifier import DEFAULT_BATCH_SIZE
+from fer_fast.engines import open_engine
+from fer_fast.tokens import fused_tokens
+
+Infer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+ENGINES_FORM = "tokens as convolutions"
+SPLIT_FORM = "fused op between two graphs"
+FUSED_FORM = "fused op"
+WRITTEN_FORM = "as written"
+#: What `fer-fast` runs, on OpenVINO and on torch.
+OUR_FORMS = (ENGINES_FORM, FUSED_FORM)
+
+
+def cases(material: Material, graphs: Graphs, device: str, batch: int) -> Iterator[Case]:
+    """Every form in every precision that it is used in."""
+    forms = [(WRITTEN_FORM, "torch", "fp32"), (WRITTEN_FORM, "torch.compile", "fp32")]
+    forms += [(FUSED_FORM, "torch", precision) for precision in TORCH_PRECISIONS[device]]
+    if device == "cpu":
+        forms += [(ENGINES_FORM, "openvino", precision) for precision in ("fp32", "bf16", "int8")]
+        forms += [(WRITTEN_FORM, "openvino", precision) for precision in ("fp32", "bf16")]
+        forms.append((SPLIT_FORM, "openvino", "bf16"))
+    for form, engine, precision in forms:
+        yield _case(material, graphs, Key("model", form, engine, device, precision, batch))
+
+
+def our_cases(material: Material, graphs: Graphs, device: str) -> Iterator[Case]:
+    """The forms that `fer-fast classify` runs on a device, in each precision."""
+    yield from (case for case in cases(material, graphs, device, DEFAULT_BATCH_SIZE) if case.key.form in OUR_FORMS)
+
+
+def _case(material: Material, graphs: Graphs, key: Key) -> Case:
+    chosen = key.form in OUR_FORMS and (key.engine, key.precision) == material.chosen[key.device]
+    prepare = partial(_model, material, graphs, key, "what auto chooses" if chosen else "")
+    quick = chosen or (key.form, key.engine) == (WRITTEN_FORM, "torch")
+    return Case(key, prepare, key.batch, material.cost("model", key.precision, key.batch), quick)
+
+
+def _model(material: Material, graphs: Graphs, key: Key, note: str) -> Prepared:
+    pixels, exact = material.pixels(key.batch), [material.logits(key.batch)]
+    if key.engine == "openvino":
+        infer, threads = openvino_form(material, graphs, key.form, key.precision, key.batch)
+
+        def check() -> Agreement:
+            return compared([torch.from_numpy(infer(pixels))], exact, key.precision)
+
+        return Prepared(lambda: infer(pixels), check, threads, note=note)
+    images = torch.from_numpy(pixels).to(key.device)
+    model = torch_form(material, graphs, key)
+    prepared = on_device(lambda: model(images), exact, key.device, key.precision)
+    prepared.note = ", ".join(filter(None, [note, prepared.note]))
+    return prepared
+
+
+def torch_form(material: Material, graphs: Graphs, key: Key) -> Callable[[Tensor], Tensor]:
+    """uint8 [batch, size, size, 3] to logits, eager or compiled."""
+    if key.engine == "torch.compile":
+        return graphs.torch_compiled(key.device)
+    return torch_model(material, key.device, key.precision, fused=key.form == FUSED_FORM)
+
+
+def openvino_form(material: Material, graphs: Graphs, form: str, precision: str, batch: int) -> tuple[Infer, int]:
+    """A form of the model on OpenVINO: the call, and how many of it at once."""
+    if form == ENGINES_FORM:
+        engine = open_engine(
+            material.checkpoint, engine="openvino", device="cpu", precision=precision, batch_size=batch
+        )
+        return engine.infer, engine.streams
+    if form == WRITTEN_FORM:
+        written = graphs.compiled("written", precision)
+        return lambda pixels: written([pixels])[0], written.streams  # type: ignore[attr-defined]
+    backbone, vit = graphs.compiled("backbone", precision), graphs.compiled("vit", precision)
+    model, config = material.exact_model, material.config
+    means, inv_stds = model.statistics()
+
+    def infer(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        taps = [torch.from_numpy(tap).permute(0, 3, 1, 2) for tap in backbone([pixels])]
+        sources = [torch.from_numpy(pixels), *taps] if "image" in config.sources else taps
+        tokens = fused_tokens(sources, means, inv_stds, model.patches, config.grid, model.reduce_mean)
+        return vit([tokens.numpy()])[0]  # type: ignore[no-any-return]
+
+    return infer, backbone.streams  # type: ignore[attr-defined]

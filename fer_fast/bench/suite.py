@@ -1,0 +1,110 @@
+"""Which cases a run has: the caller's choice comes in, the cases of all stages go out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fer_fast.engines.interface import PRECISIONS as ENGINE_PRECISIONS
+from fer_fast.engines.interface import check_choice
+
+if TYPE_CHECKING:
+    from fer_fast.bench.case import Case
+    from fer_fast.bench.forms import Graphs
+    from fer_fast.bench.material import Material
+    from fer_fast.bench.stages.folder import Runs
+
+STAGES: tuple[str, ...] = ("decode", "backbone", "tokens", "vit", "model", "folder", "latency", "startup")
+#: What computes a row that has a choice; decoding, writing and starting have none.
+ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile")
+PRECISIONS: tuple[str, ...] = tuple(name for name in ENGINE_PRECISIONS if name != "auto")
+DEFAULT_BATCH_SIZES: tuple[int, ...] = (32,)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the caller wants to see.
+
+    Attributes:
+        stages, engines, precisions: names; the precisions decide nothing where nothing is computed.
+        batch_sizes: of backbone, tokens, vit and model.
+        quick: only what the short run has.
+
+    Raises:
+        ValueError: on an unknown name, which names the known ones, or a batch size below 1.
+    """
+
+    stages: tuple[str, ...] = STAGES
+    engines: tuple[str, ...] = ENGINES
+    precisions: tuple[str, ...] = PRECISIONS
+    batch_sizes: tuple[int, ...] = DEFAULT_BATCH_SIZES
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        for field, known in (("stages", STAGES), ("engines", ENGINES), ("precisions", PRECISIONS)):
+            for value in getattr(self, field):
+                check_choice(f"each of {field}", value, known)
+            if not getattr(self, field):
+                raise ValueError(f"{field} must name one of {', '.join(known)} at least")
+        for size in self.batch_sizes:
+            if size < 1:
+                raise ValueError(f"each of batch_sizes must be at least 1, not {size}")
+
+    def has(self, case: Case) -> bool:
+        """Whether a case is wanted."""
+        key = case.key
+        # The short run takes the precision that "auto" chooses, unless it was told which.
+        short = case.quick or (self.precisions != PRECISIONS and key.engine != "torch.compile")
+        return (
+            (key.engine not in ENGINES or key.engine in self.engines)
+            and (not key.precision or key.precision in self.precisions)
+            and (short or not self.quick)
+        )
+
+
+def cases(material: Material, graphs: Graphs, choice: Choice, runs: Runs) -> list[Case]:
+    """The limits, then the wanted cases, stage by stage; none twice.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    from fer_fast.bench import limits
+
+    devices = list(material.chosen)
+    found = {case.key: case for device in devices for case in limits.cases(device)}
+    for stage in choice.stages:
+        for case in _stage_cases(stage, material, graphs, choice, runs, devices):
+            if choice.has(case):
+                found.setdefault(case.key, case)
+    if all(key.stage == "limit" for key in found):
+        raise ValueError("there is nothing to measure: no stage of this choice has such an engine and precision here")
+    return list(found.values())
+
+
+def _stage_cases(
+    stage: str, material: Material, graphs: Graphs, choice: Choice, runs: Runs, devices: list[str]
+) -> Iterator[Case]:
+    from fer_fast.bench.stages import decode, folder, latency, model, parts, startup, tokens
+
+    if stage == "decode":
+        yield from decode.cases(material)
+    elif stage == "startup":
+        yield from startup.cases(material)
+    for device in devices:
+        if stage == "folder":
+            # Each stage by itself stands beside the whole.
+            yield from (decode.decoder_case(material, name) for name in material.folders)
+            yield from folder.cases(material, graphs, device, runs)
+            yield from model.our_cases(material, graphs, device)
+        elif stage == "latency":
+            yield from latency.cases(material, device)
+        for batch in choice.batch_sizes:
+            if stage == "backbone":
+                yield from parts.backbone_cases(material, graphs, device, batch)
+            elif stage == "vit":
+                yield from parts.vit_cases(material, graphs, device, batch)
+            elif stage == "tokens":
+                yield from tokens.cases(material, device, batch)
+            elif stage == "model":
+                yield from model.cases(material, graphs, device, batch)

@@ -1,0 +1,82 @@
+"""OpenVINO itself: a torch module comes in, a graph compiled for this processor that many threads may call goes out."""
+
+from __future__ import annotations
+
+import queue
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino
+
+from fer_fast.types import FerFastError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from torch import Tensor, nn
+
+
+def trace(module: nn.Module, example: Tensor) -> openvino.Model:
+    """The graph of a module with one input, for batches of any size.
+
+    Args:
+        module: in eval mode.
+        example: [2, ...]: an input to trace with; a batch of one would be taken for a constant.
+    """
+    with warnings.catch_warnings():
+        # Traced, not exported: torch.export cannot see fake_quantize. The tracer warns of each shape that it unpacks.
+        warnings.simplefilter("ignore")
+        graph = openvino.convert_model(module, example_input=example)
+    graph.reshape([-1, *example.shape[1:]])
+    return graph
+
+
+def has_bf16(core: openvino.Core) -> bool:
+    """Whether the processor computes bf16. OpenVINO takes it for a hint, and would compute fp32 in silence."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def compile_options(core: openvino.Core, precision: str) -> dict[str, Any]:
+    """How a graph is compiled for the most images a second.
+
+    Args:
+        core: OpenVINO.
+        precision: fp32, bf16, or int8: then what is not quantised is computed in bf16 where the processor has it.
+    """
+    bf16 = precision != "fp32" and has_bf16(core)
+    return {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+
+
+class CompiledGraph:
+    """A compiled graph and as many requests as keep the processor busy; safe to call from many threads.
+
+    Args:
+        compiled: what OpenVINO compiled or read back.
+
+    Attributes:
+        streams: calls at once that keep the processor busy.
+    """
+
+    def __init__(self, compiled: openvino.CompiledModel) -> None:
+        self.compiled = compiled
+        self.streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        for _ in range(self.streams):
+            self._requests.put(compiled.create_infer_request())
+
+    def __call__(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
+        """The outputs for one batch, the caller's own.
+
+        Raises:
+            FerFastError: if OpenVINO fails.
+        """
+        requests = self._requests
+        request = requests.get()
+        try:
+            result = request.infer(list(inputs), share_inputs=True, share_outputs=True)
+            return [np.array(output, dtype=np.float32) for output in result.to_tuple()]
+        except RuntimeError as error:
+            raise FerFastError(f"OpenVINO failed on the CPU: {error}") from error
+        finally:
+            requests.put(request)
