@@ -21,7 +21,7 @@ from fer_fast.types import FerFastError
 FULL, QUICK = (165.0, 0.2), (27.0, 0.08)
 #: Images of the folders that are made.
 FACES, PHOTOS = 512, 96
-QUICK_FACES, QUICK_PHOTOS = 256, 24
+QUICK_FACES, QUICK_PHOTOS = 256, 16
 
 
 def _parser() -> argparse.ArgumentParser:

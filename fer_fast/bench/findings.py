@@ -55,7 +55,8 @@ def alternatives(rows: Sequence[Row], chosen: Chosen) -> list[dict[str, Any]]:
 
 def ours(rows: Sequence[Row], chosen: Chosen) -> list[Row]:
     """The rows of what fer_fast runs: of folder and model only what "auto" chooses, or else the fastest."""
-    found = [row for row in rows if row["form"] == decode.FORM or row["form"] in tokens.INSTEAD]
+    found = [row for row in rows if (row["stage"], row["form"]) == ("decode", decode.FORM)]
+    found += [row for row in rows if row["stage"] == "tokens" and row["form"] in tokens.INSTEAD]
     forms = (folder.FORM, *model.OUR_FORMS)
     groups: dict[Key, list[Row]] = {}
     for row in rows:
@@ -63,7 +64,7 @@ def ours(rows: Sequence[Row], chosen: Chosen) -> list[Row]:
             groups.setdefault(key_of(row)._replace(form="", engine="", precision=""), []).append(row)
     for group in groups.values():
         fastest = max(group, key=lambda row: row["images_per_second"]["median"])
-        auto = (row for row in group if (row["engine"], row["precision"]) == chosen[row["device"]])
+        auto = (row for row in group if (row["engine"], row["precision"]) == tuple(chosen[row["device"]]))
         found.append(next(auto, fastest))
     return found
 

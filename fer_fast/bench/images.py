@@ -16,7 +16,7 @@ JPEG_QUALITY = 90
 #: Standard deviation of the grain of a camera's sensor, in grey levels.
 GRAIN = 5.0
 #: Photos that differ.
-SCENES = 8
+SCENES = 6
 
 
 def make_faces(folder: Path, count: int, real: Path | None = None, seed: int = 0) -> list[Path]:
@@ -43,19 +43,26 @@ def make_faces(folder: Path, count: int, real: Path | None = None, seed: int = 0
     return paths
 
 
-def make_photos(folder: Path, count: int, seed: int = 0) -> list[Path]:
-    """Fills a folder with 1280 x 960 colour JPEG files, of a camera's detail and size (about 300 KB).
+def make_photos(
+    folder: Path, count: int, seed: int = 0, size: tuple[int, int] = PHOTO_SIZE, scenes: int = SCENES
+) -> list[Path]:
+    """Fills a folder with colour JPEG files of a camera's detail (at 1280 x 960 about 300 KB).
 
-    A photo takes far longer to make than to decode: only `SCENES` differ, the others are copies.
+    Args:
+        folder: made by this call.
+        count: files.
+        seed: of the noise.
+        size: width and height.
+        scenes: photos that differ, the others are copies: a photo takes far longer to make than to decode.
     """
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
     paths = [folder / f"photo{number:06d}.jpg" for number in range(count)]
-    for path in paths[:SCENES]:
-        grain = random.normal(0, GRAIN, (PHOTO_SIZE[1], PHOTO_SIZE[0], 1)).astype(np.float32)
-        pixels = (_scene(random, PHOTO_SIZE) + grain).clip(0, 255).astype(np.uint8)
+    for path in paths[:scenes]:
+        grain = random.normal(0, GRAIN, (size[1], size[0], 1)).astype(np.float32)
+        pixels = (_scene(random, size) + grain).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
-    for path, scene in zip(paths[SCENES:], cycle(paths[:SCENES]), strict=False):
+    for path, scene in zip(paths[scenes:], cycle(paths[:scenes]), strict=False):
         shutil.copyfile(scene, path)
     return paths
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,8 @@ class Material:
     Attributes:
         checkpoint, config: the model as it is stored.
         exact_model: the fp32 reference: eager PyTorch on the CPU, the tokens by `fused_tokens_reference`.
+        tokens: batch to the exact tokens of `pixels`, fp32 [batch, grid * grid, k]; nobody writes to them.
+        logits: likewise the exact logits, fp32 [batch, classes].
     """
 
     def __init__(self, model: str | Path, folders: dict[str, list[Path]], work: Path) -> None:
@@ -55,6 +57,10 @@ class Material:
         self.exact_model = build_model(self.checkpoint)
         self.folders = folders
         self.work = work
+        # Every row asks for them.
+        self._sources = cache(self._sources_of)
+        self.tokens = cache(self._tokens)
+        self.logits = cache(self._logits)
 
     @cached_property
     def chosen(self) -> dict[str, tuple[str, str]]:
@@ -83,13 +89,11 @@ class Material:
         """The exact taps of `pixels`, each fp32 [batch, channels, h, w], channels_last."""
         return self._sources(batch)[len(self.config.sources) - len(self.config.taps) :]
 
-    def tokens(self, batch: int) -> Tensor:
-        """The exact tokens, fp32 [batch, grid * grid, k]."""
+    def _tokens(self, batch: int) -> Tensor:
         with torch.inference_mode():
             return self.exact_model.fuse(self._sources(batch))
 
-    def logits(self, batch: int) -> Tensor:
-        """The exact logits, fp32 [batch, classes]."""
+    def _logits(self, batch: int) -> Tensor:
         with torch.inference_mode():
             return self.exact_model.vit(self.tokens(batch))  # type: ignore[no-any-return]
 
@@ -133,7 +137,7 @@ class Material:
         # The tokens' own arithmetic, a few operations a number, is not counted: they are bound by memory.
         return {"vit": float(vit.get_total_flops()), "backbone": float(whole.get_total_flops() - vit.get_total_flops())}
 
-    def _sources(self, batch: int) -> list[Tensor]:
+    def _sources_of(self, batch: int) -> list[Tensor]:
         with torch.inference_mode():
             assert self.exact_model.tokens is fused_tokens_reference
             return self.exact_model.sources(torch.from_numpy(self.pixels(batch)))

@@ -73,6 +73,13 @@ def cases(material: Material, graphs: Graphs, device: str, runs: Runs) -> Iterat
         yield Case(key, partial(_write, material), 100 * DEFAULT_BATCH_SIZE)
 
 
+def chosen_case(material: Material, name: str, runs: Runs) -> Case:
+    """A folder by fer_fast as "auto" runs it on the CPU."""
+    engine, precision = material.chosen["cpu"]
+    key = Key("folder", FORM, engine, "cpu", precision, DEFAULT_BATCH_SIZE, name)
+    return Case(key, partial(_ours, material, key, runs), len(material.folders[name]), _cost(material, key))
+
+
 def _runs(device: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Engine and precision of our runs, and of the plain scripts."""
     if device == "cuda":

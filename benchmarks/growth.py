@@ -1,0 +1,157 @@
+"""Measures how cost grows: sizes of files, models, batches, folders and machines come in, growth.json goes out.
+
+python benchmarks/growth.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fer_fast.bench.case import Case
+from fer_fast.bench.environment import environment, load_average
+from fer_fast.bench.forms import Graphs
+from fer_fast.bench.images import make_faces, make_photos
+from fer_fast.bench.material import Material
+from fer_fast.bench.measure import measure
+from fer_fast.bench.report import limits_of, row_of
+from fer_fast.bench.stages import decode, folder, model
+from fer_fast.models.config import PRESETS
+from fer_fast.models.fusion import FusionModel
+from fer_fast.models.storage import save_model
+
+RESULTS = Path(__file__).parent / "results"
+PHOTO_SIDES = ((160, 120), (320, 240), (640, 480), (1280, 960), (2560, 1920), (4032, 3024))
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+FOLDERS = (32, 128, 512, 2048, 8192)
+MEMORY_FOLDERS = (500, 5_000, 50_000)
+BURST = 0.3
+
+
+def photo_cases(work: Path) -> Iterator[tuple[Any, Case]]:
+    """Decoding and end to end by the size of the photo."""
+    sides = {f"{width} x {height}": (width, height) for width, height in PHOTO_SIDES}
+    folders = {name: make_photos(work / name.replace(" ", ""), 64, size=side, scenes=4) for name, side in sides.items()}
+    material = Material("fast", folders, work)
+    runs = folder.Runs(material)
+    for name, paths in folders.items():
+        kilobytes = sum(path.stat().st_size for path in paths) / len(paths) / 1000
+        where = {"photo": name, "kilobytes": round(kilobytes, 1)}
+        yield where, decode.decoder_case(material, name)
+        yield where, folder.chosen_case(material, name, runs)
+
+
+def model_cases(work: Path) -> Iterator[tuple[Any, Case]]:
+    """The model by its image; the weights are random, which changes no speed."""
+    faces = {"faces": make_faces(work / "model_faces", 64)}
+    for name, config in PRESETS.items():
+        checkpoint = work / f"{name}.safetensors"
+        save_model(FusionModel(config).eval(), checkpoint)
+        material = Material(checkpoint, faces, work)
+        for case in model.our_cases(material, Graphs(material), "cpu"):
+            if case.key.engine == "openvino" and case.key.precision != "int8":
+                yield {"preset": name, "pixels": config.image_size, "tokens": config.grid**2}, case
+
+
+def batch_cases(work: Path) -> Iterator[tuple[Any, Case]]:
+    """The packaged model by the images of a call."""
+    material = Material("fast", {"faces": make_faces(work / "batch_faces", 128)}, work)
+    for batch in BATCHES:
+        for case in model.cases(material, Graphs(material), "cpu", batch):
+            if case.key.form == model.ENGINES_FORM and (case.key.engine, case.key.precision) == material.chosen["cpu"]:
+                yield {"batch": batch}, case
+
+
+def folder_cases(work: Path) -> Iterator[tuple[Any, Case]]:
+    """End to end by the number of files."""
+    folders = {str(count): make_faces(work / f"{count}_faces", count) for count in FOLDERS}
+    material = Material("fast", folders, work)
+    runs = folder.Runs(material)
+    for count in FOLDERS:
+        yield {"files": count}, folder.chosen_case(material, str(count), runs)
+
+
+def by_cores() -> list[dict[str, Any]]:
+    """The stages on 1, 2, 4, ... of the cores that this process may use."""
+    allowed = sorted(os.sched_getaffinity(0))
+    counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count < len(allowed)] + [len(allowed)]
+    found = []
+    for count in counts:
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            command = [sys.executable, "-m", "fer_fast.bench", "--quick", "--stages", "decode,model,folder"]
+            os.sched_setaffinity(0, allowed[:count])  # the child inherits it
+            try:
+                subprocess.run([*command, "--json", file.name], check=True, stdout=subprocess.DEVNULL)
+            finally:
+                os.sched_setaffinity(0, allowed)
+            found.append({"cores": count, "rows": json.loads(Path(file.name).read_text())["rows"]})
+    return found
+
+
+def peak_memory(images: Path, work: Path) -> float:
+    """Peak resident memory of the command over a folder, MiB."""
+    # Not getrusage: its peak starts at that of the process that started this one, which is larger.
+    code = (
+        "import pathlib, sys; from fer_fast.cli import run; status = run(sys.argv[1:]);"
+        "print(status, pathlib.Path('/proc/self/status').read_text())"
+    )
+    command = [sys.executable, "-c", code, "classify", str(images), "-o", str(work / "m.csv"), "--quiet"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if not printed.startswith("0 "):
+        raise SystemExit(f"the command ended with status {printed.split()[0]}")
+    return round(int(re.findall(r"VmHWM:\s+(\d+)", printed)[0]) / 1024, 1)
+
+
+def memory(work: Path) -> list[dict[str, float]]:
+    """Peak memory by the number of files; they are links to the same faces."""
+    faces = make_faces(work / "linked", 100)
+    found = []
+    for count in MEMORY_FOLDERS:
+        many = work / f"many{count}"
+        many.mkdir()
+        for number in range(count):
+            os.link(faces[number % len(faces)], many / f"{number:06d}.png")
+        found.append({"files": count, "peak_mib": peak_memory(many, work)})
+    return found
+
+
+def measured(cases: Iterator[tuple[Any, Case]], seconds: float) -> list[dict[str, Any]]:
+    """Rows of cases taken in turn, each with what it is a size of."""
+    pairs = list(cases)
+    results = measure([case for _, case in pairs], time.monotonic() + seconds, BURST)
+    rows = [row_of(each, limits_of([])) for each in results]
+    for row in rows:
+        if row["state"] != "ok":
+            raise SystemExit(f"{row['form']}: {row['reason']}")
+    return [{"of": where, "row": row} for (where, _), row in zip(pairs, rows, strict=True)]
+
+
+def main() -> None:
+    """Measures everything and writes the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60, help="for each of the four studies in turn (default: 60)")
+    parser.add_argument("--out", type=Path, default=RESULTS / "growth.json")
+    options = parser.parse_args()
+    result: dict[str, Any] = {"environment": environment()}
+    with tempfile.TemporaryDirectory(prefix="fer-fast-") as name:
+        work = Path(name)
+        studies = {"photo": photo_cases, "model": model_cases, "batch": batch_cases, "folder": folder_cases}
+        for study, cases in studies.items():
+            result[study] = measured(cases(work), options.seconds)
+        result["memory"] = memory(work)
+    result["cores"] = by_cores()
+    result["environment"]["load_average_after"] = load_average()
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

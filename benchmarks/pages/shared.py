@@ -1,0 +1,42 @@
+"""What the pages share: result files come in, rows and Markdown tables go out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+
+
+def load(name: str) -> dict[str, Any]:
+    """One result file."""
+    return json.loads((RESULTS / f"{name}.json").read_text())  # type: ignore[no-any-return]
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table, the first column left, the others right."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def machine(environment: dict[str, Any]) -> str:
+    """What a figure was measured on, in one line."""
+    versions = environment["versions"]
+    features = [name for name in environment["features"] if name.startswith(("amx", "avx512_"))]
+    return (
+        f"{environment['cores']} cores of an {environment['processor']} ({', '.join(features)}; no GPU), "
+        f"torch {versions['torch']}, OpenVINO {versions['openvino'].split('-')[0]}, "
+        f"commit {str(environment['commit'])[:9]}."
+    )
+
+
+def rows_of(stage: str, **wanted: str) -> list[dict[str, Any]]:
+    """The timed rows of a stage in bench.json whose cells are as wanted."""
+    rows = [row for row in load("bench")["rows"] if row["stage"] == stage and row["state"] == "ok"]
+    return [row for row in rows if all(row[field] == value for field, value in wanted.items())]
+
+
+def median(row: dict[str, Any]) -> float:
+    """Images a second."""
+    return float(row["images_per_second"]["median"])

@@ -1,0 +1,331 @@
+"""Compares fer_fast with its peers: FERPlus' test images come in, one table of speed and accuracy goes out.
+
+    python benchmarks/peers/run.py --data FERPLUS [--images N] [--python fer=VENV/bin/python] [--json FILE]
+
+Each peer is a program of its own (see README.md), so that it may have an interpreter of its own; one that is not there
+is a row that says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_fast.bench.environment import environment
+from fer_fast.train.ferplus import SPLITS, Split, load_split, unseen
+from fer_fast.train.scores import split_scores
+from fer_fast.types import EMOTIONS
+
+HERE = Path(__file__).resolve().parent
+PROTOCOLS = ("argmax10", "majority", "paper6")
+#: Seconds after which a program is ended: fetching weights from a network that hangs, say.
+PATIENCE = 1800
+#: Scores that were rounded to zero still have an order after the classes outside a protocol are taken away.
+LEAST = 1e-6
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A program and what it is called.
+
+    Attributes:
+        name: as in --python, and in the JSON.
+        title: as in the table.
+        program: its path; .mjs runs under node.
+        arguments: what the program wants to know.
+    """
+
+    name: str
+    title: str
+    program: Path
+    arguments: tuple[str, ...] = ()
+
+    def command(self, options: argparse.Namespace) -> list[str]:
+        """How it is started."""
+        if self.program.suffix == ".mjs":
+            return [options.node, str(self.program), str(options.node_modules), *self.arguments]
+        return [options.python.get(self.name, sys.executable), str(self.program), *self.arguments]
+
+
+PEERS = (
+    Peer("fer_fast", "fer_fast", HERE / "fer_fast_package.py"),
+    Peer("fer", "fer (mini-XCEPTION)", HERE / "fer_package.py"),
+    Peer("face_api", "face-api on tfjs-node", HERE / "face_api.mjs", ("tfjs-node",)),
+    Peer("face_api_wasm", "face-api on wasm", HERE / "face_api.mjs", ("wasm",)),
+    Peer("deepface", "DeepFace", HERE / "deepface_package.py"),
+    Peer("emotiefflib", "EmotiEffLib", HERE / "emotiefflib_package.py"),
+)
+
+
+class NoAnswerError(Exception):
+    """Why a program gave no answer that counts, in one line."""
+
+
+@dataclass
+class Outcome:
+    """What became of one peer.
+
+    Attributes:
+        peer: which one.
+        reason: why it has no figures; empty if it has.
+        answers: what its program said, one a round.
+    """
+
+    peer: Peer
+    reason: str = ""
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is classified.
+
+    Attributes:
+        paths: the images.
+        split: the same images, with their votes.
+        fresh: bool [images], False where the pixels occur in another split; None if the others are not there.
+    """
+
+    paths: list[str]
+    split: Split
+    fresh: npt.NDArray[np.bool_] | None
+
+
+def read_material(data: Path, images: int | None) -> Material:
+    """The test split, or `images` of it, evenly spread.
+
+    Raises:
+        ValueError: if `data` has no test split, or `images` is out of range.
+    """
+    test = load_split(data, "test")
+    try:
+        fresh = unseen(test, [load_split(data, name) for name in SPLITS if name != "test"])
+    except ValueError:
+        fresh = None
+    count = len(test.names) if images is None else images
+    if not 1 <= count <= len(test.names):
+        raise ValueError(f"--images must be from 1 to {len(test.names)}, the images of the test split, not {count}")
+    chosen = np.linspace(0, len(test.names) - 1, count).round().astype(int)
+    names = [test.names[number] for number in chosen]
+    paths = [str((data / SPLITS["test"][0] / name).resolve()) for name in names]
+    split = replace(test, names=names, pixels=test.pixels[chosen], votes=test.votes[chosen])
+    return Material(paths, split, None if fresh is None else fresh[chosen])
+
+
+def ask(command: list[str], paths: list[str]) -> dict[str, Any]:
+    """Runs a program over the paths.
+
+    Raises:
+        NoAnswerError: if it cannot start, says that it cannot run, crashes or does not end.
+    """
+    try:
+        done = subprocess.run(
+            command, input="\n".join(paths) + "\n", capture_output=True, text=True, timeout=PATIENCE, errors="replace"
+        )
+    except OSError as error:
+        raise NoAnswerError(f"{Path(command[0]).name} cannot be started: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise NoAnswerError(f"ended after {PATIENCE} seconds without an answer") from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no word of it on standard error"]
+        raise NoAnswerError(f"crashed with status {done.returncode}: {said[-1].strip()[:200]}")
+    try:
+        answer = json.loads(done.stdout)
+        reason = answer.get("cannot_run", "")
+    except (ValueError, AttributeError) as error:
+        raise NoAnswerError(f"wrong answer: no JSON object but {done.stdout[:60]!r}") from error
+    if reason:
+        raise NoAnswerError(f"could not run: {reason}")
+    check(answer, len(paths))
+    return answer  # type: ignore[no-any-return]
+
+
+def check(answer: dict[str, Any], images: int) -> None:
+    """Whether an answer may be scored.
+
+    Raises:
+        NoAnswerError: if it lacks something, a class is no emotion of FERPlus, or the scores are not one row an image.
+    """
+    if missing := {"how", "versions", "classes", "scores", "seconds", "startup_seconds"} - set(answer):
+        raise NoAnswerError(f"wrong answer: it lacks {min(missing)!r}")
+    classes = answer["classes"]
+    if unknown := [name for name in classes if name not in EMOTIONS]:
+        raise NoAnswerError(f"wrong answer: class {unknown[0]!r} is none of {', '.join(EMOTIONS)}")
+    if len(set(classes)) != len(classes):
+        raise NoAnswerError(f"wrong answer: a class stands twice in {', '.join(classes)}")
+    wanted = (images, len(classes))
+    try:
+        scores = np.array(answer["scores"], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise NoAnswerError("wrong answer: its rows of scores differ in length, or are no numbers") from error
+    if scores.shape != wanted:
+        raise NoAnswerError(f"wrong answer: scores must be {list(wanted)}, not {list(scores.shape)}")
+    if not np.isfinite(scores).all() or scores.min() < 0:
+        raise NoAnswerError("wrong answer: a score is negative or not a number")
+
+
+def run_in_turn(options: argparse.Namespace, paths: list[str]) -> list[Outcome]:
+    """All peers in turn, `options.rounds` times: a slow minute of the machine so hits all alike."""
+    outcomes = [Outcome(peer) for peer in PEERS]
+    for number in range(options.rounds):
+        for outcome in outcomes:
+            if outcome.reason:
+                continue
+            print(f"round {number + 1} of {options.rounds}: {outcome.peer.title}", file=sys.stderr)
+            try:
+                outcome.answers.append(ask(outcome.peer.command(options), paths))
+            except NoAnswerError as error:
+                outcome.reason = str(error)
+    return outcomes
+
+
+def probabilities_of(answer: dict[str, Any]) -> npt.NDArray[np.float32]:
+    """float32 [images, 8] in the order of `EMOTIONS`; a class that the peer lacks gets nothing."""
+    scores = np.maximum(np.array(answer["scores"], dtype=np.float32), LEAST)
+    result = np.zeros((len(scores), len(EMOTIONS)), np.float32)
+    result[:, [EMOTIONS.index(name) for name in answer["classes"]]] = scores
+    return result / result.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def accuracy_of(answer: dict[str, Any], material: Material) -> dict[str, dict[str, Any]]:
+    """protocol -> "full", and "leakage_free" where it is known -> images and accuracy (None without any image)."""
+    fresh = np.ones(len(material.paths), bool) if material.fresh is None else material.fresh
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no image
+        scores = split_scores(material.split, probabilities_of(answer), fresh)
+    parts = ("full",) if material.fresh is None else ("full", "leakage_free")
+    return {name: {part: _accuracy(scores[name][part]) for part in parts} for name in PROTOCOLS}
+
+
+def _accuracy(scores: dict[str, Any]) -> dict[str, Any]:
+    images = scores["images"]
+    return {"images": images, "accuracy": scores["accuracy"] if images else None}
+
+
+def row_of(outcome: Outcome, ours: Outcome, material: Material) -> dict[str, Any]:
+    """One peer's row, ready for JSON."""
+    row: dict[str, Any] = {"name": outcome.peer.name, "title": outcome.peer.title}
+    if outcome.reason:
+        return row | {"reason": outcome.reason}
+    answer, rates = outcome.answers[0], rates_of(outcome, material)
+    times = [theirs / own for theirs, own in zip(rates, rates_of(ours, material), strict=False)]
+    return row | {
+        "how": answer["how"],
+        "versions": answer["versions"],
+        "classes_missing": [name for name in EMOTIONS if name not in answer["classes"]],
+        "images_per_second": {
+            "median": round(statistics.median(rates), 1),
+            "min": round(min(rates), 1),
+            "max": round(max(rates), 1),
+        },
+        "times_fer_fast": round(statistics.median(times), 2) if times and not ours.reason else None,
+        "startup_seconds": round(statistics.median(each["startup_seconds"] for each in outcome.answers), 2),
+        "accuracy": accuracy_of(answer, material),
+    }
+
+
+def rates_of(outcome: Outcome, material: Material) -> list[float]:
+    """Images a second, one a round."""
+    return [len(material.paths) / answer["seconds"] for answer in outcome.answers]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    header = ["peer", "images/s", "of fer_fast", "start, s", *PROTOCOLS, "how it was run"]
+    lines = [header, ["---", *["---:"] * (len(header) - 2), "---"], *(cells_of(row) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def cells_of(row: dict[str, Any]) -> list[str]:
+    """One row's cells."""
+    if "reason" in row:
+        return [row["title"], *["-"] * (3 + len(PROTOCOLS)), row["reason"].replace("|", "/")]
+    times = row["times_fer_fast"]
+    lacks = f"; lacks {', '.join(row['classes_missing'])}" if row["classes_missing"] else ""
+    return [
+        row["title"],
+        f"{row['images_per_second']['median']:,.0f}",
+        "-" if times is None else f"{times:.2f} x",
+        f"{row['startup_seconds']:.1f}",
+        *(" / ".join(map(percent, row["accuracy"][name].values())) for name in PROTOCOLS),
+        row["how"] + lacks,
+    ]
+
+
+def percent(part: dict[str, Any]) -> str:
+    """An accuracy, or a dash without images."""
+    return "-" if part["accuracy"] is None else f"{100 * part['accuracy']:.1f}"
+
+
+def interpreter(text: str) -> tuple[str, str]:
+    """`NAME=PATH` of --python."""
+    name, _, path = text.partition("=")
+    known = [peer.name for peer in PEERS if peer.program.suffix == ".py"]
+    if name not in known or not path:
+        raise argparse.ArgumentTypeError(f"must be NAME=PATH with a name of {', '.join(known)}, not {text!r}")
+    return name, path
+
+
+def read_options(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line.
+
+    Raises:
+        ValueError: on a number or a place that cannot be right.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="FERPlus in the official layout")
+    parser.add_argument("--images", type=int, help="so many of the test images, evenly spread; all without it")
+    parser.add_argument("--rounds", type=int, default=3, help="times that all peers run in turn")
+    parser.add_argument("--json", type=Path, help="write the result there, too")
+    parser.add_argument("--python", type=interpreter, action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--node", default=shutil.which("node") or "node", help="node's path")
+    parser.add_argument("--node-modules", type=Path, default=Path(), help="folder that holds face-api's node_modules")
+    options = parser.parse_args(arguments)
+    options.python = dict(options.python)
+    if options.rounds < 1:
+        raise ValueError(f"--rounds must be at least 1, not {options.rounds}")
+    if options.json and not options.json.resolve().parent.is_dir():
+        raise ValueError(f"--json must be a file in a folder that exists, not {str(options.json)!r}")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs all peers; returns the exit status."""
+    try:
+        options = read_options(arguments)
+        material = read_material(options.data, options.images)
+    except ValueError as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return 2
+    machine = environment()
+    outcomes = run_in_turn(options, material.paths)
+    rows = [row_of(outcome, outcomes[0], material) for outcome in outcomes]
+    leakage = "full split / without leaked images" if material.fresh is not None else "full split"
+    print(table(rows))
+    print(f"\n{len(material.paths):,} images of FERPlus' test split; accuracy in %: {leakage}; see README.md.")
+    if options.json:
+        result = {
+            "environment": machine,
+            "images": len(material.paths),
+            "rounds": options.rounds,
+            "load_average_after": [round(load, 2) for load in os.getloadavg()],
+            "peers": rows,
+        }
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,7 @@
+"""Decoding by itself, each folder by the decoder and by plain Pillow."""
+
+STAGE = "decode"
+
+
+def test_decode(case, timed):
+    timed(case)
