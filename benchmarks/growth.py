@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ def memory(work: Path) -> list[dict[str, float]]:
 def measured(cases: Iterator[tuple[Any, Case]], seconds: float) -> list[dict[str, Any]]:
     """Rows of cases taken in turn, each with what it is a size of."""
     pairs = list(cases)
-    results = measure([case for _, case in pairs], time.monotonic() + seconds, BURST)
+    results = measure([case for _, case in pairs], seconds, BURST)
     rows = [row_of(each, limits_of([])) for each in results]
     for row in rows:
         if row["state"] != "ok":

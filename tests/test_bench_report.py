@@ -67,6 +67,7 @@ def report_of(*rows, **changes):
         "environment": environment,
         "model": {"name": "fast", "digest": "d", "image_size": 112},
         "images": {"faces": 256},
+        "images_left_out": 0,
         "limits": limits_of(LIMITS),
         "rows": list(rows),
         "alternatives": [],
@@ -146,7 +147,6 @@ def test_a_report_comes_back_from_its_file(tmp_path):
     assert read_report(tmp_path / "report.json") == report
 
 
-@pytest.mark.xfail(strict=True, reason="json.dumps writes a failed row's NaN as the word NaN, which is not JSON")
 def test_a_report_of_an_answer_that_is_no_number_is_json(tmp_path):
     report = report_of(row("model", OURS, "openvino", "bf16", **FAILED | {"agreement": Agreement(math.nan, 0.1, "")}))
     write_report(report, tmp_path / "report.json")
@@ -160,11 +160,7 @@ def test_a_report_of_an_answer_that_is_no_number_is_json(tmp_path):
         ("images: 3", "must be a report of this benchmark; it is not JSON"),
         ('{"schema": "fer_fast.bench 0"}', f"must be a report of the schema '{SCHEMA}', not 'fer_fast.bench 0'"),
         (f'["{SCHEMA}"]', f"must be a report of the schema '{SCHEMA}', not None"),
-        pytest.param(
-            f'{{"schema": "{SCHEMA}"}}',
-            "environment",
-            marks=pytest.mark.xfail(strict=True, reason="compare() meets the missing field, after all was measured"),
-        ),
+        (f'{{"schema": "{SCHEMA}"}}', "is damaged: it lacks environment, images, model, rows"),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path, content, message):
@@ -232,7 +228,6 @@ def test_the_fastest_stands_in_where_the_chosen_precision_is_not_there():
     assert pairs_of(rows) == [(f"{OURS}, openvino, fp32", f"{WRITTEN}, torch, fp32", 3.0)]
 
 
-@pytest.mark.xfail(strict=True, reason="ours() looks for the tokens' form 'fused op' in the model's rows, too")
 def test_a_model_that_auto_does_not_choose_is_not_ours():
     rows = [row("model", OURS, "openvino", "bf16", 90.0), row("model", FUSED, "torch", "fp32", 60.0)]
     assert pairs_of(rows) == [(f"{OURS}, openvino, bf16", f"{FUSED}, torch, fp32", 1.5)]
@@ -289,7 +284,7 @@ def quiet(*rates, **state):
 
 @pytest.mark.parametrize(
     ("rate", "verdict"),  # both runs' noise together is 25 %
-    [(74.0, "slower"), (75.0, "same"), (100.0, "same"), (125.0, "same"), (126.0, "faster")],
+    [(79.0, "slower"), (80.0, "same"), (100.0, "same"), (125.0, "same"), (126.0, "faster")],
 )
 def test_verdict_at_the_edges_of_noise(rate, verdict):
     found = compare(report_of(quiet(100.0)), report_of(quiet(rate)))
@@ -298,7 +293,6 @@ def test_verdict_at_the_edges_of_noise(rate, verdict):
     assert any(line.endswith(verdict.upper()) for line in found.lines()) is (verdict != "same")
 
 
-@pytest.mark.xfail(strict=True, reason="a bound of 1 or more lies below any ratio: nothing can be slower any more")
 def test_a_tenth_of_the_rate_is_slower_however_noisy_the_rounds():
     assert Ratio(quiet(10.0), ratio=0.1, bound=1.2).verdict == "slower"
 

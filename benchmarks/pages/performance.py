@@ -149,6 +149,30 @@ def op() -> str:
     return table(["batch 32", "GB/s read + written", "of memcpy", "over the PyTorch reference"], rows)
 
 
+def peers() -> str:
+    """Other tools on the same files: speed, accuracy, and what could not run."""
+    rows, missing = [], []
+    for peer in load("peers")["peers"]:
+        if "reason" in peer:
+            missing.append(f"{peer['title']}: {peer['reason']}.")
+            continue
+        scores = [peer["accuracy"][protocol] for protocol in ("argmax10", "majority", "paper6")]
+        rate = peer["images_per_second"]
+        rows.append(
+            [
+                peer["title"],
+                f"{rate['median']:,.0f}",
+                f"{peer['times_fer_fast']:.2f} x",
+                *(
+                    f"{100 * score['full']['accuracy']:.1f} / {100 * score['leakage_free']['accuracy']:.1f}"
+                    for score in scores
+                ),
+            ]
+        )
+    header = ["full / leakage-free accuracy, %", "images/s", "of fer_fast", "argmax10", "majority", "paper6"]
+    return "\n".join([table(header, rows), "", *missing])
+
+
 TABLES = {
     "limits": limits,
     "cost": cost,
@@ -162,4 +186,5 @@ TABLES = {
     "memory": memory,
     "cores": cores,
     "op": op,
+    "peers": peers,
 }

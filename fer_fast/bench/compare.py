@@ -21,7 +21,7 @@ class Ratio:
     Attributes:
         row: its cells.
         ratio: new rate over old rate; above 1 is faster.
-        bound: how far from 1 chance may take it: both runs' noise together.
+        bound: by how much, as a share, chance may make one run faster than the other: both runs' noise together.
     """
 
     row: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Ratio:
     @property
     def verdict(self) -> str:
         """Slower, faster or the same."""
-        if self.ratio < 1 - self.bound:
+        if self.ratio < 1 / (1 + self.bound):
             return "slower"
         return "faster" if self.ratio > 1 + self.bound else "same"
 

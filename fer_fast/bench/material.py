@@ -129,7 +129,10 @@ class Material:
     @cached_property
     def _flop(self) -> dict[str, float]:
         tokens = self.tokens(1)
-        mapping = {torch.ops.aten.convolution: convolution_flop}
+        mapping = {
+            torch.ops.aten.convolution: convolution_flop,
+            torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flop,  # torch knows the GPU's alone
+        }
         with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=mapping) as vit:
             self.exact_model.vit(tokens)
         with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=mapping) as whole:
@@ -150,7 +153,11 @@ def compared(answer: Sequence[Tensor], exact: Sequence[Tensor], precision: str) 
         if got.shape != wanted.shape:
             raise ArithmeticError(f"the answer must have the shape {list(wanted.shape)}, not {list(got.shape)}")
         errors.append(float((got.float().cpu() - wanted).abs().max() / wanted.abs().max()))
-    return Agreement(max(errors), TOLERANCES[precision], "largest difference, as a share of the largest exact number")
+    return Agreement(
+        float(torch.tensor(errors).max()),
+        TOLERANCES[precision],
+        "largest difference, as a share of the largest exact number",
+    )
 
 
 def convolution_flop(
@@ -178,6 +185,11 @@ def convolution_flop(
     return 2 * inputs[0] * weight[0] * weight[1] * products
 
 
+def attention_flop(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: object, **__: object) -> int:
+    """Operations of both products of attention; shapes [batch, heads, tokens, width]."""
+    return 2 * query[0] * query[1] * query[2] * key[2] * (query[3] + value[3])
+
+
 def made_folders(work: Path, faces: int, photos: int, seed: int) -> dict[str, list[Path]]:
     """Folders of images that are made here: 48 x 48 PNG faces and 1280 x 960 JPEG photos."""
     return {
@@ -192,6 +204,8 @@ def given_folder(folder: Path) -> tuple[dict[str, list[Path]], int]:
     Raises:
         ValueError: if it does not exist, or none can be decoded.
     """
+    if not folder.is_dir():
+        raise ValueError(f"--images must be a folder with images; there is no folder {str(folder)!r}")
     found = list(itertools.islice(iter(ImageFiles([str(folder)])), MOST_IMAGES))
     with open_decoder(image_size=8) as decoder:
         good = [Path(found[index]) for index in decoder.decode(found).indices] if found else []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fer_fast.bench.case import Agreement, Case, Prepared
@@ -44,8 +45,8 @@ class Measured:
 
 
 def measure(
-    cases: Iterable[Case],
-    deadline: float,
+    cases: Sequence[Case],
+    seconds: float,
     burst: float,
     report: Callable[[str], None] = lambda doing: None,
 ) -> list[Measured]:
@@ -56,42 +57,72 @@ def measure(
 
     Args:
         cases: what to measure.
-        deadline: of `time.monotonic()`; a round that would end later is not begun, but for the first `MIN_ROUNDS`.
+        seconds: for everything. A round that would end later is not begun, but for the first `MIN_ROUNDS`; what is not
+            in the short run is left out once half of it is over before there was time to prepare it.
         burst: seconds that a case is timed for in one round, or one call, if that takes longer.
         report: called with what is done next.
+
+    Returns:
+        One result for each case, in their order.
     """
+    begun = time.monotonic()
+    results: dict[int, Measured] = {}
     ready: list[tuple[Measured, Prepared, int]] = []
-    results = []
-    for case in cases:
-        report(f"preparing {case.key.stage}: {case.key.form}")
+    for number in sorted(range(len(cases)), key=lambda number: _urgency(cases[number])):
+        case = cases[number]
+        if not case.quick and time.monotonic() > begun + seconds / 2:
+            results[number] = Measured(case, "absent", "no time was left for it; a run of fewer stages has more")
+            continue
+        report(f"preparing {case.key.stage}: {case.key.form}, {case.key.engine} {case.key.precision}")
         measured, prepared = check(case)
-        results.append(measured)
+        results[number] = measured
         if prepared is not None:
-            ready.append((measured, prepared, calls_in(prepared, burst)))
-    for number in range(1, 10_000):
+            try:
+                ready.append((measured, prepared, calls_in(prepared, burst)))
+            except Exception as error:
+                _broken(measured, error)
+    _rounds(ready, begun + seconds, report)
+    return [results[number] for number in range(len(cases))]
+
+
+def _urgency(case: Case) -> tuple[bool, bool, bool]:
+    """What the short run has comes first, then whole folders; torch.compile, which takes half a minute, comes last."""
+    return not case.quick, case.key.engine == "torch.compile", case.key.stage != "folder"
+
+
+def _rounds(ready: Sequence[tuple[Measured, Prepared, int]], deadline: float, report: Callable[[str], None]) -> None:
+    """Times everything in turn until all is known or the next round would end late."""
+    for number in itertools.count(1):
         begun = time.monotonic()
         for measured, prepared, calls in ready:
-            if measured.case.rounds is None or len(measured.rates) < measured.case.rounds:
-                report(f"round {number}: {measured.case.key.stage}: {measured.case.key.form}")
+            if is_finished(measured):
+                continue
+            report(f"round {number}: {measured.case.key.stage}: {measured.case.key.form}")
+            try:
                 elapsed, seconds = prepared.time(calls)
-                measured.rates.append(calls / elapsed)
-                measured.seconds += seconds
+            except Exception as error:
+                _broken(measured, error)
+                continue
+            measured.rates.append(calls / elapsed)
+            measured.seconds += seconds
         now = time.monotonic()
         late = now + (now - begun) > deadline
         if number >= MIN_ROUNDS and (late or all(is_known(measured) for measured, _, _ in ready)):
-            break
-    return results
+            return
 
 
 def check(case: Case) -> tuple[Measured, Prepared | None]:
     """Makes a case ready and compares its answer; nothing to time comes back if it may not be timed."""
     try:
         prepared = case.prepare()
-        agreement = prepared.check() if prepared.check else None
     except (ValueError, ImportError, FerFastError) as error:
         return Measured(case, "absent", _one_line(error)), None
     except Exception as error:  # whatever broke, the other rows are still worth having
-        return Measured(case, "failed", f"{type(error).__name__}: {_one_line(error)}"), None
+        return _broken(Measured(case), error), None
+    try:
+        agreement = prepared.check() if prepared.check else None
+    except Exception as error:
+        return _broken(Measured(case), error), None
     measured = Measured(case, agreement=agreement, note=prepared.note)
     if agreement is None or agreement.holds:
         return measured, prepared
@@ -109,10 +140,14 @@ def calls_in(prepared: Prepared, burst: float) -> int:
     return prepared.threads * max(1, round(burst / max(elapsed, 1e-9)))
 
 
+def is_finished(measured: Measured) -> bool:
+    """Whether it is not timed again: it broke, or was timed as often as it may be."""
+    return measured.state != "ok" or (measured.case.rounds is not None and len(measured.rates) >= measured.case.rounds)
+
+
 def is_known(measured: Measured) -> bool:
     """Whether more rounds would tell nothing new."""
-    finished = measured.case.rounds is not None and len(measured.rates) >= measured.case.rounds
-    return finished or (len(measured.rates) >= MIN_ROUNDS and standard_error(measured.rates) <= KNOWN)
+    return is_finished(measured) or (len(measured.rates) >= MIN_ROUNDS and standard_error(measured.rates) <= KNOWN)
 
 
 def standard_error(values: Sequence[float]) -> float:
@@ -129,6 +164,11 @@ def noise(values: Sequence[float]) -> float:
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least `share` of the values do not exceed (nearest rank)."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _broken(measured: Measured, error: Exception) -> Measured:
+    measured.state, measured.reason = "failed", f"{type(error).__name__}: {_one_line(error)}"
+    return measured
 
 
 def _one_line(error: BaseException) -> str:

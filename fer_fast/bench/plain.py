@@ -8,12 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fer_fast.models.config import ModelConfig
 
 #: Images a forward pass.
 BATCH = 64
+
+
+def read_plainly(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
+    """Files to pixels, uint8 [paths, size, size, 3], one after the other."""
+    upright = (ImageOps.exif_transpose(Image.open(path)) for path in paths)
+    images = [image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR) for image in upright]
+    return np.stack([np.asarray(image) for image in images])
 
 
 def classify_plainly(
@@ -42,8 +49,7 @@ def classify_plainly(
         writer.writerow(["path", "label", "confidence", *classes])
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
-            images = [Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR) for path in batch]
-            logits = infer(np.stack([np.asarray(image) for image in images])) / config.temperature
+            logits = infer(read_plainly(batch, size)) / config.temperature
             exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
             probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
             for path, row in zip(batch, probabilities.tolist(), strict=True):

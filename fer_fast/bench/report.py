@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from fer_fast.bench.measure import Measured, noise, percentile
 
 #: Raise it when a field changes its name or meaning.
 SCHEMA = "fer_fast.bench 1"
+#: What a comparison needs of an older report.
+FIELDS = frozenset({"environment", "model", "images", "rows"})
 
 
 def limits_of(measured: Iterable[Measured]) -> list[dict[str, Any]]:
@@ -22,7 +25,7 @@ def limits_of(measured: Iterable[Measured]) -> list[dict[str, Any]]:
         key = each.case.key
         if key.stage != "limit" or each.state != "ok":
             continue
-        rate = statistics.median(each.rates)
+        rate = max(each.rates)  # a limit is what can be reached at all
         limit: dict[str, Any] = {
             "device": key.device,
             "precision": key.precision,
@@ -52,6 +55,8 @@ def row_of(measured: Measured, limits: Sequence[Mapping[str, Any]]) -> dict[str,
     }
     if measured.agreement is not None:
         row["error"] = measured.agreement._asdict()
+        if not math.isfinite(measured.agreement.error):
+            row["error"]["error"] = None  # JSON has no such number; the reason names it
     if measured.state != "ok":
         return row
     rates = [rate * case.count for rate in measured.rates] if case.count else measured.rates
@@ -106,7 +111,7 @@ def write_report(report: Mapping[str, Any], path: Path) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -122,6 +127,8 @@ def read_report(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{str(path)!r} must be a report of this benchmark; it is not JSON: {error}") from error
     found = report.get("schema") if isinstance(report, dict) else None
+    if found == SCHEMA and (missing := FIELDS - set(report)):
+        raise ValueError(f"{str(path)!r} is damaged: it lacks {', '.join(sorted(missing))}")
     if found != SCHEMA or not isinstance(report, dict):
         raise ValueError(f"{str(path)!r} must be a report of the schema {SCHEMA!r}, not {found!r}")
     return report

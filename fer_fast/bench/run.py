@@ -28,7 +28,7 @@ class Plan:
         faces, photos: images that are made.
         seed: of the images that are made.
         work: a folder for them, and for what is written.
-        deadline: of `time.monotonic()`.
+        seconds: for everything but making the images.
         burst: seconds for one case in one round.
     """
 
@@ -38,7 +38,7 @@ class Plan:
     photos: int
     seed: int
     work: Path
-    deadline: float
+    seconds: float
     burst: float
 
 
@@ -68,7 +68,7 @@ def run_benchmark(
     graphs, runs = Graphs(material), Runs(material)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch.compile's and quantisation's own
-        measured = measure(suite.cases(material, graphs, choice, runs), plan.deadline, plan.burst, report)
+        measured = measure(suite.cases(material, graphs, choice, runs), plan.seconds, plan.burst, report)
     limits = limits_of(measured)
     rows = [row_of(each, limits) for each in measured]
     return {

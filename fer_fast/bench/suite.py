@@ -55,11 +55,11 @@ class Choice:
         """Whether a case is wanted."""
         key = case.key
         # The short run takes the precision that "auto" chooses, unless it was told which.
-        short = case.quick or (self.precisions != PRECISIONS and key.engine != "torch.compile")
+        told = bool(key.precision) and self.precisions != PRECISIONS and key.engine != "torch.compile"
         return (
             (key.engine not in ENGINES or key.engine in self.engines)
             and (not key.precision or key.precision in self.precisions)
-            and (short or not self.quick)
+            and (case.quick or told or not self.quick)
         )
 
 
@@ -78,7 +78,7 @@ def cases(material: Material, graphs: Graphs, choice: Choice, runs: Runs) -> lis
             if choice.has(case):
                 found.setdefault(case.key, case)
     if all(key.stage == "limit" for key in found):
-        raise ValueError("there is nothing to measure: no stage of this choice has such an engine and precision here")
+        raise ValueError("there is nothing to measure: no row of this choice is to be had here")
     return list(found.values())
 
 

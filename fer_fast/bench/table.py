@@ -21,6 +21,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The whole report."""
     yield from environment_lines(report["environment"])
     yield from _limits(report["limits"])
+    if report["images_left_out"]:
+        yield f"{report['images_left_out']} images cannot be decoded and are left out"
     yield ""
     yield from _table(report["rows"])
     reasons = [row for row in report["rows"] if row["state"] != "ok"]
@@ -68,7 +70,9 @@ def cells_of(row: Mapping[str, Any]) -> tuple[str, ...]:
     """One row's cells, as in `HEADER`."""
     form = row["form"] + (f" ({row['images']})" if row["images"] else "")
     head = (form, row["engine"], row["precision"], str(row["batch"] or ""))
-    error = f"{row['error']['error']:.2g}" if row["error"] else ""
+    error = ""
+    if row["error"]:
+        error = "nan" if row["error"]["error"] is None else f"{row['error']['error']:.2g}"
     if row["state"] != "ok":
         return (*head, row["state"], *[""] * 9, error)
     rate = row.get("images_per_second")

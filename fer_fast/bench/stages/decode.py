@@ -7,12 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
 from fer_fast.bench.case import Agreement, Case, Key, Prepared, Work
 from fer_fast.bench.material import Material
-from fer_fast.bench.plain import BATCH
+from fer_fast.bench.plain import BATCH, read_plainly
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.decode import open_decoder
 
@@ -44,14 +42,8 @@ def cost(material: Material, name: str) -> Work:
     return Work(sum(path.stat().st_size for path in paths) / len(paths) + material.faces[0].nbytes)
 
 
-def plainly(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
-    """uint8 [paths, size, size, 3] as the plain script has them."""
-    images = [Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR) for path in paths]
-    return np.stack([np.asarray(image) for image in images])
-
-
 def _plain(paths: Sequence[Path], size: int) -> Prepared:
-    return Prepared(partial(plainly, paths, size), calls=1)
+    return Prepared(partial(read_plainly, paths, size), calls=1)
 
 
 def _prepare(material: Material, name: str) -> Prepared:
@@ -65,7 +57,7 @@ def _prepare(material: Material, name: str) -> Prepared:
 
     def check() -> Agreement:
         pixels = decoder.decode(batches[0]).pixels.astype(np.float32)
-        exact = plainly(material.folders[name][: len(batches[0])], material.config.image_size)
+        exact = read_plainly(material.folders[name][: len(batches[0])], material.config.image_size)
         error = float(np.abs(pixels - exact).mean(axis=(1, 2, 3)).max())
         return Agreement(error, TOLERANCE, "largest mean difference of an image, in grey levels")
 

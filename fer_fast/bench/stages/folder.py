@@ -137,8 +137,8 @@ def _plain(material: Material, graphs: Graphs, key: Key, runs: Runs) -> Prepared
 def _agreement(wanted: dict[str, list[float]], got: dict[str, list[float]], precision: str) -> Agreement:
     if missing := set(wanted) - set(got):
         raise ArithmeticError(f"{len(missing)} of {len(wanted)} images have no probabilities")
-    error = max(float(np.abs(np.subtract(got[path], row)).max()) for path, row in wanted.items())
-    return Agreement(error, TOLERANCES[precision], "largest difference of a probability")
+    differences = [np.abs(np.subtract(got[path], row)) for path, row in wanted.items()]
+    return Agreement(float(np.max(differences)), TOLERANCES[precision], "largest difference of a probability")
 
 
 def _probabilities(table: Path) -> dict[str, list[float]]:
