@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import json
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -127,6 +128,8 @@ def replayed(ran, monkeypatch, tmp_path):
 
 def faster(times):
     def change(row):
+        if row["stage"] == "limit":  # what they do is put down to the machine
+            return
         for rates in (row.get("images_per_second"), row.get("calls_per_second")):
             if rates:
                 rates["median"] *= times
@@ -146,7 +149,7 @@ def test_only_a_regression_ends_with_one(ran, replayed, times, status, said):
 
 def test_a_second_run_is_compared_with_the_first(ran, options):
     _, text, error = ended(*options, "--stages", "decode", "--compare", ran.path)
-    assert error == "" and "note:" not in text.partition("COMPARED")[2]
+    assert error == "" and "another" not in text.partition("COMPARED")[2]
     assert text.splitlines()[-1].startswith("2 rows: ") and "  gone    model: " in text
 
 
@@ -184,8 +187,7 @@ def refused(monkeypatch):
 def test_an_unknown_name_is_told_the_known_ones(refused, option):
     known = ", ".join(NAMES[option])
     assert f"must be one of {known}, not 'x'" in refused(option, f"{NAMES[option][0]},x")
-    if option != "--card":
-        assert f"must name one of {known} at least" in refused(option, ",")
+    assert f"must be one of {known}, not ''" in refused(option, ",")
 
 
 @pytest.mark.parametrize("sizes", ["0", "-1", "8,", "1.5", "all"])
@@ -197,9 +199,11 @@ def test_batch_sizes_are_whole_and_positive(sizes):
 
 def test_inputs_that_are_not_there(refused, options, folder, tmp_path):
     assert "no row of this choice" in refused(*options, "--stages", "vit", "--engines", "native")
-    assert "does not exist" in refused("--images", tmp_path / "none")
+    assert "there is no folder" in refused("--images", tmp_path / "none")
     assert "--images must be a folder with images" in refused("--images", tmp_path)
-    assert "none of its files can be decoded" in refused("--images", folder / "faces" / "bad.jpg")
+    (tmp_path / "bad").mkdir()
+    shutil.copy(folder / "faces" / "bad.jpg", tmp_path / "bad")
+    assert "none of its files can be decoded" in refused("--images", tmp_path / "bad")
 
 
 def test_outputs_that_cannot_be_written(refused, tmp_path):

@@ -11,8 +11,8 @@ import pytest
 from fer_fast.bench import findings
 from fer_fast.bench.case import Agreement, Case, Key, Work
 from fer_fast.bench.compare import Ratio, compare
-from fer_fast.bench.measure import Measured
-from fer_fast.bench.report import SCHEMA, limits_of, read_report, row_of, write_report
+from fer_fast.bench.measure import Measured, noise
+from fer_fast.bench.report import SCHEMA, limits_of, read_report, row_of, typical_noise, write_report
 from fer_fast.bench.stages import decode, folder, model, tokens
 from fer_fast.bench.table import HEADER, cells_of, lines
 from fer_fast.pipeline import Stages, Summary
@@ -105,7 +105,7 @@ def test_row_by_hand():
         "bytes_per_image": 10,
         "flop_per_image": 40,
         "images_per_second": {"median": 30.0, "min": 20.0, "max": 40.0, "rounds": [20.0, 40.0, 30.0]},
-        "noise": 0.3333,
+        "noise": 0.7236,  # three times 1.2533 * 10 / sqrt(3) / 30
         "calls": 100,
         "milliseconds": {"p50": 50.0, "p95": 95.0, "p99": 99.0},
         "bytes_per_second": 300.0,
@@ -283,11 +283,11 @@ def quiet(*rates, **state):
 
 
 @pytest.mark.parametrize(
-    ("rate", "verdict"),  # both runs' noise together is 25 %
+    ("rate", "verdict"),  # both runs' noise together is 25 %, the root of 0.15 squared and 0.2 squared
     [(79.0, "slower"), (80.0, "same"), (100.0, "same"), (125.0, "same"), (126.0, "faster")],
 )
 def test_verdict_at_the_edges_of_noise(rate, verdict):
-    found = compare(report_of(quiet(100.0)), report_of(quiet(rate)))
+    found = compare(report_of(quiet(100.0) | {"noise": 0.15}), report_of(quiet(rate) | {"noise": 0.2}))
     assert [each.verdict for each in found.ratios] == [verdict]
     assert found.regressed is (verdict == "slower")
     assert any(line.endswith(verdict.upper()) for line in found.lines()) is (verdict != "same")
@@ -361,12 +361,31 @@ def test_every_row_and_reason_is_in_the_table():
     assert "  model: tokens as convolutions, openvino, bf16: 1,234 images/s (memory)" in text
 
 
+def test_a_row_whose_rounds_agree_by_luck_is_no_surer_than_half_of_the_others():
+    key = Key("model", OURS, "openvino", "cpu", "bf16", 1)
+    rounds = [[100.0, 100.0, 100.0], [100.0, 110.0, 90.0], [100.0, 150.0, 50.0]]
+    each = [measured(key, rates) for rates in rounds]
+    least = typical_noise([*each, measured(key, [], **FAILED)])
+    assert least == noise(rounds[1])
+    assert [row_of(one, [], least)["noise"] for one in each[:2]] == [round(least, 4)] * 2
+    assert typical_noise([]) == 0.0
+
+
+def test_a_slower_machine_is_no_regression():
+    def limit(rate):
+        return row_of(measured(Key("limit", "copy", "memory", "cpu", "", 0), [rate]), [])
+
+    found = compare(report_of(limit(10.0), quiet(100.0)), report_of(limit(5.0), quiet(50.0)))
+    assert [(each.ratio, each.verdict) for each in found.ratios] == [(1.0, "same")] and not found.regressed
+    assert any("the limits of cpu are 0.50 x" in line for line in found.lines())
+
+
 def test_cells_by_hand():
     key = Key("model", WRITTEN, "torch", "cpu", "fp32", 10, "faces")
     full = row_of(measured(key, [2e3, 1e3, 3e3], 10, Work(1e4, 4e7), [0.1232, 0.004567]), [])
     full["of_limit"] = {"share": 0.75, "bound": "compute"}
     assert cells_of(full) == (
-        "as written (faces)", "torch", "fp32", "10", "20,000", "10,000", "30,000", "50%",
+        "as written (faces)", "torch", "fp32", "10", "20,000", "10,000", "30,000", "109%",
         "4.57", "123", "123", "0.20", "0.800", "75% compute", "",
     )  # fmt: skip
     failed = (WRITTEN, "openvino", "int8", "32", "failed", *[""] * 9, "3")

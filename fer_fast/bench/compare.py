@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ class Ratio:
 
     Attributes:
         row: its cells.
-        ratio: new rate over old rate; above 1 is faster.
+        ratio: new rate over old rate, as if the machine had been as fast as it was then; above 1 is faster.
         bound: by how much, as a share, chance may make one run faster than the other: both runs' noise together.
     """
 
@@ -45,6 +46,8 @@ class Comparison:
         broken: rows that the old run had and the new one failed, with the reason.
         missing, added: rows that only the old or only the new run has.
         differences: how the machines or models differ; the ratios then are not of the software alone.
+        machines: device to how fast its own copy and matrix products were, new over old: other work on the machine,
+            or its clock. Ratios of rows are divided by it.
     """
 
     ratios: list[Ratio] = field(default_factory=list)
@@ -52,6 +55,7 @@ class Comparison:
     missing: list[Mapping[str, Any]] = field(default_factory=list)
     added: list[Mapping[str, Any]] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
+    machines: dict[str, float] = field(default_factory=dict)
 
     @property
     def regressed(self) -> bool:
@@ -61,6 +65,8 @@ class Comparison:
     def lines(self) -> Iterator[str]:
         """For a terminal."""
         yield "COMPARED with the older run: new rate / old rate; noise is what chance may do to it"
+        for device, machine in self.machines.items():
+            yield f"note: the limits of {device} are {machine:.2f} x the older run's; the ratios are divided by it"
         yield from (f"note: {difference}" for difference in self.differences)
         for each in self.ratios:
             verdict = "" if each.verdict == "same" else f"  {each.verdict.upper()}"
@@ -81,10 +87,12 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
     """Compares two reports of the same schema."""
     found = Comparison(differences=list(_differences(old, new)))
     before = _timed(old)
+    found.machines = _machines(old, new)
     now = {key_of(row): row for row in new["rows"] if row["stage"] != "limit"}
     for key, row in now.items():
         if row["state"] == "ok" and key in before:
-            found.ratios.append(_ratio(before[key], row))
+            ratio = rate_of(row) / rate_of(before[key]) / found.machines.get(row["device"], 1.0)
+            found.ratios.append(Ratio(row, ratio, math.hypot(before[key]["noise"], row["noise"])))
         elif row["state"] == "ok":
             found.added.append(row)
         elif row["state"] == "failed" and key in before:
@@ -93,8 +101,16 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
     return found
 
 
-def _ratio(old: Mapping[str, Any], new: Mapping[str, Any]) -> Ratio:
-    return Ratio(new, rate_of(new) / rate_of(old), old["noise"] + new["noise"])
+def _machines(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, float]:
+    before, now = ({key_of(row): row for row in _limits(report)} for report in (old, new))
+    ratios: dict[str, list[float]] = {}
+    for key in before.keys() & now.keys():
+        ratios.setdefault(key.device, []).append(rate_of(now[key]) / rate_of(before[key]))
+    return {device: statistics.median(values) for device, values in sorted(ratios.items())}
+
+
+def _limits(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in report["rows"] if row["state"] == "ok" and row["stage"] == "limit"]
 
 
 def rate_of(row: Mapping[str, Any]) -> float:

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from fer_fast.bench import cuda
 from fer_fast.bench.case import Prepared
+from fer_fast.bench.compiled import Compiler
 from fer_fast.bench.material import Material, compared
+from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.backbone import channels_last
 from fer_fast.models.quantised import quantise
@@ -57,19 +59,27 @@ class Encoder(nn.Module):
 
 
 class Graphs:
-    """What takes seconds to make and is shared: OpenVINO graphs, traced once for all precisions, and torch.compile's.
-
-    Attributes:
-        torch_compiled: device to the model as it is written, in fp32, for batches of any size.
-    """
+    """What takes long to make and is shared: OpenVINO graphs, traced once for all precisions, and torch.compile's."""
 
     def __init__(self, material: Material) -> None:
         self.material = material
         self._traced = cache(self._trace)
-        self.torch_compiled = cache(self._torch_compiled)
+        self._compilers: dict[str, Compiler] = {}
 
-    def _torch_compiled(self, device: str) -> Callable[[Tensor], Tensor]:
-        return torch.compile(torch_model(self.material, device, "fp32", fused=False), dynamic=True)
+    def start_compiling(self, device: str) -> None:
+        """Begins what `torch_compiled` waits for."""
+        self._compilers[device] = Compiler(self.material.model, device, DEFAULT_BATCH_SIZE)
+
+    def torch_compiled(self, device: str) -> Callable[[Tensor], Tensor]:
+        """The model as it is written, in fp32; for batches of `DEFAULT_BATCH_SIZE`, others are compiled anew."""
+        if device not in self._compilers:
+            self.start_compiling(device)
+        return self._compilers[device].result()
+
+    def close(self) -> None:
+        """Ends what was begun and nobody asked for."""
+        for compiler in self._compilers.values():
+            compiler.close()
 
     def compiled(self, part: str, precision: str) -> Callable[[Sequence[Any]], list[Any]]:
         """A part for this processor; has `streams`.

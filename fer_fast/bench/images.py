@@ -16,7 +16,7 @@ JPEG_QUALITY = 90
 #: Standard deviation of the grain of a camera's sensor, in grey levels.
 GRAIN = 5.0
 #: Photos that differ.
-SCENES = 6
+SCENES = 4
 
 
 def make_faces(folder: Path, count: int, real: Path | None = None, seed: int = 0) -> list[Path]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from fer_fast.bench.case import Agreement, Case, Prepared
 from fer_fast.types import FerFastError
 
+#: Share of the time that preparing may take; the rest is for the rounds.
+PREPARING = 0.6
 #: Rounds that a median needs at least.
 MIN_ROUNDS = 3
 #: Of the median: once every case is known as well as this, more rounds tell nothing new.
@@ -58,7 +60,7 @@ def measure(
     Args:
         cases: what to measure.
         seconds: for everything. A round that would end later is not begun, but for the first `MIN_ROUNDS`; what is not
-            in the short run is left out once half of it is over before there was time to prepare it.
+            in the short run is left out if `PREPARING` of it is over before there was time to prepare it.
         burst: seconds that a case is timed for in one round, or one call, if that takes longer.
         report: called with what is done next.
 
@@ -70,7 +72,7 @@ def measure(
     ready: list[tuple[Measured, Prepared, int]] = []
     for number in sorted(range(len(cases)), key=lambda number: _urgency(cases[number])):
         case = cases[number]
-        if not case.quick and time.monotonic() > begun + seconds / 2:
+        if not case.quick and time.monotonic() > begun + PREPARING * seconds:
             results[number] = Measured(case, "absent", "no time was left for it; a run of fewer stages has more")
             continue
         report(f"preparing {case.key.stage}: {case.key.form}, {case.key.engine} {case.key.precision}")
@@ -156,9 +158,8 @@ def standard_error(values: Sequence[float]) -> float:
 
 
 def noise(values: Sequence[float]) -> float:
-    """By how much, as a share, the median of another run may differ by chance: the furthest round from the median."""
-    middle = statistics.median(values)
-    return max(LEAST_NOISE, max(abs(value / middle - 1) for value in values))
+    """By how much, as a share, the median of another run may differ by chance: three of its standard errors."""
+    return max(LEAST_NOISE, 3 * standard_error(values) if len(values) > 1 else LEAST_NOISE)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -41,7 +41,12 @@ def limits_of(measured: Iterable[Measured]) -> list[dict[str, Any]]:
     return list(best.values())
 
 
-def row_of(measured: Measured, limits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def typical_noise(measured: Iterable[Measured]) -> float:
+    """The median noise of all that was timed: what no row may fall below, since a few rounds agree by luck."""
+    return statistics.median([noise(each.rates) for each in measured if each.state == "ok"] or [0.0])
+
+
+def row_of(measured: Measured, limits: Sequence[Mapping[str, Any]], least_noise: float = 0.0) -> dict[str, Any]:
     """One row; times are there only if it is ok."""
     case = measured.case
     row: dict[str, Any] = case.key._asdict() | {
@@ -64,7 +69,7 @@ def row_of(measured: Measured, limits: Sequence[Mapping[str, Any]]) -> dict[str,
     seconds = measured.seconds
     return row | {
         "images_per_second" if case.count else "calls_per_second": _spread(rates),
-        "noise": round(noise(rates), 4),
+        "noise": round(max(noise(rates), least_noise), 4),
         "calls": len(seconds),
         "milliseconds": {f"p{share}": _digits(1000 * percentile(seconds, share / 100)) for share in (50, 95, 99)},
         "bytes_per_second": _digits(middle * case.work.bytes) or None,

@@ -14,7 +14,7 @@ from fer_fast.bench.environment import environment, load_average
 from fer_fast.bench.forms import Graphs
 from fer_fast.bench.material import Material, given_folder, made_folders
 from fer_fast.bench.measure import measure
-from fer_fast.bench.report import SCHEMA, limits_of, row_of
+from fer_fast.bench.report import SCHEMA, limits_of, row_of, typical_noise
 from fer_fast.bench.stages.folder import Runs
 
 
@@ -66,11 +66,18 @@ def run_benchmark(
         folders, left_out = given_folder(plan.images)
     material = Material(plan.model, folders, plan.work)
     graphs, runs = Graphs(material), Runs(material)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch.compile's and quantisation's own
-        measured = measure(suite.cases(material, graphs, choice, runs), plan.seconds, plan.burst, report)
+    cases = suite.cases(material, graphs, choice, runs)
+    for device in {case.key.device for case in cases if case.key.engine == "torch.compile"}:
+        graphs.start_compiling(device)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch.compile's and quantisation's own
+            measured = measure(cases, plan.seconds, plan.burst, report)
+    finally:
+        graphs.close()
     limits = limits_of(measured)
-    rows = [row_of(each, limits) for each in measured]
+    least = typical_noise(measured)
+    rows = [row_of(each, limits, least) for each in measured]
     return {
         "schema": SCHEMA,
         "environment": before | {"load_average_after": load_average(), "seed": plan.seed},

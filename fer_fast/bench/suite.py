@@ -45,8 +45,6 @@ class Choice:
         for field, known in (("stages", STAGES), ("engines", ENGINES), ("precisions", PRECISIONS)):
             for value in getattr(self, field):
                 check_choice(f"each of {field}", value, known)
-            if not getattr(self, field):
-                raise ValueError(f"{field} must name one of {', '.join(known)} at least")
         for size in self.batch_sizes:
             if size < 1:
                 raise ValueError(f"each of batch_sizes must be at least 1, not {size}")

@@ -64,7 +64,8 @@ def cases(material: Material, graphs: Graphs, device: str, runs: Runs) -> Iterat
             quick = (engine, precision) == material.chosen[device]
             yield Case(key, partial(_ours, material, key, runs), len(paths), _cost(material, key), quick)
         for engine, precision in theirs:
-            key = Key("folder", PLAIN_FORM, engine, device, precision, BATCH, name)
+            batch = DEFAULT_BATCH_SIZE if engine == "torch.compile" else BATCH  # what it was compiled for
+            key = Key("folder", PLAIN_FORM, engine, device, precision, batch, name)
             count = min(len(paths), PLAIN_IMAGES)
             quick = engine == "torch"
             yield Case(key, partial(_plain, material, graphs, key, runs), count, _cost(material, key), quick)
@@ -125,7 +126,7 @@ def _plain(material: Material, graphs: Graphs, key: Key, runs: Runs) -> Prepared
     paths, out = material.folders[key.images][:PLAIN_IMAGES], material.work / "plain.csv"
 
     def call() -> None:
-        classify_plainly(infer, material.config, paths, out)
+        classify_plainly(infer, material.config, paths, out, key.batch)
 
     def check() -> Agreement:
         call()
