@@ -86,7 +86,15 @@ def by_cores() -> list[dict[str, Any]]:
     found = []
     for count in counts:
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
-            command = [sys.executable, "-m", "fer_fast.bench", "--quick", "--stages", "decode,model,folder"]
+            command = [
+                sys.executable,
+                "-m",
+                "fer_fast.bench",
+                "--stages",
+                "decode,folder",
+                "--engines",
+                "openvino,torch",
+            ]
             os.sched_setaffinity(0, allowed[:count])  # the child inherits it
             try:
                 subprocess.run([*command, "--json", file.name], check=True, stdout=subprocess.DEVNULL)
@@ -135,21 +143,25 @@ def measured(cases: Iterator[tuple[Any, Case]], seconds: float) -> list[dict[str
 
 
 def main() -> None:
-    """Measures everything and writes the JSON."""
+    """Measures and writes the JSON."""
+    in_turn = {"photo": photo_cases, "model": model_cases, "batch": batch_cases, "folder": folder_cases}
+    studies = (*in_turn, "memory", "cores")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60, help="for each of the four studies in turn (default: 60)")
+    parser.add_argument("--seconds", type=float, default=60, help="for each study whose rows are timed in turn")
+    parser.add_argument("--studies", nargs="+", choices=studies, default=studies, help="the others stay as they are")
     parser.add_argument("--out", type=Path, default=RESULTS / "growth.json")
     options = parser.parse_args()
-    result: dict[str, Any] = {"environment": environment()}
-    with tempfile.TemporaryDirectory(prefix="fer-fast-") as name:
-        work = Path(name)
-        studies = {"photo": photo_cases, "model": model_cases, "batch": batch_cases, "folder": folder_cases}
-        for study, cases in studies.items():
-            result[study] = measured(cases(work), options.seconds)
-        result["memory"] = memory(work)
-    result["cores"] = by_cores()
-    result["environment"]["load_average_after"] = load_average()
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    result: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for study in options.studies:
+        before = environment()
+        with tempfile.TemporaryDirectory(prefix="fer-fast-") as name:
+            work = Path(name)
+            if study in in_turn:
+                found = measured(in_turn[study](work), options.seconds)
+            else:
+                found = memory(work) if study == "memory" else by_cores()
+        result[study] = {"environment": before | {"load_average_after": load_average()}, "found": found}
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from fer_fast.bench import limits
 from fer_fast.bench.cards import CARDS
 from fer_fast.bench.report import SCHEMA, read_report, write_report
 from fer_fast.bench.stages import tokens
-from fer_fast.bench.suite import ENGINES, PRECISIONS, STAGES
+from fer_fast.bench.suite import DEVICES, ENGINES, PRECISIONS, STAGES
 from fer_fast.bench.table import cells_of
+from fer_fast.engines.devices import cuda_is_present
 from fer_fast.models.storage import save_model
 
 GOOD = 6
@@ -167,7 +168,8 @@ def test_a_wrong_answer_ends_with_one(monkeypatch, options, tmp_path):
     assert text.count("failed: tokens: fused op, native, fp32: largest difference") == 2
 
 
-NAMES = {"--stages": STAGES, "--engines": ENGINES, "--precisions": PRECISIONS, "--card": tuple(CARDS)}
+NAMES = {"--stages": STAGES, "--engines": ENGINES, "--precisions": PRECISIONS, "--devices": DEVICES}
+NAMES["--card"] = tuple(CARDS)
 
 
 @pytest.fixture
@@ -195,6 +197,11 @@ def test_batch_sizes_are_whole_and_positive(sizes):
     status, out, error = ended(f"--batch-sizes={sizes}")
     assert (status, out) == (2, "")
     assert f"must be integers of 1 or more, with commas between them, not '{sizes}'" in error
+
+
+@pytest.mark.skipif(cuda_is_present(), reason="there is a card")
+def test_a_device_that_is_not_there(refused, options):
+    assert "device 'cuda' is not there" in refused(*options, "--devices", "cuda", status=1)
 
 
 def test_inputs_that_are_not_there(refused, options, folder, tmp_path):

@@ -77,7 +77,7 @@ def latency() -> str:
 def growth(study: str, fields: list[str]) -> list[list[str]]:
     """Cells of a study of growth.json: what it is a size of, then stage, engine, images a second and noise."""
     cells = []
-    for entry in load("growth")[study]:
+    for entry in load("growth")[study]["found"]:
         row = entry["row"]
         of = [f"{value:,}" if isinstance(value, (int, float)) else value for value in entry["of"].values()]
         by = " ".join(filter(None, [row["stage"], row["engine"], row["precision"]]))
@@ -87,7 +87,7 @@ def growth(study: str, fields: list[str]) -> list[list[str]]:
 
 def photo() -> str:
     """By the size of the file: decoding and end to end beside each other."""
-    entries = load("growth")["photo"]
+    entries = load("growth")["photo"]["found"]
     rows = []
     for alone, whole in zip(entries[::2], entries[1::2], strict=True):
         rate = median(alone["row"])
@@ -116,13 +116,13 @@ def folder() -> str:
 
 def memory() -> str:
     """Peak memory of the command by the number of files."""
-    rows = [[f"{entry['files']:,}", f"{entry['peak_mib']:.0f}"] for entry in load("growth")["memory"]]
+    rows = [[f"{entry['files']:,}", f"{entry['peak_mib']:.0f}"] for entry in load("growth")["memory"]["found"]]
     return table(["files", "peak resident memory, MiB"], rows)
 
 
 def cores() -> str:
     """Stages by the number of cores."""
-    columns = load("growth")["cores"]
+    columns = load("growth")["cores"]["found"]
     names: dict[str, list[str]] = {}
     for column in columns:
         for row in column["rows"]:
@@ -130,7 +130,7 @@ def cores() -> str:
                 images = f" ({row['images']})" if row["images"] else ""
                 names.setdefault(f"{row['stage']}: {name_of(row)}{images}", []).append(f"{median(row):,.0f}")
     rows = [[name, *rates] for name, rates in names.items() if len(rates) == len(columns)]
-    return table(["images a second", *(f"{column['cores']} cores" for column in columns)], rows)
+    return table(["images a second", *(f"cores: {column['cores']}" for column in columns)], rows)
 
 
 def op() -> str:

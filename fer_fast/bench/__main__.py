@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fer_fast.bench.suite import DEFAULT_BATCH_SIZES, ENGINES, PRECISIONS, STAGES, Choice
+from fer_fast.bench.suite import DEFAULT_BATCH_SIZES, DEVICES, ENGINES, PRECISIONS, STAGES, Choice
 from fer_fast.types import CheckpointError, FerFastError
 
 #: Seconds for the whole run but the making of its images, and for one case in one round.
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--stages", type=_names, default=STAGES, metavar="A,B", help=f"of {', '.join(STAGES)} (default: all)")
     add("--engines", type=_names, default=ENGINES, metavar="A,B", help=f"of {', '.join(ENGINES)} (default: all)")
     add("--precisions", type=_names, default=PRECISIONS, metavar="A,B", help=f"of {', '.join(PRECISIONS)}")
+    add("--devices", type=_names, metavar="A,B", help=f"of {', '.join(DEVICES)} (default: what this machine has)")
     add("--batch-sizes", type=_sizes, default=DEFAULT_BATCH_SIZES, metavar="N,M", help="images a call (default: 32)")
     add("--images", type=Path, metavar="DIR", help="measure on these images, the first 1,024, instead of made ones")
     add("--model", default="fast", help="a packaged model, or a .safetensors checkpoint (default: fast)")
@@ -64,7 +65,9 @@ def _sizes(text: str) -> tuple[int, ...]:
 def run(argv: Sequence[str]) -> int:
     """Runs the benchmark; returns the exit status."""
     options = _parser().parse_args(argv)
-    choice = Choice(options.stages, options.engines, options.precisions, options.batch_sizes, options.quick)
+    choice = Choice(
+        options.stages, options.engines, options.precisions, options.batch_sizes, options.quick, options.devices
+    )
     from fer_fast.bench.cards import find_card
     from fer_fast.bench.report import read_report, write_report
 

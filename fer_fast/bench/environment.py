@@ -10,10 +10,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from fer_fast import __version__
+from fer_fast import __version__, native
 from fer_fast.engines.devices import cuda_is_present
 
-LIBRARIES = ("torch", "openvino", "numpy", "pillow", "pyarrow")
+LIBRARIES = ("torch", "openvino", "numpy", "pillow", "pyarrow", "safetensors", "nvidia-dali-cuda130", "torch-tensorrt")
 #: The vector and matrix instructions that decide how fast a model runs.
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
@@ -23,6 +23,7 @@ def environment() -> dict[str, Any]:
     return {
         "processor": _cpuinfo("model name") or platform.processor(),
         "features": [name for name in FEATURES if name in _cpuinfo("flags").split()],
+        "in_use": _in_use(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "load_average": load_average(),
@@ -32,6 +33,13 @@ def environment() -> dict[str, Any]:
         **_gpus(),
         **_commit(),
     }
+
+
+def _in_use() -> dict[str, str | None]:
+    """The vector instructions that the fused op and torch chose: fewer than the processor has, if told so."""
+    import torch
+
+    return {"fused op": native.core().cpu_level(), "torch": torch.backends.cpu.get_cpu_capability()}
 
 
 def load_average() -> list[float]:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from fer_fast.bench import cuda
-from fer_fast.bench.case import Prepared
+from fer_fast.bench.case import Agreement, Prepared
 from fer_fast.bench.compiled import Compiler
 from fer_fast.bench.material import Material, compared
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
@@ -24,8 +24,8 @@ from fer_fast.types import FerFastError
 if TYPE_CHECKING:
     import openvino
 
+    from fer_fast.engines.openvino_graph import CompiledGraph
     from fer_fast.models.fusion import FusionModel
-
 
 #: What torch computes natively, by device; fp16 is emulated on a CPU.
 TORCH_PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
@@ -81,8 +81,8 @@ class Graphs:
         for compiler in self._compilers.values():
             compiler.close()
 
-    def compiled(self, part: str, precision: str) -> Callable[[Sequence[Any]], list[Any]]:
-        """A part for this processor; has `streams`.
+    def compiled(self, part: str, precision: str) -> CompiledGraph:
+        """A part for this processor.
 
         Args:
             part: backbone, vit (tokens to logits), encoder (projected tokens to logits) or written (the whole model
@@ -134,7 +134,7 @@ def on_device(
         with torch.inference_mode():
             return function()
 
-    def check() -> Any:
+    def check() -> Agreement:
         answer = call()
         return compared([answer] if isinstance(answer, Tensor) else answer, exact, precision)
 
@@ -142,14 +142,14 @@ def on_device(
 
 
 def in_graph(
-    graph: Callable[[Sequence[Any]], list[Any]], inputs: Sequence[np.ndarray], exact: Sequence[Tensor], precision: str
+    graph: CompiledGraph, inputs: Sequence[npt.NDArray[Any]], exact: Sequence[Tensor], precision: str
 ) -> Prepared:
     """An OpenVINO graph on one batch, checked."""
 
-    def check() -> Any:
+    def check() -> Agreement:
         return compared([torch.from_numpy(output) for output in graph(inputs)], exact, precision)
 
-    return Prepared(lambda: graph(inputs), check, threads=graph.streams)  # type: ignore[attr-defined]
+    return Prepared(lambda: graph(inputs), check, threads=graph.streams)
 
 
 def torch_model(material: Material, device: str, precision: str, fused: bool) -> FusionModel:

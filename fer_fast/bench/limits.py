@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fer_fast.bench import cuda
 from fer_fast.bench.case import Case, Key, Prepared, Work
+from fer_fast.types import FerFastError
 
 #: More than any last-level cache: what is copied comes from memory.
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}
@@ -98,7 +99,11 @@ def _product(device: str, side: int, make: Callable[[Tensor, Tensor], Callable[[
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randint(-8, 8, (side, side), generator=generator).float().to(device) for _ in range(2))
     call = make(a, b)
-    result, exact = call().to_dense().float() if call().is_mkldnn else call().float(), a @ b
+    try:
+        product = call()
+    except RuntimeError as error:
+        raise FerFastError(f"torch has no such product here: {error}") from error
+    result, exact = (product.to_dense() if product.is_mkldnn else product).float(), a @ b
     if not torch.allclose(result, exact, rtol=2**-7, atol=1.0):
         raise ArithmeticError(f"the product is off by {(result - exact).abs().max():.3g}")
     return Prepared(call) if device == "cpu" else cuda.prepared(call)

@@ -17,7 +17,6 @@ from fer_fast.bench.case import Agreement, Work
 from fer_fast.bench.images import make_faces, make_photos
 from fer_fast.decode import open_decoder
 from fer_fast.engines import open_engine
-from fer_fast.engines.devices import cuda_is_present
 from fer_fast.folder import ImageFiles
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.fusion import FusionModel
@@ -42,6 +41,7 @@ class Material:
         model: the name of a packaged model, or the path of a checkpoint.
         folders: name to image files, all good; the model's stages see the pixels of the first.
         work: a folder for what is written.
+        devices: that are measured: cpu, cuda.
 
     Attributes:
         checkpoint, config: the model as it is stored.
@@ -50,13 +50,16 @@ class Material:
         logits: likewise the exact logits, fp32 [batch, classes].
     """
 
-    def __init__(self, model: str | Path, folders: dict[str, list[Path]], work: Path) -> None:
+    def __init__(
+        self, model: str | Path, folders: dict[str, list[Path]], work: Path, devices: Sequence[str] = ("cpu",)
+    ) -> None:
         self.checkpoint = read_checkpoint(model)
         self.model = model
         self.config = self.checkpoint.config
         self.exact_model = build_model(self.checkpoint)
         self.folders = folders
         self.work = work
+        self.devices = tuple(devices)
         # Every row asks for them.
         self._sources = cache(self._sources_of)
         self.tokens = cache(self._tokens)
@@ -64,10 +67,9 @@ class Material:
 
     @cached_property
     def chosen(self) -> dict[str, tuple[str, str]]:
-        """Engine and precision that "auto" chooses on each device of this machine."""
-        devices = ["cpu", "cuda"] if cuda_is_present() else ["cpu"]
+        """Engine and precision that "auto" chooses on each device."""
         chosen = {}
-        for device in devices:
+        for device in self.devices:
             engine = open_engine(self.checkpoint, device=device)
             ran = engine.describe()
             chosen[device] = ran["engine"], ran["precision"]

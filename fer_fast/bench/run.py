@@ -16,6 +16,7 @@ from fer_fast.bench.material import Material, given_folder, made_folders
 from fer_fast.bench.measure import measure
 from fer_fast.bench.report import SCHEMA, limits_of, row_of, typical_noise
 from fer_fast.bench.stages.folder import Runs
+from fer_fast.engines.devices import present_devices
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def run_benchmark(
         folders = made_folders(plan.work, plan.faces, plan.photos, plan.seed)
     else:
         folders, left_out = given_folder(plan.images)
-    material = Material(plan.model, folders, plan.work)
+    material = Material(plan.model, folders, plan.work, choice.devices or present_devices())
     graphs, runs = Graphs(material), Runs(material)
     cases = suite.cases(material, graphs, choice, runs)
     for device in {case.key.device for case in cases if case.key.engine == "torch.compile"}:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fer_fast.bench.material import Material
     from fer_fast.bench.stages.folder import Runs
 
+DEVICES: tuple[str, ...] = ("cpu", "cuda")
 STAGES: tuple[str, ...] = ("decode", "backbone", "tokens", "vit", "model", "folder", "latency", "startup")
 #: What computes a row that has a choice; decoding, writing and starting have none.
 ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile")
@@ -28,6 +29,7 @@ class Choice:
 
     Attributes:
         stages, engines, precisions: names; the precisions decide nothing where nothing is computed.
+        devices: cpu, cuda; None is what this machine has.
         batch_sizes: of backbone, tokens, vit and model.
         quick: only what the short run has.
 
@@ -40,11 +42,14 @@ class Choice:
     precisions: tuple[str, ...] = PRECISIONS
     batch_sizes: tuple[int, ...] = DEFAULT_BATCH_SIZES
     quick: bool = False
+    devices: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for field, known in (("stages", STAGES), ("engines", ENGINES), ("precisions", PRECISIONS)):
             for value in getattr(self, field):
                 check_choice(f"each of {field}", value, known)
+        for device in self.devices or ():
+            check_choice("each of devices", device, DEVICES)
         for size in self.batch_sizes:
             if size < 1:
                 raise ValueError(f"each of batch_sizes must be at least 1, not {size}")
@@ -69,10 +74,9 @@ def cases(material: Material, graphs: Graphs, choice: Choice, runs: Runs) -> lis
     """
     from fer_fast.bench import limits
 
-    devices = list(material.chosen)
-    found = {case.key: case for device in devices for case in limits.cases(device)}
+    found = {case.key: case for device in material.devices for case in limits.cases(device)}
     for stage in choice.stages:
-        for case in _stage_cases(stage, material, graphs, choice, runs, devices):
+        for case in _stage_cases(stage, material, graphs, choice, runs):
             if choice.has(case):
                 found.setdefault(case.key, case)
     if all(key.stage == "limit" for key in found):
@@ -80,19 +84,18 @@ def cases(material: Material, graphs: Graphs, choice: Choice, runs: Runs) -> lis
     return list(found.values())
 
 
-def _stage_cases(
-    stage: str, material: Material, graphs: Graphs, choice: Choice, runs: Runs, devices: list[str]
-) -> Iterator[Case]:
+def _stage_cases(stage: str, material: Material, graphs: Graphs, choice: Choice, runs: Runs) -> Iterator[Case]:
     from fer_fast.bench.stages import decode, folder, latency, model, parts, startup, tokens
 
     if stage == "decode":
         yield from decode.cases(material)
     elif stage == "startup":
         yield from startup.cases(material)
-    for device in devices:
+    elif stage == "folder":  # each stage by itself stands beside the whole
+        yield from (decode.decoder_case(material, name) for name in material.folders)
+        yield folder.write_case(material)
+    for device in material.devices:
         if stage == "folder":
-            # Each stage by itself stands beside the whole.
-            yield from (decode.decoder_case(material, name) for name in material.folders)
             yield from folder.cases(material, graphs, device, runs)
             yield from model.our_cases(material, graphs, device)
         elif stage == "latency":

@@ -101,8 +101,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         right = [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True)]
         return "  ".join(left + right).rstrip()
 
-    for stage, group in groupby(shown, key=lambda row: row["stage"]):
-        yield line((stage.upper(), *HEADER[1:]))
+    for (stage, device), group in groupby(shown, key=lambda row: (row["stage"], row["device"])):
+        yield line((f"{stage.upper()} on {device}", *HEADER[1:]))
         for row in group:
             yield line(cells_of(row))
         yield ""

@@ -18,6 +18,11 @@ def cuda_is_present() -> bool:
     return torch.cuda.is_available()
 
 
+def present_devices() -> tuple[str, ...]:
+    """The kinds of device that this machine can compute on: cpu, and cuda if there is a card."""
+    return ("cpu", "cuda") if cuda_is_present() else ("cpu",)
+
+
 def has_int8_dot_products() -> bool:
     """Whether the processor multiplies and adds int8 in one instruction (VNNI)."""
     return bool({"avx512_vnni", "avx_vnni"} & _processor_flags())

@@ -69,9 +69,6 @@ def cases(material: Material, graphs: Graphs, device: str, runs: Runs) -> Iterat
             count = min(len(paths), PLAIN_IMAGES)
             quick = engine == "torch"
             yield Case(key, partial(_plain, material, graphs, key, runs), count, _cost(material, key), quick)
-    if device == "cpu":
-        key = Key("folder", WRITE_FORM, "csv", "cpu", "", DEFAULT_BATCH_SIZE)
-        yield Case(key, partial(_write, material), 100 * DEFAULT_BATCH_SIZE)
 
 
 def chosen_case(material: Material, name: str, runs: Runs) -> Case:
@@ -79,6 +76,12 @@ def chosen_case(material: Material, name: str, runs: Runs) -> Case:
     engine, precision = material.chosen["cpu"]
     key = Key("folder", FORM, engine, "cpu", precision, DEFAULT_BATCH_SIZE, name)
     return Case(key, partial(_ours, material, key, runs), len(material.folders[name]), _cost(material, key))
+
+
+def write_case(material: Material) -> Case:
+    """Writing by itself."""
+    key = Key("folder", WRITE_FORM, "csv", "cpu", "", DEFAULT_BATCH_SIZE)
+    return Case(key, partial(_write, material), 100 * DEFAULT_BATCH_SIZE)
 
 
 def _runs(device: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

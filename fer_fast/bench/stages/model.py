@@ -83,7 +83,7 @@ def openvino_form(material: Material, graphs: Graphs, form: str, precision: str,
         return engine.infer, engine.streams
     if form == WRITTEN_FORM:
         written = graphs.compiled("written", precision)
-        return lambda pixels: written([pixels])[0], written.streams  # type: ignore[attr-defined]
+        return lambda pixels: written([pixels])[0], written.streams
     backbone, vit = graphs.compiled("backbone", precision), graphs.compiled("vit", precision)
     model, config = material.exact_model, material.config
     means, inv_stds = model.statistics()
@@ -92,6 +92,6 @@ def openvino_form(material: Material, graphs: Graphs, form: str, precision: str,
         taps = [torch.from_numpy(tap).permute(0, 3, 1, 2) for tap in backbone([pixels])]
         sources = [torch.from_numpy(pixels), *taps] if "image" in config.sources else taps
         tokens = fused_tokens(sources, means, inv_stds, model.patches, config.grid, model.reduce_mean)
-        return vit([tokens.numpy()])[0]  # type: ignore[no-any-return]
+        return vit([tokens.numpy()])[0]
 
-    return infer, backbone.streams  # type: ignore[attr-defined]
+    return infer, backbone.streams
