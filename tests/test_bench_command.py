@@ -76,12 +76,12 @@ def ran(folder, options):
 def test_the_report_says_what_was_measured_where(ran, folder):
     report = ran.report
     assert set(report) == {
-        "schema", "environment", "model", "images", "images_left_out", "chosen", "limits", "rows", "alternatives",
-        "bottlenecks", "projections",
+        "schema", "environment", "model", "images", "images_left_out", "seconds", "chosen", "limits", "rows",
+        "alternatives", "bottlenecks", "projections",
     }  # fmt: skip
     assert set(report["environment"]) == {
-        "processor", "features", "cores", "memory_gib", "gpus", "driver", "cuda", "system", "python", "versions",
-        "commit", "dirty", "load_average", "load_average_after", "seed",
+        "processor", "features", "in_use", "cores", "memory_gib", "gpus", "driver", "cuda", "system", "python",
+        "versions", "commit", "dirty", "load_average", "load_average_after", "seed",
     }  # fmt: skip
     assert report["environment"]["cores"] >= 1 and report["environment"]["memory_gib"] > 0
     assert report["environment"]["versions"]["torch"] and report["environment"]["seed"] == 3
@@ -240,7 +240,7 @@ def test_what_is_refused_leaves_no_file(refused, tmp_path):
 
 
 def test_a_reader_that_goes_away_costs_no_report(ran, monkeypatch, tmp_path):
-    def gone(*_):
+    def gone(*_, **__):
         raise BrokenPipeError
 
     monkeypatch.setattr("fer_fast.bench.run.run_benchmark", lambda *_: ran.report)

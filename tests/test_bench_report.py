@@ -93,7 +93,8 @@ def test_row_by_hand():
     seconds = [number / 1000 for number in range(1, 101)]
     agreement = Agreement(0.001, 0.01, "logits")
     found = row_of(
-        measured(key, [2.0, 4.0, 3.0], 10, Work(10, 40), seconds, agreement=agreement, note="n"), limits_of(LIMITS)
+        measured(key, [2.0, 4.0, 3.0], 10, Work(10, 40), seconds, agreement=agreement, note="n", cpu_seconds=20.0),
+        limits_of(LIMITS),
     )
     assert found == {
         **key._asdict(),
@@ -105,9 +106,10 @@ def test_row_by_hand():
         "bytes_per_image": 10,
         "flop_per_image": 40,
         "images_per_second": {"median": 30.0, "min": 20.0, "max": 40.0, "rounds": [20.0, 40.0, 30.0]},
-        "noise": 0.7236,  # three times 1.2533 * 10 / sqrt(3) / 30
+        "noise": 0.9648,  # four times 1.2533 * 10 / sqrt(3) / 30
         "calls": 100,
         "milliseconds": {"p50": 50.0, "p95": 95.0, "p99": 99.0},
+        "cpu_seconds_per_image": 0.02,
         "bytes_per_second": 300.0,
         "flop_per_second": 1200.0,
         "of_limit": {"share": 0.75, "bound": "compute"},  # 40 / 1600 s an image for arithmetic, 10 / 1000 for memory
@@ -234,7 +236,7 @@ def test_a_model_that_auto_does_not_choose_is_not_ours():
 
 
 WHOLE = row("folder", folder.FORM, "openvino", "bf16", 80.0, images="faces", note="2 decode workers, 1 streams")
-SUMMARY = Summary(seconds=10.0, stages=Stages(decode=16.0, model=5.0, write=1.0))
+SUMMARY = Summary(ran={"workers": 2, "streams": "1"}, seconds=10.0, stages=Stages(decode=16.0, model=5.0, write=1.0))
 
 
 def bottleneck_of(*alone):
@@ -245,21 +247,21 @@ def bottleneck_of(*alone):
 
 def alone_rows(decoding, modelling):
     return [
-        row("decode", decode.FORM, "pillow", "", decoding, images="faces"),
+        row("decode", decode.FORM, "pillow", "", decoding, images="faces", cpu_seconds=0.01),
         row("decode", decode.FORM, "pillow", "", 1.0, images="photos"),
-        row("model", OURS, "openvino", "bf16", modelling),
+        row("model", OURS, "openvino", "bf16", modelling, cpu_seconds=0.008),
         row("model", OURS, "openvino", "int8", 1.0),
         row("model", OURS, "openvino", "bf16", 1.0, batch=64),
-        row("folder", folder.WRITE_FORM, "csv", "", 300.0),
+        row("folder", folder.WRITE_FORM, "csv", "", 300.0, cpu_seconds=0.002),
     ]
 
 
 def test_a_folder_that_decoding_limits():
     found = bottleneck_of(*alone_rows(200.0, 600.0))
-    # One image costs 1/200 + 1/600 + 1/300 = 1/100 s when the stages share the cores.
+    # One image costs 0.01 + 0.008 + 0.002 s of the two cores.
     assert found["sentence"] == (
         "faces: decode-bound: 2 workers decode 200 images/s, the model takes 600, the table 300; "
-        "end to end 80, 40% of the slowest and 80% of the 100 that 2 shared cores allow"
+        "end to end 80, 40% of the slowest and 80% of the 100 that the stages' own work leaves room for on 2 cores"
     )
     assert found["busy"] == {"decode": 0.8, "model": 0.5, "write": 0.1}
     assert found["threads"] == {"decode": 2, "model": 1, "write": 1}
@@ -377,7 +379,7 @@ def test_a_slower_machine_is_no_regression():
 
     found = compare(report_of(limit(10.0), quiet(100.0)), report_of(limit(5.0), quiet(50.0)))
     assert [(each.ratio, each.verdict) for each in found.ratios] == [(1.0, "same")] and not found.regressed
-    assert any("the limits of cpu are 0.50 x" in line for line in found.lines())
+    assert any("cpu's limits are 0.50 x" in line for line in found.lines())
 
 
 def test_cells_by_hand():
@@ -385,8 +387,8 @@ def test_cells_by_hand():
     full = row_of(measured(key, [2e3, 1e3, 3e3], 10, Work(1e4, 4e7), [0.1232, 0.004567]), [])
     full["of_limit"] = {"share": 0.75, "bound": "compute"}
     assert cells_of(full) == (
-        "as written (faces)", "torch", "fp32", "10", "20,000", "10,000", "30,000", "109%",
-        "4.57", "123", "123", "0.20", "0.800", "75% compute", "",
+        "as written (faces)", "torch", "fp32", "10", "20,000", "10,000", "30,000", "145%",
+        "4.57", "", "", "0.20", "0.800", "75% compute", "",
     )  # fmt: skip
     failed = (WRITTEN, "openvino", "int8", "32", "failed", *[""] * 9, "3")
     assert cells_of(row("model", WRITTEN, "openvino", "int8", **FAILED)) == failed

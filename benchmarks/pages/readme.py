@@ -15,8 +15,9 @@ def speed() -> str:
     """Images a second, end to end, and the ratio to the plain script."""
     result = load("bench")
     _, default = result["chosen"]["cpu"]
-    named = {f"`fer-fast classify` in {precision}": (FORM, "openvino", precision) for precision in PRECISIONS}
-    named = {name + (" (the default here)" if key[2] == default else ""): key for name, key in named.items()}
+    named = {f"`fer-fast classify` ({default}, the default here)": (FORM, "openvino", default)}
+    others = [precision for precision in PRECISIONS if precision != default]
+    named |= {f"`fer-fast classify --precision {name}`": (FORM, "openvino", name) for name in others}
     named |= {
         "plain script, OpenVINO in bf16": (PLAIN_FORM, "openvino", "bf16"),
         "plain script, torch.compile": (PLAIN_FORM, "torch.compile", "fp32"),
@@ -43,7 +44,7 @@ def stages() -> str:
     for found in load("bench")["bottlenecks"]:
         alone, whole = found["alone"], found["images_per_second"]
         slowest = min(alone, key=alone.__getitem__)
-        limit = 1 / sum(1 / rate for rate in alone.values())
+        limit = found["cores_allow"]
         rates = [f"{rate:,.0f}" for rate in (*alone.values(), whole)]
         share = f"{whole / alone[slowest]:.0%} ({slowest})"
         rows.append([found["row"]["images"], *rates, share, f"{limit:,.0f}", f"{whole / limit:.0%}"])

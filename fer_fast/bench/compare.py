@@ -46,8 +46,8 @@ class Comparison:
         broken: rows that the old run had and the new one failed, with the reason.
         missing, added: rows that only the old or only the new run has.
         differences: how the machines or models differ; the ratios then are not of the software alone.
-        machines: device to how fast its own copy and matrix products were, new over old: other work on the machine,
-            or its clock. Ratios of rows are divided by it.
+        machines: device to how fast its own copy and matrix products were, new over old, and how unsure that is: other
+            work on the machine, or its clock. Ratios of rows are divided by it.
     """
 
     ratios: list[Ratio] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Comparison:
     missing: list[Mapping[str, Any]] = field(default_factory=list)
     added: list[Mapping[str, Any]] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
-    machines: dict[str, float] = field(default_factory=dict)
+    machines: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def regressed(self) -> bool:
@@ -65,8 +65,8 @@ class Comparison:
     def lines(self) -> Iterator[str]:
         """For a terminal."""
         yield "COMPARED with the older run: new rate / old rate; noise is what chance may do to it"
-        for device, machine in self.machines.items():
-            yield f"note: the limits of {device} are {machine:.2f} x the older run's; the ratios are divided by it"
+        for device, (machine, unsure) in self.machines.items():
+            yield f"note: {device}'s limits are {machine:.2f} x (+-{unsure:.2f}) the older; ratios are divided by it"
         yield from (f"note: {difference}" for difference in self.differences)
         for each in self.ratios:
             verdict = "" if each.verdict == "same" else f"  {each.verdict.upper()}"
@@ -91,8 +91,9 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
     now = {key_of(row): row for row in new["rows"] if row["stage"] != "limit"}
     for key, row in now.items():
         if row["state"] == "ok" and key in before:
-            ratio = rate_of(row) / rate_of(before[key]) / found.machines.get(row["device"], 1.0)
-            found.ratios.append(Ratio(row, ratio, math.hypot(before[key]["noise"], row["noise"])))
+            machine, unsure = found.machines.get(row["device"], (1.0, 0.0))
+            bound = math.hypot(before[key]["noise"], row["noise"], unsure)
+            found.ratios.append(Ratio(row, rate_of(row) / rate_of(before[key]) / machine, bound))
         elif row["state"] == "ok":
             found.added.append(row)
         elif row["state"] == "failed" and key in before:
@@ -101,12 +102,13 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
     return found
 
 
-def _machines(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, float]:
+def _machines(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     before, now = ({key_of(row): row for row in _limits(report)} for report in (old, new))
     ratios: dict[str, list[float]] = {}
-    for key in before.keys() & now.keys():
+    for key in sorted(before.keys() & now.keys()):
         ratios.setdefault(key.device, []).append(rate_of(now[key]) / rate_of(before[key]))
-    return {device: statistics.median(values) for device, values in sorted(ratios.items())}
+    # The limits should agree on how fast the machine is: how far they do not is how unsure it is.
+    return {device: (statistics.median(each), (max(each) - min(each)) / 2) for device, each in ratios.items()}
 
 
 def _limits(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:

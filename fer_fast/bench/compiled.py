@@ -18,6 +18,7 @@ from torch import Tensor
 from fer_fast.models.backbone import channels_last
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.storage import build_model
+from fer_fast.types import FerFastError
 
 
 class Compiler:
@@ -32,14 +33,24 @@ class Compiler:
     def __init__(self, model: str | Path, device: str, batch: int) -> None:
         self._arguments = (str(model), device, batch)
         self._compiled: Callable[[Tensor], Tensor] | None = None
+        self._failure: FerFastError | None = None
         command = [sys.executable, "-m", "fer_fast.bench.compiled", *map(str, self._arguments)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def result(self) -> Callable[[Tensor], Tensor]:
-        """uint8 [batch, size, size, 3] to logits; if the process failed, this says in its own words why."""
-        if self._compiled is None:
+        """uint8 [batch, size, size, 3] to logits.
+
+        Raises:
+            FerFastError: torch.compile does not work here, for want of a compiler, say.
+        """
+        if self._failure is None and self._compiled is None:
             self._process.wait()
-            self._compiled = compile_model(*self._arguments)
+            try:
+                self._compiled = compile_model(*self._arguments)
+            except Exception as error:
+                self._failure = FerFastError(f"torch.compile does not work here: {error}")
+        if self._compiled is None:
+            raise self._failure or FerFastError("torch.compile was not waited for")
         return self._compiled
 
     def close(self) -> None:

@@ -1,11 +1,13 @@
-"""Timing on a GPU: a call comes in; the same call as a replayed graph, timed by the card's own events, goes out."""
+"""Timing on a GPU: calls come in; one graph that replays them in turn, timed by the card's own events, goes out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from fer_fast.bench.case import Agreement, Prepared
 
@@ -13,40 +15,57 @@ from fer_fast.bench.case import Agreement, Prepared
 WARM_UP = 3
 
 
-def prepared(call: Callable[[], object], check: Callable[[], Agreement] | None = None) -> Prepared:
-    """A call on the current device, ready to be timed."""
-    return prepared_in_turn([call], check)
+def prepared(call: Callable[[], Any], compare: Callable[[Any], Agreement] | None = None) -> Prepared:
+    """A call on the current device, ready to be timed; see `prepared_in_turn`."""
+    return prepared_in_turn([call], compare)
 
 
-def prepared_in_turn(calls: Sequence[Callable[[], object]], check: Callable[[], Agreement] | None = None) -> Prepared:
-    """The same for several calls that do the same on buffers of their own and are taken in turn, so that none is warm.
+def prepared_in_turn(calls: Sequence[Callable[[], Any]], compare: Callable[[Any], Agreement] | None = None) -> Prepared:
+    """Calls that do the same on buffers of their own, captured in one CUDA graph, so that none finds its memory warm.
 
-    Each is captured in a CUDA graph: the time is the kernels', not that of Python launching them.
+    The time is the kernels', not that of Python launching them: a call of a few microseconds would be lost in it.
+
+    Args:
+        calls: each returns a tensor, or several, that it wrote.
+        compare: says how far an answer is off; it gets what the replayed graph wrote, not what a call returned.
     """
-    graphs = [_captured(call) for call in calls]
+    graph, answers = _captured(calls)
 
     def timer(count: int) -> tuple[float, list[float]]:
-        marks = [torch.cuda.Event(enable_timing=True) for _ in range(count + 1)]  # type: ignore[no-untyped-call]
+        replays = -(-count // len(calls))
+        marks = [torch.cuda.Event(enable_timing=True) for _ in range(replays + 1)]  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
         marks[0].record()
-        for number in range(count):
-            graphs[number % len(graphs)].replay()
-            marks[number + 1].record()
+        for mark in marks[1:]:
+            graph.replay()
+            mark.record()
         torch.cuda.synchronize()
-        seconds = [start.elapsed_time(end) / 1000 for start, end in pairwise(marks)]
-        return marks[0].elapsed_time(marks[-1]) / 1000, seconds
+        each = [start.elapsed_time(end) / 1000 / len(calls) for start, end in pairwise(marks)]
+        seconds = [second for second in each for _ in calls][:count]
+        return sum(seconds), seconds
 
-    return Prepared(calls[0], check, timer=timer, note="CUDA graph")
+    def check() -> Agreement:
+        assert compare is not None
+        for answer in answers:
+            for tensor in [answer] if isinstance(answer, Tensor) else answer:
+                tensor.zero_()
+        graph.replay()
+        torch.cuda.synchronize()
+        return max((compare(answer) for answer in answers), key=lambda agreement: agreement.error)
+
+    return Prepared(calls[0], check if compare else None, timer=timer, note="CUDA graph")
 
 
-def _captured(call: Callable[[], object]) -> torch.cuda.CUDAGraph:
+def _captured(calls: Sequence[Callable[[], Any]]) -> tuple[torch.cuda.CUDAGraph, list[Any]]:
+    """The graph, and what each call writes when it is replayed."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP):
-            call()
+            for call in calls:
+                call()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        call()
-    return graph
+        answers = [call() for call in calls]
+    return graph, answers

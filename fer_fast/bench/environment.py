@@ -54,7 +54,7 @@ def _gpus() -> dict[str, Any]:
     import torch
 
     cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-    driver = re.search(r"Kernel Module\D*([\d.]+)", _text(Path("/proc/driver/nvidia/version")))
+    driver = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", _text(Path("/proc/driver/nvidia/version")))
     return {
         "gpus": [
             {

@@ -94,9 +94,13 @@ def bottlenecks(
     found = []
     for row in ours(list(by_key.values()), chosen):
         key = key_of(row)
-        if key.stage == "folder" and (alone := _alone(key, by_key)):
-            workers, streams = (int(part.split()[0]) for part in row["note"].split(", "))
-            threads = {"decode": workers, "model": streams, "write": 1}
+        alone = {stage: row["images_per_second"]["median"] for stage, row in _alone(key, by_key).items()}
+        if key.stage == "folder" and alone:
+            threads = {
+                "decode": summaries[key][-1].ran["workers"],
+                "model": int(summaries[key][-1].ran["streams"]),
+                "write": 1,
+            }
             whole = row["images_per_second"]["median"]
             found.append(
                 {
@@ -105,24 +109,34 @@ def bottlenecks(
                     "alone": alone,
                     "busy": _busy(summaries[key], threads),
                     "threads": threads,
-                    "sentence": sentence(key, whole, alone, threads, cores),
+                    "cores_allow": (limit := _cores_allow(key, by_key, cores)),
+                    "sentence": sentence(key, whole, alone, threads, cores, limit),
                 }
             )
     return found
 
 
-def _alone(key: Key, by_key: Mapping[Key, Row]) -> dict[str, float]:
-    """Images a second of each stage by itself, as far as it was measured."""
+def _alone(key: Key, by_key: Mapping[Key, Row]) -> dict[str, Row]:
+    """The row of each stage by itself, as far as it was measured."""
     alone = {}
     for other, row in by_key.items():
         same_engine = (other.engine, other.device, other.precision) == (key.engine, key.device, key.precision)
         if (other.stage, other.form, other.images) == ("decode", decode.FORM, key.images):
-            alone["decode"] = row["images_per_second"]["median"]
+            alone["decode"] = row
         elif (other.stage, other.batch) == ("model", key.batch) and same_engine and other.form in model.OUR_FORMS:
-            alone["model"] = row["images_per_second"]["median"]
+            alone["model"] = row
         elif (other.stage, other.form) == ("folder", folder.WRITE_FORM):
-            alone["write"] = row["images_per_second"]["median"]
+            alone["write"] = row
     return {stage: alone[stage] for stage in ("decode", "model", "write") if stage in alone}
+
+
+def _cores_allow(key: Key, by_key: Mapping[Key, Row], cores: int) -> float | None:
+    """Images a second if the cores did nothing but the three stages' own work; None on a GPU, or if one is missing."""
+    rows = _alone(key, by_key)
+    if key.device != "cpu" or len(rows) < 3:
+        return None
+    work = sum(row["cpu_seconds_per_image"] for row in rows.values())
+    return cores / work if work else None
 
 
 def _busy(runs: Sequence[Summary], threads: Mapping[str, int]) -> dict[str, float]:
@@ -133,7 +147,9 @@ def _busy(runs: Sequence[Summary], threads: Mapping[str, int]) -> dict[str, floa
     }
 
 
-def sentence(key: Key, whole: float, alone: Mapping[str, float], threads: Mapping[str, int], cores: int) -> str:
+def sentence(
+    key: Key, whole: float, alone: Mapping[str, float], threads: Mapping[str, int], cores: int, limit: float | None
+) -> str:
     """Names the stage that limits a folder."""
     slowest = min(alone, key=alone.__getitem__)
     takes = {
@@ -144,7 +160,8 @@ def sentence(key: Key, whole: float, alone: Mapping[str, float], threads: Mappin
     parts = [takes[stage].format(rate) for stage, rate in alone.items()]
     text = f"{key.images}: {slowest}-bound: {', '.join(parts)}; end to end {whole:,.0f}"
     text += f", {whole / alone[slowest]:.0%} of the slowest"
-    if key.device == "cpu" and len(alone) == 3:
-        shared = 1 / sum(1 / rate for rate in alone.values())
-        text += f" and {whole / shared:.0%} of the {shared:,.0f} that {cores} shared cores allow"
+    if limit:
+        text += (
+            f" and {whole / limit:.0%} of the {limit:,.0f} that the stages' own work leaves room for on {cores} cores"
+        )
     return text

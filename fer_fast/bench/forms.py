@@ -134,11 +134,10 @@ def on_device(
         with torch.inference_mode():
             return function()
 
-    def check() -> Agreement:
-        answer = call()
+    def compare(answer: Tensor | list[Tensor]) -> Agreement:
         return compared([answer] if isinstance(answer, Tensor) else answer, exact, precision)
 
-    return Prepared(call, check) if device == "cpu" else cuda.prepared(call, check)
+    return Prepared(call, lambda: compare(call())) if device == "cpu" else cuda.prepared(call, compare)
 
 
 def in_graph(

@@ -1,9 +1,9 @@
-"""Folders to measure on: a count comes in, real or made images on disk go out."""
+"""Folders to measure on: a count comes in, made images on disk go out."""
 
 from __future__ import annotations
 
 import shutil
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +19,10 @@ GRAIN = 5.0
 SCENES = 4
 
 
-def make_faces(folder: Path, count: int, real: Path | None = None, seed: int = 0) -> list[Path]:
-    """Fills a folder with grey 48 x 48 PNG files.
-
-    Args:
-        folder: made by this call.
-        count: files.
-        real: a folder of PNG faces to copy, again from the start when they run out; None draws noise.
-        seed: of the noise.
-    """
+def make_faces(folder: Path, count: int, seed: int = 0) -> list[Path]:
+    """Fills a folder with grey 48 x 48 PNG files: noise with the spectrum of natural images."""
     folder.mkdir(parents=True)
     paths = [folder / f"face{number:06d}.png" for number in range(count)]
-    if real is not None:
-        sources = sorted(real.glob("*.png"))
-        if not sources:
-            raise ValueError(f"real must be a folder with .png files; {str(real)!r} holds none")
-        for path, source in zip(paths, islice(cycle(sources), count), strict=True):
-            shutil.copyfile(source, path)
-        return paths
     random = np.random.default_rng(seed)
     for path in paths:
         Image.fromarray(_scene(random, FACE_SIZE)[..., 0]).save(path)

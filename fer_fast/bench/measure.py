@@ -34,6 +34,7 @@ class Measured:
         agreement: with the reference; None where there is nothing to compare.
         rates: calls a second, one a round.
         seconds: of each timed call.
+        cpu_seconds: of all cores, in all timed calls of this process.
         note: see `Prepared`.
     """
 
@@ -43,6 +44,7 @@ class Measured:
     agreement: Agreement | None = None
     rates: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
     note: str = ""
 
 
@@ -51,6 +53,7 @@ def measure(
     seconds: float,
     burst: float,
     report: Callable[[str], None] = lambda doing: None,
+    prepared_all: Callable[[], None] = lambda: None,
 ) -> list[Measured]:
     """Prepares and checks all cases, then times them in turn: A B C, A B C, ...
 
@@ -63,13 +66,14 @@ def measure(
             in the short run is left out if `PREPARING` of it is over before there was time to prepare it.
         burst: seconds that a case is timed for in one round, or one call, if that takes longer.
         report: called with what is done next.
+        prepared_all: called between preparing and timing: ends what helped to prepare.
 
     Returns:
         One result for each case, in their order.
     """
     begun = time.monotonic()
     results: dict[int, Measured] = {}
-    ready: list[tuple[Measured, Prepared, int]] = []
+    ready: list[tuple[Measured, Prepared]] = []
     for number in sorted(range(len(cases)), key=lambda number: _urgency(cases[number])):
         case = cases[number]
         if not case.quick and time.monotonic() > begun + PREPARING * seconds:
@@ -79,11 +83,9 @@ def measure(
         measured, prepared = check(case)
         results[number] = measured
         if prepared is not None:
-            try:
-                ready.append((measured, prepared, calls_in(prepared, burst)))
-            except Exception as error:
-                _broken(measured, error)
-    _rounds(ready, begun + seconds, report)
+            ready.append((measured, prepared))
+    prepared_all()
+    _rounds(ready, begun + seconds, burst, report)
     return [results[number] for number in range(len(cases))]
 
 
@@ -92,24 +94,31 @@ def _urgency(case: Case) -> tuple[bool, bool, bool]:
     return not case.quick, case.key.engine == "torch.compile", case.key.stage != "folder"
 
 
-def _rounds(ready: Sequence[tuple[Measured, Prepared, int]], deadline: float, report: Callable[[str], None]) -> None:
+def _rounds(
+    ready: Sequence[tuple[Measured, Prepared]], deadline: float, burst: float, report: Callable[[str], None]
+) -> None:
     """Times everything in turn until all is known or the next round would end late."""
+    calls: dict[int, int] = {}
     for number in itertools.count(1):
         begun = time.monotonic()
-        for measured, prepared, calls in ready:
+        for index, (measured, prepared) in enumerate(ready):
             if is_finished(measured):
                 continue
             report(f"round {number}: {measured.case.key.stage}: {measured.case.key.form}")
             try:
-                elapsed, seconds = prepared.time(calls)
+                if index not in calls:
+                    calls[index] = calls_in(prepared, burst)
+                cpu = time.process_time()
+                elapsed, seconds = prepared.time(calls[index])
+                measured.cpu_seconds += time.process_time() - cpu
             except Exception as error:
                 _broken(measured, error)
                 continue
-            measured.rates.append(calls / elapsed)
+            measured.rates.append(calls[index] / elapsed)
             measured.seconds += seconds
         now = time.monotonic()
         late = now + (now - begun) > deadline
-        if number >= MIN_ROUNDS and (late or all(is_known(measured) for measured, _, _ in ready)):
+        if number >= MIN_ROUNDS and (late or all(is_known(measured) for measured, _ in ready)):
             return
 
 
@@ -158,12 +167,20 @@ def standard_error(values: Sequence[float]) -> float:
 
 
 def noise(values: Sequence[float]) -> float:
-    """By how much, as a share, the median of another run may differ by chance: three of its standard errors."""
-    return max(LEAST_NOISE, 3 * standard_error(values) if len(values) > 1 else LEAST_NOISE)
+    """By how much, as a share, the median of another run may differ by chance: four of its standard errors.
+
+    Four, because a run has some sixty rows and none of them may cry wolf.
+    """
+    return max(LEAST_NOISE, 4 * standard_error(values) if len(values) > 1 else LEAST_NOISE)
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed (nearest rank)."""
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The smallest value that at least `share` of the values do not exceed (nearest rank).
+
+    None if there are so few values that it would be the largest of them.
+    """
+    if share > 0.5 and len(values) * (1 - share) < 1 - 1e-9:
+        return None
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 

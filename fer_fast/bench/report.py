@@ -16,6 +16,7 @@ from fer_fast.bench.measure import Measured, noise, percentile
 SCHEMA = "fer_fast.bench 1"
 #: What a comparison needs of an older report.
 FIELDS = frozenset({"environment", "model", "images", "rows"})
+ROW_FIELDS = frozenset({*Key._fields, "state"})
 
 
 def limits_of(measured: Iterable[Measured]) -> list[dict[str, Any]]:
@@ -71,7 +72,8 @@ def row_of(measured: Measured, limits: Sequence[Mapping[str, Any]], least_noise:
         "images_per_second" if case.count else "calls_per_second": _spread(rates),
         "noise": round(max(noise(rates), least_noise), 4),
         "calls": len(seconds),
-        "milliseconds": {f"p{share}": _digits(1000 * percentile(seconds, share / 100)) for share in (50, 95, 99)},
+        "milliseconds": {f"p{share}": _milliseconds(percentile(seconds, share / 100)) for share in (50, 95, 99)},
+        "cpu_seconds_per_image": _digits(measured.cpu_seconds / (len(seconds) * case.count)) if case.count else None,
         "bytes_per_second": _digits(middle * case.work.bytes) or None,
         "flop_per_second": _digits(middle * case.work.flop) or None,
         "of_limit": _of_limit(middle, case.key, case.work.bytes, case.work.flop, limits),
@@ -105,6 +107,10 @@ def _spread(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else _digits(1000 * seconds)
+
+
 def _digits(value: float) -> float:
     """Four significant digits: more than any clock is worth here."""
     return float(f"{value:.4g}")
@@ -134,6 +140,8 @@ def read_report(path: Path) -> dict[str, Any]:
     found = report.get("schema") if isinstance(report, dict) else None
     if found == SCHEMA and (missing := FIELDS - set(report)):
         raise ValueError(f"{str(path)!r} is damaged: it lacks {', '.join(sorted(missing))}")
+    if found == SCHEMA and not all(isinstance(row, dict) and set(row) >= ROW_FIELDS for row in report["rows"]):
+        raise ValueError(f"{str(path)!r} is damaged: each of its rows must have {', '.join(sorted(ROW_FIELDS))}")
     if found != SCHEMA or not isinstance(report, dict):
         raise ValueError(f"{str(path)!r} must be a report of the schema {SCHEMA!r}, not {found!r}")
     return report

@@ -77,7 +77,7 @@ def cells_of(row: Mapping[str, Any]) -> tuple[str, ...]:
         return (*head, row["state"], *[""] * 9, error)
     rate = row.get("images_per_second")
     rates = [f"{rate[key]:,.0f}" for key in ("median", "min", "max")] if rate else [""] * 3
-    times = [_short(row["milliseconds"][key]) for key in ("p50", "p95", "p99")]
+    times = ["" if (time := row["milliseconds"][key]) is None else _short(time) for key in ("p50", "p95", "p99")]
     size, flop, share = row["bytes_per_second"], row["flop_per_second"], row["of_limit"]
     return (
         *head,

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fer_fast.models.fusion import FusionModel
+from fer_fast.models.fusion import FusionModel, normalise
 
 
 class SourceProjection(nn.Module):
@@ -56,7 +56,8 @@ class AlgebraicModel(nn.Module):
         model = copy.deepcopy(model).eval().requires_grad_(False)
         self.config = model.config
         self.reduce_mean = model.reduce_mean
-        self.normalised = model.normalised
+        for name in ("pixel_mean", "pixel_inv_std"):
+            self.register_buffer(name, model.get_buffer(name), persistent=False)
         self.backbone = model.backbone
         if self.backbone is not None:
             fold_batch_norm(self.backbone)
@@ -73,6 +74,10 @@ class AlgebraicModel(nn.Module):
         if self.backbone is not None:
             sources += self.backbone(pixels)
         return self.vit.encode(self.embed(sources))
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """See `FusionModel.normalised`."""
+        return normalise(images, self.get_buffer("pixel_mean"), self.get_buffer("pixel_inv_std"))
 
     def embed(self, sources: list[Tensor]) -> Tensor:
         """Maps the normalised pixels, if in use, and the taps to projected tokens [batch, grid * grid, width]."""

@@ -63,13 +63,8 @@ class FusionModel(nn.Module):
 
     def normalised(self, images: Tensor) -> Tensor:
         """The backbone's input, float [batch, 3, size, size], from images as `forward` takes them."""
-        pixels = images.permute(0, 3, 1, 2) if images.dtype == torch.uint8 else images
-        # Arithmetic in fp32: a bf16 mean of 124 would be off by half a grey level.
-        scaled = (pixels.float() - self.get_buffer("pixel_mean").float().view(1, 3, 1, 1)) * self.get_buffer(
-            "pixel_inv_std"
-        ).float().view(1, 3, 1, 1)
         dtype = next(self.parameters()).dtype
-        return scaled.to(dtype).contiguous(memory_format=torch.channels_last)
+        return normalise(images, self.get_buffer("pixel_mean"), self.get_buffer("pixel_inv_std")).to(dtype)
 
     def sources(self, images: Tensor) -> list[Tensor]:
         """The fused op's sources: the image, if in use, then the taps, shallow to deep."""
@@ -94,6 +89,14 @@ class FusionModel(nn.Module):
             Logits [batch, classes], before the temperature.
         """
         return self.vit(self.fuse(self.sources(images)))  # type: ignore[no-any-return]
+
+
+def normalise(images: Tensor, mean: Tensor, inv_std: Tensor) -> Tensor:
+    """Images as `FusionModel.forward` takes them to fp32 [batch, 3, size, size], channels_last; both [3], 0 to 255."""
+    pixels = images.permute(0, 3, 1, 2) if images.dtype == torch.uint8 else images
+    # Arithmetic in fp32: a bf16 mean of 124 would be off by half a grey level.
+    scaled = (pixels.float() - mean.float().view(1, 3, 1, 1)) * inv_std.float().view(1, 3, 1, 1)
+    return scaled.contiguous(memory_format=torch.channels_last)
 
 
 def source_patch(name: str, config: ModelConfig) -> int:

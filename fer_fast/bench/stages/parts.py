@@ -27,8 +27,9 @@ def vit_cases(material: Material, graphs: Graphs, device: str, batch: int) -> It
         work = material.cost("vit", precision, batch)
         if projected:
             proj = material.exact_model.vit.proj
-            flop = 2 * material.config.grid**2 * proj.in_features * proj.out_features
-            work = Work(work.bytes, work.flop - flop)
+            tokens, weight = material.config.grid**2, proj.in_features * proj.out_features
+            size = work.bytes - tokens * (proj.in_features - proj.out_features) - weight / batch  # a byte a number
+            work = Work(size, work.flop - 2 * tokens * weight)
         form = "projected tokens to logits" if projected else "tokens to logits"
         prepare = partial(_vit, material, graphs, engine, device, precision, batch)
         yield Case(Key("vit", form, engine, device, precision, batch), prepare, batch, work, quick)

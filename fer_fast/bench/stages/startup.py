@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from fer_fast.bench.case import Case, Key, Prepared
 from fer_fast.bench.material import Material
 from fer_fast.types import FerFastError
 
+#: Seconds after which a process counts as stuck.
+PATIENCE = 60
 COMMAND = [sys.executable, "-m", "fer_fast"]
 
 
@@ -39,7 +42,7 @@ def ends(command: list[str]) -> None:
     Raises:
         FerFastError: if it fails.
     """
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
     if done.returncode:
         raise FerFastError(f"{' '.join(command[1:4])} ended with status {done.returncode}: {done.stderr[-200:]}")
 
@@ -49,7 +52,10 @@ def first_row(command: list[str], cache: Path | None = None) -> None:
     environment = os.environ | ({"FER_FAST_CACHE": str(cache)} if cache else {})
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
         assert process.stdout is not None
+        patience = threading.Timer(PATIENCE, process.kill)  # then there is no second line
+        patience.start()
         lines = [process.stdout.readline() for _ in range(2)]
+        patience.cancel()
         process.kill()
     if not lines[1]:
         raise FerFastError(f"{' '.join(command[1:4])} wrote no row")
