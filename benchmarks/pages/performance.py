@@ -70,7 +70,8 @@ def latency() -> str:
     for stage in ("latency", "startup"):
         for row in rows_of(stage):
             name = ", ".join(filter(None, [row["form"], row["engine"] * (stage == "latency"), row["precision"]]))
-            rows.append([name, *(f"{row['milliseconds'][key]:,.4g}" for key in ("p50", "p95", "p99"))])
+            times = [row["milliseconds"][key] for key in ("p50", "p95", "p99")]
+            rows.append([name, *("" if time is None else f"{time:,.4g}" for time in times)])
     return table(["milliseconds", "p50", "p95", "p99"], rows)
 
 

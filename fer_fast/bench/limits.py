@@ -16,7 +16,7 @@ from fer_fast.bench import cuda
 from fer_fast.bench.case import Case, Key, Prepared, Work
 from fer_fast.types import FerFastError
 
-#: More than any last-level cache: what is copied comes from memory.
+#: More than the last-level cache of all but the largest servers: what is copied comes from memory.
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}
 #: Side of the matrices.
 MATRIX = {"cpu": 2048, "cuda": 8192}
