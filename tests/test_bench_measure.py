@@ -178,12 +178,14 @@ def test_the_short_run_comes_first_and_torch_compile_last(clock):
         return case(form, prepare, **options)
 
     cases = [slow("compiled", engine="torch.compile", quick=False), slow("long", quick=False), slow("short")]
-    for seconds, states in ((34, ["ok", "ok", "ok"]), (33, ["absent", "ok", "ok"]), (0, ["absent", "absent", "ok"])):
+    for seconds, states in ((40, ["ok", "ok", "ok"]), (39, ["absent", "ok", "ok"]), (0, ["absent", "absent", "ok"])):
         log.clear()
         found = measure(cases, seconds, 1.0)
         assert [each.case for each in found] == cases and [each.state for each in found] == states
         assert log == ["short", "long", "compiled"][: states.count("ok")]
     assert "no time was left" in found[0].reason
+    second = slow("compiled, too", engine="torch.compile", quick=False)
+    assert [each.state for each in measure([*cases, second], 40, 1.0)] == ["ok"] * 4  # what was compiled is shared
 
 
 @pytest.mark.parametrize(("threads", "calls"), [(1, 4), (2, 8)])

@@ -20,6 +20,9 @@ from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.storage import build_model
 from fer_fast.types import FerFastError
 
+#: Seconds to wait for it once everything else is prepared.
+PATIENCE = 20
+
 
 class Compiler:
     """Compiles a model as it is written, in fp32, first in a process of its own.
@@ -44,9 +47,13 @@ class Compiler:
             FerFastError: torch.compile does not work here, for want of a compiler, say.
         """
         if self._failure is None and self._compiled is None:
-            self._process.wait()
             try:
+                self._process.wait(timeout=PATIENCE)
                 self._compiled = compile_model(*self._arguments)
+            except subprocess.TimeoutExpired:
+                self._failure = FerFastError(
+                    "torch.compile is not ready in time; it keeps what it has for the next run"
+                )
             except Exception as error:
                 self._failure = FerFastError(f"torch.compile does not work here: {error}")
         if self._compiled is None:

@@ -14,8 +14,8 @@ from fer_fast.bench.forms import TORCH_PRECISIONS
 from fer_fast.bench.material import Material
 from fer_fast.bench.stages.folder import TOLERANCES
 
-#: Calls a round: a 99th percentile takes 100 of them in three rounds. Eager torch on a CPU is too slow for more than the
-#: 20 of a 95th.
+#: Calls a round: a 99th percentile takes 100 of them in three rounds. Eager torch on a CPU is too slow for more than
+#: the 20 of a 95th.
 CALLS, SLOW_CALLS = 34, 7
 
 
