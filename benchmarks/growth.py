@@ -22,7 +22,7 @@ from fer_fast.bench.forms import Graphs
 from fer_fast.bench.images import make_faces, make_photos
 from fer_fast.bench.material import Material
 from fer_fast.bench.measure import measure
-from fer_fast.bench.report import limits_of, row_of
+from fer_fast.bench.report import row_of
 from fer_fast.bench.stages import decode, folder, model
 from fer_fast.models.config import PRESETS
 from fer_fast.models.fusion import FusionModel
@@ -135,7 +135,7 @@ def measured(cases: Iterator[tuple[Any, Case]], seconds: float) -> list[dict[str
     """Rows of cases taken in turn, each with what it is a size of."""
     pairs = list(cases)
     results = measure([case for _, case in pairs], seconds, BURST)
-    rows = [row_of(each, limits_of([])) for each in results]
+    rows = [row_of(each, []) for each in results]
     for row in rows:
         if row["state"] != "ok":
             raise SystemExit(f"{row['form']}: {row['reason']}")
