@@ -17,11 +17,14 @@ from types import FrameType
 from typing import NoReturn, Protocol
 
 from fer_fast import __version__
+from fer_fast.console import complain, log_to_stderr
 from fer_fast.types import CheckpointError, FerFastError
 
 #: Commands by name: what they do, and the module that has their `add_arguments` and `run`.
 COMMANDS = {
     "classify": ("classify folders of face images into a table", "fer_fast.cli_classify"),
+    "visualize": ("draw what a model makes of one face", "fer_fast.cli_visualize"),
+    "evaluate": ("score a model on labelled faces", "fer_fast.cli_evaluate"),
 }
 
 
@@ -83,11 +86,7 @@ def _configure_logging(arguments: argparse.Namespace) -> None:
     level = logging.ERROR if arguments.quiet else logging.WARNING
     if arguments.verbose:
         level = logging.INFO if arguments.verbose == 1 else logging.DEBUG
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("fer-fast: %(message)s"))
-    logger = logging.getLogger("fer_fast")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level)
+    log_to_stderr(level, "fer-fast: ")
     if sys.stderr.isatty() and not arguments.quiet:
         # What takes seconds is told to a person who waits.
         logging.getLogger("fer_fast.engines").setLevel(min(level, logging.INFO))
@@ -99,8 +98,7 @@ def _complain(error: BaseException, status: int) -> int:
         sys.stdout.flush()
     except OSError:  # a full disk, which the error has told
         _drop_output()
-    sentence = " ".join(str(error).split()) or type(error).__name__
-    print(f"fer-fast: {sentence}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+    complain("fer-fast", error)
     return status
 
 

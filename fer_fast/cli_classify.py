@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from fer_fast.decode import DECODERS
 
 if TYPE_CHECKING:
-    from fer_fast.pipeline import Summary
+    from fer_fast.summary import Summary
 
 _EPILOG = """
 INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff and gif), a file, a quoted glob such as
 'faces/**/*.png', @LIST (a file with one path a line, or separated by NULs), or - (such a list on standard input).
 A file that several inputs name is one row.
 
-Columns: path, status (ok, corrupt, unsupported, unreadable, too_large, empty), error, label, confidence, p_<class>.
+Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty), error, label, confidence,
+p_<class>. An abstained row has all but a label: its confidence is below --abstain. That is no failure to --strict.
 The table is UTF-8; a byte of a name that is not becomes a backslash escape such as \\xff.
 
 Rows wait in OUT.partial until the table is complete. After a crash or Ctrl-C, --resume goes on where it stopped.
@@ -33,7 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("inputs", nargs="+", metavar="INPUT", help="a folder, a file, a glob, @LIST, or - for a list on stdin")
     add("-o", "--output", metavar="OUT", help="the table: .csv, .jsonl or .parquet; without it csv on stdout")
     add("--resume", action="store_true", help="go on with the unfinished run in OUT.partial")
-    add("--strict", action="store_true", help="exit with 1 if any file has no prediction")
+    add("--strict", action="store_true", help="exit with 1 if any file has no prediction (abstained ones have)")
+    add(
+        "--abstain",
+        type=_threshold,
+        default=0.0,
+        metavar="T",
+        help="no label below this confidence, 0 to 1 (default: 0, never)",
+    )
     add("--model", default="fast", help="a packaged model, or a .safetensors checkpoint (default: fast)")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--engine", default="auto", help="what runs the model (default: auto)")
@@ -57,7 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             out = sys.stdout.buffer if arguments.output is None else arguments.output
             summary = classify_folder(
-                arguments.inputs, out, resume=arguments.resume, progress=progress.update, **options
+                arguments.inputs,
+                out,
+                resume=arguments.resume,
+                abstain=arguments.abstain,
+                progress=progress.update,
+                **options,
             )
         except KeyboardInterrupt:
             progress.close()
@@ -67,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         _report(summary)
     if arguments.strict and not summary.faultless:
-        bad = summary.rows - summary.statuses["ok"]
+        bad = summary.rows - summary.predicted
         folders = f", {len(summary.unlistable)} folders could not be read" if summary.unlistable else ""
         _say(f"fer-fast: --strict: {bad} of {summary.rows} files have no prediction{folders}")
         return 1
@@ -152,3 +165,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be an integer of 1 or more, not {text!r}")
     return int(text)
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:  # not a number is not, either
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
+    return value

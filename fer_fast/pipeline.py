@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import chain, islice
+from numbers import Real
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from fer_fast.folder import ImageFiles
 from fer_fast.sinks import FileSink, StreamSink, check_out
+from fer_fast.summary import Stages, Summary
 from fer_fast.types import FerFastError, Prediction, Row, Status
 
 if TYPE_CHECKING:
@@ -50,64 +50,13 @@ class BatchClassifier(Protocol):
         """Gives everything back."""
 
 
-@dataclass(slots=True)
-class Stages:
-    """Seconds in which each stage worked; with several threads in a stage, the sum over them."""
-
-    decode: float = 0.0
-    model: float = 0.0
-    write: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a run did.
-
-    Attributes:
-        out: the finished table; None if it went to a stream.
-        statuses: rows of the table by status, those of an earlier run included.
-        labels: rows of the table by label, likewise.
-        kept: rows of an earlier run that was resumed.
-        unlisted: kept rows whose file was not found again.
-        unlistable: folders that could not be read, so that their files are missing.
-        seconds: how long this run took, without loading the model.
-        stages: where the time went.
-        ran: what `Classifier.describe` says; empty if nothing was left to do.
-    """
-
-    out: str | None = None
-    statuses: Counter[str] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
-    kept: int = 0
-    unlisted: int = 0
-    unlistable: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    stages: Stages = field(default_factory=Stages)
-    ran: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> int:
-        """Rows in the table."""
-        return self.statuses.total()
-
-    @property
-    def images_per_second(self) -> float:
-        """New rows a second."""
-        return (self.rows - self.kept) / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def faultless(self) -> bool:
-        """Whether every file has a prediction and every folder could be read."""
-        return self.statuses[Status.OK] == self.rows and not self.unlistable
-
-
 def classify_folder(
     inputs: Inputs,
     out: str | os.PathLike[str] | BinaryIO,
     *,
     classifier: BatchClassifier | None = None,
     resume: bool = False,
+    abstain: float = 0.0,
     progress: Progress | None = None,
     **options: Any,
 ) -> Summary:
@@ -121,12 +70,15 @@ def classify_folder(
         inputs: one or several of what `ImageFiles` takes.
         out: where the table goes (.csv, .jsonl, .parquet), or a binary stream for csv.
         classifier: None opens `Classifier(**options)` and closes it at the end.
-        resume: keep the rows of an unfinished run; if `out` is finished, do nothing.
+        resume: keep the rows of an unfinished run of the same model and `abstain`; if `out` is finished, do nothing.
+        abstain: a confidence below it, to the six decimals of the table, gives the row no label and the status
+            abstained; probabilities and confidence stay. 0 to 1; 0 never abstains.
         progress: see `Progress`.
         **options: as for `Classifier`.
 
     Raises:
         ValueError: an input that does not exist, no image at all, or a wrong option.
+        TypeError: `abstain` is not a number, or options come with a classifier.
         OutputRefusedError: see `check_out` and `FileSink`.
         OutputError: the disk is full or fails; the rows so far are kept.
         CheckpointError: the model is missing or damaged.
@@ -134,6 +86,7 @@ def classify_folder(
     """
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
+    abstain = _checked(abstain)
     path = os.fspath(out) if isinstance(out, (str, os.PathLike)) else None
     if path is None and resume:
         raise ValueError("only a file can be resumed, not a stream")
@@ -148,12 +101,13 @@ def classify_folder(
     try:
         sink: FileSink | StreamSink
         if isinstance(out, (str, os.PathLike)):
-            sink = FileSink(out, runner.classes, runner.identity, resume)
+            threshold = f" abstain {abstain}" if abstain else ""
+            sink = FileSink(out, runner.classes, runner.identity + threshold, resume)
         else:
             sink = StreamSink(out, runner.classes)
         summary = Summary(path, unlistable=files.unlistable, ran=runner.describe())
         try:
-            _run(chain([first], found), runner, sink, summary, progress)
+            _run(chain([first], found), runner, sink, summary, abstain, progress)
         finally:
             sink.close()
     finally:
@@ -162,15 +116,18 @@ def classify_folder(
     return summary
 
 
-def classify_rows(inputs: Inputs, classifier: BatchClassifier) -> Iterator[Row]:
+def classify_rows(inputs: Inputs, classifier: BatchClassifier, abstain: float = 0.0) -> Iterator[Row]:
     """Classifies like `classify_folder`, but hands each row to the caller, in order, and works some batches ahead.
 
     Raises:
-        ValueError: an input that does not exist.
+        ValueError: an input that does not exist, or `abstain` is not from 0 to 1.
+        TypeError: `abstain` is not a number.
         FerFastError: the model fails on a batch.
     """
+    abstain = _checked(abstain)
     paths = ImageFiles([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
-    return chain.from_iterable(classify_batches(paths, classifier, Stages()))
+    rows = chain.from_iterable(classify_batches(paths, classifier, Stages()))
+    return (row.abstaining(abstain) for row in rows) if abstain else rows
 
 
 def classify_batches(paths: Iterable[str], classifier: BatchClassifier, stages: Stages) -> Iterator[list[Row]]:
@@ -261,6 +218,7 @@ def _run(
     classifier: BatchClassifier,
     sink: FileSink | StreamSink,
     summary: Summary,
+    abstain: float,
     progress: Progress | None,
 ) -> None:
     _log.info("classifying with %s", summary.ran)
@@ -273,12 +231,13 @@ def _run(
         paths = _not_kept(paths, sink, summary)
     batches = classify_batches(paths, classifier, summary.stages)
     try:
-        for rows in batches:
+        for found in batches:
             started = time.perf_counter()
+            rows = [row.abstaining(abstain) for row in found] if abstain else found
             sink.write(rows)
             summary.stages.write += time.perf_counter() - started
             summary.statuses.update(row.status.value for row in rows)
-            summary.labels.update(row.prediction.label for row in rows if row.prediction)
+            summary.labels.update(row.label for row in rows if row.status is Status.OK)
             report(summary.rows, len(rows))
     finally:
         batches.close()  # type: ignore[attr-defined]
@@ -302,6 +261,14 @@ def _no_images(files: ImageFiles) -> str:
     if files.unlistable:
         return f"no image can be found in {names}: {files.unlistable[0]!r} cannot be read"
     return f"no image in {names}"
+
+
+def _checked(abstain: float) -> float:
+    if isinstance(abstain, bool) or not isinstance(abstain, Real):
+        raise TypeError(f"abstain must be a number from 0 to 1, not {abstain!r}")
+    if not 0 <= abstain <= 1:
+        raise ValueError(f"abstain must be a number from 0 to 1, not {abstain!r}")
+    return float(abstain)
 
 
 def _open(options: dict[str, Any]) -> BatchClassifier:

@@ -52,7 +52,7 @@ class CsvRecords:
         if row.prediction is None:
             cells += [""] * (len(self._columns) - 3)
         else:
-            cells += [_quoted(row.prediction.label), f"{row.prediction.confidence:.6f}"]
+            cells += [_quoted(row.label), f"{row.prediction.confidence:.6f}"]
             cells += [f"{value:.6f}" for value in row.prediction.probabilities.tolist()]
         return (",".join(cells) + "\n").encode()
 
@@ -89,7 +89,7 @@ class JsonRecords:
         if row.prediction is None:
             cells += [None] * (len(self._columns) - 3)
         else:
-            cells += [row.prediction.label, round(row.prediction.confidence, 6)]
+            cells += [row.label or None, round(row.prediction.confidence, 6)]
             cells += [round(value, 6) for value in row.prediction.probabilities.tolist()]
         return (json.dumps(dict(zip(self._columns, cells, strict=True)), ensure_ascii=False) + "\n").encode()
 

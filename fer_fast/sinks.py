@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fer_fast.output import check_place, sync_folder, write_whole
 from fer_fast.rows import CsvRecords, JsonRecords, Records, columns_of, printable
 from fer_fast.types import OutputError, OutputRefusedError, Row
 
@@ -29,20 +30,14 @@ def check_out(out: str | os.PathLike[str], resume: bool = False) -> bool:
         True if `resume` is wanted and `out` is already finished.
 
     Raises:
-        OutputRefusedError: the suffix is not one of `SUFFIXES`, `out` is a folder or lies in none that can be written,
-            pyarrow is missing for parquet, or an unfinished run is there and `resume` is not wanted.
+        OutputRefusedError: the suffix is not one of `SUFFIXES`, the place is none (see `check_place`), pyarrow is
+            missing for parquet, or an unfinished run is there and `resume` is not wanted.
     """
     name = os.fspath(out)
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES:
         raise OutputRefusedError(f"the output {name!r} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    target = Path(os.path.realpath(name))
-    if target.is_dir():
-        raise OutputRefusedError(f"the output {name!r} is a folder")
-    if not target.parent.is_dir():
-        raise OutputRefusedError(f"the folder of the output {name!r} does not exist")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise OutputRefusedError(f"the folder of the output {name!r} cannot be written")
+    target = check_place(name)
     if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise OutputRefusedError("parquet needs pyarrow, which is not installed: pip install 'fer-fast[parquet]'")
     partial = _partial(target)
@@ -121,7 +116,7 @@ class FileSink:
     def _open(self) -> None:
         fresh = not self.partial.exists()
         if fresh:
-            _write_whole(self._meta, json.dumps(self._about).encode())
+            write_whole(self._meta, json.dumps(self._about).encode())
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
         try:
             self._descriptor = os.open(self.partial, flags | (os.O_CREAT | os.O_EXCL if fresh else 0), 0o666)
@@ -215,7 +210,7 @@ class FileSink:
                 self.partial.unlink()
             else:
                 self.partial.replace(self.out)
-            _sync_folder(self.out.parent)
+            sync_folder(self.out.parent)
             self._meta.unlink(missing_ok=True)
         except OSError as error:
             raise self._failed(error) from error
@@ -267,23 +262,6 @@ class StreamSink:
 
 def _digest(path: str) -> int:
     return int.from_bytes(blake2b(path.encode(), digest_size=8).digest(), "little")
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _to_parquet(journal: Path, out: Path, columns: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,9 +39,13 @@ class OutputRefusedError(OutputError, ValueError):
 
 
 class Status(enum.StrEnum):
-    """What became of one input file; the `status` column."""
+    """What became of one input file; the `status` column.
+
+    `OK` and `ABSTAINED` have a prediction: an abstained one is not sure enough for a label. The others have none.
+    """
 
     OK = "ok"
+    ABSTAINED = "abstained"
     CORRUPT = "corrupt"
     UNSUPPORTED = "unsupported"
     UNREADABLE = "unreadable"
@@ -53,7 +57,7 @@ class DecodeError(FerFastError):
     """One image that gives no pixels.
 
     Attributes:
-        status: why, as the `status` column says it; never `Status.OK`.
+        status: why, as the `status` column says it; never one that has a prediction.
     """
 
     def __init__(self, status: Status, reason: str) -> None:
@@ -90,12 +94,26 @@ class Row:
 
     Attributes:
         path: the file, as it was found (undecodable bytes as surrogate escapes).
-        status: `Status.OK` if and only if `prediction` is present.
-        error: the reason, in one line; empty when the status is ok.
-        prediction: None unless the status is ok.
+        status: `Status.OK` or `Status.ABSTAINED` if and only if `prediction` is present.
+        error: the reason, in one line; empty when there is a prediction.
+        prediction: None unless the status is ok or abstained; an abstained row's is as good as any, but not sure.
     """
 
     path: str
     status: Status
     error: str = ""
     prediction: Prediction | None = None
+
+    @property
+    def label(self) -> str:
+        """The prediction's label; empty unless the status is ok."""
+        return self.prediction.label if self.prediction is not None and self.status is Status.OK else ""
+
+    def abstaining(self, below: float) -> Row:
+        """This row, abstained if its confidence is smaller than `below`, 0 to 1; what it predicts stays.
+
+        The confidence counts with the six decimals that tables show, so that a table never contradicts itself.
+        """
+        if self.prediction is None or round(self.prediction.confidence, 6) >= below:
+            return self
+        return replace(self, status=Status.ABSTAINED)

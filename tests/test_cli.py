@@ -93,6 +93,27 @@ def test_quiet_says_nothing_and_strict_exits_with_one(shades, tmp_path, ended):
     assert (status, error) == (1, "fer-fast: --strict: 1 of 101 files have no prediction\n")
 
 
+def test_abstained_files_have_no_label_and_no_fault(shades, ended):
+    inputs = [shades / f"{number:03}.png" for number in (0, 50, 51, 52)]  # p_happiness 1, 0.803922, 0.8, 0.796078
+    status, out, error = ended(*inputs, "--abstain", "0.8", "--strict")
+    lines = list(csv.DictReader(io.StringIO(out, newline="")))
+    assert status == 0 and [line["status"] for line in lines] == ["ok"] * 3 + ["abstained"]
+    assert [line["label"] for line in lines] == ["happiness"] * 3 + [""] and lines[3]["p_happiness"] == "0.796078"
+    assert "4 rows: ok 3, abstained 1\n" in error and "labels: happiness 3\n" in error
+    status, _, error = ended(shades, "--abstain", "1", "--strict", "--quiet")
+    assert (status, error) == (1, "fer-fast: --strict: 1 of 101 files have no prediction\n")
+
+
+def test_resume_with_another_threshold_is_refused(shades, tmp_path, ended):
+    out = tmp_path / "out.csv"
+    assert ended(shades, "-o", out, "--abstain", "0.9", fail_at=5)[0] == 1
+    for other in ([], ["--abstain", "0.8"]):
+        status, _, error = ended(shades, "-o", out, "--resume", *other)
+        assert status == 2 and "identity is that of another run" in error and "abstain 0.9" in error
+    assert ended(shades, "-o", out, "--resume", "--abstain", ".90")[0] == 0
+    assert out.read_text().count(",ok,") == 26 and out.read_text().count(",abstained,") == 74
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_killed_and_resumed_gives_the_table_of_an_undisturbed_run(shades, tmp_path, ended, suffix):
     whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
@@ -243,6 +264,11 @@ def test_a_folder_without_images_is_one_sentence_and_two(tmp_path, capsys):
         ["classify", ".", "--workers", "0"],
         ["classify", ".", "--batch-size", "many"],
         ["classify", ".", "--decoder", "magic"],
+        ["classify", ".", "--abstain", "x"],
+        ["classify", ".", "--abstain", "2"],
+        ["classify", ".", "--abstain", "-0.1"],
+        ["classify", ".", "--abstain", "nan"],
+        ["classify", ".", "--abstain"],
     ],
 )
 def test_wrong_arguments_are_two(arguments, capsys):

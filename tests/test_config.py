@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -39,6 +40,15 @@ BROKEN_RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"activation_ranges": {"vit.head": (0.5, 2.0)}}, "activation_ranges must be pairs around 0", "(0.5, 2.0)"),
     ({"activation_ranges": {"vit.head": (-1.0,)}}, "activation_ranges must be pairs", "'vit.head'"),
     ({"classes": (1, 2)}, "classes must be two or more different names", "(1, 2)"),
+    ({"reduce_mean": 1}, "reduce_mean must be true or false", "1"),
+    ({"reduce_mean": None}, "reduce_mean must be true or false", "None"),
+    ({"flip_average": "yes"}, "flip_average must be true or false", "'yes'"),
+    ({"flip_average": 0.0}, "flip_average must be true or false", "0.0"),
+    ({"precision_falls": {"bf16": 1.01}}, "precision_falls must be numbers from -1 to 1", "'bf16' has 1.01"),
+    ({"precision_falls": {"bf16": 0.0, "int8": -2}}, "precision_falls must be numbers from -1 to 1", "'int8' has -2"),
+    ({"precision_falls": {"fp16": float("nan")}}, "precision_falls must be numbers from -1 to 1", "'fp16' has nan"),
+    ({"precision_falls": {"fp16": "0.1"}}, "precision_falls must be numbers from -1 to 1", "'fp16' has '0.1'"),
+    ({"precision_falls": {"fp16": True}}, "precision_falls must be numbers from -1 to 1", "'fp16' has True"),
 ]
 
 
@@ -64,11 +74,23 @@ def test_json_keeps_everything() -> None:
         mean=(0.1, 0.2, 0.3),
         std=(0.4, 0.5, 0.6),
         classes=("no", "yes"),
+        flip_average=True,
         temperature=1.7,
         activation_ranges={"vit.head": (-0.5, 2.0)},
+        precision_falls={"bf16": -0.001, "int8": 0.25},
     )
     assert all(value != ModelConfig().as_dict()[name] for name, value in config.as_dict().items()), "a default hides"
     assert ModelConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_a_file_of_before_has_the_defaults() -> None:
+    old = {
+        name: value
+        for name, value in ModelConfig().as_dict().items()
+        if name not in ("flip_average", "precision_falls")
+    }
+    config = ModelConfig.from_dict(old)
+    assert (config.flip_average, config.precision_falls) == (False, {})
 
 
 def test_unknown_field_is_named() -> None:
@@ -83,18 +105,26 @@ def test_order_of_sources_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "size", "grid", "patches", "k"),
+    ("preset", "size", "grid", "depth", "patches", "k"),
     [
-        ("tiny", 64, 4, [16, 2, 1, 1], 2048),
-        ("fast", 112, 7, [16, 2, 1, 1], 2048),
-        ("paper", 224, 14, [16, 2, 1, 1], 2048),  # Oh & Yoo 2023: 768 + 512 + 256 + 512
+        ("tiny", 64, 4, 2, {"image": 16, "FM2": 2, "FM3": 1}, 768 + 512 + 256),
+        ("fast", 112, 7, 4, {"image": 16, "FM2": 2, "FM3": 1, "FM4": 1}, 2048),
+        # Oh & Yoo 2023: 768 + 512 + 256 + 512
+        ("paper", 224, 14, 6, {"image": 16, "FM2": 2, "FM3": 1, "FM4": 1}, 2048),
     ],
 )
-def test_presets(preset: str, size: int, grid: int, patches: list[int], k: int) -> None:
+def test_presets(preset: str, size: int, grid: int, depth: int, patches: dict[str, int], k: int) -> None:
     config = PRESETS[preset]
-    assert (config.image_size, config.grid) == (size, grid)
-    assert config.sources == ("image", "FM2", "FM3", "FM4")
+    assert (config.image_size, config.grid, config.depth) == (size, grid, depth)
+    assert config.sources == tuple(patches)
     assert config.classes == EMOTIONS
-    assert [source_patch(name, config) for name in config.sources] == patches
-    channels = (3, 128, 256, 512)
-    assert sum(count * patch**2 for count, patch in zip(channels, patches, strict=True)) == k
+    assert {name: source_patch(name, config) for name in config.sources} == patches
+    channels = {"image": 3, "FM2": 128, "FM3": 256, "FM4": 512}
+    assert sum(channels[name] * patch**2 for name, patch in patches.items()) == k
+
+
+@pytest.mark.parametrize("preset", ["tiny", "fast", "paper"])
+def test_channel_means_get_the_images_patch(preset: str) -> None:
+    config = dataclasses.replace(PRESETS[preset], sources=SOURCES, reduce_mean=True)
+    assert [source_patch(name, config) for name in SOURCES] == [16] * 5
+    assert [source_patch(name, dataclasses.replace(config, reduce_mean=False)) for name in SOURCES] == [16, 4, 2, 1, 1]

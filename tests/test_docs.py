@@ -26,7 +26,7 @@ def test_links_lead_somewhere(page):
 
 def test_readme_names_every_command_line_option():
     text = (ROOT / "README.md").read_text()
-    for option in ("--resume", "--strict", "--precision", "--engine", "-o faces.csv"):
+    for option in ("--resume", "--strict", "--abstain", "--precision", "--engine", "-o faces.csv"):
         assert option in text
 
 

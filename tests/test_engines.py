@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from tiny_models import faces, random_model, tiny_config
 
 from fer_fast.engines import ENGINES, Engine, open_engine
+from fer_fast.engines import torch as torch_engine
 from fer_fast.engines.devices import cuda_is_present
 from fer_fast.engines.openvino import OpenVinoEngine
 from fer_fast.engines.torch import TorchEngine
@@ -45,6 +47,7 @@ TOLERANCES = {
 MODELS: dict[str, dict[str, Any]] = {
     "paper": {},  # image + FM2 + FM3 + FM4
     "reduced": {"reduce_mean": True, "sources": ("FM1", "FM3"), "image_size": 56, "grid": 7},  # taps are enlarged
+    "small": {"sources": ("image", "FM1")},  # soon compiled: for what does not depend on the model
 }
 
 
@@ -248,9 +251,91 @@ def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: py
     opened = []
     monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: True)
     monkeypatch.setattr(TorchEngine, "__init__", lambda self, _, device, precision: opened.append((device, precision)))
+    monkeypatch.setattr(TorchEngine, "describe", lambda self: {"precision": "fp16"})
     open_engine(checkpoints["paper"])
     open_engine(checkpoints["paper"], device="cuda:1", precision="fp16")
     assert opened == [("auto", "auto"), ("cuda:1", "fp16")]
+
+
+def with_falls(checkpoint: Checkpoint, **falls: float) -> Checkpoint:
+    return dataclasses.replace(checkpoint, config=dataclasses.replace(checkpoint.config, precision_falls=falls))
+
+
+@pytest.mark.parametrize(
+    ("engine", "fall", "told"), [("torch", 0.0125, True), ("torch", 0.003, False), ("openvino", 0.0125, True)]
+)
+def test_precision_that_costs_accuracy_is_warned_of(
+    checkpoints: dict[str, Checkpoint], engine: str, fall: float, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    precision = "bf16" if engine == "torch" or HAS_BF16 else "fp32"
+    checkpoint = with_falls(checkpoints["small"], **{precision: fall})
+    open_engine(checkpoint, engine=engine, device="cpu", precision=precision, cached=False).close()
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    sentence = f"precision {precision} costs this model 1.25 points of validation accuracy against fp32"
+    assert said == ([sentence] if told else [])
+
+
+def test_auto_refuses_what_costs_accuracy(
+    checkpoints: dict[str, Checkpoint],
+    references: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path / "cache"))
+    checkpoint = with_falls(checkpoints["small"], bf16=0.0030001, int8=0.01)
+    running = open_engine(checkpoint, engine="openvino", batch_size=BATCH_SIZE, cached=False)
+    said = running.describe()
+    assert said["precision"] == "fp32" and "costs this model" not in caplog.text
+    images, expected = references["small"]
+    assert_agree(running.infer(images[:2]), expected[:2], "fp32")
+    assert said["cache"] == "not used" and not list(tmp_path.rglob("*")), "cached=False leaves the folder alone"
+    running.close()
+
+
+@pytest.mark.parametrize(
+    ("capability", "falls", "chosen"),
+    [
+        ((8, 0), {}, "bf16"),
+        ((8, 0), {"bf16": 0.003, "fp16": 1.0}, "bf16"),
+        ((9, 0), {"bf16": 0.0031}, "fp32"),
+        ((7, 5), {"bf16": 1.0}, "fp16"),
+        ((7, 5), {"fp16": 0.01}, "fp32"),
+        ((6, 1), {}, "fp32"),
+    ],
+)
+def test_auto_on_a_card(
+    capability: tuple[int, int], falls: dict[str, float], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    config = tiny_config(precision_falls=falls)
+    assert torch_engine._precision("auto", torch.device("cuda"), config) == chosen
+    assert torch_engine._precision("fp16", torch.device("cuda"), config) == "fp16"
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_flip_average_is_the_mean_of_both_views(references: dict[str, Any], tmp_path: Path, engine: str) -> None:
+    images, _ = references["small"]
+    config = tiny_config(**MODELS["small"], flip_average=True)
+    model = random_model(config)
+    save_model(model, tmp_path / "model.safetensors")
+    single = random_model(config)
+    single.config = dataclasses.replace(config, flip_average=False)
+    save_model(single, tmp_path / "single.safetensors")
+    views = [load_model(tmp_path / "single.safetensors")(torch.from_numpy(each)) for each in (images, mirrored(images))]
+    expected = ((views[0] + views[1]) / 2).numpy()
+    assert (views[0] - views[1]).abs().max() > 100 * TOLERANCES["fp32"].logit
+    checkpoint = read_checkpoint(tmp_path / "model.safetensors")
+    running = open_engine(
+        checkpoint, engine=engine, device="cpu", precision="fp32", batch_size=BATCH_SIZE, cached=False
+    )
+    for count in (1, BATCH_SIZE - 1, BATCH_SIZE):
+        assert_agree(running.infer(images[:count]), expected[:count], "fp32")
+    running.close()
+
+
+def mirrored(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(images[:, :, ::-1])
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny_models import faces, random_model, tiny_config
 from torch import Tensor, nn
 
@@ -99,6 +101,37 @@ def test_paper_model_has_the_papers_tokens() -> None:
     assert model.vit.proj.in_features == 2048
 
 
+def test_channel_means_are_resized_to_the_image() -> None:
+    model = random_model(tiny_config(sources=("image", "FM2", "FM4"), reduce_mean=True))
+    images = torch.from_numpy(faces(2, 64))
+    _, *taps = model.sources(images)
+    tokens = model.fuse([images, *taps])
+    assert tokens.shape == (2, 16, (3 + 1 + 1) * 16**2)
+    assert model.vit.proj.in_features == 5 * 16**2
+    for place, (name, tap) in enumerate(zip(("FM2", "FM4"), taps, strict=True)):
+        mean = F.interpolate(tap.mean(dim=1, keepdim=True), (64, 64), mode="bilinear", align_corners=False)
+        normal = (mean - model.get_buffer(f"mean_{name}")) * model.get_buffer(f"inv_std_{name}")
+        blocks = F.unfold(normal, 16, stride=16).transpose(1, 2)  # [batch, tokens, 16 * 16]
+        columns = slice((3 + place) * 256, (4 + place) * 256)
+        torch.testing.assert_close(tokens[:, :, columns], blocks, **ROUNDING)
+
+
+@pytest.mark.parametrize("sources", [("image",), ("image", "FM1", "FM3")], ids="+".join)
+def test_flip_average_is_the_mean_of_both_views(sources: tuple[str, ...]) -> None:
+    model = random_model(tiny_config(sources=sources))
+    images = torch.from_numpy(faces(3, 64))
+    single = [model(images), model(images.flip(2))]
+    assert (single[0] - single[1]).abs().max() > 0.1, "a mirror image is another image"
+    expected = (single[0] + single[1]) / 2
+    model.config = dataclasses.replace(model.config, flip_average=True)
+    torch.testing.assert_close(model(images), expected, **ROUNDING)
+    channels_first = images.permute(0, 3, 1, 2).float()
+    torch.testing.assert_close(model(channels_first), expected, **ROUNDING)
+    torch.testing.assert_close(AlgebraicModel(model)(images), expected, **ROUNDING)
+    torch.testing.assert_close(model(images.flip(2)), expected, **ROUNDING)
+    torch.testing.assert_close(model(images[:1]), expected[:1], **ROUNDING)
+
+
 def test_native_op_gives_the_same_logits() -> None:
     model = random_model(tiny_config())
     images = torch.from_numpy(faces(3, 64))
@@ -137,6 +170,17 @@ def test_resize_matrix_worked_by_hand() -> None:
     # Halving, antialiased: a triangle two source pixels wide on each side, cut off at the border.
     halved = torch.tensor([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7
     torch.testing.assert_close(resize_matrix(4, 2), halved)
+
+
+def test_new_layers_pass_on_what_they_get() -> None:
+    torch.manual_seed(0)
+    vit = FusionModel(tiny_config(sources=("image",), depth=3)).vit
+    x = torch.randn(2, 16, 32)
+    assert torch.equal(vit.blocks(x), x)
+    vit.blocks(x).square().sum().backward()
+    for block in vit.blocks:
+        for layer in (block.attn.proj, block.mlp[2]):
+            assert layer.weight.grad.abs().max() > 0, "and yet they learn"
 
 
 def test_drop_path_skips_whole_branches_while_training() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from test_ferplus import write_face, write_table
+from test_datasets import write_face, write_table
 
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
 #: Always the same scores, through the code that the real Python peers share.
@@ -149,7 +149,7 @@ def test_wrong_options(run: ModuleType, data: Path, capsys: pytest.CaptureFixtur
     assert run.main(["--data", str(data), "--rounds", "0"]) == 2
     assert run.main(["--data", str(data), "--json", str(data / "none" / "out.json")]) == 2
     sentences = capsys.readouterr().err.splitlines()
-    rules = ["data must be a folder with", "--images must be from 1 to 4", "--rounds must be", "--json must be"]
+    rules = ["the faces in FER2013Test/", "--images must be from 1 to 4", "--rounds must be", "--json must be"]
     assert [rule in line for rule, line in zip(rules, sentences, strict=True)] == [True] * 4
     with pytest.raises(SystemExit, match="2"):
         run.main(["--data", str(data), "--python", "nobody=python"])

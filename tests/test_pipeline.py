@@ -11,8 +11,18 @@ import numpy as np
 import pytest
 from shades import ShadeClassifier, save_shade
 
-from fer_fast import FerFastError, OutputError, OutputRefusedError, Status, classify_folder, classify_rows
-from fer_fast.pipeline import Stages, classify_batches
+from fer_fast import (
+    FerFastError,
+    OutputError,
+    OutputRefusedError,
+    Prediction,
+    Row,
+    Status,
+    classify_folder,
+    classify_rows,
+)
+from fer_fast.pipeline import classify_batches
+from fer_fast.summary import Stages
 
 
 def table(out):
@@ -191,6 +201,96 @@ def test_a_model_that_answers_nonsense_stops_the_run(shades, wrong):
     classifier.predict_batch = lambda pixels: wrong
     with pytest.raises(FerFastError, match="the model gave"):
         list(classify_rows(shades, classifier))
+
+
+def test_a_row_below_the_threshold_keeps_all_but_its_label(tmp_path, shades):
+    (shades / "007-empty.jpg").touch()
+    summary = classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(), abstain=0.8)
+    lines = table(tmp_path / "out.csv")
+    for number in range(60):
+        line, neutral = lines[f"{shades}/{number:03}.png"], number * 4 / 255
+        sure = max(neutral, 1 - neutral) >= 0.8  # shade 204 is 0.8 itself
+        assert line["status"] == ("ok" if sure else "abstained") and line["error"] == ""
+        assert line["label"] == (("neutral" if neutral > 0.5 else "happiness") if sure else "")
+        assert shade_of(line) == number * 4 and float(line["confidence"]) == float(
+            max(line["p_neutral"], line["p_happiness"])
+        )
+    assert lines[f"{shades}/051.png"]["label"] == "neutral" and lines[f"{shades}/050.png"]["label"] == ""
+    assert lines[f"{shades}/007-empty.jpg"]["status"] == "empty"
+    assert summary.statuses == {"ok": 22, "abstained": 38, "empty": 1}
+    assert summary.labels == {"happiness": 13, "neutral": 9} and summary.predicted == 60 and not summary.faultless
+    rows = list(classify_rows(shades, ShadeClassifier(), abstain=0.8))
+    assert [(row.status, row.label) for row in rows] == [(line["status"], line["label"]) for line in lines.values()]
+    assert {row.prediction is None for row in rows if row.status is Status.ABSTAINED} == {False}
+    (shades / "007-empty.jpg").unlink()
+    assert classify_folder(shades, io.BytesIO(), classifier=ShadeClassifier(), abstain=1).faultless
+
+
+@pytest.mark.parametrize(
+    ("confidence", "abstain", "label"),
+    [
+        (0.7, 0.7, "a"),  # 0.69999999 in fp32
+        (0.6999997, 0.7, "a"),  # 0.700000 in every table
+        (0.6999993, 0.7, ""),
+        (0.7, 0.700001, ""),
+        (0.9999997, 1, "a"),
+        (0.999999, 1, ""),
+        (0.5, 0, "a"),
+    ],
+)
+def test_a_confidence_at_the_threshold_keeps_its_label(confidence, abstain, label):
+    probabilities = np.array([confidence, 1 - confidence], np.float32)
+    row = Row("x", Status.OK, prediction=Prediction(("a", "b"), probabilities)).abstaining(abstain)
+    assert (row.label, row.status) == (label, Status.OK if label else Status.ABSTAINED)
+    assert row.prediction.probabilities is probabilities and row.prediction.label == "a"
+
+
+def test_without_a_prediction_nothing_is_abstained():
+    row = Row("x", Status.CORRUPT, "cut")
+    assert row.abstaining(1.0) is row and row.label == ""
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_an_abstaining_run_is_resumed_by_its_own_threshold_alone(tmp_path, shades, suffix):
+    out = tmp_path / f"out{suffix}"
+    with pytest.raises(FerFastError):
+        classify_folder(shades, out, classifier=ShadeClassifier(fail_at=6), abstain=0.8)
+    for other in (0.0, 0.81):
+        with pytest.raises(OutputRefusedError, match=r"identity is that of another run .* abstain 0\.8'"):
+            classify_folder(shades, out, classifier=ShadeClassifier(), resume=True, abstain=other)
+    summary = classify_folder(shades, out, classifier=ShadeClassifier(), resume=True, abstain=0.80)
+    assert summary.kept and summary.statuses == {"ok": 22, "abstained": 38}
+    assert summary.labels == {"happiness": 13, "neutral": 9} and summary.faultless
+    classify_folder(shades, tmp_path / f"whole{suffix}", classifier=ShadeClassifier(), abstain=0.8)
+    assert out.read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
+
+
+def test_a_run_that_never_abstains_is_resumed_as_before(tmp_path, shades):
+    with pytest.raises(FerFastError):
+        classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(fail_at=6))
+    with pytest.raises(OutputRefusedError, match="identity"):
+        classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(), resume=True, abstain=0.5)
+    assert classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(), resume=True, abstain=0).kept
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (2, ValueError),
+        (-0.1, ValueError),
+        (float("nan"), ValueError),
+        ("x", TypeError),
+        (None, TypeError),
+        (True, TypeError),
+    ],
+)
+def test_a_threshold_that_is_none_is_refused_before_anything_runs(tmp_path, shades, wrong, error):
+    message = f"abstain must be a number from 0 to 1, not {wrong!r}"
+    with pytest.raises(error, match=message):
+        classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(), abstain=wrong)
+    with pytest.raises(error, match=message):
+        classify_rows(shades, ShadeClassifier(), abstain=wrong)
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_a_file_that_came_or_went_between_two_runs(tmp_path, shades):

@@ -16,11 +16,13 @@ from torch import nn
 from fer_fast.engines import open_engine
 from fer_fast.engines import openvino as openvino_engine
 from fer_fast.models.algebraic import AlgebraicModel
-from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.quantised import QuantisedLayer, measure_ranges, quantisable_layers, quantise
 from fer_fast.models.storage import save_model
-from fer_fast.train.calibrate import ranges_within_gate
+from fer_fast.train import calibrate
+from fer_fast.train.calibrate import measure_falls, with_ranges
+from fer_fast.types import FerFastError
 
 #: 8 bits, one range a tensor: steps of 1/255 of the range, through ten layers; logits have a deviation of 2.
 LOGIT = 1.0
@@ -83,15 +85,48 @@ def test_ranges_of_another_model_are_refused(measured: FusionModel) -> None:
             quantise(AlgebraicModel(wrong))
 
 
-def test_gate_keeps_ranges_only_if_int8_keeps_accuracy(measured: FusionModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = torch.from_numpy(faces(32, 64, seed=5))
-    labels = AlgebraicModel(measured)(images).argmax(dim=1)  # the exact model is always right
-    monkeypatch.setattr("fer_fast.train.calibrate.INT8_GATE", 1.0)
-    ranges, fall = ranges_within_gate(measured, images, images, labels)
-    assert set(ranges) == set(measured.config.activation_ranges)
-    assert 0.0 <= fall < 0.25
-    monkeypatch.setattr("fer_fast.train.calibrate.INT8_GATE", -1.0)
-    assert ranges_within_gate(measured, images, images, labels) == ({}, fall)
+def test_ranges_are_put_into_the_configuration() -> None:
+    model = random_model(tiny_config(sources=("image", "FM1")))
+    images = torch.from_numpy(faces(40, 64, seed=9))
+    assert with_ranges(model, images) is model
+    assert model.config.activation_ranges == measure_ranges(AlgebraicModel(model), images)
+
+
+def test_falls_by_hand(measured: FusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(measured, path)
+    before = read_checkpoint(path)
+    labels = torch.arange(80) % 8
+    images = torch.arange(80, dtype=torch.uint8).view(80, 1, 1, 1)  # an image is its number
+    wrong = {"fp32": 20, "int8": 23, "fp16": 16}  # of 80
+
+    class Engine:
+        def __init__(self, precision: str) -> None:
+            self.wrong = wrong[precision]
+
+        def infer(self, pixels: np.ndarray) -> np.ndarray:
+            assert len(pixels) <= 32
+            numbers = pixels.ravel().astype(int)
+            return np.eye(8, dtype=np.float32)[np.where(numbers < self.wrong, numbers + 1, numbers) % 8]
+
+        def close(self) -> None:
+            closed.append(self.wrong)
+
+    def opened(checkpoint: Checkpoint, *, precision: str, batch_size: int, cached: bool, device: str) -> Engine:
+        assert checkpoint.digest == before.digest and batch_size == 32 and not cached
+        if precision == "bf16":
+            raise FerFastError("this processor has no bf16 instructions")
+        return Engine(precision)
+
+    closed: list[int] = []
+    monkeypatch.setattr(calibrate, "open_engine", opened)
+    assert measure_falls(path, images, labels, "cuda") == {"fp16": -0.05}
+    assert closed == [20, 16]
+    before = read_checkpoint(path)
+    assert measure_falls(path, images, labels, "cpu") == {"int8": 0.0375}
+    after = read_checkpoint(path)
+    assert after.config == dataclasses.replace(measured.config, precision_falls={"int8": 0.0375})
+    assert all(np.array_equal(after.tensors[name], before.tensors[name]) for name in before.tensors)
 
 
 def test_openvino_computes_it(measured: FusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,17 +143,25 @@ def test_openvino_computes_it(measured: FusionModel, tmp_path: Path, monkeypatch
     assert again.describe()["cache"] == "hit"
 
 
-@pytest.mark.parametrize(
-    ("measured_ranges", "vnni", "amx", "chosen"),
-    [
-        (True, True, False, "int8"),
-        (True, True, True, "bf16"),
-        (True, False, False, "bf16"),
-        (False, True, False, "bf16"),
-    ],
-)
-def test_auto_takes_int8_only_where_it_pays(
-    measured_ranges: bool, vnni: bool, amx: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+#: With and without what int8 needs, and what each precision costs; then what "auto" takes.
+AUTO: list[tuple[bool, bool, bool, dict[str, float], str]] = [
+    # ranges, int8 dot products, AMX, falls
+    (True, True, False, {}, "int8"),
+    (True, True, True, {}, "bf16"),
+    (True, False, False, {}, "bf16"),
+    (False, True, False, {}, "bf16"),
+    (True, True, False, {"int8": 0.003}, "int8"),  # exactly what is allowed
+    (True, True, False, {"int8": 0.003001}, "bf16"),
+    (True, True, False, {"int8": -0.02, "bf16": 0.1}, "int8"),
+    (True, True, False, {"int8": 0.01, "bf16": 0.003}, "bf16"),
+    (True, True, False, {"int8": 0.01, "bf16": 0.0031}, "fp32"),
+    (True, True, True, {"bf16": 0.0031}, "fp32"),  # int8 is not what AMX is for
+]
+
+
+@pytest.mark.parametrize(("ranges", "vnni", "amx", "falls", "chosen"), AUTO)
+def test_auto_takes_the_fastest_that_keeps_accuracy(
+    ranges: bool, vnni: bool, amx: bool, falls: dict[str, float], chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Core:
         def get_property(self, *_: str) -> list[Any]:
@@ -126,4 +169,5 @@ def test_auto_takes_int8_only_where_it_pays(
 
     monkeypatch.setattr(openvino_engine, "has_int8_dot_products", lambda: vnni)
     monkeypatch.setattr(openvino_engine, "has_amx", lambda: amx)
-    assert openvino_engine._precision("auto", Core(), measured_ranges) == chosen
+    config = tiny_config(activation_ranges={"vit.head": (-1.0, 1.0)} if ranges else {}, precision_falls=falls)
+    assert openvino_engine._precision("auto", Core(), config) == chosen

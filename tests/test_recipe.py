@@ -1,4 +1,4 @@
-"""Recipes and random views of faces: what a recipe may say, and what it does to a face."""
+"""Recipes: what the packaged ones say, and every rule that a recipe can break."""
 
 from __future__ import annotations
 
@@ -7,63 +7,51 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-import torch.nn.functional as F
-from tiny_models import faces
+from drawn_data import RECIPE
 
-from fer_fast.train.augment import augmented, plain
-from fer_fast.train.recipe import RECIPES, Augmentation, load_recipe
+from fer_fast.models.config import PRESETS
+from fer_fast.train.recipe import RECIPES, Augmentation, Recipe, Stage, load_recipe, packaged
+from fer_fast.types import EMOTIONS
 
-NOTHING = Augmentation(
-    rotation_degrees=0.0, scale=0.0, shift=0.0, contrast=0.0, erase_chance=0.0, erase_side=(0.2, 0.4)
-)
-FAST = (RECIPES / "fast.toml").read_text()
+LEARN = {"stages": (Stage(epochs=1),), "learning_rate": 0.1}
 
 
-def grey_faces(count: int) -> torch.Tensor:
-    return torch.from_numpy(faces(count, 48)[:, :, :, 0].copy())
+def test_packaged_recipes() -> None:
+    assert packaged() == sorted(path.stem for path in RECIPES.glob("*.toml"))
+    assert {"backbone", "fast", "paper", "paper-scaled"} <= set(packaged())
+    for name in packaged():
+        recipe = load_recipe(name)
+        assert load_recipe(RECIPES / f"{name}.toml") == recipe
+        assert recipe.config(("no", "yes")).classes == ("no", "yes")
+        last = recipe.stages[-1]
+        assert last.image_size in (0, recipe.config(("no", "yes")).image_size), "no best model would be kept"
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def test_papers_recipe_is_the_papers() -> None:
+    for name in ("paper", "paper-scaled"):
+        recipe = load_recipe(name)
+        assert (recipe.protocol, recipe.targets, recipe.batch_size) == ("paper6", "labels", 64)
+        assert (recipe.learning_rate, recipe.backbone_learning_rate, recipe.schedule) == (0.005, 0.0, "constant")
+        assert recipe.weight_decay == recipe.drop_path == recipe.average_decay == 0
+        assert recipe.augmentation == Augmentation()
+    assert load_recipe("paper").config(("no", "yes")).image_size == 224
+    assert load_recipe("paper").stages == (Stage(steps=10_000),)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
-def test_packaged_recipes(name: str) -> None:
-    recipe = load_recipe(name)
-    assert recipe.config.taps
-    assert recipe.stages[-1].image_size == recipe.config.image_size
-    assert load_recipe(RECIPES / f"{name}.toml") == recipe
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_recipes_of_the_packaged_models(name: str) -> None:
+    assert load_recipe(name).config(EMOTIONS) == PRESETS[name]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ('preset = "fast"', 'preset = "huge"', "preset must be one of tiny, fast, paper, not 'huge'"),
-        ("seed = 1\n", "", "must have the fields of preset, seed,.*'seed'"),
-        ("seed = 1\n", "seed = 1\ncolour = 3\n", "must have the fields of .*'colour'"),
-        ("seed = 1\n", "seed = \n", "must have the fields of .*line 3"),
-        ("batch_size = 64", "batch_size = 1", "batch_size must be an integer of 2 or more, not 1"),
-        ("batch_size = 64", 'batch_size = "64"', "batch_size must be an integer of 2 or more, not '64'"),
-        ("learning_rate = 1e-3", "learning_rate = 0", "learning_rate must be a number above 0, not 0"),
-        ("drop_path = 0.1", "drop_path = 1.0", "drop_path must be a number from 0 to below 1, not 1.0"),
-        ("weight_decay = 0.05", "weight_decay = nan", "weight_decay must be a number of 0 or more, not nan"),
-        ("image_size = 80", "image_size = 8", "image_size must be an integer of 32 or more, not 8"),
-        ("epochs = 7", "epochs = 0", "epochs must be an integer of 1 or more, not 0"),
-        ("epochs = 7", "epoch = 7", "must have the fields of .*epoch"),
-        ("erase_side = [0.15, 0.4]", "erase_side = [0.4, 0.15]", "erase_side must be two ascending numbers"),
-        ("erase_side = [0.15, 0.4]", "erase_side = 0.4", "must have the fields of "),
-        ("erase_chance = 0.4", "erase_chance = 1.5", "erase_chance must be a number from 0 to 1, not 1.5"),
-        ("shift = 0.08", "shift = -0.08", "shift must be a number from 0 to 1, not -0.08"),
-        ("[augmentation]", "[augmentations]", "must have the fields of .*'augmentation'"),
-    ],
-)
-def test_wrong_recipe(tmp_path: Path, old: str, new: str, words: str) -> None:
-    assert FAST.count(old) >= 1
-    path = tmp_path / "recipe.toml"
-    path.write_text(FAST.replace(old, new, 1))
-    with pytest.raises(ValueError, match=words):
-        load_recipe(path)
+def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "own.toml")
+    assert recipe.stages[0] == Stage(image_size=32, epochs=1, part="backbone")
+    assert recipe.config(("no", "yes")).sources == ("image", "FM1")
+    assert recipe.augmentation == Augmentation(
+        rotation_degrees=15.0, scale=0.15, shift=0.08, contrast=0.25, erase_chance=0.4, mixup=0.2
+    )
+    assert load_recipe(str(tmp_path / "own.toml")) == recipe
 
 
 def test_no_recipe(tmp_path: Path) -> None:
@@ -74,73 +62,101 @@ def test_no_recipe(tmp_path: Path) -> None:
         load_recipe(tmp_path / "binary.toml")
 
 
-@pytest.mark.parametrize("size", [32, 48, 80])
-def test_views_have_shape_and_range(size: int) -> None:
-    wild = Augmentation(
-        rotation_degrees=40.0, scale=0.5, shift=0.3, contrast=0.9, erase_chance=0.5, erase_side=(0.1, 0.9)
-    )
-    views = augmented(grey_faces(20), size, wild, generator())
-    assert views.shape == (20, 3, size, size) and views.dtype == torch.float32
-    assert views.min() >= 0 and views.max() <= 255
-    assert torch.equal(views[:, 0], views[:, 1]) and torch.equal(views[:, 0], views[:, 2])
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("seed = 7\n", "seed = 7\ncolour = 3\n", "must have the fields of stages, learning_rate, .*'colour'"),
+        ("seed = 7\n", "seed = \n", "must have the fields of .*line 7"),
+        ("learning_rate = 1e-3\n", "", "must have the fields of .*'learning_rate'"),
+        ("stages = [", "steps = [", "must have the fields of .*'stages'"),
+        ("{ image_size = 32, steps = 3 },", "3,", "must have the fields of "),
+        ("epochs = 1, part", "epoch = 1, part", "must have the fields of .*'epoch'"),
+        ("mixup = 0.2", "erase_area = 0.4", "must have the fields of "),
+        ("[augmentation]", "[augmentations]", "must have the fields of .*'augmentations'"),
+        ("grid = 4", "grids = 4", "unknown configuration field 'grids'"),
+        ("grid = 4", "grid = 3", "image_size must be a multiple of grid 3, not 40"),
+        ("grid = 4", 'classes = ["a", "b"]', "model must leave 'classes' to the training"),
+        ("grid = 4", "precision_falls = {}", "model must leave 'precision_falls' to the training"),
+    ],
+)
+def test_wrong_file(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert RECIPE.count(old) >= 1
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.replace(old, new, 1))
+    with pytest.raises(ValueError, match=words):
+        load_recipe(path)
 
 
-def test_the_generator_is_the_only_chance() -> None:
-    settings = load_recipe("fast").augmentation
-    first, again = (augmented(grey_faces(6), 40, settings, generator(3)) for _ in range(2))
-    assert torch.equal(first, again)
-    torch.manual_seed(99)
-    assert torch.equal(augmented(grey_faces(6), 40, settings, generator(3)), first)
-    assert not torch.equal(augmented(grey_faces(6), 40, settings, generator(4)), first)
+#: Class, changed fields, the whole message.
+BROKEN_RULES: list[tuple[Any, dict[str, Any], str]] = [
+    (Recipe, {"stages": ()}, "stages must be one or more, got none"),
+    (Recipe, {"seed": -1}, "seed must be an integer of 0 or more, not -1"),
+    (Recipe, {"seed": 1.0}, "seed must be an integer of 0 or more, not 1.0"),
+    (Recipe, {"batch_size": 1}, "batch_size must be an integer of 2 or more, not 1"),
+    (Recipe, {"batch_size": "64"}, "batch_size must be an integer of 2 or more, not '64'"),
+    (Recipe, {"learning_rate": 0}, "learning_rate must be a number above 0, not 0"),
+    (Recipe, {"learning_rate": True}, "learning_rate must be a number above 0, not True"),
+    (Recipe, {"backbone_learning_rate": -0.1}, "backbone_learning_rate must be a number of 0 or more, not -0.1"),
+    (Recipe, {"weight_decay": float("nan")}, "weight_decay must be a number of 0 or more, not nan"),
+    (Recipe, {"auxiliary_weight": float("inf")}, "auxiliary_weight must be a number of 0 or more, not inf"),
+    (Recipe, {"drop_path": 1.0}, "drop_path must be a number from 0 to below 1, not 1.0"),
+    (Recipe, {"average_decay": 1}, "average_decay must be a number from 0 to below 1, not 1"),
+    (Recipe, {"balance": 1.5}, "balance must be a number from 0 to 1, not 1.5"),
+    (Recipe, {"distillation": -1}, "distillation must be a number from 0 to 1, not -1"),
+    (Recipe, {"protocol": "votes"}, "protocol must be one of argmax10, argmax8, majority, paper6, not 'votes'"),
+    (Recipe, {"targets": "both"}, "targets must be one of votes, labels, not 'both'"),
+    (Recipe, {"schedule": "cosine"}, "schedule must be one of one-cycle, constant, not 'cosine'"),
+    (
+        Recipe,
+        {"stages": (Stage(steps=1, part="backbone"),)},
+        "backbone_learning_rate must be above 0, and sources hold a tap, where a stage trains it",
+    ),
+    (
+        Recipe,
+        {
+            "stages": (Stage(steps=1, part="backbone"),),
+            "backbone_learning_rate": 0.1,
+            "model": {"sources": ["image"]},
+        },
+        "backbone_learning_rate must be above 0, and sources hold a tap, where a stage trains it",
+    ),
+    (Stage, {"image_size": 8}, "image_size must be 0 or an integer of 32 or more, not 8"),
+    (Stage, {"image_size": 64.0}, "image_size must be 0 or an integer of 32 or more, not 64.0"),
+    (Stage, {"epochs": -1}, "epochs must be an integer of 0 or more, not -1"),
+    (Stage, {"steps": 2.5}, "steps must be an integer of 0 or more, not 2.5"),
+    (Stage, {"epochs": 0}, "a stage must have epochs or steps, not epochs 0 and steps 0"),
+    (Stage, {"steps": 2}, "a stage must have epochs or steps, not epochs 1 and steps 2"),
+    (Stage, {"part": "head"}, "part must be one of backbone, all, not 'head'"),
+    (Augmentation, {"rotation_degrees": 181}, "rotation_degrees must be a number from 0 to 180, not 181"),
+    (Augmentation, {"shift": -0.08}, "shift must be a number from 0 to 1, not -0.08"),
+    (Augmentation, {"erase_chance": 1.5}, "erase_chance must be a number from 0 to 1, not 1.5"),
+    (Augmentation, {"scale": 1}, "scale must be a number from 0 to below 1, not 1"),
+    (Augmentation, {"contrast": "0.2"}, "contrast must be a number from 0 to below 1, not '0.2'"),
+    (Augmentation, {"mixup": -0.2}, "mixup must be a number of 0 or more, not -0.2"),
+    *(
+        (
+            Augmentation,
+            {"erase_area": area},
+            f"erase_area must be two ascending numbers above 0, at most 1, not {list(area)}",
+        )
+        for area in ((0.4, 0.15), (0, 0.2), (0.1, 1.1), (0.1,), ("a", "b"))
+    ),
+]
 
 
-@pytest.mark.parametrize("size", [48, 96])
-def test_only_flips_are_left_when_nothing_is_allowed(size: int) -> None:
-    originals = grey_faces(40)
-    views = augmented(originals, size, NOTHING, generator())[:, 0]
-    exact = F.interpolate(originals[:, None].float(), (size, size), mode="bilinear", align_corners=False)[:, 0]
-    # Reflected borders differ from repeated ones only outside of the outermost pixels' centres.
-    inner = slice(1, -1)
-    straight = (views - exact).abs()[:, inner, inner].amax(dim=(1, 2)) < 0.05
-    flipped = (views - exact.flip(2)).abs()[:, inner, inner].amax(dim=(1, 2)) < 0.05
-    assert (straight ^ flipped).all()
-    assert 8 <= flipped.sum() <= 32
+@pytest.mark.parametrize(("kind", "changes", "message"), BROKEN_RULES, ids=[str(rule[1]) for rule in BROKEN_RULES])
+def test_broken_rule(kind: Any, changes: dict[str, Any], message: str) -> None:
+    good = {Recipe: LEARN, Stage: {"epochs": 1}, Augmentation: {}}[kind]
+    kind(**good)
+    with pytest.raises(ValueError) as caught:
+        kind(**(good | changes))
+    assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("field", ["rotation_degrees", "scale", "shift", "contrast", "erase_chance"])
-def test_each_setting_does_something(field: str) -> None:
-    some: dict[str, Any] = {field: 20.0 if field == "rotation_degrees" else 0.5}
-    changed = augmented(grey_faces(8), 48, dataclasses.replace(NOTHING, **some), generator())
-    assert (changed - augmented(grey_faces(8), 48, NOTHING, generator())).abs().mean() > 1.0
-
-
-def test_shift_moves_by_a_fraction_of_the_side() -> None:
-    dot = torch.zeros(200, 48, 48, dtype=torch.uint8)
-    dot[:, 23:25, 23:25] = 255
-    views = augmented(dot, 48, dataclasses.replace(NOTHING, shift=0.25), generator())[:, 0]
-    places = views.flatten(1).argmax(dim=1)
-    offsets = torch.stack([places // 48, places % 48]).float() - 23.5
-    assert offsets.abs().max() <= 0.25 * 48 + 1
-    assert offsets.abs().max() >= 0.2 * 48
-
-
-def test_erasing_paints_one_black_rectangle() -> None:
-    white = torch.full((300, 48, 48), 255, dtype=torch.uint8)
-    settings = dataclasses.replace(NOTHING, erase_chance=0.5, erase_side=(0.25, 0.5))
-    views = augmented(white, 48, settings, generator())[:, 0]
-    erased = views == 0
-    assert torch.equal(views[~erased], torch.full_like(views[~erased], 255))
-    hit = erased.flatten(1).any(dim=1)
-    assert 110 < hit.sum() < 190
-    heights, widths = erased.any(dim=2).sum(dim=1)[hit], erased.any(dim=1).sum(dim=1)[hit]
-    assert torch.equal(erased[hit].sum(dim=(1, 2)), heights * widths), "not a rectangle"
-    for sides in (heights, widths):
-        assert sides.min() >= 11 and sides.max() <= 25  # 12 to 24 pixels, either end on a pixel or not
-
-
-def test_plain_faces_are_whole_numbers() -> None:
-    originals = grey_faces(3)
-    assert torch.equal(plain(originals, 48)[:, 0], originals.float())
-    larger = plain(originals, 64)
-    assert larger.shape == (3, 3, 64, 64)
-    assert torch.equal(larger, larger.round())
+def test_ends_of_the_ranges_are_allowed() -> None:
+    Recipe(**LEARN, seed=0, batch_size=2, drop_path=0, balance=1, distillation=1)
+    widest = Augmentation(rotation_degrees=180, shift=1, erase_chance=1, erase_area=[0.5, 1])  # type: ignore[arg-type]
+    assert widest.erase_area == (0.5, 1)
+    assert Stage(image_size=32, steps=1).image_size == 32
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        widest.shift = 0  # type: ignore[misc]

@@ -40,6 +40,7 @@ def row(path, value=0.25):
 
 ROWS = [row(name, number / 16) for number, name in enumerate(NAMES)]
 ROWS.insert(3, Row("bad\n.jpg", Status.CORRUPT, 'says "no", twice'))
+ROWS.insert(2, row("unsure.jpg", 0.5).abstaining(0.75))
 
 
 def read(path):
@@ -67,7 +68,7 @@ def expected(rows):
         line |= {"path": printable(entry.path), "status": entry.status.value, "error": entry.error or None}
         if entry.prediction:
             low, high = entry.prediction.probabilities.tolist()
-            label = entry.prediction.label
+            label = entry.prediction.label if entry.status is Status.OK else None
             line |= {"label": label, "confidence": max(low, high), "p_calm": low, "p_not, calm": high}
         table.append(line)
     return table
@@ -139,13 +140,13 @@ def test_any_names_and_any_cut_resume_to_the_same_table(tmp_path_factory, data, 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_what_a_fallen_machine_left_behind_the_rows_is_cut(tmp_path, suffix, damage):
     sink = FileSink(tmp_path / f"out{suffix}", CLASSES, "model")
-    sink.write(ROWS[:4])
+    sink.write(ROWS[:5])
     sink.close()
     whole = sink.partial.read_bytes()
     sink.partial.write_bytes(whole + damage)
     again = FileSink(tmp_path / f"out{suffix}", CLASSES, "model", resume=True)
-    assert (again.rows, again.partial.read_bytes()) == (4, whole)
-    assert again.kept == {"ok": 3, "corrupt": 1} and again.kept_labels.total() == 3
+    assert (again.rows, again.partial.read_bytes()) == (5, whole)
+    assert again.kept == {"ok": 3, "abstained": 1, "corrupt": 1} and again.kept_labels.total() == 3
 
 
 def test_two_names_that_print_alike_are_both_classified(tmp_path):
@@ -291,4 +292,5 @@ def test_records_read_what_they_wrote(records):
     stream = io.BytesIO(b"".join(codec.encode(entry) for entry in ROWS))
     written = [codec.decode(record) for record in codec.split(stream)]
     assert [entry.path for entry in written] == [printable(entry.path) for entry in ROWS]
-    assert [entry.label for entry in written] == [entry.prediction.label if entry.prediction else "" for entry in ROWS]
+    assert [(entry.status, entry.label) for entry in written] == [(entry.status, entry.label) for entry in ROWS]
+    assert {entry.status: entry.label for entry in written}[Status.ABSTAINED] == ""

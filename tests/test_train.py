@@ -1,301 +1,423 @@
-"""A training run from command line to checkpoint: exact resumption, what is logged, and clear refusals."""
+"""A training run from command line to classified face: what it leaves, what it can start from, what it refuses."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
-import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from drawn_data import RECIPE, draw_backbone, draw_classes, draw_ferplus
 from PIL import Image
-from safetensors.torch import save_file
-from tiny_models import faces, tiny_config
 
-from fer_fast.models.backbone import ResNet18Taps
+from fer_fast import Classifier
 from fer_fast.models.checkpoint import read_checkpoint
-from fer_fast.models.config import PRESETS
 from fer_fast.models.fusion import FusionModel
-from fer_fast.models.storage import load_model
+from fer_fast.models.storage import load_model, save_model
+from fer_fast.train import __main__ as command
 from fer_fast.train import run as run_module
-from fer_fast.train.__main__ import main
-from fer_fast.train.calibrate import fit_temperature
-from fer_fast.train.ferplus import COLUMNS, SPLITS, load_split
-from fer_fast.train.recipe import load_recipe
-from fer_fast.train.run import Training
-from fer_fast.train.start import measure_statistics, read_backbone_weights, start_backbone
-from fer_fast.types import FerFastError
-
-CONFIG = tiny_config(sources=("image", "FM1"), depth=2)
-RECIPE = """
-preset = "tiny"
-seed = 7
-batch_size = 8
-stages = [{ image_size = 32, epochs = 1 }, { image_size = 40, epochs = 1 }]
-learning_rate = 1e-3
-backbone_learning_rate = 5e-4
-weight_decay = 0.05
-drop_path = 0.2
-auxiliary_weight = 0.3
-average_decay = 0.9
-
-[augmentation]
-rotation_degrees = 15.0
-scale = 0.15
-shift = 0.08
-contrast = 0.25
-erase_chance = 0.4
-erase_side = [0.15, 0.4]
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_preset() -> Iterator[None]:
-    """A tiny "tiny": its state is saved after each step, and 240 MB a step would be most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, "tiny", CONFIG)
-        yield
+from fer_fast.train.learner import Learner
+from fer_fast.train.recipe import Recipe, Stage, load_recipe
+from fer_fast.train.record import LOG_FIELDS
+from fer_fast.train.run import Training, _optimizer, _plan
+from fer_fast.train.start import read_backbone_weights
+from fer_fast.types import EMOTIONS
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recipe") / "mini.toml"
-    path.write_text(RECIPE)
-    return path
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("inputs")
+    (folder / "recipe.toml").write_text(RECIPE)
+    draw_ferplus(folder / "data", {"train": 34, "valid": 10})
+    draw_backbone(folder / "backbone.safetensors", taps=("FM1",))
+    return {
+        "recipe": str(folder / "recipe.toml"),
+        "--data": str(folder / "data"),
+        "--backbone": str(folder / "backbone.safetensors"),
+    }
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made-up FERPlus: 34 training and 10 validation faces."""
-    folder = tmp_path_factory.mktemp("ferplus")
-    generator = np.random.default_rng(0)
-    rows = [",".join(["Usage", "Image name", *COLUMNS])]
-    for split, count in (("train", 34), ("valid", 10)):
-        inside, usage = SPLITS[split]
-        (folder / inside).mkdir()
-        for number, pixels in enumerate(faces(count, 48, seed=len(rows))):
-            Image.fromarray(pixels[:, :, 0]).save(folder / inside / f"{split}{number}.png")
-            votes = generator.multinomial(10, np.roll([0.6, 0.3, 0.1, 0, 0, 0, 0, 0], number % 8))
-            rows.append(",".join([usage, f"{split}{number}.png", *map(str, votes), "0", "0"]))
-    (folder / "fer2013new.csv").write_text("\n".join(rows) + "\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random ResNet-18 weights without the convolutions of layer4, as the trunk file has them."""
-    torch.manual_seed(0)
-    state = ResNet18Taps(["FM4"]).state_dict()
-    path = tmp_path_factory.mktemp("backbone") / "trunk.safetensors"
-    save_file({name: tensor for name, tensor in state.items() if "layer4.1" not in name}, path)
-    return path
-
-
-def new_run(recipe: Path, data: Path, backbone: Path, out: Path) -> Training:
-    splits = (load_split(data, split) for split in ("train", "valid"))
-    return Training(load_recipe(recipe), *splits, out, read_backbone_weights(backbone))
-
-
-@pytest.fixture(scope="module")
-def unbroken(recipe: Path, data: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that nothing interrupted."""
-    out = tmp_path_factory.mktemp("unbroken")
-    rows: list[dict[str, Any]] = []
-    new_run(recipe, data, backbone, out).run(rows.append)
-    assert [row["step"] for row in rows] == [4, 8]
+def trained(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole run."""
+    out = tmp_path_factory.mktemp("runs") / "deeper" / "trained"
+    assert command.main(words(inputs, {"--out": str(out)})) == 0
     return out
 
 
-def logged(out: Path) -> list[dict[str, str]]:
-    """The rows of a log without the speed, which no run repeats."""
-    with (out / "log.csv").open(newline="") as file:
-        return [{name: value for name, value in row.items() if "second" not in name} for row in csv.DictReader(file)]
+@pytest.fixture
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "measure_falls", lambda *_: {})
 
 
-def assert_same_run(out: Path, unbroken: Path) -> None:
-    assert logged(out) == logged(unbroken)
-    # Not the files' bytes: safetensors writes the metadata's keys in random order.
-    digests = [read_checkpoint(folder / "model.safetensors").digest for folder in (out, unbroken)]
-    assert digests[0] == digests[1]
+def words(*options: dict[str, str]) -> list[str]:
+    """The command line; later options win, and an empty one is left out."""
+    merged: dict[str, str] = {}
+    for each in options:
+        merged |= each
+    recipe = merged.pop("recipe")
+    return [recipe, *(word for option, value in merged.items() if value for word in (option, value))]
 
 
-def test_run_leaves_a_log_and_a_calibrated_model(unbroken: Path) -> None:
-    rows = logged(unbroken)
-    assert [(row["step"], row["epoch"], row["image_size"]) for row in rows] == [("4", "1", "32"), ("8", "2", "40")]
-    assert all(np.isfinite(float(row["loss"])) and 0 <= float(row["valid_accuracy"]) <= 1 for row in rows)
-    checkpoint = read_checkpoint(unbroken / "model.safetensors")
-    assert checkpoint.config.temperature != 1.0
-    assert load_model(unbroken / "model.safetensors").config.image_size == 64
-    assert not list(unbroken.glob("*.partial"))
+def changed(tmp_path: Path, *pairs: tuple[str, str]) -> dict[str, str]:
+    """`RECIPE`, changed, as an option."""
+    text = RECIPE
+    for old, new in pairs:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path = tmp_path / "changed.toml"
+    path.write_text(text)
+    return {"recipe": str(path)}
 
 
-class InterruptedRunError(Exception):
-    pass
+STAGES = RECIPE[RECIPE.index("stages") : RECIPE.index("seed")]
+SHORT = (STAGES, "stages = [{ steps = 1 }]\n")
 
 
-@pytest.mark.parametrize(("row", "save_seconds"), [(1, 1e9), (1, -1.0), (2, -1.0)], ids=["no state", "1st", "2nd"])
-def test_resumed_run_is_the_unbroken_one(
-    row: int,
-    save_seconds: float,
-    recipe: Path,
-    data: Path,
-    backbone: Path,
-    tmp_path: Path,
-    unbroken: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a command that fails says."""
+    capsys.readouterr()
+    assert command.main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("fer_fast.train: ") and said.err.count("\n") == 1 and said.err.endswith("\n")
+    return said.err
+
+
+# ----------------------------------------------------------------------------------------------- a whole run
+
+
+def test_run_leaves_everything(trained: Path) -> None:
+    names = {"backbone.safetensors", "best.safetensors", "last.safetensors", "curves.png", "log.csv", "state.pt"}
+    assert {path.name for path in trained.iterdir()} == names
+    with (trained / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == LOG_FIELDS
+    assert [(row["step"], row["epoch"], row["image_size"]) for row in rows] == [
+        ("4", "1", "32"),
+        ("7", "2", "32"),
+        ("11", "3", "40"),
+    ]
+    for row in rows:
+        assert np.isfinite([float(row[name]) for name in ("loss", "valid_nll", "learning_rate")]).all()
+        assert 0 <= float(row["valid_accuracy"]) <= 1 and float(row["images_per_second"]) > 0
+    assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
+    with Image.open(trained / "curves.png") as image:
+        assert image.size == (1080, 720)
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_models_are_calibrated_and_classify(
+    trained: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(run_module, "SAVE_SECONDS", save_seconds)  # negative: after each step
-    reported: list[dict[str, Any]] = []
+    monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path))
+    path = trained / f"{name}.safetensors"
+    config = read_checkpoint(path).config
+    assert config.classes == EMOTIONS and config.image_size == 40
+    assert config.temperature > 0 and config.temperature != 1.0
+    assert config.activation_ranges
+    assert "int8" in config.precision_falls and set(config.precision_falls) <= {"int8", "bf16"}
+    assert all((10 * fall) % 1 == pytest.approx(0, abs=1e-9) for fall in config.precision_falls.values())  # of 10 faces
+    face = Path(inputs["--data"]) / "FER2013Valid" / "valid000.png"
+    with Classifier(path, engine="torch", precision="fp32") as classifier:
+        prediction = classifier.predict([face])[0]
+        pixels = classifier.decoder.decode([str(face)]).pixels
+    assert prediction.probabilities.sum() == pytest.approx(1.0)
+    with torch.no_grad():
+        logits = load_model(path)(torch.from_numpy(pixels)) / config.temperature
+    np.testing.assert_allclose(prediction.probabilities, logits.softmax(dim=1)[0], rtol=0, atol=1e-4)
 
-    def report(values: dict[str, Any]) -> None:
-        reported.append(values)
-        if len(reported) == row:
-            raise InterruptedRunError  # logged, but not yet saved
 
-    with pytest.raises(InterruptedRunError):
-        new_run(recipe, data, backbone, tmp_path).run(report)
-    assert len(logged(tmp_path)) == row
-    assert (tmp_path / "state.pt").exists() == (save_seconds < 0)
-    assert not (tmp_path / "model.safetensors").exists()
-    new_run(recipe, data, backbone, tmp_path).run(lambda _: None)
-    assert_same_run(tmp_path, unbroken)
-    new_run(recipe, data, backbone, tmp_path).run(lambda _: pytest.fail("a finished run has nothing left to do"))
-    assert_same_run(tmp_path, unbroken)
+def test_something_is_learnt(tmp_path: Path, nothing_compiled: None, capsys: pytest.CaptureFixture[str]) -> None:
+    for split, count in (("train", 12), ("valid", 4)):
+        for label, shade in (("dark", 60), ("bright", 190)):
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in range(count):
+                Image.new("L", (40, 40), shade + 5 * number).save(tmp_path / split / label / f"{number}.png")
+    recipe = changed(tmp_path, (STAGES, "stages = [{ epochs = 6 }]\n"), ('["image", "FM1"]', '["image"]'))
+    assert command.main(words(recipe, {"--data": str(tmp_path), "--out": str(tmp_path / "out")})) == 0
+    assert "valid_accuracy 1.0" in capsys.readouterr().out.splitlines()[-1]
+    model = load_model(tmp_path / "out" / "best.safetensors")
+    assert model.config.classes == ("bright", "dark")
+    shades = torch.tensor([70, 200], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 40, 40, 3)
+    assert model(shades).argmax(dim=1).tolist() == [1, 0]
 
 
-def test_killed_run_goes_on(recipe: Path, data: Path, backbone: Path, tmp_path: Path, unbroken: Path) -> None:
-    code = (
-        "import os, signal, sys, torch; from fer_fast.train import __main__ as command, run; "
-        "from fer_fast.models.config import PRESETS, ModelConfig; "
-        f"PRESETS['tiny'] = ModelConfig(**{CONFIG.as_dict()!r}); "
-        "torch.set_num_threads(1); run.SAVE_SECONDS = -1; step = run.Training._advance; "
-        "run.Training._advance = lambda self, now: "
-        "os.kill(os.getpid(), signal.SIGKILL) if now.number == 6 else step(self, now); "
-        "command.main(sys.argv[1:])"
+def test_backbone_run_is_where_the_next_starts(
+    inputs: dict[str, str], tmp_path: Path, nothing_compiled: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = changed(tmp_path, (STAGES, 'stages = [{ steps = 2, part = "backbone" }]\n'))
+    assert command.main(words(inputs, only, {"--out": str(tmp_path / "first")})) == 0
+    names = {path.name for path in (tmp_path / "first").iterdir()}
+    assert names == {"backbone.safetensors", "curves.png", "log.csv", "state.pt"}, "no classifier was trained"
+    weights = read_backbone_weights([tmp_path / "first" / "backbone.safetensors"])
+    averaged = torch.load(tmp_path / "first" / "state.pt", weights_only=True)["averaged"]
+    assert weights and all(
+        torch.equal(weights[name], averaged[f"module.model.backbone.{name}"])
+        for name in weights
+        if not name.endswith("num_batches_tracked")
     )
-    arguments = [str(recipe), "--data", str(data), "--out", str(tmp_path), "--backbone", str(backbone)]
-    killed = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL
-    assert killed.stdout.startswith("step 4  epoch 1  image_size 32  loss ")
-    assert main(arguments) == 0
-    assert_same_run(tmp_path, unbroken)
+    before = read_backbone_weights([Path(inputs["--backbone"])])
+    assert not torch.equal(weights["conv1.weight"], before["conv1.weight"])
+    frozen = changed(tmp_path, SHORT, ("backbone_learning_rate = 5e-4\n", ""))
+    start = {"--backbone": str(tmp_path / "first" / "backbone.safetensors"), "--out": str(tmp_path / "second")}
+    assert command.main(words(inputs, frozen, start)) == 0
+    kept = read_checkpoint(tmp_path / "second" / "last.safetensors").tensors["backbone.conv1.weight"]
+    np.testing.assert_array_equal(kept, weights["conv1.weight"].numpy().astype(np.float16))
+    assert capsys.readouterr().err == ""
 
 
-def test_state_of_another_run_is_refused(
-    recipe: Path, data: Path, backbone: Path, tmp_path: Path, unbroken: Path
+def test_start_from_a_model_on_ones_own_classes(
+    inputs: dict[str, str],
+    trained: Path,
+    tmp_path: Path,
+    nothing_compiled: None,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    other = tmp_path / "other.toml"
-    other.write_text(RECIPE.replace("seed = 7", "seed = 8"))
-    with pytest.raises(ValueError, match=r"out must be a new folder: .* holds a run of another recipe or other data"):
-        new_run(other, data, backbone, unbroken).run(lambda _: None)
-    (tmp_path / "state.pt").write_bytes((unbroken / "state.pt").read_bytes()[:5000])
-    with pytest.raises(FerFastError, match=r"state\.pt' is damaged"):
-        new_run(recipe, data, backbone, tmp_path).run(lambda _: None)
+    for place, split in enumerate(("train", "val")):
+        draw_classes(tmp_path / "data" / split, {"bored": 4, "curious": 3, "lost": 3}, seed=place)
+    (tmp_path / "data" / "train" / "lost" / "000.png").write_bytes(b"no image")
+    recipe = changed(
+        tmp_path,
+        (STAGES, "stages = [{ epochs = 2 }]\n"),
+        ("backbone_learning_rate = 5e-4", "backbone_learning_rate = 0"),
+    )
+    start = {"--start": str(trained / "last.safetensors"), "--backbone": "", "--data": str(tmp_path / "data")}
+    caplog.set_level("INFO")
+    assert command.main(words(inputs, recipe, start, {"--out": str(tmp_path / "out")})) == 0
+    assert f"1 images of train are left out; the first is {tmp_path}/data/train/lost/000.png: " in caplog.text
+    assert "train: 9 images of bored, curious, lost" in caplog.text
+    before, after = (read_checkpoint(folder / "last.safetensors") for folder in (trained, tmp_path / "out"))
+    assert after.config.classes == ("bored", "curious", "lost")
+    assert after.tensors["vit.head.weight"].shape == (3, 32)
+    frozen = [name for name in after.tensors if name.startswith(("backbone.", "mean_", "inv_std_"))]
+    assert sum("running_" in name for name in frozen) == 10, "the batch norms' statistics are among them"
+    for name in frozen:
+        np.testing.assert_array_equal(after.tensors[name], before.tensors[name], err_msg=name)
+    assert not np.array_equal(after.tensors["vit.proj.weight"], before.tensors["vit.proj.weight"])
+    for changed_field in ("temperature", "activation_ranges"):
+        assert getattr(after.config, changed_field) != getattr(before.config, changed_field)
+    assert after.config.precision_falls == {}, "those of the model before are not its own"
 
 
-def test_too_few_images(recipe: Path, data: Path, backbone: Path, tmp_path: Path) -> None:
-    large = tmp_path / "large.toml"
-    large.write_text(RECIPE.replace("batch_size = 8", "batch_size = 35"))
-    with pytest.raises(ValueError, match=r"train must hold batch_size 35 labelled images or more.*hold 34 and 10"):
-        new_run(large, data, backbone, tmp_path)
+# ----------------------------------------------------------------------------------------------- teachers
+
+
+def new_training(inputs: dict[str, str], out: Path, *options: dict[str, str]) -> Training:
+    """What the command would run."""
+    arguments = words(inputs, *options, {"--out": str(out)})
+    return command._training(command._parser().parse_args(arguments))
+
+
+def test_teachers_by_hand(inputs: dict[str, str], trained: Path, tmp_path: Path) -> None:
+    recipe = changed(tmp_path, SHORT, ("balance = 0.25", "distillation = 0.75"))
+    training = new_training(inputs, tmp_path, recipe, {"--teacher": str(trained / "last.safetensors")})
+    (teacher,) = training.teachers
+    assert teacher.config.temperature != 1.0 and not any(each.requires_grad for each in teacher.parameters())
+    images, targets = torch.rand(3, 3, 40, 40) * 255, torch.eye(8)[:3]
+    with torch.no_grad():
+        answers = (teacher(images) / teacher.config.temperature).softmax(dim=1)
+    learnt = training._taught(images, targets)
+    torch.testing.assert_close(learnt, 0.25 * targets + 0.75 * answers, rtol=0, atol=0.02)  # bf16
+    assert (learnt - targets).abs().max() > 0.3
+    training.teachers.append(teacher)
+    torch.testing.assert_close(training._taught(images, targets), learnt)  # their mean
+    smaller = torch.nn.functional.interpolate(images, (32, 32), mode="bilinear", antialias=True)
+    assert training._taught(smaller, targets).shape == (3, 8), "a teacher sees its own size"
+
+
+def test_run_with_a_teacher(inputs: dict[str, str], trained: Path, tmp_path: Path, nothing_compiled: None) -> None:
+    recipe = changed(tmp_path, SHORT, ("balance = 0.25", "distillation = 0.5"))
+    teacher = {"--teacher": str(trained / "best.safetensors")}
+    assert command.main(words(inputs, recipe, teacher, {"--out": str(tmp_path / "out")})) == 0
+    assert (tmp_path / "out" / "last.safetensors").is_file()
+
+
+def test_wrong_teachers(
+    inputs: dict[str, str], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, teacher = {"--out": str(tmp_path / "out")}, {"--teacher": str(trained / "last.safetensors")}
+    said = complaint(words(inputs, out, teacher), capsys)
+    assert "teacher must be given if and only if distillation is above 0; it is 0.0" in said
+    taught = changed(tmp_path, ("balance = 0.25", "distillation = 0.5"))
+    assert "teacher must be given if and only if distillation is above 0; it is 0.5" in complaint(
+        words(inputs, taught, out), capsys
+    )
+    model = load_model(trained / "last.safetensors")
+    model.config = dataclasses.replace(model.config, classes=tuple("abcdefgh"))
+    save_model(model, tmp_path / "other.safetensors")
+    said = complaint(words(inputs, taught, out, {"--teacher": str(tmp_path / "other.safetensors")}), capsys)
+    assert "must have the classes of the data, neutral, happiness" in said
+
+
+# ----------------------------------------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "expected"),
     [
-        ({"recipe": "no-such-recipe"}, "recipe must be a .toml file or one of: fast"),
-        ({"--data": "no-such-folder"}, "data must be a folder with FER2013Train/"),
+        ({"recipe": "no-such-recipe"}, "recipe must be a .toml file or one of: backbone, fast"),
+        ({"--data": "no-such-folder"}, "data must be a folder; there is no 'no-such-folder'"),
         ({"--backbone": "no-such-file"}, "backbone must be a .safetensors or .pth file"),
-        ({"--out": os.devnull}, "File exists"),
+        ({"--backbone": "", "--start": "no-such-model"}, "model must be a .safetensors file or one of"),
+        ({"--out": os.devnull}, "cannot be written"),
+        pytest.param(
+            {"--device": "cuda"},
+            "device must be cpu where torch sees no GPU",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card"),
+        ),
     ],
-    ids=["recipe", "data", "backbone", "out"],
+    ids=["recipe", "data", "backbone", "start", "out", "device"],
 )
 def test_command_says_what_is_wrong(
-    recipe: Path,
-    data: Path,
-    backbone: Path,
+    inputs: dict[str, str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     changes: dict[str, str],
-    words: str,
+    expected: str,
 ) -> None:
-    options = {"recipe": str(recipe), "--data": str(data), "--out": str(tmp_path), "--backbone": str(backbone)}
-    first, *others = (options | changes).items()
-    assert main([first[1], *(word for option in others for word in option)]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("fer_fast.train: ") and words in said.err
-    assert said.err.count("\n") == 1 and said.err.endswith("\n")
+    assert expected in complaint(words(inputs, {"--out": str(tmp_path)}, changes), capsys)
 
 
 def test_command_without_arguments_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([])
-    assert caught.value.code == 2
-    assert "the following arguments are required" in capsys.readouterr().err
+    for arguments in ([], ["fast", "--data", "x", "--out", "y", "--start", "fast", "--backbone", "z"]):
+        with pytest.raises(SystemExit) as caught:
+            command.main(arguments)
+        assert caught.value.code == 2
+    assert "--backbone: not allowed with argument --start" in capsys.readouterr().err
 
 
-def test_backbone_weights(tmp_path: Path, backbone: Path) -> None:
-    weights = read_backbone_weights(backbone)
-    torch.save(weights, tmp_path / "weights.pth")
-    again = read_backbone_weights(tmp_path / "weights.pth")
-    assert all(torch.equal(again[name], weights[name]) for name in weights)
-    for name, content in (("a.safetensors", b"12345678{}"), ("a.pth", b"no pickle"), ("b.pth", b"")):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=f"{re.escape(name)}' cannot be read"):
-            read_backbone_weights(tmp_path / name)
-    torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(ValueError, match="must hold tensors by name"):
-        read_backbone_weights(tmp_path / "list.pth")
+def test_data_that_cannot_be_trained_on(
+    inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = {"--out": str(tmp_path / "out")}
+    large = changed(tmp_path, ("batch_size = 8", "batch_size = 35"))
+    said = complaint(words(inputs, large, out), capsys)
+    assert "train must hold batch_size 35 labelled images or more" in said and "they hold 34 and 10" in said
+    draw_ferplus(tmp_path / "few", {"train": 34, "valid": 5})
+    said = complaint(words(inputs, {"--data": str(tmp_path / "few")}, out), capsys)
+    assert "data must hold an image of every class; by protocol argmax10 'disgust' has none" in said
+    draw_classes(tmp_path / "parted" / "train", {"a": 5, "b": 5, "c": 5})
+    draw_classes(tmp_path / "parted" / "valid", {"a": 2, "b": 2})
+    said = complaint(words(inputs, {"--data": str(tmp_path / "parted")}, out), capsys)
+    assert "train and valid must hold the same classes; 'c' is in one of them" in said
+    assert not (tmp_path / "out").exists()
 
 
-def test_start_of_the_backbone(backbone: Path) -> None:
-    network = ResNet18Taps(["FM4"]).eval()
-    start_backbone(network, read_backbone_weights(backbone))
-    block = network.get_submodule("layer4.1")
-    x = torch.rand(1, 512, 2, 2)
-    with torch.no_grad():
-        torch.testing.assert_close(block(x), x)  # a branch that the file lacks starts as zero
-    with pytest.raises(ValueError, match="torchvision's resnet18 names"):
-        start_backbone(network, {"layer1.0.weight": torch.zeros(1)})
-    with pytest.raises(ValueError, match="resnet18's shapes"):
-        start_backbone(network, {"conv1.weight": torch.zeros(64, 1, 7, 7)})
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9 TiB"),
+        RuntimeError("[enforce fail]\nDefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_too_little_memory_is_one_sentence(
+    inputs: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Training, "_advance", fail)
+    said = complaint(words(inputs, {"--out": str(tmp_path)}), capsys)
+    assert "memory does not suffice; a smaller batch_size or image_size needs less: " in said
 
 
-@pytest.mark.parametrize("reduce_mean", [False, True])
-def test_measured_statistics_normalise_the_taps(reduce_mean: bool) -> None:
-    model = FusionModel(tiny_config(sources=("FM1", "FM3"), reduce_mean=reduce_mean)).eval()
-    images = torch.from_numpy(faces(16, 64)).permute(0, 3, 1, 2).float()
-    measure_statistics(model, images)
-    with torch.no_grad():
-        for name, tap in zip(model.config.taps, model.sources(images), strict=True):
-            values = tap.mean(dim=1, keepdim=True) if reduce_mean else tap
-            mean, inv_std = model.get_buffer(f"mean_{name}"), model.get_buffer(f"inv_std_{name}")
-            normal = (values - mean.view(1, -1, 1, 1)) * inv_std.view(1, -1, 1, 1)
-            assert normal.mean(dim=(0, 2, 3)).abs().max() < 1e-2
-            deviations = normal.std(dim=(0, 2, 3))
-            assert deviations.max() < 1.01, "none is blown up"
-            assert deviations.median() > 0.9
+def test_a_bug_is_no_sentence(inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(Training, "_advance", fail)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        command.main(words(inputs, {"--out": str(tmp_path)}))
 
 
-def test_temperature_is_recovered() -> None:
-    torch.manual_seed(0)
-    logits = torch.randn(4000, 5) * 2
-    labels = torch.distributions.Categorical(logits=logits).sample()
-    assert fit_temperature(logits, labels) == pytest.approx(1.0, abs=0.07)
-    assert fit_temperature(logits * 3, labels) == pytest.approx(3.0, abs=0.2)
-    assert F.cross_entropy(logits, labels) > 0
+# ----------------------------------------------------------------------------------------------- inside a run
 
 
-def test_temperature_of_a_faultless_model_is_usable() -> None:
-    labels = torch.arange(8)
-    temperature = fit_temperature(torch.eye(8) * 10, labels)
-    assert 0.01 <= temperature <= 100 and np.isfinite(temperature)
+def test_seed_decides_the_run(inputs: dict[str, str], tmp_path: Path) -> None:
+    def weights(number: int, seed: int) -> dict[str, torch.Tensor]:
+        recipe = changed(tmp_path, ("seed = 7", f"seed = {seed}"))
+        training = new_training(inputs, tmp_path / str(number), recipe)
+        torch.manual_seed(number)  # nobody else's chance
+        for step in training.steps[3:6]:
+            training._advance(step)
+        return {name: tensor.clone() for name, tensor in training.live.state_dict().items()}
+
+    first, same, other = weights(0, seed=7), weights(1, seed=7), weights(2, seed=8)
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["model.vit.proj.weight"], other["model.vit.proj.weight"])
+
+
+def test_gradient_that_is_not_finite_changes_nothing(inputs: dict[str, str], tmp_path: Path) -> None:
+    training = new_training(inputs, tmp_path)
+    before = {name: each.clone() for name, each in training.live.named_parameters()}
+    training.live.model.vit.head.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(ArithmeticError, match="the gradient is not finite at step 5: lower the learning rate"):
+        training._advance(training.steps[5])
+    assert all(torch.equal(each, before[name]) for name, each in training.live.named_parameters())
+
+
+def test_steps_by_hand() -> None:
+    epochs, steps = Stage(epochs=2), Stage(steps=4)
+    recipe = Recipe(stages=(epochs, steps), learning_rate=0.1, batch_size=4)
+    found = [
+        (step.number, step.epoch, step.place, step.stage is epochs, step.last_of_epoch) for step in _plan(recipe, 14)
+    ]
+    assert found == [  # 14 images are three batches; two images are left out
+        *((0, 0, 0, True, False), (1, 0, 1, True, False), (2, 0, 2, True, True)),
+        *((3, 1, 0, True, False), (4, 1, 1, True, False), (5, 1, 2, True, True)),
+        *((6, 2, 0, False, False), (7, 2, 1, False, False), (8, 2, 2, False, True)),
+        (9, 3, 0, False, True),
+    ]
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6, 50])
+def test_rates_of_each_group(inputs: dict[str, str], schedule: str, steps: int) -> None:
+    recipe = dataclasses.replace(load_recipe(inputs["recipe"]), schedule=schedule)
+    learner = Learner(FusionModel(recipe.config(("no", "yes"))), frozen=False)
+    optimizer, scheduler = _optimizer(recipe, learner, ("layer1",), steps)
+    names = {parameter: name for name, parameter in learner.named_parameters()}
+    rates: dict[str, tuple[float, float]] = {}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            rates[names[parameter]] = (group.get("max_lr", group["lr"]), group["weight_decay"])
+    assert rates.keys() == set(names.values())
+    assert rates["model.backbone.conv1.weight"] == (5e-4, 0.05)
+    assert rates["model.backbone.bn1.weight"] == (5e-4, 0.0)
+    assert rates["model.backbone.layer1.0.conv1.weight"] == (1e-3, 0.05), "a new stage learns as new layers do"
+    assert rates["model.vit.proj.weight"] == rates["auxiliary.weight"] == (1e-3, 0.05)
+    assert rates["model.vit.pos_embed"] == rates["model.vit.proj.bias"] == (1e-3, 0.0)
+    used = []
+    for _ in range(steps):
+        used.append(scheduler.get_last_lr()[-1])
+        optimizer.step()
+        scheduler.step()
+    if schedule == "constant":
+        assert used == [1e-3] * steps
+    elif steps == 50:
+        assert used.index(max(used)) == 9 and max(used) == pytest.approx(1e-3), "reached after a fifth"
+        assert used[0] == pytest.approx(max(used) / 25) and used[-1] < used[0] / 10
+
+
+def test_without_matplotlib_the_run_goes_on(
+    inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(*_: Any) -> None:
+        raise ImportError("no matplotlib")
+
+    monkeypatch.setattr(run_module, "draw_curves", missing)
+    new_training(inputs, tmp_path)._draw(run_module.Log(tmp_path / "log.csv", 0))
+    assert "curves are not drawn: matplotlib is not installed" in caplog.text

@@ -39,6 +39,9 @@ def random_model(config: ModelConfig, seed: int = 0) -> FusionModel:
         for layer in model.backbone.modules():
             if isinstance(layer, torch.nn.Conv2d):
                 torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    for block in model.vit.blocks:  # new layers pass on what they get; a trained model's do not
+        block.attn.proj.reset_parameters()
+        block.mlp[2].reset_parameters()
     measure_statistics(model, images)
     head, logits = model.vit.head, model(images)
     scale = 2.0 / logits.std(dim=0)  # random features hardly differ between faces; a trained head's do

@@ -15,7 +15,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_fast.bench.environment import environment
-from fer_fast.train.ferplus import SPLITS, Split, load_split, unseen
-from fer_fast.train.scores import split_scores
+from fer_fast.datasets import Split, unseen
+from fer_fast.datasets.ferplus import SPLITS, load_ferplus
+from fer_fast.evaluation import split_scores
 from fer_fast.types import EMOTIONS
 
 HERE = Path(__file__).resolve().parent
@@ -107,11 +107,13 @@ def read_material(data: Path, images: int | None) -> Material:
     """The test split, or `images` of it, evenly spread.
 
     Raises:
-        ValueError: if `data` has no test split, or `images` is out of range.
+        ValueError: if `data` has no test split in files, or `images` is out of range.
     """
-    test = load_split(data, "test")
+    if not (data / SPLITS["test"][0]).is_dir():
+        raise ValueError(f"data {str(data)!r} must hold the faces in {SPLITS['test'][0]}/: the peers read files")
+    test = load_ferplus(data, "test")
     try:
-        fresh = unseen(test, [load_split(data, name) for name in SPLITS if name != "test"])
+        fresh = unseen(test, [load_ferplus(data, name) for name in SPLITS if name != "test"])
     except ValueError:
         fresh = None
     count = len(test.names) if images is None else images
@@ -201,17 +203,13 @@ def probabilities_of(answer: dict[str, Any]) -> npt.NDArray[np.float32]:
 
 def accuracy_of(answer: dict[str, Any], material: Material) -> dict[str, dict[str, Any]]:
     """protocol -> "full", and "leakage_free" where it is known -> images and accuracy (None without any image)."""
-    fresh = np.ones(len(material.paths), bool) if material.fresh is None else material.fresh
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no image
-        scores = split_scores(material.split, probabilities_of(answer), fresh)
-    parts = ("full",) if material.fresh is None else ("full", "leakage_free")
-    return {name: {part: _accuracy(scores[name][part]) for part in parts} for name in PROTOCOLS}
+    scores = split_scores(material.split, probabilities_of(answer), EMOTIONS, material.fresh)
+    return {name: {part: _accuracy(found) for part, found in scores[name].items()} for name in PROTOCOLS}
 
 
 def _accuracy(scores: dict[str, Any]) -> dict[str, Any]:
-    images = scores["images"]
-    return {"images": images, "accuracy": scores["accuracy"] if images else None}
+    accuracy = scores["accuracy"]
+    return {"images": scores["images"], "accuracy": None if accuracy is None else round(accuracy, 4)}
 
 
 def row_of(outcome: Outcome, ours: Outcome, material: Material) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def run_benchmark(
         graphs.start_compiling(device)
     try:
         # On a GPU torch rounds the inputs of fp32 convolutions to ten bits unless told not to; fp32 means fp32 here.
-        with warnings.catch_warnings(), torch.backends.cudnn.flags(allow_tf32=False):
+        with warnings.catch_warnings(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             warnings.simplefilter("ignore")  # of torch.compile's and quantisation's own
             measured = measure(cases, plan.seconds, plan.burst, report, graphs.close)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,11 +11,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.models.checkpoint import Checkpoint
+    from fer_fast.models.config import ModelConfig
+
+log = logging.getLogger(__name__)
 
 #: The engines by name. "auto" is OpenVINO on a CPU and torch on a GPU.
 ENGINES: tuple[str, ...] = ("auto", "openvino", "torch")
 DEVICES: tuple[str, ...] = ("auto", "cpu", "cuda", "cuda:N")
 PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16", "fp16", "int8")
+#: What a precision may cost, in fractions of the validation images: "auto" takes none that costs more.
+LARGEST_FALL = 0.003
 
 
 class Engine(Protocol):
@@ -56,6 +62,7 @@ def open_engine(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int = 32,
+    cached: bool = True,
 ) -> Engine:
     """Chooses and compiles.
 
@@ -66,6 +73,7 @@ def open_engine(
         precision: auto, fp32, bf16, fp16 or int8; auto is the fastest that the device computes natively and that
             keeps the model's accuracy.
         batch_size: the largest batch that `infer` will get.
+        cached: use and fill the folder of compiled models.
 
     Raises:
         ValueError: on an unknown name, or a combination that no engine offers; the message names the known ones.
@@ -78,10 +86,24 @@ def open_engine(
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    opened = _open(checkpoint, engine, device, precision, batch_size, cached)
+    ran = opened.describe()["precision"]
+    if not keeps_accuracy(checkpoint.config, ran):
+        points = 100 * checkpoint.config.precision_falls[ran]
+        log.warning("precision %s costs this model %.2f points of validation accuracy against fp32", ran, points)
+    return opened
+
+
+def keeps_accuracy(config: ModelConfig, precision: str) -> bool:
+    """Whether a precision costs no more than `LARGEST_FALL`, as far as the model was measured in it."""
+    return config.precision_falls.get(precision, 0.0) <= LARGEST_FALL
+
+
+def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batch_size: int, cached: bool) -> Engine:
     if engine == "openvino" or (engine == "auto" and not _wants_cuda(device)):
         from fer_fast.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(checkpoint, device, precision, batch_size)
+        return OpenVinoEngine(checkpoint, device, precision, batch_size, cached)
     from fer_fast.engines.torch import TorchEngine
 
     return TorchEngine(checkpoint, device, precision)

@@ -11,6 +11,7 @@ import openvino
 
 from fer_fast.engines import cache
 from fer_fast.engines.devices import has_amx, has_int8_dot_products
+from fer_fast.engines.interface import keeps_accuracy
 from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, trace
 from fer_fast.types import FerFastError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.models.checkpoint import Checkpoint
+    from fer_fast.models.config import ModelConfig
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +35,18 @@ class OpenVinoEngine:
     in two for a foreign op costs more than the op saves (benchmarks/results).
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int, cached: bool = True
+    ) -> None:
         if device not in ("auto", "cpu"):
             raise ValueError(f"device must be auto or cpu for engine 'openvino', not {device!r}")
         self.core = openvino.Core()
-        self.precision = _precision(precision, self.core, bool(checkpoint.config.activation_ranges))
+        self.precision = _precision(precision, self.core, checkpoint.config)
         try:
-            compiled, self.cache = self._compile(checkpoint, batch_size)
+            if cached:
+                compiled, self.cache = self._fetch_or_compile(checkpoint, batch_size)
+            else:
+                compiled, self.cache = self._compile(checkpoint, batch_size), "not used"
             self.graph = CompiledGraph(compiled)
         except RuntimeError as error:
             raise FerFastError(f"OpenVINO could not compile the model: {error}") from error
@@ -65,19 +72,21 @@ class OpenVinoEngine:
         """See `Engine.close`."""
         self.__dict__.pop("graph", None)
 
-    def _compile(self, checkpoint: Checkpoint, batch_size: int) -> tuple[openvino.CompiledModel, str]:
+    def _compile(self, checkpoint: Checkpoint, batch_size: int) -> openvino.CompiledModel:
+        graph = _convert(checkpoint, batch_size, int8=self.precision == "int8")
+        return self.core.compile_model(graph, "CPU", compile_options(self.core, self.precision))
+
+    def _fetch_or_compile(self, checkpoint: Checkpoint, batch_size: int) -> tuple[openvino.CompiledModel, str]:
         """The compiled model, and what its cache did: hit, stored or why not."""
-        options = compile_options(self.core, self.precision)
         file = cache.cache_file("openvino", self._key(checkpoint, batch_size))
         if (blob := cache.fetch(file)) is not None:
             try:
+                options = compile_options(self.core, self.precision)
                 return self.core.import_model(blob, "CPU", options), "hit"
             except RuntimeError as error:
                 log.warning("compiled model %s cannot be used and is made again: %s", file, error)
         log.info("compiling the model for this processor in %s; that is done once", self.precision)
-        compiled = self.core.compile_model(
-            _convert(checkpoint, batch_size, int8=self.precision == "int8"), "CPU", options
-        )
+        compiled = self._compile(checkpoint, batch_size)
         try:
             cache.store(file, compiled.export_model().getvalue())
         except OSError as error:
@@ -98,19 +107,21 @@ class OpenVinoEngine:
         }
 
 
-def _precision(precision: str, core: openvino.Core, measured: bool) -> str:
-    """The precision to run; `measured` tells whether the checkpoint knows the ranges that int8 needs."""
+def _precision(precision: str, core: openvino.Core, config: ModelConfig) -> str:
+    """The precision to run."""
     if precision == "auto":
-        # AMX computes bf16 so fast that int8 adds little. Without it int8 dot products are worth a factor of two,
-        # and a checkpoint holds ranges only if int8 kept its accuracy.
-        if measured and has_int8_dot_products() and not has_amx():
-            return "int8"
-        return "bf16" if has_bf16(core) else "fp32"
+        # AMX computes bf16 so fast that int8 adds little. Without it int8 dot products are worth a factor of two.
+        offered = {
+            "int8": bool(config.activation_ranges) and has_int8_dot_products() and not has_amx(),
+            "bf16": has_bf16(core),
+            "fp32": True,
+        }
+        return next(name for name, there in offered.items() if there and keeps_accuracy(config, name))
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)} for engine 'openvino', not {precision!r}")
     if precision == "bf16" and not has_bf16(core):
         raise FerFastError("precision 'bf16' is not there: this processor has no bf16 instructions; fp32 is")
-    if precision == "int8" and not measured:
+    if precision == "int8" and not config.activation_ranges:
         raise ValueError("precision int8 needs a checkpoint with measured activation ranges; this one has none")
     return precision
 

@@ -9,6 +9,7 @@ import torch
 
 from fer_fast import native
 from fer_fast.engines.devices import cuda_is_present
+from fer_fast.engines.interface import keeps_accuracy
 from fer_fast.models.backbone import channels_last
 from fer_fast.models.storage import build_model
 from fer_fast.tokens import fused_tokens
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.models.checkpoint import Checkpoint
+    from fer_fast.models.config import ModelConfig
 
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,7 +35,7 @@ class TorchEngine:
             seen = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA cards"
             raise FerFastError(f"device {device!r} is not there: {seen}")
         native.load_torch_ops()  # a missing library is told here, not at the first batch
-        self.precision = _precision(precision, self.device)
+        self.precision = _precision(precision, self.device, checkpoint.config)
         model = build_model(checkpoint)
         model.tokens = fused_tokens
         # The statistics stay fp32: the fused op and the normalisation compute in it.
@@ -69,7 +71,7 @@ class TorchEngine:
         self.__dict__.pop("model", None)
 
 
-def _precision(precision: str, device: torch.device) -> str:
+def _precision(precision: str, device: torch.device, config: ModelConfig) -> str:
     if precision == "int8":
         raise ValueError("precision must be auto, fp32, bf16 or fp16 for engine 'torch', not 'int8'")
     if device.type == "cpu":
@@ -80,4 +82,5 @@ def _precision(precision: str, device: torch.device) -> str:
         return precision
     major, _ = torch.cuda.get_device_capability(device)
     # Ampere and later compute bf16 at fp16's rate; Pascal computes fp16 at 1/64 of fp32's.
-    return "bf16" if major >= 8 else "fp16" if major == 7 else "fp32"
+    fastest = "bf16" if major >= 8 else "fp16" if major == 7 else "fp32"
+    return fastest if keeps_accuracy(config, fastest) else "fp32"

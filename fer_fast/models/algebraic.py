@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fer_fast.models.fusion import FusionModel, normalise
+from fer_fast.models.fusion import FusionModel, mean_of_views, normalise, with_mirrored
 
 
 class SourceProjection(nn.Module):
@@ -69,6 +69,11 @@ class AlgebraicModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps uint8 [batch, size, size, 3] to logits [batch, classes]."""
+        if self.config.flip_average:
+            return mean_of_views(self._logits(with_mirrored(images)))
+        return self._logits(images)
+
+    def _logits(self, images: Tensor) -> Tensor:
         pixels = self.normalised(images)
         sources = [pixels] if "image" in self.config.sources else []
         if self.backbone is not None:

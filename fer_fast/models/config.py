@@ -28,9 +28,12 @@ class ModelConfig:
         width, depth, heads, mlp_ratio: the Vision Transformer's shape.
         mean, std: normalisation of the image, in units of 0..1 pixels, RGB.
         classes: names of the logits.
+        flip_average: the logits are the mean over a face and its mirror image, for twice the time.
         temperature: logits are divided by it before the softmax (Guo et al. 2017).
         activation_ranges: smallest and largest input of each convolution and linear layer of the algebraic form,
             measured on faces; what precision int8 needs. Empty if the model was not measured.
+        precision_falls: what each precision costs, in fractions of the validation images that fp32 answers rightly;
+            negative where it answers more. Precisions that were not measured are not in it.
 
     Raises:
         ValueError: if a value breaks its rule; the message names the field, the rule and what came.
@@ -47,8 +50,10 @@ class ModelConfig:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     classes: tuple[str, ...] = EMOTIONS
+    flip_average: bool = False
     temperature: float = 1.0
     activation_ranges: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    precision_falls: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for field in ("sources", "mean", "std", "classes"):
@@ -70,6 +75,9 @@ class ModelConfig:
         for field in ("mlp_ratio", "temperature"):
             if not _is_number(getattr(self, field)) or getattr(self, field) <= 0:
                 raise ValueError(f"{field} must be a number above 0, not {getattr(self, field)!r}")
+        for field in ("reduce_mean", "flip_average"):
+            if not isinstance(getattr(self, field), bool):
+                raise ValueError(f"{field} must be true or false, not {getattr(self, field)!r}")
         if self.width * self.mlp_ratio < 1:
             raise ValueError(f"mlp_ratio must leave one of {self.width} units at least, not {self.mlp_ratio!r}")
         for field in ("mean", "std"):
@@ -85,6 +93,10 @@ class ModelConfig:
         for name, ends in ranges.items():
             if len(ends) != 2 or not all(map(_is_number, ends)) or not ends[0] <= 0 < ends[1]:
                 raise ValueError(f"activation_ranges must be pairs around 0; {name!r} has {ends!r}")
+
+        for name, fall in self.precision_falls.items():
+            if not _is_number(fall) or not -1 <= fall <= 1:
+                raise ValueError(f"precision_falls must be numbers from -1 to 1; {name!r} has {fall!r}")
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -112,9 +124,9 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-#: The sizes that have a name. The Vision Transformer is the same in all three.
+#: The models that have a name; `paper` is the best row of Oh & Yoo 2023 at their image size.
 PRESETS: dict[str, ModelConfig] = {
-    "tiny": ModelConfig(image_size=64, grid=4),
-    "fast": ModelConfig(image_size=112, grid=7),
+    "tiny": ModelConfig(sources=("image", "FM2", "FM3"), image_size=64, grid=4, depth=2),
+    "fast": ModelConfig(image_size=112, grid=7, depth=4),
     "paper": ModelConfig(image_size=224, grid=14),
 }

@@ -88,6 +88,11 @@ class FusionModel(nn.Module):
         Returns:
             Logits [batch, classes], before the temperature.
         """
+        if self.config.flip_average:
+            return mean_of_views(self._logits(with_mirrored(images)))
+        return self._logits(images)
+
+    def _logits(self, images: Tensor) -> Tensor:
         return self.vit(self.fuse(self.sources(images)))  # type: ignore[no-any-return]
 
 
@@ -99,7 +104,21 @@ def normalise(images: Tensor, mean: Tensor, inv_std: Tensor) -> Tensor:
     return scaled.contiguous(memory_format=torch.channels_last)
 
 
+def with_mirrored(images: Tensor) -> Tensor:
+    """Images as `FusionModel.forward` takes them, then the same ones left to right: twice the batch."""
+    return torch.cat([images, images.flip(2 if images.dtype == torch.uint8 else 3)])
+
+
+def mean_of_views(logits: Tensor) -> Tensor:
+    """Logits [batch, classes] from those of each image and its mirror image, [2 * batch, classes]."""
+    return torch.stack(logits.chunk(2)).mean(dim=0)
+
+
 def source_patch(name: str, config: ModelConfig) -> int:
-    """The side of a source's patch, so that it keeps its own resolution as nearly as the grid allows."""
-    stride = 1 if name == "image" else TAP_STRIDES[name]
+    """The side of a source's patch.
+
+    A tap keeps its own resolution as nearly as the grid allows; a channel mean is resized to the image, as in Oh & Yoo
+    2023, Figure 3.
+    """
+    stride = 1 if name == "image" or config.reduce_mean else TAP_STRIDES[name]
     return max(1, round(config.image_size / stride / config.grid))

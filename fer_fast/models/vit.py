@@ -35,7 +35,12 @@ class Block(nn.Module):
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width)
         hidden = int(width * mlp_ratio)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        last = nn.Linear(hidden, width)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), last)
+        # A new layer passes on what it gets: behind a backbone that is trained already, nothing is unlearnt.
+        for branch in (self.attn.proj, last):
+            nn.init.zeros_(branch.weight)
+            nn.init.zeros_(branch.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [batch, tokens, width] to the same shape."""

@@ -8,38 +8,105 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fer_fast.train.ferplus import load_split
-from fer_fast.train.recipe import load_recipe
+import torch
+
+from fer_fast.console import complain, log_to_stderr
+from fer_fast.datasets import load_split
+from fer_fast.models.storage import load_model
+from fer_fast.train.faces import Faces, faces_of
+from fer_fast.train.recipe import Recipe, load_recipe, packaged
 from fer_fast.train.run import Training
-from fer_fast.train.start import read_backbone_weights
+from fer_fast.train.start import new_start, read_backbone_weights, tuned_start
 from fer_fast.types import FerFastError
+
+log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m fer_fast.train", description="Train a model on FERPlus.")
-    parser.add_argument("recipe", help="a recipe's name, or a .toml file")
-    parser.add_argument("--data", type=Path, required=True, help="folder with FER2013Train/ ... and fer2013new.csv")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run; an unfinished run there goes on")
-    parser.add_argument("--backbone", type=Path, help="ResNet-18 weights; without it torchvision's are downloaded")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = _parser().parse_args(arguments)
+    log_to_stderr(logging.INFO)
     try:
-        recipe = load_recipe(options.recipe)
-        train, valid = (load_split(options.data, split) for split in ("train", "valid"))
-        training = Training(recipe, train, valid, options.out, read_backbone_weights(options.backbone))
-        training.run(_print_row)
+        _training(options).run(_print_row)
     except (ValueError, FerFastError, OSError, ArithmeticError) as error:
-        print(f"fer_fast.train: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _complain(error)
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)):
+            raise
+        return _complain(f"memory does not suffice; a smaller batch_size or image_size needs less: {error}")
     except KeyboardInterrupt:
         print("fer_fast.train: stopped; the same command goes on from the last saved state", file=sys.stderr)
         return 130
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fer_fast.train", description="Train a model on labelled faces.")
+    add = parser.add_argument
+    add("recipe", help=f"a .toml file, or one of: {', '.join(packaged())}")
+    add(
+        "--data",
+        type=Path,
+        required=True,
+        help="FERPlus (fer2013new.csv beside FER2013Train/ ... or fer2013.csv), "
+        "or a folder whose sub-folders are classes, in train/ and valid/ or alone",
+    )
+    add("--out", type=Path, required=True, help="folder of the run; an unfinished run there goes on")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--backbone",
+        type=Path,
+        action="append",
+        default=[],
+        help="a file of ResNet-18 weights; may be repeated, later files win; without it torchvision's are downloaded",
+    )
+    start.add_argument("--start", help="a packaged model or a .safetensors checkpoint to go on from")
+    add("--teacher", action="append", default=[], help="a model whose answers are learnt, too; may be repeated")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)")
+    return parser
+
+
+def _training(options: argparse.Namespace) -> Training:
+    recipe = load_recipe(options.recipe)
+    if bool(options.teacher) != (recipe.distillation > 0):
+        raise ValueError(f"teacher must be given if and only if distillation is above 0; it is {recipe.distillation}")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device must be cpu where torch sees no GPU")
+    device = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
+    start = load_model(options.start) if options.start else None
+    config = start.config if start else recipe.config(("0", "1"))
+    train, valid = (_faces(options.data, split, config.image_size, recipe) for split in ("train", "valid"))
+    if train.classes != valid.classes:
+        different = sorted(set(train.classes) ^ set(valid.classes))[0]
+        raise ValueError(f"train and valid must hold the same classes; {different!r} is in one of them")
+    teachers = [load_model(teacher) for teacher in options.teacher]
+    for name, teacher in zip(options.teacher, teachers, strict=True):
+        if teacher.config.classes != train.classes:
+            raise ValueError(f"teacher {name!r} must have the classes of the data, {', '.join(train.classes)}")
+    if start is not None:
+        beginning = tuned_start(recipe, train, start)
+    else:
+        beginning = new_start(recipe, train, read_backbone_weights(options.backbone) if config.taps else {})
+    return Training(recipe, train, valid, options.out, beginning, teachers, device)
+
+
+def _faces(data: Path, name: str, image_size: int, recipe: Recipe) -> Faces:
+    split = load_split(data, name, image_size)
+    if split.unread:
+        path, reason = split.unread[0]
+        log.warning("%d images of %s are left out; the first is %s: %s", len(split.unread), name, path, reason)
+    faces = faces_of(split, recipe.protocol, recipe.targets)
+    log.info("%s: %d images of %s", name, len(faces), ", ".join(faces.classes))
+    return faces
+
+
 def _print_row(row: dict[str, Any]) -> None:
     print("  ".join(f"{name} {value}" for name, value in row.items() if value is not None), flush=True)
+
+
+def _complain(error: object) -> int:
+    complain("fer_fast.train", error)
+    return 2
 
 
 if __name__ == "__main__":

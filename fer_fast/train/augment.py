@@ -1,61 +1,83 @@
-"""Random faces: grey 48 px faces come in, rotated, scaled, shifted, flipped and erased faces of any size go out."""
+"""Random faces: uint8 faces come in, rotated, scaled, shifted, flipped, erased and mixed faces of any size go out."""
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer_fast.train.recipe import Augmentation
+from fer_fast.types import FerFastError
 
 
-def augmented(faces: Tensor, size: int, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """One random view of each face; flips are always on.
+class Augment(nn.Module):
+    """Random views of faces, by kornia; torch's global generator is the only source of randomness.
 
     Args:
-        faces: uint8 [batch, height, width], grey.
-        size: side of the result in pixels.
         settings: how far the views may go.
-        generator: the only source of randomness, so that a step can be repeated.
 
-    Returns:
-        float32 [batch, 3, size, size], values 0..255.
+    Raises:
+        FerFastError: without kornia.
     """
-    batch = faces.shape[0]
 
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(batch, generator=generator) * (high - low) + low
+    def __init__(self, settings: Augmentation) -> None:
+        super().__init__()
+        try:
+            import kornia.augmentation as K
+        except ImportError as error:
+            raise FerFastError("training needs kornia: pip install 'fer-fast[train]'") from error
+        low, high = settings.erase_area
+        contrast, shift = settings.contrast, settings.shift
+        self.views = nn.Sequential(
+            K.RandomHorizontalFlip(p=0.5),
+            K.RandomAffine(
+                settings.rotation_degrees,
+                translate=(shift, shift),
+                scale=(1 - settings.scale, 1 + settings.scale),
+                padding_mode="reflection",
+                p=1.0,
+            ),
+            # Both clamp to 0..1. kornia adds the brightness less one, and multiplies by the contrast.
+            K.RandomContrast((1 - contrast, 1 + contrast), p=1.0),
+            K.RandomBrightness((1 - contrast / 2, 1 + contrast / 2), p=1.0),
+            K.RandomErasing(scale=(low, high), ratio=(0.4, 2.5), p=settings.erase_chance),
+        )
 
-    angle = uniform(-1, 1) * math.radians(settings.rotation_degrees)
-    zoom = 1 + uniform(-settings.scale, settings.scale)
-    flip = torch.randint(0, 2, (batch,), generator=generator) * 2 - 1
-    cosine, sine = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    # affine_grid's units: the image spans -1..1, so a shift of one side is 2.
-    rows = [cosine * flip, -sine, uniform(-2, 2) * settings.shift, sine * flip, cosine, uniform(-2, 2) * settings.shift]
-    matrix = torch.stack(rows, dim=1).view(batch, 2, 3)
-    grid = F.affine_grid(matrix, [batch, 1, size, size], align_corners=False)
-    views = F.grid_sample(faces[:, None].float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    contrast = 1 + uniform(-settings.contrast, settings.contrast)
-    brightness = 255 * uniform(-settings.contrast, settings.contrast) / 2
-    views = (views - 128) * contrast.view(-1, 1, 1, 1) + (128 + brightness).view(-1, 1, 1, 1)
-    views = views.clamp(0, 255) * ~_erased(batch, size, settings, generator)
-    return views.expand(-1, 3, -1, -1)
+    @torch.no_grad()
+    def forward(self, faces: Tensor, size: int) -> Tensor:
+        """One random view of each face.
+
+        Args:
+            faces: uint8 [batch, channels, height, width], grey or RGB.
+            size: side of the result in pixels.
+
+        Returns:
+            float32 [batch, 3, size, size], values 0..255.
+        """
+        # Turned at the size that the model sees: an enlarged face loses nothing by being resampled once more.
+        views: Tensor = self.views(_resized(faces, size) / 255) * 255
+        return views.expand(-1, 3, -1, -1)
 
 
 def plain(faces: Tensor, size: int) -> Tensor:
-    """The same faces, only resized: float32 [batch, 3, size, size] from uint8 [batch, height, width]."""
-    views = F.interpolate(faces[:, None].float(), (size, size), mode="bilinear", align_corners=False, antialias=True)
-    return views.round().expand(-1, 3, -1, -1)
+    """The same faces, only resized: float32 [batch, 3, size, size] from uint8 [batch, channels, height, width]."""
+    return _resized(faces, size).round().expand(-1, 3, -1, -1)
 
 
-def _erased(batch: int, size: int, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Where a face is painted over: bool [batch, 1, size, size], one rectangle or none each."""
-    low, high = settings.erase_side
-    sides = (torch.rand(batch, 2, generator=generator) * (high - low) + low) * size
-    corners = torch.rand(batch, 2, generator=generator) * (size - sides)
-    along = torch.arange(size).view(1, 1, size)
-    inside = (along >= corners[:, :, None]) & (along < (corners + sides)[:, :, None])  # [batch, 2, size]
-    chosen = torch.rand(batch, generator=generator) < settings.erase_chance
-    return (inside[:, 0, :, None] & inside[:, 1, None, :] & chosen[:, None, None])[:, None]
+def mixed(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018, Section 2): every image and target blended with another of the batch.
+
+    Args:
+        images: float [batch, 3, size, size].
+        targets: float [batch, classes].
+        alpha: of the Beta distribution that the share is drawn from, one share a batch; 0 mixes nothing.
+    """
+    if alpha == 0:
+        return images, targets
+    share = torch.distributions.Beta(alpha, alpha).sample().item()
+    order = torch.randperm(len(images)).to(images.device)
+    return images.lerp(images[order], share), targets.lerp(targets[order], share)
+
+
+def _resized(faces: Tensor, size: int) -> Tensor:
+    return F.interpolate(faces.float(), (size, size), mode="bilinear", align_corners=False, antialias=True)

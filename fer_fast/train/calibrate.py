@@ -1,20 +1,26 @@
-"""After training: validation faces come in, the temperature and the int8 ranges of the model go out."""
+"""After training: a model and validation faces come in, its temperature, int8 ranges and precisions' costs go out."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
+import logging
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fer_fast.engines import open_engine
 from fer_fast.models.algebraic import AlgebraicModel
+from fer_fast.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from fer_fast.models.fusion import FusionModel
-from fer_fast.models.quantised import measure_ranges, quantise
+from fer_fast.models.quantised import measure_ranges
+from fer_fast.types import FerFastError
 
-#: What int8 may cost, as a fraction of the validation images.
-INT8_GATE = 0.003
+log = logging.getLogger(__name__)
+
+_BATCH = 32
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -40,29 +46,50 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return float(logarithm.detach().exp())
 
 
-def ranges_within_gate(
-    model: FusionModel, faces: Tensor, valid: Tensor, labels: Tensor
-) -> tuple[dict[str, tuple[float, float]], float]:
-    """Measures the ranges for int8 and what they cost.
+def with_ranges(model: FusionModel, faces: Tensor) -> FusionModel:
+    """Puts what int8 needs into a model's configuration.
 
     Args:
-        model: in fp32.
-        faces: uint8 [images, size, size, 3], to measure the ranges on; not validation or test faces.
-        valid: uint8 [images, size, size, 3], validation faces.
+        model: in fp32, on the CPU; changed in place.
+        faces: uint8 [images, size, size, 3], to measure on; not validation or test faces.
+    """
+    ranges = measure_ranges(AlgebraicModel(model), faces)
+    model.config = dataclasses.replace(model.config, activation_ranges=ranges)
+    return model
+
+
+def measure_falls(path: Path, faces: Tensor, labels: Tensor, device: str) -> dict[str, float]:
+    """Measures what each precision costs on this machine, by the engines that users run, and adds it to the file.
+
+    Args:
+        path: a checkpoint; written anew.
+        faces: uint8 [images, size, size, 3], validation faces.
         labels: int64 [images], their classes.
+        device: cpu or cuda.
 
     Returns:
-        The ranges, or none if int8 costs more than `INT8_GATE`; and the fall in validation accuracy, 0 to 1.
+        Precision to the fall in accuracy against fp32, 0 to 1; negative where it rises. A precision that this
+        machine does not compute is not in it.
     """
-    exact = AlgebraicModel(model)
-    ranges = measure_ranges(exact, faces)
-    measured = copy.copy(model)
-    measured.config = dataclasses.replace(model.config, activation_ranges=ranges)
-    fall = _accuracy(exact, valid, labels) - _accuracy(quantise(AlgebraicModel(measured)), valid, labels)
-    return (ranges if fall <= INT8_GATE else {}), fall
+    checkpoint = read_checkpoint(path)
+    precisions = ("bf16", "int8") if device == "cpu" else ("bf16", "fp16")
+    reference = _accuracy(checkpoint, faces, labels, device, "fp32")
+    falls = {}
+    for precision in precisions:
+        try:
+            falls[precision] = round(reference - _accuracy(checkpoint, faces, labels, device, precision), 6)
+        except (ValueError, FerFastError) as error:
+            log.info("precision %s is not measured: %s", precision, error)
+    config = dataclasses.replace(checkpoint.config, precision_falls=falls)
+    write_checkpoint(path, config, checkpoint.tensors)
+    return falls
 
 
-@torch.no_grad()
-def _accuracy(model: AlgebraicModel, images: Tensor, labels: Tensor) -> float:
-    answers = torch.cat([model(batch).argmax(dim=1) for batch in torch.split(images, 128)])
-    return (answers == labels).float().mean().item()
+def _accuracy(checkpoint: Checkpoint, faces: Tensor, labels: Tensor, device: str, precision: str) -> float:
+    # Not from the cache of compiled models: this checkpoint is not the final one.
+    engine = open_engine(checkpoint, device=device, precision=precision, batch_size=_BATCH, cached=False)
+    try:
+        answers = [engine.infer(batch.numpy()).argmax(axis=1) for batch in torch.split(faces, _BATCH)]
+    finally:
+        engine.close()
+    return float((np.concatenate(answers) == labels.numpy()).mean())

@@ -6,91 +6,154 @@ import dataclasses
 import math
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_fast.models.config import PRESETS, ModelConfig
+from fer_fast.datasets.split import FERPLUS_PROTOCOLS
+from fer_fast.models.config import ModelConfig
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of a training face; lengths are fractions of the image's side.
+    """Random changes of a training face; lengths are fractions of the image's side. The default changes nothing but
+    left and right.
 
     Attributes:
         rotation_degrees: largest rotation either way.
         scale: largest relative change of size.
         shift: largest shift either way.
-        contrast: largest relative change of contrast, and of brightness as a fraction of 255.
+        contrast: largest relative change of contrast; of brightness, half of it as a fraction of 255.
         erase_chance: how often a rectangle is painted black.
-        erase_side: smallest and largest side of that rectangle.
+        erase_area: smallest and largest area of that rectangle, as a fraction of the image's.
+        mixup: alpha of mixup's Beta distribution (Zhang et al. 2018); 0 mixes nothing.
     """
 
-    rotation_degrees: float
-    scale: float
-    shift: float
-    contrast: float
-    erase_chance: float
-    erase_side: tuple[float, float]
+    rotation_degrees: float = 0.0
+    scale: float = 0.0
+    shift: float = 0.0
+    contrast: float = 0.0
+    erase_chance: float = 0.0
+    erase_area: tuple[float, float] = (0.02, 0.2)
+    mixup: float = 0.0
 
     def __post_init__(self) -> None:
         _check(self, "rotation_degrees", "a number from 0 to 180", lambda value: 0 <= value <= 180)
-        for field in ("scale", "shift", "contrast", "erase_chance"):
-            _check(self, field, "a number from 0 to 1", lambda value: 0 <= value <= 1)
-        sides = self.erase_side
-        if len(sides) != 2 or not all(map(_is_number, sides)) or not 0 <= sides[0] <= sides[1] <= 1:
-            raise ValueError(f"erase_side must be two ascending numbers from 0 to 1, not {list(sides)!r}")
+        for name in ("shift", "erase_chance"):
+            _check(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+        for name in ("scale", "contrast"):
+            _check(self, name, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+        _check(self, "mixup", "a number of 0 or more", lambda value: value >= 0)
+        areas = self.erase_area
+        if len(areas) != 2 or not all(map(_is_number, areas)) or not 0 < areas[0] <= areas[1] <= 1:
+            raise ValueError(f"erase_area must be two ascending numbers above 0, at most 1, not {list(areas)!r}")
+        object.__setattr__(self, "erase_area", tuple(areas))
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Some epochs at one image size, in pixels."""
+    """A part of a run.
 
-    image_size: int
-    epochs: int
+    Attributes:
+        image_size: side of the training images in pixels; 0 is the model's own.
+        epochs, steps: how long, one of the two.
+        part: what is trained: "backbone" (with its auxiliary head, as a plain ResNet) or "all".
+    """
+
+    image_size: int = 0
+    epochs: int = 0
+    steps: int = 0
+    part: str = "all"
 
     def __post_init__(self) -> None:
-        _check(self, "image_size", "an integer of 32 or more", lambda value: isinstance(value, int) and value >= 32)
-        _check(self, "epochs", "an integer of 1 or more", lambda value: isinstance(value, int) and value >= 1)
+        size = self.image_size
+        _check(
+            self,
+            "image_size",
+            "0 or an integer of 32 or more",
+            lambda _: type(size) is int and (size == 0 or size >= 32),
+        )
+        for name in ("epochs", "steps"):
+            _check(self, name, "an integer of 0 or more", lambda value: isinstance(value, int) and value >= 0)
+        if (self.epochs == 0) == (self.steps == 0):
+            raise ValueError(f"a stage must have epochs or steps, not epochs {self.epochs} and steps {self.steps}")
+        _one_of(self, "part", ("backbone", "all"))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run, data apart. The fields are explained in recipes/fast.toml."""
+    """Everything that decides a training run, data apart. recipes/fast.toml says what each is good for.
 
-    preset: str
-    seed: int
-    batch_size: int
+    Attributes:
+        stages: what is trained, one after the other.
+        learning_rate: largest rate, reached after a fifth of the steps where `schedule` is "one-cycle".
+        model: fields of `ModelConfig`, as they differ from its defaults; the classes come from the data. A run that
+            starts from a model has that model's instead.
+        seed: of weights, order and views.
+        protocol: which FERPlus images are used, with which classes (`ferplus.PROTOCOLS`).
+        targets: "votes" (distributions) or "labels".
+        batch_size: images a step.
+        backbone_learning_rate: the same for pre-trained layers; 0 freezes the backbone, batch norms included.
+        schedule: "one-cycle" (Smith & Topin 2019) or "constant".
+        weight_decay: AdamW's; with 0 it is Adam.
+        drop_path: stochastic depth of the Vision Transformer.
+        auxiliary_weight: share of the auxiliary head's loss while everything is trained.
+        average_decay: decay a step of the averaged weights that are judged and kept; 0 keeps the last ones.
+        balance: exponent of the class weights, 0 (none) to 1 (every class counts the same).
+        distillation: share of the teacher's probabilities in the targets, where a teacher is given.
+        augmentation: random changes of the images.
+    """
+
     stages: tuple[Stage, ...]
     learning_rate: float
-    backbone_learning_rate: float
-    weight_decay: float
-    drop_path: float
-    auxiliary_weight: float
-    average_decay: float
-    augmentation: Augmentation
+    model: dict[str, Any] = field(default_factory=dict)
+    seed: int = 1
+    protocol: str = "argmax10"
+    targets: str = "votes"
+    batch_size: int = 64
+    backbone_learning_rate: float = 0.0
+    schedule: str = "one-cycle"
+    weight_decay: float = 0.0
+    drop_path: float = 0.0
+    auxiliary_weight: float = 0.0
+    average_decay: float = 0.0
+    balance: float = 0.0
+    distillation: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
         if not self.stages:
             raise ValueError("stages must be one or more, got none")
         _check(self, "seed", "an integer of 0 or more", lambda value: isinstance(value, int) and value >= 0)
         # Batch norm cannot learn from one image.
         _check(self, "batch_size", "an integer of 2 or more", lambda value: isinstance(value, int) and value >= 2)
-        for field in ("learning_rate", "backbone_learning_rate"):
-            _check(self, field, "a number above 0", lambda value: value > 0)
-        for field in ("weight_decay", "auxiliary_weight"):
-            _check(self, field, "a number of 0 or more", lambda value: value >= 0)
-        for field in ("drop_path", "average_decay"):
-            _check(self, field, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+        _check(self, "learning_rate", "a number above 0", lambda value: value > 0)
+        for name in ("backbone_learning_rate", "weight_decay", "auxiliary_weight"):
+            _check(self, name, "a number of 0 or more", lambda value: value >= 0)
+        for name in ("drop_path", "average_decay"):
+            _check(self, name, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+        for name in ("balance", "distillation"):
+            _check(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+        _one_of(self, "protocol", FERPLUS_PROTOCOLS)
+        _one_of(self, "targets", ("votes", "labels"))
+        _one_of(self, "schedule", ("one-cycle", "constant"))
+        config = self.config(("0", "1"))
+        if any(stage.part == "backbone" for stage in self.stages) and (
+            self.backbone_learning_rate == 0 or not config.taps
+        ):
+            raise ValueError("backbone_learning_rate must be above 0, and sources hold a tap, where a stage trains it")
 
-    @property
-    def config(self) -> ModelConfig:
-        """The model to train."""
-        return PRESETS[self.preset]
+    def config(self, classes: tuple[str, ...]) -> ModelConfig:
+        """The model to train.
+
+        Raises:
+            ValueError: if a field of `model` is unknown, breaks its rule, or is for the training to find.
+        """
+        if found := {"classes", "temperature", "activation_ranges", "precision_falls"} & set(self.model):
+            raise ValueError(f"model must leave {min(found)!r} to the training")
+        return ModelConfig.from_dict({**self.model, "classes": classes})
 
 
 def load_recipe(recipe: str | Path) -> Recipe:
@@ -105,27 +168,32 @@ def load_recipe(recipe: str | Path) -> Recipe:
     named = RECIPES / f"{recipe}.toml"
     path = named if named.is_file() else Path(recipe)
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
-        raise ValueError(f"recipe must be a .toml file or one of: {known}; there is no {str(recipe)!r}")
+        raise ValueError(f"recipe must be a .toml file or one of: {', '.join(packaged())}; there is no {str(recipe)!r}")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         stages = tuple(Stage(**stage) for stage in values.pop("stages"))
-        augmentation = values.pop("augmentation")
-        erase_side = tuple(augmentation.pop("erase_side"))
-        return Recipe(stages=stages, augmentation=Augmentation(**augmentation, erase_side=erase_side), **values)
+        augmentation = Augmentation(**values.pop("augmentation", {}))
+        return Recipe(stages=stages, augmentation=augmentation, **values)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"recipe {str(path)!r} must have the fields of {_fields()}: {error}") from error
+        names = ", ".join(each.name for each in dataclasses.fields(Recipe))
+        raise ValueError(f"recipe {str(path)!r} must have the fields of {names}: {error}") from error
 
 
-def _fields() -> str:
-    return ", ".join(field.name for field in dataclasses.fields(Recipe))
+def packaged() -> list[str]:
+    """Names of the recipes in the package."""
+    return sorted(file.stem for file in RECIPES.glob("*.toml"))
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _check(settings: object, field: str, rule: str, holds: Callable[[Any], bool]) -> None:
-    value = getattr(settings, field)
+def _check(settings: object, name: str, rule: str, holds: Callable[[Any], bool]) -> None:
+    value = getattr(settings, name)
     if not _is_number(value) or not holds(value):
-        raise ValueError(f"{field} must be {rule}, not {value!r}")
+        raise ValueError(f"{name} must be {rule}, not {value!r}")
+
+
+def _one_of(settings: object, name: str, choices: tuple[str, ...]) -> None:
+    if getattr(settings, name) not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(settings, name)!r}")

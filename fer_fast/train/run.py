@@ -1,13 +1,11 @@
-"""One training run: a recipe and FERPlus come in, a log and the averaged model's checkpoint go out."""
+"""One training run: a recipe, a model to start from and faces come in, a log and calibrated checkpoints go out."""
 
 from __future__ import annotations
 
 import copy
-import csv
 import dataclasses
 import logging
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,33 +14,29 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from fer_fast.models.backbone import TAP_CHANNELS, channels_last
+from fer_fast.models.backbone import channels_last
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.storage import save_model
-from fer_fast.train.augment import augmented, plain
-from fer_fast.train.calibrate import fit_temperature, ranges_within_gate
-from fer_fast.train.ferplus import Split
+from fer_fast.train.augment import Augment, mixed, plain
+from fer_fast.train.calibrate import fit_temperature, measure_falls, with_ranges
+from fer_fast.train.curves import draw_curves
+from fer_fast.train.faces import Faces
+from fer_fast.train.learner import Learner, balance_weights, weighted_loss
 from fer_fast.train.recipe import Recipe, Stage
-from fer_fast.train.start import measure_statistics, start_backbone
-from fer_fast.types import FerFastError
+from fer_fast.train.record import LOG_FIELDS, Log, load_state, save_state, write_whole
+from fer_fast.train.start import Start
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two saved states: the most that a killed run loses.
 SAVE_SECONDS = 180.0
-LOG_FIELDS = (
-    "step",
-    "epoch",
-    "image_size",
-    "loss",
-    "learning_rate",
-    "images_per_second",
-    "valid_nll",
-    "valid_accuracy",
-)
+#: Steps between two rows of the log.
+LOG_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -56,55 +50,51 @@ class Step:
     last_of_epoch: bool
 
 
-class TrainingModel(nn.Module):
-    """The model and its auxiliary head on the deepest tap, which is not kept."""
-
-    def __init__(self, model: FusionModel) -> None:
-        super().__init__()
-        self.model = model
-        self.auxiliary = nn.Linear(TAP_CHANNELS[model.config.taps[-1]], len(model.config.classes))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and auxiliary logits, both [batch, classes], of float images [batch, 3, size, size]."""
-        sources = self.model.sources(images)
-        return self.model.vit(self.model.fuse(sources)), self.auxiliary(sources[-1].mean(dim=(2, 3)))
-
-
 class Training:
     """A resumable run. State is saved under `out` and taken up again by the next call with the same arguments.
 
     Args:
         recipe: every setting.
-        train: images and votes to learn from; protocol `argmax10` chooses among them.
-        valid: images and votes to validate on, same protocol.
+        train: faces to learn from.
+        valid: faces to validate on.
         out: folder of the run.
-        weights: pre-trained ResNet-18 tensors.
+        start: what to start from (`start.new_start`, `start.tuned_start`).
+        teachers: models whose mean answer becomes part of the targets, by the recipe's `distillation`.
+        device: "cpu" or "cuda".
 
     Raises:
-        ValueError: if there are fewer images than a batch holds, or `weights` do not fit.
+        ValueError: if there are fewer images than a batch holds.
     """
 
-    def __init__(self, recipe: Recipe, train: Split, valid: Split, out: Path, weights: dict[str, Tensor]) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.out = recipe, out
-        self.faces, self.targets, _ = _tensors(train)
-        self.valid_faces, self.valid_targets, self.valid_labels = _tensors(valid)
-        if len(self.faces) < recipe.batch_size or len(self.valid_faces) == 0:
+    def __init__(
+        self,
+        recipe: Recipe,
+        train: Faces,
+        valid: Faces,
+        out: Path,
+        start: Start,
+        teachers: list[FusionModel] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        if len(train) < recipe.batch_size or len(valid) == 0:
             raise ValueError(
                 f"train must hold batch_size {recipe.batch_size} labelled images or more, and valid one or more; "
-                f"they hold {len(self.faces)} and {len(self.valid_faces)}"
+                f"they hold {len(train)} and {len(valid)}"
             )
-        model = FusionModel(recipe.config, recipe.drop_path)
-        assert model.backbone is not None, "a recipe's preset has taps"
-        start_backbone(model.backbone, weights)
-        measure_statistics(model, plain(self.faces[:256], recipe.stages[-1].image_size))
-        self.live = TrainingModel(model)
+        self.recipe, self.train, self.valid, self.out = recipe, train, valid, out
+        self.device = torch.device(device)
+        torch.manual_seed(recipe.seed)
+        self.live = Learner(start.model, frozen=recipe.backbone_learning_rate == 0).to(self.device)
         channels_last(self.live)
         average = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.live, multi_avg_fn=average, use_buffers=True)
-        self.steps = list(_plan(recipe, len(self.faces)))
-        self.optimizer, self.scheduler = _optimizer(recipe, self.live, len(self.steps))
+        self.teachers = [teacher.to(self.device) for teacher in teachers or []]
+        self.augment = Augment(recipe.augmentation)
+        self.weights = balance_weights(train.targets, recipe.balance).to(self.device)
+        self.steps = list(_plan(recipe, len(train)))
+        self.optimizer, self.scheduler = _optimizer(recipe, self.live, start.new_stages, len(self.steps))
         self.done = 0
+        self.best = -1.0  # largest validation accuracy so far
         self.losses: list[float] = []  # of the steps since the last row of the log
 
     @property
@@ -119,160 +109,189 @@ class Training:
 
         Raises:
             ValueError: if `out` holds a run of another recipe or other data.
-            FerFastError: if its state is damaged.
+            FerFastError: if its state is damaged, or a file cannot be written.
             ArithmeticError: if the loss is no longer finite.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
         self._load()
-        self._trim_log()
+        rows = Log(self.out / "log.csv", self.done)
         saved = started = time.monotonic()
         first = self.done
         for step in self.steps[self.done :]:
             self.losses.append(self._advance(step))
             self.done = step.number + 1
-            if step.last_of_epoch or step.number % 50 == 49:
+            if step.last_of_epoch or self.done % LOG_STEPS == 0:
                 row = self._row(step, (self.done - first) / (time.monotonic() - started))
                 self.losses, first, started = [], self.done, time.monotonic()
-                self._log(row)
+                rows.add(row)
                 report(row)
+            if step.last_of_epoch:
+                self._draw(rows)
             if step.last_of_epoch or time.monotonic() - saved > SAVE_SECONDS:
                 self._save()
                 saved = time.monotonic()
         self._finish()
 
-    def _finish(self) -> None:
-        """Calibrates the averaged model, measures what int8 needs, and keeps it."""
-        size = self.recipe.config.image_size
-        logits = self.predict(self.valid_faces, size)
-        model = copy.deepcopy(self.result).eval()
-        model.config = dataclasses.replace(self.recipe.config, temperature=fit_temperature(logits, self.valid_labels))
-        faces, valid = (
-            plain(images, size).byte().permute(0, 2, 3, 1) for images in (self.faces[:512], self.valid_faces)
-        )
-        ranges, fall = ranges_within_gate(model, faces, valid, self.valid_labels)
-        log.info("int8 costs %.2f points on the validation images%s", 100 * fall, "" if ranges else ": not offered")
-        model.config = dataclasses.replace(model.config, activation_ranges=ranges)
-        save_model(model, self.out / "model.safetensors")
-
     def _advance(self, step: Step) -> float:
-        order = torch.randperm(len(self.faces), generator=_generator(self.recipe.seed, step.epoch, 0))
-        chosen = order[step.place * self.recipe.batch_size :][: self.recipe.batch_size]
-        torch.manual_seed(self.recipe.seed * 1_000_003 + step.number)  # stochastic depth
-        generator = _generator(self.recipe.seed, step.number, 1)
-        images = augmented(self.faces[chosen], step.stage.image_size, self.recipe.augmentation, generator)
+        recipe, size = self.recipe, self._size(step.stage)
+        order = torch.randperm(len(self.train), generator=_generator(recipe.seed, step.epoch))
+        chosen = order[step.place * recipe.batch_size :][: recipe.batch_size]
+        # Views, mixup and stochastic depth of this step, so that a resumed run draws what an unbroken one would.
+        torch.manual_seed(_generator(recipe.seed, step.number, 1).initial_seed())
+        faces, targets = (tensor[chosen].to(self.device) for tensor in (self.train.pixels, self.train.targets))
+        images, targets = mixed(self.augment(faces, size), targets, recipe.augmentation.mixup)
+        targets = self._taught(images, targets)
         self.live.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, auxiliary = self.live(images)
-        targets = self.targets[chosen]
-        loss = F.cross_entropy(logits.float(), targets)
-        loss = loss + self.recipe.auxiliary_weight * F.cross_entropy(auxiliary.float(), targets)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.live.parameters(), 1.0)
-        self.optimizer.step()
-        self.scheduler.step()
-        self.averaged.update_parameters(self.live)
+        # The fused attention's backward pass takes 3.4 times as long on a CPU at these few tokens.
+        with self._autocast(), sdpa_kernel(SDPBackend.MATH):
+            logits = self.live(images, step.stage.part)
+        loss = weighted_loss(logits, targets, self.weights, recipe.auxiliary_weight)
         value = loss.item()
         if not math.isfinite(value):
             raise ArithmeticError(f"the loss is {value} at step {step.number}: lower the learning rate")
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if not nn.utils.clip_grad_norm_(self.live.parameters(), 1.0).isfinite():
+            raise ArithmeticError(f"the gradient is not finite at step {step.number}: lower the learning rate")
+        self.optimizer.step()
+        self.scheduler.step()
+        self.averaged.update_parameters(self.live)
         return value
+
+    @torch.no_grad()
+    def _taught(self, images: Tensor, targets: Tensor) -> Tensor:
+        if not self.teachers:
+            return targets
+        answers = []
+        for teacher in self.teachers:
+            size = teacher.config.image_size
+            seen = F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
+            with self._autocast():
+                answers.append(teacher(seen).float().div(teacher.config.temperature).softmax(dim=1))
+        return targets.lerp(torch.stack(answers).mean(dim=0), self.recipe.distillation)
 
     def _row(self, step: Step, steps_per_second: float) -> dict[str, Any]:
         row: dict[str, Any] = dict.fromkeys(LOG_FIELDS)
         row.update(
             step=step.number + 1,
             epoch=step.epoch + 1,
-            image_size=step.stage.image_size,
+            image_size=self._size(step.stage),
             loss=round(sum(self.losses) / len(self.losses), 4),
             learning_rate=self.scheduler.get_last_lr()[-1],
             images_per_second=round(steps_per_second * self.recipe.batch_size, 1),
         )
         if step.last_of_epoch:
-            logits = self.predict(self.valid_faces, step.stage.image_size)
-            row["valid_nll"] = round(F.cross_entropy(logits, self.valid_targets).item(), 4)
-            row["valid_accuracy"] = round((logits.argmax(dim=1) == self.valid_labels).float().mean().item(), 4)
+            logits = self.predict(step.stage)
+            accuracy = (logits.argmax(dim=1) == self.valid.labels).float().mean().item()
+            row["valid_nll"] = round(F.cross_entropy(logits, self.valid.targets).item(), 4)
+            row["valid_accuracy"] = round(accuracy, 4)
+            self._keep(step.stage, logits, accuracy)
         return row
 
     @torch.no_grad()
-    def predict(self, faces: Tensor, size: int) -> Tensor:
-        """Logits of the averaged model, float32 [images, classes], for uint8 [images, height, width]."""
+    def predict(self, stage: Stage) -> Tensor:
+        """Logits of the averaged model on the validation faces, float32 [images, classes]."""
         self.averaged.eval()
         chunks = []
-        for batch in torch.split(faces, 256):
-            with torch.autocast("cpu", torch.bfloat16):
-                chunks.append(self.averaged(plain(batch, size))[0].float())
+        for batch in torch.split(self.valid.pixels, 256):
+            images = plain(batch.to(self.device), self._size(stage))
+            with self._autocast():
+                logits = self.averaged(images, "backbone")[0] if stage.part == "backbone" else self.result(images)
+            chunks.append(logits.float().cpu())
         return torch.cat(chunks)
 
-    def _log(self, row: dict[str, Any]) -> None:
-        path = self.out / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, LOG_FIELDS)
-            if fresh:
-                writer.writeheader()
-            writer.writerow(row)
+    def _keep(self, stage: Stage, logits: Tensor, accuracy: float) -> None:
+        """Keeps what an epoch gave: the backbone while only that is trained, else the best model so far."""
+        if stage.part == "backbone":
+            assert self.result.backbone is not None
+            tensors = {name: tensor.cpu().contiguous() for name, tensor in self.result.backbone.state_dict().items()}
+            write_whole(self.out / "backbone.safetensors", lambda partial: partial.write_bytes(save(tensors)))
+        elif accuracy > self.best and self._size(stage) == self.result.config.image_size:
+            self.best = accuracy
+            self._save_model(logits, self.out / "best.safetensors")
 
-    def _trim_log(self) -> None:
-        """Drops the rows of steps that were done after the last saved state: they are done again."""
-        path = self.out / "log.csv"
-        if not path.exists():
+    def _draw(self, rows: Log) -> None:
+        try:
+            draw_curves(rows.rows, self.out / "curves.png")
+        except ImportError:
+            log.warning("curves are not drawn: matplotlib is not installed (pip install 'fer-fast[train]')")
+
+    def _save_model(self, logits: Tensor, path: Path) -> None:
+        """Calibrates the averaged model by its validation logits, measures what int8 needs, and writes it."""
+        model = copy.deepcopy(self.result).cpu().eval()
+        temperature = fit_temperature(logits, self.valid.labels)
+        model.config = dataclasses.replace(model.config, temperature=temperature)
+        save_model(with_ranges(model, self._pixels(self.train.pixels[:512])), path)
+
+    def _finish(self) -> None:
+        """Keeps the last model, and adds what each precision costs to both."""
+        last = self.recipe.stages[-1]
+        if last.part == "backbone":
             return
-        header, *rows = path.read_text().splitlines(keepends=True)
-        steps = [row.partition(",")[0] for row in rows]
-        kept = [row for row, step in zip(rows, steps, strict=True) if step.isdigit() and int(step) <= self.done]
-        path.write_text("".join([header, *kept]))
+        paths = [self.out / "last.safetensors", self.out / "best.safetensors"]
+        self._save_model(self.predict(dataclasses.replace(last, image_size=0)), paths[0])
+        for path in filter(Path.exists, paths):
+            falls = measure_falls(path, self._pixels(self.valid.pixels), self.valid.labels, self.device.type)
+            told = ", ".join(f"{name} {100 * fall:.2f}" for name, fall in falls.items())
+            log.info("%s: what precisions cost, in points on the validation images: %s", path.name, told)
+
+    def _pixels(self, faces: Tensor) -> Tensor:
+        """Faces as the model takes them, uint8 [images, size, size, 3]."""
+        return plain(faces, self.result.config.image_size).byte().permute(0, 2, 3, 1).contiguous()
+
+    def _size(self, stage: Stage) -> int:
+        return stage.image_size or self.result.config.image_size
+
+    def _autocast(self) -> torch.autocast:
+        supported = self.device.type == "cpu" or torch.cuda.is_bf16_supported()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=supported)
 
     def _save(self) -> None:
         state = {part: getattr(self, part).state_dict() for part in ("live", "averaged", "optimizer", "scheduler")}
-        partial = self.out / "state.pt.partial"
-        torch.save({"run": self._run(), "done": self.done, "losses": self.losses, **state}, partial)
-        partial.replace(self.out / "state.pt")
+        place = {"run": self._run(), "done": self.done, "best": self.best, "losses": self.losses}
+        save_state(self.out / "state.pt", {**place, **state})
 
     def _load(self) -> None:
-        path = self.out / "state.pt"
-        if not path.exists():
+        state = load_state(self.out / "state.pt")
+        if state is None:
             return
-        try:
-            state = torch.load(path, weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            raise FerFastError(f"state {str(path)!r} is damaged; a run without it starts anew: {error}") from error
-        if state.pop("run", self._run()) != self._run():
+        if state.pop("run") != self._run():
             raise ValueError(f"out must be a new folder: {str(self.out)!r} holds a run of another recipe or other data")
-        self.done, self.losses = state.pop("done"), state.pop("losses", [])
-        for part, values in state.items():
-            getattr(self, part).load_state_dict(values)
+        self.done, self.best, self.losses = state.pop("done"), state.pop("best"), state.pop("losses")
+        try:
+            for part, values in state.items():
+                getattr(self, part).load_state_dict(values)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"out must be a new folder: {str(self.out)!r} holds a run of another model") from error
 
     def _run(self) -> str:
         """What a saved state must have in common with this run."""
-        return f"{self.recipe} on {len(self.faces)} images"
-
-
-def _tensors(split: Split) -> tuple[Tensor, Tensor, Tensor]:
-    """Faces uint8 [n, 48, 48], vote distributions float32 [n, 8] and labels int64 [n] by protocol argmax10."""
-    indices, labels = split.selection("argmax10")
-    votes = torch.from_numpy(split.votes[indices, :8])
-    targets = votes / votes.sum(dim=1, keepdim=True)
-    return torch.from_numpy(split.pixels[indices]), targets, torch.from_numpy(labels)
+        return f"{self.recipe} on {len(self.train)} images"
 
 
 def _plan(recipe: Recipe, images: int) -> Iterator[Step]:
     """Every step of the run; a last, smaller batch of an epoch is left out."""
     per_epoch = images // recipe.batch_size
-    epochs = [stage for stage in recipe.stages for _ in range(stage.epochs)]
-    for epoch, stage in enumerate(epochs):
-        for place in range(per_epoch):
-            yield Step(epoch * per_epoch + place, epoch, place, stage, place == per_epoch - 1)
+    number = epoch = 0
+    for stage in recipe.stages:
+        left = stage.steps or stage.epochs * per_epoch
+        while left:
+            length = min(left, per_epoch)
+            for place in range(length):
+                yield Step(number, epoch, place, stage, place == length - 1)
+                number += 1
+            epoch, left = epoch + 1, left - length
 
 
 def _optimizer(
-    recipe: Recipe, model: TrainingModel, steps: int
+    recipe: Recipe, learner: Learner, new_stages: tuple[str, ...], steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW with one cycle; biases, norms and positions are not decayed; pre-trained layers learn slower."""
+    """AdamW; biases, norms and positions are not decayed; pre-trained layers learn at a rate of their own."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        pretrained = ".backbone." in name and ".layer4." not in name
+    for name, parameter in learner.named_parameters():
+        pretrained = ".backbone." in name and not any(f".{stage}." in name for stage in new_stages)
         decayed = parameter.ndim > 1 and "pos_embed" not in name
-        groups.setdefault((pretrained, decayed), []).append(parameter)
+        if parameter.requires_grad:
+            groups.setdefault((pretrained, decayed), []).append(parameter)
     rates = {key: recipe.backbone_learning_rate if key[0] else recipe.learning_rate for key in groups}
     optimizer = torch.optim.AdamW(
         [
@@ -280,14 +299,17 @@ def _optimizer(
             for key, parameters in groups.items()
         ]
     )
+    if recipe.schedule == "constant":
+        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    rise = 0.2 if steps != 5 else 0.3  # a rise of one step is a division by zero in torch
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=list(rates.values()), total_steps=steps, pct_start=0.2, cycle_momentum=False
+        optimizer, max_lr=list(rates.values()), total_steps=steps, pct_start=rise, cycle_momentum=False
     )
     return optimizer, scheduler
 
 
 def _generator(*seeds: int) -> torch.Generator:
-    """A generator of its own for each step, so that a resumed run draws what an unbroken one would."""
+    """A generator of its own for each purpose and step."""
     mixed = 0
     for seed in seeds:
         mixed = (mixed * 1_000_003 + seed + 1) % (2**62)

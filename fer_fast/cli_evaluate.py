@@ -1,0 +1,81 @@
+"""`fer-fast evaluate`: a model and labelled faces come in, scores go to standard output, JSON and a page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+from fer_fast.output import check_place, write_whole
+from fer_fast.types import OutputError
+
+_EPILOG = """
+DATA is FERPlus (fer2013new.csv with FER2013Train/ ... or with Kaggle's fer2013.csv), or a folder with test/CLASS/ (and
+train/CLASS/, valid/CLASS/), or with CLASS/ alone. Its classes must be the model's or some of them.
+
+Every engine and precision that this machine offers is run and compared with torch in fp32; --engine and --precision
+run what they name alone, after torch in fp32. Images whose pixels occur in another split are scored with and without.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `fer-fast evaluate` takes."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a packaged model's name, or a .safetensors checkpoint")
+    add("data", metavar="DATA", type=Path, help="a folder of labelled faces")
+    add("--split", help="train, valid, test or all (default: test, or all where DATA has no splits)")
+    add("--json", metavar="FILE", help="write everything there")
+    add("--html", metavar="FILE", help="write one page to look at there")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--engine", default="auto", help="run this engine alone (default: all)")
+    add("--precision", default="auto", help="run this precision alone: fp32, bf16, fp16 or int8 (default: all)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluates; returns 0."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # the report tells which images cannot be read
+    from fer_fast.evaluation import evaluate, json_text
+    from fer_fast.evaluation.lines import lines
+    from fer_fast.evaluation.page import page
+
+    places = [check_place(name) for name in (arguments.json, arguments.html) if name is not None]
+    if len(set(places)) < len(places):
+        raise ValueError(f"--json and --html must be two files, not {arguments.json!r} both")
+    names = ("split", "engine", "precision", "device")
+    options = {name: getattr(arguments, name) for name in names}
+    with _Progress(arguments.quiet) as progress:
+        report = evaluate(arguments.model, arguments.data, **options, tell=progress.show)
+    for name, form in ((arguments.json, json_text), (arguments.html, page)):
+        if name is not None:  # before anything is printed: nobody may be reading
+            _write(name, form(report))
+    text = "\n".join(lines(report))
+    print(text.encode(errors="backslashreplace").decode(), flush=True)
+    return 0
+
+
+def _write(name: str, text: str) -> None:
+    try:
+        write_whole(check_place(name), text.encode())
+    except OSError as error:
+        raise OutputError(f"the output {name!r} cannot be written: {error.strerror or error}") from error
+
+
+class _Progress:
+    """The last line of a terminal, rewritten; nothing where stderr is no terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._shown = sys.stderr.isatty() and not quiet
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.show("")
+
+    def show(self, doing: str) -> None:
+        """Says what is done now."""
+        if self._shown:
+            print(f"\r\x1b[K{ascii(doing)[1:-1][:100]}", end="", file=sys.stderr, flush=True)

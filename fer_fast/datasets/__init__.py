@@ -1,0 +1,31 @@
+"""Labelled faces on disk come in, whatever their layout; splits in memory go out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fer_fast.datasets.ferplus import is_ferplus, load_ferplus
+from fer_fast.datasets.folders import load_folders
+from fer_fast.datasets.split import Split, unseen
+
+__all__ = ["SPLITS", "Split", "load_split", "unseen"]
+
+SPLITS: tuple[str, ...] = ("train", "valid", "test")
+
+
+def load_split(data: Path, split: str, image_size: int) -> Split:
+    """Reads one split of FERPlus (`ferplus.load_ferplus`) or of a folder of classes (`folders.load_folders`).
+
+    Args:
+        data: the data set's folder.
+        split: train, valid or test; all where `data` holds nothing but classes.
+        image_size: side in pixels that the images of a folder of classes are decoded to; FERPlus has its own.
+
+    Raises:
+        ValueError: on an unknown split, or if `data` has neither layout.
+    """
+    if split not in (*SPLITS, "all"):
+        raise ValueError(f"split must be one of {', '.join(SPLITS)} or all, not {split!r}")
+    if not data.is_dir():
+        raise ValueError(f"data must be a folder; there is no {str(data)!r}")
+    return load_ferplus(data, split) if is_ferplus(data) else load_folders(data, split, image_size)

@@ -1,0 +1,114 @@
+"""Anybody's faces: a folder whose sub-folders are classes comes in, one split goes out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+import numpy as np
+
+from fer_fast.datasets.split import Split
+from fer_fast.decode import open_decoder
+from fer_fast.folder import IMAGE_SUFFIXES
+from fer_fast.types import EMOTIONS
+
+#: Split -> the sub-folders that may hold it.
+SPLITS: dict[str, tuple[str, ...]] = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
+#: What is set apart for validation where the data set has no such split.
+VALID_SHARE = 0.1
+#: Files that are decoded at once.
+_CHUNK = 256
+
+
+def load_folders(data: Path, split: str, image_size: int) -> Split:
+    """Reads one split.
+
+    Args:
+        data: a folder with train/CLASS/, valid/CLASS/ (or val/ or validation/) and test/CLASS/, as far as there are
+            any; or with CLASS/ alone, a tenth of which (the same files each time) is then the validation split.
+        split: train, valid, test, or all (what CLASS/ alone holds, undivided).
+        image_size: side in pixels that the images are decoded to.
+
+    Returns:
+        Its images in RGB, one vote each. A file that cannot be decoded is left out and told of in `unread`.
+
+    Raises:
+        ValueError: if `data` does not have the layout, or a class has no image in this split.
+    """
+    files = _files(data, split)
+    classes = _ordered({name for name, _ in files})
+    paths = [str(path) for _, path in files]
+    decoded, unread, kept = [], [], []
+    with open_decoder("auto", image_size) as decoder:
+        for start in range(0, len(paths), _CHUNK):
+            result = decoder.decode(paths[start : start + _CHUNK])
+            unread += [(paths[start + place], str(reason)) for place, reason in result.failures]
+            kept += [start + place for place in result.indices]
+            decoded.append(result.pixels)
+    labels = np.array([classes.index(files[place][0]) for place in kept], dtype=np.int64)
+    if empty := [name for number, name in enumerate(classes) if not (labels == number).any()]:
+        raise ValueError(f"split {split} of {str(data)!r} must hold an image of class {empty[0]!r} that can be read")
+    votes = np.eye(len(classes), dtype=np.float32)[labels]
+    return Split([paths[place] for place in kept], np.concatenate(decoded), votes, classes, unread)
+
+
+def _files(data: Path, split: str) -> list[tuple[str, Path]]:
+    """Class and file of every image of a split, by name."""
+    if not any(_existing(data, name) for name in SPLITS):
+        return _share(data, split)
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)} where data holds splits, not {split!r}")
+    folder = {name: _existing(data, name) for name in SPLITS}
+    if folder["train"] and not folder["valid"] and split != "test":
+        return _share(folder["train"], split)
+    chosen = folder[split]
+    if chosen is None:
+        raise ValueError(f"data {str(data)!r} must hold the split {split} in {'/ or '.join(SPLITS[split])}/")
+    return _by_class(chosen)
+
+
+def _existing(data: Path, split: str) -> Path | None:
+    return next((data / name for name in SPLITS[split] if (data / name).is_dir()), None)
+
+
+def _share(folder: Path, split: str) -> list[tuple[str, Path]]:
+    files = _by_class(folder)
+    if split == "all":
+        return files
+    if split == "test":
+        raise ValueError(f"data {str(folder)!r} must hold a split test/ to be tested on; it holds classes")
+    valid: set[Path] = set()
+    for name in sorted({name for name, _ in files}):
+        # By name, so that an image that joins the folder moves one other to the other side at most.
+        inside = sorted((path for label, path in files if label == name), key=_digest)
+        if len(inside) < 2:
+            raise ValueError(f"class {name!r} of {str(folder)!r} must hold two images, one of them for validation")
+        valid.update(inside[: math.ceil(VALID_SHARE * len(inside))])
+    return [(name, path) for name, path in files if (path in valid) == (split == "valid")]
+
+
+def _by_class(folder: Path) -> list[tuple[str, Path]]:
+    if not folder.is_dir():
+        raise ValueError(f"data must be a folder; there is no {str(folder)!r}")
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    if len(classes) < 2:
+        raise ValueError(f"data {str(folder)!r} must hold two or more sub-folders named as the classes")
+    files = []
+    for inside in classes:
+        images = sorted(path for path in inside.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+        if not images:
+            raise ValueError(f"class {inside.name!r} of {str(folder)!r} must hold an image")
+        files += [(inside.name, path) for path in images]
+    return files
+
+
+def _ordered(classes: set[str]) -> tuple[str, ...]:
+    """The emotions in their own order, other names by alphabet."""
+    if classes <= set(EMOTIONS):
+        return tuple(name for name in EMOTIONS if name in classes)
+    return tuple(sorted(classes))
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.blake2b(path.name.encode(errors="surrogateescape")).digest()

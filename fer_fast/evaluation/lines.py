@@ -1,0 +1,142 @@
+"""A report comes in, lines for a terminal go out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fer_fast.evaluation.report import run_of
+
+Report = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+def lines(report: Report) -> list[str]:
+    """What was scored, the scores, the classes, the precisions, and what is wrong with them."""
+    return [
+        *about_lines(report),
+        "",
+        *_score_lines(report),
+        "",
+        *_class_lines(report),
+        "",
+        *_precision_lines(report),
+        *(f"WARNING: {sentence}" for sentence in report["warnings"]),
+    ]
+
+
+def about_lines(report: Report) -> list[str]:
+    """Which images of which split, what could not be read, what leaks and what is not scored: a sentence each."""
+    data, leakage = report["data"], report["leakage"]
+    why = f" ({data['why']})" if data["why"] else ""
+    said = [f"{report['model']['name']} on {data['name']}, split {data['split']}{why}: {data['images']:,} images"]
+    if unread := data["unread"]:
+        name, reason = unread[0]
+        images = "1 image is" if len(unread) == 1 else f"{len(unread):,} images are"
+        said.append(f"{images} left out; {'the first is ' if unread[1:] else ''}{name!a}: {reason}")
+    if leakage["against"]:
+        where = " or ".join(leakage["against"])
+        said.append(f"{leakage['leaked']:,} of the images occur in {where}, too: leakage-free is without them")
+    said += [f"copies of {split} are not looked for: {reason}" for split, reason in leakage["unchecked"].items()]
+    said += [f"{protocol} is not scored: {reason}" for protocol, reason in report["protocols_left_out"].items()]
+    return said
+
+
+def shown_runs(report: Report) -> dict[str, dict[str, Any]]:
+    """The runs whose scores are shown, by title: what was chosen, then the reference; one where they are the same."""
+    chosen, reference = run_of(report, "chosen"), run_of(report, "reference")
+    return {marked_name(run, report): run for run in (chosen, reference)}
+
+
+def name_of(run: Row) -> str:
+    """Engine and precision."""
+    return f"{run['engine']} {run['precision']}"
+
+
+def marked_name(run: Row, report: Report) -> str:
+    """Engine and precision, and whether they are what was chosen, or the reference."""
+    automatic = report["asked"]["engine"] == report["asked"]["precision"] == "auto"
+    marks = {"chosen": "auto" if automatic else "chosen", "reference": "reference"}
+    said = [mark for which, mark in marks.items() if run is run_of(report, which)]
+    return name_of(run) + (f" ({', '.join(said)})" if said else "")
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share as percent, without the sign; a dash where there is none."""
+    return "-" if share is None else f"{100 * share:.{digits}f}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number; a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def accuracy(scores: Row, dash: str = "-") -> str:
+    """An accuracy and its interval, in percent."""
+    if scores["interval"] is None:
+        return "-"
+    low, high = scores["interval"]
+    return f"{percent(scores['accuracy'])} ({percent(low, 1)}{dash}{percent(high, 1)})"
+
+
+def difference_cells(run: Row) -> list[str]:
+    """Points against the reference, share of labels that changed, largest difference of a probability."""
+    against = run["against_reference"]
+    if against is None:
+        return ["", "", ""]
+    return [f"{against['points']:+.2f}", percent(against["changed"]), number(against["largest_difference"], 4)]
+
+
+def _score_lines(report: Report) -> Iterator[str]:
+    yield "accuracy in % (95 % interval), macro F1 in %, calibration error (ECE), negative log-likelihood (NLL)"
+    parts = ("full", "leakage_free") if report["leakage"]["against"] else ("full",)
+    header = ["protocol", "", "images", "accuracy", "macro F1", "ECE", "NLL"]
+    for title, run in shown_runs(report).items():
+        rows = [
+            [protocol if part == "full" else "", part.replace("_", "-"), *_score_cells(scores[part])]
+            for protocol, scores in run["scores"].items()
+            for part in parts
+        ]
+        yield title
+        yield from _aligned([header, *rows], left=2)
+
+
+def _score_cells(scores: Row) -> list[str]:
+    values = percent(scores["macro_f1"]), number(scores["ece"]), number(scores["nll"])
+    return [f"{scores['images']:,}", accuracy(scores), *values]
+
+
+def _class_lines(report: Report) -> Iterator[str]:
+    protocol, runs = report["default_protocol"], [*shown_runs(report).values()]
+    yield f"classes by {protocol}: precision and recall in % of {' and of '.join(map(name_of, runs))}"
+    each = [run["scores"][protocol]["full"]["classes"] for run in runs]
+    rows = [["class", "images", *["precision", "recall"] * len(runs)]]
+    for name, first in each[0].items():
+        cells = [percent(scores[name][which], 1) for scores in each for which in ("precision", "recall")]
+        rows.append([name, f"{first['support']:,}", *cells])
+    yield from _aligned(rows, left=1)
+
+
+def _precision_lines(report: Report) -> Iterator[str]:
+    protocol = report["default_protocol"]
+    yield f"engines and precisions by {protocol}: accuracy in %, points against the reference, labels changed in %"
+    rows = [["", "accuracy", "points", "changed", "largest difference of a probability"]]
+    for run in report["runs"]:
+        if "reason" not in run:
+            scores = run["scores"][protocol]["full"]
+            rows.append([marked_name(run, report), percent(scores["accuracy"]), *difference_cells(run)])
+    yield from _aligned(rows, left=1)
+    for run in report["runs"]:
+        if "reason" in run:
+            yield f"  {name_of(run)} is not offered: {run['reason']}"
+
+
+def _aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
+    """Columns two blanks apart; the first `left` are words, the others numbers."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield f"  {'  '.join(cells)}".rstrip()

@@ -1,0 +1,159 @@
+"""A model and a folder of labelled faces come in, a report goes out: JSON-ready, with the same digits every time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_fast.engines.interface import LARGEST_FALL
+from fer_fast.evaluation.material import Material, load_material
+from fer_fast.evaluation.runs import REFERENCE, Run, run_all
+from fer_fast.evaluation.scores import split_scores
+from fer_fast.models.checkpoint import read_checkpoint
+
+#: Raise the number when a reader of old reports would be misled.
+SCHEMA = "fer_fast.evaluation 1"
+
+Report = dict[str, Any]
+Row = Mapping[str, Any]
+
+_NUMBERS = re.compile(r"\[\n\s*((?:-?\d[\d.e+-]*|null)(?:,\n\s*(?:-?\d[\d.e+-]*|null))*)\n\s*\]")
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    *,
+    split: str | None = None,
+    engine: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+    tell: Callable[[str], None] = lambda doing: None,
+) -> Report:
+    """Scores a model on one split of a data set, in each engine and precision that this machine offers.
+
+    Args:
+        model: the name of a packaged model, or the path of a .safetensors checkpoint.
+        data: FERPlus, or a folder whose sub-folders are classes (`fer_fast.datasets.load_split`).
+        split: train, valid, test or all; None takes test, or all where `data` has no splits.
+        engine: auto, openvino or torch; what is no auto is run alone, after the reference.
+        precision: auto, fp32, bf16, fp16 or int8; likewise.
+        device: auto, cpu, cuda or cuda:N.
+        tell: hears what is done now.
+
+    Returns:
+        model, data, leakage, protocols (the first is the default one) and `runs`: each with its scores by protocol
+        (`scores.scores_of`), on all images ("full") and on those whose pixels occur in no other split
+        ("leakage_free"), and its differences from the reference, torch in fp32; or the reason why it is not offered.
+        `chosen` is the run that engine, precision and device choose; `warnings` names those that lose accuracy.
+
+    Raises:
+        ValueError: if data or the split is not there, its classes are not the model's, or a name is unknown.
+        CheckpointError: if the model is missing or damaged.
+        FerFastError: if the device is not there or fails.
+    """
+    checkpoint = read_checkpoint(model)
+    config = checkpoint.config
+    tell(f"reading {data}")
+    material = load_material(Path(data), split, config.classes, config.image_size)
+    runs, chosen = run_all(str(model), list(material.split.pixels), engine, precision, device, tell)
+    default = next(iter(material.protocols))
+    rows = _rows(runs, material, config.classes, default)
+    return {
+        "schema": SCHEMA,
+        "model": {
+            "name": str(model),
+            "digest": checkpoint.digest,
+            "image_size": config.image_size,
+            "classes": list(config.classes),
+        },
+        **_about(material, Path(data).resolve().name),
+        "default_protocol": default,
+        "reference": REFERENCE._asdict(),
+        "asked": {"engine": engine, "precision": precision, "device": device},
+        "chosen": chosen._asdict(),
+        "runs": rows,
+        "warnings": _warnings(rows, default),
+    }
+
+
+def json_text(value: Any) -> str:
+    """JSON with one line a value, and one a list of numbers: a matrix looks like one."""
+    text = json.dumps(value, indent=1, allow_nan=False)
+    return _NUMBERS.sub(lambda match: "[" + re.sub(r"\s+", " ", match[1]) + "]", text) + "\n"
+
+
+def run_of(report: Mapping[str, Any], which: str) -> dict[str, Any]:
+    """The run that is the report's "reference" or "chosen" one."""
+    return next(run for run in report["runs"] if {name: run[name] for name in report[which]} == report[which])
+
+
+def _about(material: Material, data: str) -> dict[str, Any]:
+    """What was scored, and against which copies it was checked."""
+    leakage = {
+        "against": list(material.against),
+        "leaked": None if material.fresh is None else int((~material.fresh).sum()),
+        "unchecked": material.unchecked,
+    }
+    return {
+        "data": {
+            "name": data,
+            "split": material.name,
+            "why": material.why,
+            "images": len(material.split.names),
+            "unread": [list(pair) for pair in material.split.unread],
+        },
+        "leakage": leakage,
+        "protocols": {name: list(classes) for name, classes in material.protocols.items()},
+        "protocols_left_out": material.left_out,
+    }
+
+
+def _rows(runs: list[Run], material: Material, classes: tuple[str, ...], protocol: str) -> list[dict[str, Any]]:
+    """The runs, ready for JSON; the first is what the others are compared with."""
+    rows: list[dict[str, Any]] = []
+    for run in runs:
+        row: dict[str, Any] = run.combination._asdict()
+        if run.reason:
+            rows.append(row | {"reason": run.reason})
+            continue
+        scores = split_scores(material.split, run.probabilities, classes, material.fresh)
+        row |= {"ran": run.ran, "scores": {name: scores[name] for name in material.protocols}}
+        rows.append(row | {"against_reference": _difference(run, runs[0], row, rows[0], protocol) if rows else None})
+    return rows
+
+
+def _difference(run: Run, reference: Run, row: Row, first: Row, protocol: str) -> dict[str, Any]:
+    """Accuracy by a protocol in points; of all images the share with another label, and the largest difference."""
+    fall = _accuracy(first, protocol) - _accuracy(row, protocol)
+    changed = run.probabilities.argmax(axis=1) != reference.probabilities.argmax(axis=1)
+    largest = np.abs(run.probabilities - reference.probabilities).max()
+    return {
+        "points": round(-100 * fall, 4) + 0.0,  # no -0.0
+        "changed": round(float(changed.mean()), 6),
+        "largest_difference": round(float(largest), 6),
+        "falls_too_far": round(fall, 6) > LARGEST_FALL,
+    }
+
+
+def _warnings(rows: list[dict[str, Any]], protocol: str) -> list[str]:
+    """One sentence a run that loses more accuracy than a precision may."""
+    warnings = []
+    for row in rows:
+        if "reason" not in row and row["against_reference"] and row["against_reference"]["falls_too_far"]:
+            lower, upper = (f"{100 * _accuracy(each, protocol):.2f} %" for each in (row, rows[0]))
+            fall = -row["against_reference"]["points"]
+            warnings.append(
+                f"{row['engine']} {row['precision']} loses {fall:.2f} points of accuracy ({protocol}: {lower}, "
+                f"{REFERENCE} {upper}); more than {100 * LARGEST_FALL:.1f} is too much"
+            )
+    return warnings
+
+
+def _accuracy(row: Row, protocol: str) -> float:
+    return float(row["scores"][protocol]["full"]["accuracy"])

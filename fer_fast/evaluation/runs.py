@@ -1,0 +1,120 @@
+"""A model and images come in; the probabilities by each engine and precision that this machine offers go out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_fast.classifier import Classifier
+from fer_fast.engines.interface import ENGINES, PRECISIONS, check_choice
+from fer_fast.types import FerFastError
+
+#: What `Classifier.describe` says that does not change from one run on a machine to the next.
+LASTING = ("engine", "version", "device", "precision", "tokens")
+
+
+class Combination(NamedTuple):
+    """An engine and a precision."""
+
+    engine: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.precision}"
+
+
+REFERENCE = Combination("torch", "fp32")
+#: What is tried, in the order in which it is told. torch's bf16 and fp16 are for a GPU.
+COMBINATIONS: tuple[Combination, ...] = (
+    REFERENCE,
+    Combination("openvino", "fp32"),
+    Combination("openvino", "bf16"),
+    Combination("openvino", "int8"),
+    Combination("torch", "bf16"),
+    Combination("torch", "fp16"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of one combination.
+
+    Attributes:
+        combination: which one.
+        reason: why there are no probabilities; empty if there are.
+        ran: what the engine says of itself.
+        probabilities: float32 [images, classes].
+    """
+
+    combination: Combination
+    reason: str = ""
+    ran: dict[str, str] = field(default_factory=dict)
+    probabilities: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+
+def run_all(
+    model: str,
+    images: Sequence[npt.NDArray[np.uint8]],
+    engine: str,
+    precision: str,
+    device: str,
+    tell: Callable[[str], None],
+) -> tuple[list[Run], Combination]:
+    """Classifies the images by the reference, then by every combination that `engine` and `precision` allow.
+
+    Returns:
+        One run a combination, the reference first, and the combination that `engine` and `precision` choose.
+
+    Raises:
+        ValueError: on an unknown name, or an engine and a precision that do not go together.
+        CheckpointError: if the model is missing or damaged.
+        FerFastError: if the device, the precision that was asked for, or the reference is not there.
+    """
+    check_choice("engine", engine, ENGINES)
+    check_choice("precision", precision, PRECISIONS)
+    with Classifier(model, engine=engine, precision=precision, device=device) as classifier:
+        ran = classifier.describe()
+        chosen = Combination(ran["engine"], ran["precision"])
+        tell(f"{chosen}, as chosen")
+        runs = {} if chosen == REFERENCE else {chosen: _run(chosen, classifier, images)}
+    allowed = [each for each in COMBINATIONS if engine in ("auto", each[0]) and precision in ("auto", each[1])]
+    order = list(dict.fromkeys((REFERENCE, *allowed)))
+    for number, combination in enumerate(order, 1):
+        if combination not in runs:
+            tell(f"{combination}, {number} of {len(order)}")
+            runs[combination] = _try(combination, model, images, device)
+    return [runs[combination] for combination in order], chosen
+
+
+def _try(combination: Combination, model: str, images: Sequence[npt.NDArray[np.uint8]], device: str) -> Run:
+    """One run; what it lacks is its reason, unless it is the reference."""
+    engine, precision = combination
+    if combination != REFERENCE and engine == "torch" and device == "auto":
+        device = "cuda"
+    try:
+        with Classifier(model, engine=engine, precision=precision, device=device) as classifier:
+            return _run(combination, classifier, images)
+    except (ValueError, FerFastError) as error:
+        if combination == REFERENCE:
+            raise
+        return Run(combination, " ".join(str(error).split()))
+
+
+def _run(combination: Combination, classifier: Classifier, images: Sequence[npt.NDArray[np.uint8]]) -> Run:
+    said = classifier.describe()
+    with _exactly() if combination == REFERENCE else nullcontext():
+        predictions = classifier.predict(images)
+    probabilities = np.stack([prediction.probabilities for prediction in predictions])
+    return Run(combination, "", {name: str(said[name]) for name in LASTING}, probabilities)
+
+
+def _exactly() -> AbstractContextManager[None]:
+    """On a GPU torch rounds the inputs of fp32 convolutions to ten bits unless told not to; the reference must not."""
+    import torch
+
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # type: ignore[no-any-return,no-untyped-call]

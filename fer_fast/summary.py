@@ -1,0 +1,67 @@
+"""Counts and seconds of a run come in while it goes; what it did goes out."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from fer_fast.types import Status
+
+
+@dataclass(slots=True)
+class Stages:
+    """Seconds in which each stage worked; with several threads in a stage, the sum over them."""
+
+    decode: float = 0.0
+    model: float = 0.0
+    write: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        out: the finished table; None if it went to a stream.
+        statuses: rows of the table by status, those of an earlier run included.
+        labels: rows of the table by label, likewise; abstained rows have none.
+        kept: rows of an earlier run that was resumed.
+        unlisted: kept rows whose file was not found again.
+        unlistable: folders that could not be read, so that their files are missing.
+        seconds: how long this run took, without loading the model.
+        stages: where the time went.
+        ran: what `Classifier.describe` says; empty if nothing was left to do.
+    """
+
+    out: str | None = None
+    statuses: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
+    unlisted: int = 0
+    unlistable: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    stages: Stages = field(default_factory=Stages)
+    ran: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows in the table."""
+        return self.statuses.total()
+
+    @property
+    def predicted(self) -> int:
+        """Rows with a prediction, sure (ok) or not (abstained)."""
+        return self.statuses[Status.OK] + self.statuses[Status.ABSTAINED]
+
+    @property
+    def images_per_second(self) -> float:
+        """New rows a second."""
+        return (self.rows - self.kept) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def faultless(self) -> bool:
+        """Whether every file has a prediction, abstained or not, and every folder could be read."""
+        return self.predicted == self.rows and not self.unlistable

@@ -1,0 +1,60 @@
+"""Faces to learn from or to be judged on: one split by one protocol, as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer_fast.datasets import Split
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Images, what they should be answered with, and what counts as right.
+
+    Attributes:
+        pixels: uint8 [images, channels, height, width]; one channel is grey, three are RGB.
+        targets: float32 [images, classes], what the annotators' shares are; rows sum to 1.
+        labels: int64 [images], the class that counts as right.
+        classes: names of the classes.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def faces_of(split: Split, protocol: str, targets: str) -> Faces:
+    """What a protocol keeps of a split.
+
+    Args:
+        split: images and votes.
+        protocol: one of FERPlus'; a data set without votes has but one, whatever is asked for.
+        targets: "votes" (distributions) or "labels".
+
+    Raises:
+        ValueError: if a class has no image.
+    """
+    protocol = protocol if len(split.protocols) > 1 else split.protocols[0]
+    classes = split.classes(protocol)
+    indices, labels = split.selection(protocol)
+    counts = np.bincount(labels, minlength=len(classes))
+    if not counts.all():
+        raise ValueError(
+            f"data must hold an image of every class; by protocol {protocol} {classes[counts.argmin()]!r} has none"
+        )
+    shares = split.shares(protocol) if targets == "votes" else np.eye(len(classes), dtype=np.float32)[labels]
+    pixels = torch.from_numpy(split.pixels[indices])
+    return Faces(
+        pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2),
+        torch.from_numpy(shares),
+        torch.from_numpy(labels),
+        classes,
+    )

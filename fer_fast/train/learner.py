@@ -1,0 +1,85 @@
+"""What is trained: float images come in, logits of the model and of an auxiliary head on its backbone go out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from fer_fast.models.backbone import TAP_CHANNELS, ResNet18Taps
+from fer_fast.models.fusion import FusionModel
+
+#: What a stage of a recipe trains: the backbone with its auxiliary head, or everything.
+Part = Literal["backbone", "all"]
+
+
+class Learner(nn.Module):
+    """The model and a linear head on the deepest tap, which is not kept.
+
+    The head trains the backbone directly, as a plain ResNet; a backbone that knows faces is where the Vision
+    Transformer starts from.
+
+    Args:
+        model: what to train.
+        frozen: the backbone is not trained and its batch norms keep their statistics; there is no auxiliary head.
+    """
+
+    def __init__(self, model: FusionModel, frozen: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.frozen = frozen or model.backbone is None
+        self.auxiliary: nn.Linear | None = None
+        if not self.frozen:
+            self.auxiliary = nn.Linear(TAP_CHANNELS[model.config.taps[-1]], len(model.config.classes))
+        if self.frozen and model.backbone is not None:
+            model.backbone.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Learner:
+        """As `nn.Module.train`; a frozen backbone stays in eval mode."""
+        super().train(mode)
+        if self.frozen and self.model.backbone is not None:
+            self.model.backbone.eval()
+        return self
+
+    def forward(self, images: Tensor, part: Part = "all") -> list[Tensor]:
+        """Computes what a stage needs.
+
+        Args:
+            images: float [batch, 3, size, size], values 0..255.
+            part: with "backbone" the Vision Transformer is not run.
+
+        Returns:
+            Logits [batch, classes] to train and to judge by first; then the auxiliary ones, if both are there.
+        """
+        if part == "backbone":
+            assert self.auxiliary is not None, "the recipe's rules"
+            return [self.auxiliary(self._backbone(self.model.normalised(images))[-1].mean(dim=(2, 3)))]
+        sources = self.model.sources(images)
+        logits = [self.model.vit(self.model.fuse(sources))]
+        if self.auxiliary is not None:
+            logits.append(self.auxiliary(sources[-1].mean(dim=(2, 3))))
+        return logits
+
+    @property
+    def _backbone(self) -> ResNet18Taps:
+        assert self.model.backbone is not None
+        return self.model.backbone
+
+
+def balance_weights(targets: Tensor, exponent: float) -> Tensor:
+    """Weights of the classes in the loss, float [classes]: (mean count / count)^exponent.
+
+    Args:
+        targets: float [images, classes], rows sum to 1.
+        exponent: 0 leaves every image equal, 1 every class.
+    """
+    counts = targets.sum(dim=0).clamp(min=1.0)
+    weights = (counts.mean() / counts) ** exponent
+    return weights / (targets @ weights).mean()  # so that the mean image weighs 1
+
+
+def weighted_loss(logits: list[Tensor], targets: Tensor, weights: Tensor, auxiliary_weight: float) -> Tensor:
+    """Cross entropy with soft targets: of the first logits whole, of the others by `auxiliary_weight`."""
+    losses = [-(targets * weights * each.float().log_softmax(dim=1)).sum(dim=1).mean() for each in logits]
+    return torch.stack([loss if place == 0 else auxiliary_weight * loss for place, loss in enumerate(losses)]).sum()

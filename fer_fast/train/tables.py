@@ -1,0 +1,265 @@
+"""The command `python -m fer_fast.train.tables`: FERPlus comes in, the paper's 31 rows in two readings go out.
+
+Every row is a process's work of minutes and one JSON file; a run that was killed goes on with the rows that it lacks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import logging
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fer_fast.console import complain, log_to_stderr
+from fer_fast.datasets import unseen
+from fer_fast.datasets.ferplus import load_ferplus
+from fer_fast.models.fusion import FusionModel
+from fer_fast.train.faces import Faces, faces_of
+from fer_fast.train.paper import PUBLISHED, TAPS, PaperRow, paper_rows, read_published
+from fer_fast.train.recipe import Recipe, load_recipe
+from fer_fast.train.record import write_whole
+from fer_fast.train.reproduction import page
+from fer_fast.train.start import new_start, read_backbone_weights, set_tap_statistics
+from fer_fast.train.taps import CachedTaps
+from fer_fast.types import FerFastError
+
+log = logging.getLogger(__name__)
+
+#: What the paper leaves open, how a map enters the Vision Transformer: by name, `reduce_mean`.
+READINGS: dict[str, bool] = {"mean": True, "channels": False}
+#: Faces for the taps' statistics.
+_TYPICAL = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What every row shares.
+
+    Attributes:
+        recipe: of all rows; each has its own sources and reading.
+        train, test: faces by the recipe's protocol.
+        fresh: bool [test images], False where the pixels occur in another split.
+        train_taps, test_taps: their maps.
+        device: "cpu" or "cuda".
+    """
+
+    recipe: Recipe
+    train: Faces
+    test: Faces
+    fresh: Tensor
+    train_taps: CachedTaps
+    test_taps: CachedTaps
+    device: str
+
+
+def open_study(recipe: Recipe, data: Path, out: Path, backbone: list[Path], device: str) -> Study:
+    """Reads the faces and computes the maps, or takes those of an earlier run.
+
+    Raises:
+        ValueError: if `data` is not FERPlus, `backbone` does not hold a whole ResNet-18, or `out` holds rows of
+            another recipe or backbone.
+    """
+    weights = read_backbone_weights(backbone)
+    splits = {name: load_ferplus(data, name) for name in ("train", "valid", "test")}
+    train, test = (faces_of(splits[name], recipe.protocol, recipe.targets) for name in ("train", "test"))
+    start = new_start(dataclasses.replace(recipe, model={**recipe.model, "sources": TAPS}), train, weights)
+    if start.new_stages:
+        raise ValueError(
+            f"backbone must hold a whole ResNet-18, as it stays frozen; {start.new_stages[0]} is not whole"
+        )
+    _check_same(out, recipe, weights)
+    model = start.model.eval().to(device)
+    indices, _ = splits["test"].selection(recipe.protocol)
+    fresh = torch.from_numpy(unseen(splits["test"], [splits["train"], splits["valid"]])[indices])
+    taps = [CachedTaps(out / "taps" / name, faces.pixels, model) for name, faces in (("train", train), ("test", test))]
+    return Study(recipe, train, test, fresh, taps[0], taps[1], device)
+
+
+def run_row(study: Study, row: PaperRow, reduce_mean: bool) -> dict[str, Any]:
+    """Trains one row to its last step and scores that.
+
+    Returns:
+        Accuracies in 0..1 on train, test, and test without leaked images; loss, steps, seconds.
+
+    Raises:
+        ArithmeticError: if the loss is no longer finite.
+    """
+    recipe, started = study.recipe, time.monotonic()
+    model = _row_model(study, row, reduce_mean)
+    optimizer = torch.optim.Adam(model.vit.parameters(), lr=recipe.learning_rate)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    order, losses = torch.randperm(0), []
+    for step in range(recipe.stages[0].steps):
+        if len(order) < recipe.batch_size:
+            order = torch.randperm(len(study.train), generator=generator)
+        chosen, order = order[: recipe.batch_size], order[recipe.batch_size :]
+        logits = _logits(model, study.train_taps.sources(chosen, row.sources, study.device))
+        loss = F.cross_entropy(logits, study.train.labels[chosen].to(study.device))
+        if not torch.isfinite(loss):
+            raise ArithmeticError(f"the loss of row {row.name} is {loss.item()} at step {step}")
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.item())
+    model.eval()
+    correct = _correct(study, study.test, study.test_taps, model, row)
+    return {
+        "train": round(_correct(study, study.train, study.train_taps, model, row).mean().item(), 4),
+        "test": round(correct.mean().item(), 4),
+        "test_leakage_free": round(correct[study.fresh].mean().item(), 4),
+        "loss": round(float(np.mean(losses[-100:])), 4),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _row_model(study: Study, row: PaperRow, reduce_mean: bool) -> FusionModel:
+    torch.manual_seed(study.recipe.seed)
+    values = {**study.recipe.model, "sources": row.sources, "reduce_mean": reduce_mean}
+    model = FusionModel(dataclasses.replace(study.recipe, model=values).config(study.train.classes))
+    names = model.config.taps
+    set_tap_statistics(model, study.train_taps.sources(torch.arange(min(_TYPICAL, len(study.train))), names))
+    model.backbone = None  # its maps are on disk
+    return model.to(study.device).train()
+
+
+def _logits(model: FusionModel, sources: list[Tensor]) -> Tensor:
+    with torch.autocast(sources[0].device.type, torch.bfloat16):
+        tokens = model.fuse(sources)
+        return model.vit(tokens).float()  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _correct(study: Study, faces: Faces, taps: CachedTaps, model: FusionModel, row: PaperRow) -> Tensor:
+    """Which faces are answered rightly, float32 [images]."""
+    answers = []
+    for chosen in torch.split(torch.arange(len(faces)), 256):
+        answers.append(_logits(model, taps.sources(chosen, row.sources, study.device)).argmax(dim=1).cpu())
+    return (torch.cat(answers) == faces.labels).float()
+
+
+def run_rows(study: Study, out: Path, jobs: int, report: Callable[[str], None]) -> None:
+    """Runs the rows that `out` lacks, `jobs` at a time.
+
+    Raises:
+        FerFastError: if a process that trains rows ended early.
+    """
+    wanted = [(reading, row) for row in paper_rows() for reading in READINGS if _differs(reading, row)]
+    todo = [item for item in wanted if not _file(out, *item).is_file()]
+    report(f"{len(wanted) - len(todo)} rows are there, {len(todo)} are to be trained")
+    if jobs == 1:
+        for reading, row in todo:
+            report(_run_and_keep(study, out, reading, row))
+        return
+    # Forked, so that the study is in memory once; a process with one thread each trains more rows than one with all.
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(jobs, context, _inherit, (study,)) as pool:
+        results = [pool.submit(_run_inherited, out, reading, row) for reading, row in todo]
+        try:
+            for result in results:
+                report(result.result())
+        except BrokenProcessPool as error:
+            raise FerFastError("a process that trains rows ended early; the same command goes on") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _differs(reading: str, row: PaperRow) -> bool:
+    """The image alone has no map: both readings are the same row."""
+    return reading == "channels" or row.sources != ("image",)
+
+
+#: In a forked process: what it shares with its parent. As an argument of each row it would be copied each time.
+_inherited: list[Study] = []
+
+
+def _inherit(study: Study) -> None:
+    torch.set_num_threads(1)
+    _inherited.append(study)
+
+
+def _run_inherited(out: Path, reading: str, row: PaperRow) -> str:
+    return _run_and_keep(_inherited[-1], out, reading, row)
+
+
+def _run_and_keep(study: Study, out: Path, reading: str, row: PaperRow) -> str:
+    result = run_row(study, row, READINGS[reading])
+    text = json.dumps({"reading": reading, "table": row.table, "sources": row.sources, **result}, indent=1)
+    write_whole(_file(out, reading, row), lambda partial: partial.write_text(text + "\n"))
+    return f"{row.name} ({reading}): train {result['train']:.4f}  test {result['test']:.4f}  {result['seconds']} s"
+
+
+def _file(out: Path, reading: str, row: PaperRow) -> Path:
+    return out / "rows" / f"{reading}-{'-'.join(row.sources)}.json"
+
+
+def read_rows(out: Path) -> list[dict[str, Any]]:
+    """The rows that are done, in the paper's order."""
+    files = [_file(out, reading, row) for row in paper_rows() for reading in READINGS]
+    return [json.loads(file.read_text()) for file in files if file.is_file()]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    log_to_stderr(logging.INFO)
+    try:
+        recipe = load_recipe(options.recipe)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        study = open_study(recipe, options.data, options.out, options.backbone, device)
+        run_rows(study, options.out, 1 if device == "cuda" else options.jobs, lambda line: print(line, flush=True))
+        if options.report:
+            text = page(read_rows(options.out), recipe, read_published(options.published))
+            write_whole(options.report, lambda partial: partial.write_text(text))
+    except (ValueError, FerFastError, OSError, ArithmeticError) as error:
+        complain("fer_fast.train.tables", error)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "fer_fast.train.tables: stopped; the same command goes on with the rows that are missing", file=sys.stderr
+        )
+        return 130
+    return 0
+
+
+def _check_same(out: Path, recipe: Recipe, weights: dict[str, Tensor]) -> None:
+    """A folder holds the rows of one recipe and one backbone."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].contiguous().numpy().tobytes())
+    file, text = out / "recipe.txt", f"{recipe}\nbackbone {digest.hexdigest()}\n"
+    if file.is_file() and file.read_text() != text:
+        raise ValueError(f"out must be a new folder: {str(out)!r} holds rows of another recipe or backbone")
+    write_whole(file, lambda partial: partial.write_text(text))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fer_fast.train.tables", description="Train every row of the tables of Oh & Yoo 2023."
+    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="FERPlus")
+    add("--out", type=Path, required=True, help="folder of maps and rows; what is missing in it is made")
+    add("--recipe", default="paper", help="paper (224 px, 10,000 steps: for a GPU), or paper-scaled (for two cores)")
+    add("--backbone", type=Path, action="append", default=[], help="a file of ResNet-18 weights; may be repeated")
+    add("--jobs", type=int, default=torch.get_num_threads(), help="rows at a time on a CPU (default: one a core)")
+    add("--report", type=Path, help="write the tables to this Markdown file")
+    add("--published", type=Path, default=PUBLISHED, help="a csv of the paper's own results: sources, train, test")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

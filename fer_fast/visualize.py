@@ -1,0 +1,145 @@
+"""A face's pixels come in; what the model makes of them goes out: feature maps, attention rollout, probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fer_fast.models.config import ModelConfig
+from fer_fast.models.fusion import FusionModel
+from fer_fast.models.vit import Attention
+from fer_fast.types import FerFastError, Prediction
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a model makes of one face.
+
+    Attributes:
+        config: the model's.
+        pixels: the face as the model sees it, uint8 [size, size, 3].
+        maps: the channel mean of each feature map that the backbone computes, fused or not, shallow to deep, by name
+            (Oh & Yoo 2023, Figure 3): float32 [h, w]. Empty for a model without a backbone.
+        rollout: how much of each token is in the mean over the output tokens, float32 [grid, grid]; sums to 1.
+        prediction: calibrated, and averaged with the mirror image where the model does so. Maps and rollout are of
+            the upright image alone.
+    """
+
+    config: ModelConfig
+    pixels: npt.NDArray[np.uint8]
+    maps: dict[str, npt.NDArray[np.float32]]
+    rollout: npt.NDArray[np.float32]
+    prediction: Prediction
+
+
+@torch.no_grad()
+def inspect_face(model: FusionModel, pixels: npt.NDArray[np.uint8]) -> Inspection:
+    """Runs a model on one face and looks inside.
+
+    Args:
+        model: in eval mode; it is left as it is.
+        pixels: uint8 [size, size, 3], RGB, of the model's image size.
+
+    Raises:
+        TypeError: if `pixels` is not a uint8 array.
+        ValueError: if its shape is another.
+        FerFastError: if the model gives a value that is not finite.
+    """
+    size, grid = model.config.image_size, model.config.grid
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        raise TypeError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
+    if pixels.shape != (size, size, 3):
+        raise ValueError(f"pixels must be {[size, size, 3]}, not {list(pixels.shape)}")
+    images = torch.tensor(pixels, device=model.vit.pos_embed.device)[None]  # [1, size, size, 3]
+    maps = {name: mean[0].cpu().numpy() for name, mean in channel_means(model, images).items()}
+    rollout = attention_rollout(attention_weights(model, images))[0].view(grid, grid).cpu().numpy()
+    logits = model(images).float() / model.config.temperature
+    probabilities = logits.softmax(dim=1)[0].cpu().numpy()  # [classes]
+    if not all(np.isfinite(values).all() for values in (*maps.values(), rollout, probabilities)):
+        raise FerFastError("the model gave a value that is not a number")
+    return Inspection(model.config, pixels, maps, rollout, Prediction(model.config.classes, probabilities))
+
+
+@torch.no_grad()
+def channel_means(model: FusionModel, images: Tensor) -> dict[str, Tensor]:
+    """The mean over the channels of every stage of the backbone (Oh & Yoo 2023, Figure 3).
+
+    Args:
+        model: in eval mode.
+        images: as `FusionModel.forward` takes them.
+
+    Returns:
+        FM1 up to the deepest tap in use, also those that the model does not fuse: fp32 [batch, h, w] by name. Empty
+        for a model of the image alone.
+    """
+    means: dict[str, Tensor] = {}
+    if model.backbone is None:
+        return means
+
+    def keep(name: str, layer: nn.Module, inputs: object, output: Tensor) -> None:
+        means[name] = output.float().mean(dim=1)
+
+    with ExitStack() as hooks:
+        for stage in range(1, model.backbone.depth + 1):
+            layer = model.backbone.get_submodule(f"layer{stage}")
+            hooks.enter_context(layer.register_forward_hook(partial(keep, f"FM{stage}")))
+        model.backbone(model.normalised(images))
+    return means
+
+
+@torch.no_grad()
+def attention_weights(model: FusionModel, images: Tensor) -> list[Tensor]:
+    """The softmax of each attention layer, computed once more from its queries and keys: the fused kernel keeps none.
+
+    Args:
+        model: in eval mode.
+        images: as `FusionModel.forward` takes them.
+
+    Returns:
+        For each layer, first to last, fp32 [batch, heads, tokens, tokens]; rows, of the tokens that look, sum to 1.
+    """
+    weights: list[Tensor] = []
+
+    def keep(attention: Attention, layer: nn.Module, inputs: object, qkv: Tensor) -> None:
+        batch, tokens, _ = qkv.shape
+        query, key, _ = qkv.float().view(batch, tokens, 3, attention.heads, -1).permute(2, 0, 3, 1, 4)
+        weights.append((query @ key.transpose(2, 3) * query.shape[-1] ** -0.5).softmax(dim=-1))
+
+    with ExitStack() as hooks:
+        for module in model.vit.modules():
+            if isinstance(module, Attention):
+                hooks.enter_context(module.qkv.register_forward_hook(partial(keep, module)))
+        model.vit(model.fuse(model.sources(images)))
+    return weights
+
+
+def attention_rollout(weights: Sequence[Tensor]) -> Tensor:
+    """Follows attention through all layers back to the tokens that came in (Abnar & Zuidema 2020, Section 3).
+
+    The heads of a layer are averaged; the residual connection around it counts as much as its attention. The Vision
+    Transformer has no class token but the mean over its output tokens, so the mean of their rollouts is given.
+
+    Args:
+        weights: what `attention_weights` gives; each [batch, heads, tokens, tokens].
+
+    Returns:
+        Each token's share, [batch, tokens]; sums to 1 for each image.
+
+    Raises:
+        ValueError: if there is no layer.
+    """
+    if not weights:
+        raise ValueError("weights must be of one layer at least, not empty")
+    tokens = weights[0].shape[-1]
+    shares = weights[0].new_full((len(weights[0]), 1, tokens), 1 / tokens)  # the mean over the output tokens
+    for layer in reversed(weights):
+        mixed = 0.5 * layer.mean(dim=1) + 0.5 * torch.eye(tokens, dtype=layer.dtype, device=layer.device)
+        shares = shares @ (mixed / mixed.sum(dim=-1, keepdim=True))
+    return shares[:, 0]

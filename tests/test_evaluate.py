@@ -1,0 +1,508 @@
+"""Evaluation: numbers worked by hand, splits and leaks of drawn data sets, the command, its page, what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_models import random_model, tiny_config
+
+from fer_fast.cli import run
+from fer_fast.datasets.split import FERPLUS_COLUMNS, Split
+from fer_fast.evaluation import evaluate, json_text, run_of, split_scores
+from fer_fast.evaluation import runs as engine_runs
+from fer_fast.evaluation.lines import lines
+from fer_fast.evaluation.material import load_material
+from fer_fast.evaluation.page import page
+from fer_fast.evaluation.scores import confusion_of, of_classes, reliability, scores_of, wilson_interval
+from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.storage import save_model
+from fer_fast.types import EMOTIONS, CheckpointError, FerFastError, Prediction
+
+ROOT = Path(__file__).parents[1]
+USAGE = {"train": ("FER2013Train", "Training"), "valid": ("FER2013Valid", "PublicTest")}
+USAGE["test"] = ("FER2013Test", "PrivateTest")
+NEUTRAL, HAPPINESS, SURPRISE, SADNESS, ANGER, DISGUST, FEAR, CONTEMPT, UNKNOWN, NOFACE = range(10)
+#: A class name that would break a page, a table or a folder, if one let it.
+NASTY = "<b>&'\"{}"
+
+
+# ----------------------------------------------------------------------------------------------- scores, by hand
+
+
+def test_wilson_interval() -> None:
+    assert wilson_interval(8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-6)
+    assert wilson_interval(0, 10) == (0.0, pytest.approx(0.277533, abs=1e-6))
+    assert wilson_interval(10, 10) == (pytest.approx(0.722467, abs=1e-6), 1.0)
+    assert wilson_interval(0, 0) is None
+
+
+def test_scores_of_five_images() -> None:
+    probabilities = np.array(
+        [[0.81, 0.1, 0.09], [0.62, 0.3, 0.08], [0.2, 0.7, 0.1], [0.1, 0.9, 0.0], [0.5, 0.4, 0.1]], np.float32
+    )
+    scores = scores_of(probabilities, np.array([0, 0, 0, 1, 1]), ("a", "b", "c"))
+    assert scores["images"] == 5 and scores["accuracy"] == 0.6
+    assert scores["confusion"] == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
+    assert scores["classes"] == {
+        "a": {"precision": 0.666667, "recall": 0.666667, "f1": 0.666667, "support": 3},
+        "b": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2},
+        "c": {"precision": None, "recall": None, "f1": None, "support": 0},
+    }
+    assert scores["macro_f1"] == 0.583333  # (2/3 + 1/2) / 2: nobody is a c or is called one
+    assert scores["nll"] == pytest.approx(-math.log(0.81 * 0.62 * 0.2 * 0.9 * 0.4) / 5, abs=1e-6)
+    # five bins of one image: |1 - .81| + |1 - .62| + |0 - .7| + |1 - .9| + |0 - .5|
+    assert scores["ece"] == pytest.approx(1.87 / 5, abs=1e-6)
+    assert scores["interval"] == pytest.approx([0.230724, 0.882379], abs=1e-6)
+
+
+def test_a_class_that_is_answered_but_never_true_has_precision_zero_and_no_recall() -> None:
+    scores = scores_of(np.array([[0.4, 0.6], [0.9, 0.1]]), np.array([0, 0]), ("a", "b"))
+    assert scores["classes"]["b"] == {"precision": 0.0, "recall": None, "f1": 0.0, "support": 0}
+    assert scores["macro_f1"] == 0.333333  # (2/3 + 0) / 2
+
+
+def test_an_impossible_truth_costs_much_but_not_everything() -> None:
+    scores = scores_of(np.array([[1.0, 0.0]]), np.array([1]), ("a", "b"))
+    assert scores["nll"] == pytest.approx(-math.log(1e-12), abs=1e-6) and scores["ece"] == 1.0
+
+
+def test_scores_of_no_image() -> None:
+    scores = scores_of(np.empty((0, 2)), np.empty(0, np.int64), ("a", "b"))
+    assert scores["images"] == 0 and scores["confusion"] == [[0, 0], [0, 0]]
+    assert all(scores[name] is None for name in ("accuracy", "interval", "macro_f1", "nll", "ece"))
+    assert scores["reliability"]["count"] == [0] * 15 and scores["reliability"]["accuracy"] == [None] * 15
+
+
+def test_confusion_has_the_truth_in_its_rows() -> None:
+    assert confusion_of(np.array([0, 0, 1]), np.array([1, 1, 0]), 2).tolist() == [[0, 2], [1, 0]]
+
+
+def test_reliability_bins() -> None:
+    # 0.7 and 0.68 share bin 10, (10/15, 11/15]; 0.2 = 3/15 is the upper end of bin 2; 1 is in the last one.
+    rows = [[0.7, 0.3, 0, 0, 0], [0.68, 0.32, 0, 0, 0], [0.2] * 5, [0, 0, 0, 0, 1.0]]
+    bins = reliability(np.array(rows), np.array([0, 1, 0, 4]))
+    assert {number: count for number, count in enumerate(bins["count"]) if count} == {2: 1, 10: 2, 14: 1}
+    assert bins["confidence"][10] == pytest.approx(0.69) and bins["accuracy"][10] == 0.5
+    assert bins["confidence"][2] == pytest.approx(0.2) and bins["accuracy"][2] == 1.0
+    assert bins["confidence"][0] is None and bins["accuracy"][0] is None
+
+
+def test_what_cannot_be_answered_is_shared_out() -> None:
+    rows = of_classes(np.array([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]], np.float32), ("a", "b", "c"), ("c", "a"))
+    np.testing.assert_allclose(rows, [[0.2 / 0.7, 0.5 / 0.7], [0.5, 0.5]], atol=1e-6)
+
+
+def test_protocols_and_leaks_of_a_split() -> None:
+    votes = np.zeros((4, len(FERPLUS_COLUMNS)), np.float32)
+    votes[0, HAPPINESS] = votes[1, CONTEMPT] = votes[2, UNKNOWN] = votes[3, NEUTRAL] = 10
+    votes[2] = [0, 0, 0, 0, 3, 0, 0, 0, 7, 0]
+    split = Split(list("abcd"), np.zeros((4, 2, 2), np.uint8), votes)
+    answers = np.full((4, 8), 0.05, np.float32)
+    # Sure of contempt each time; happiness, happiness, anger, happiness come next.
+    answers[:, CONTEMPT] = 0.4
+    answers[[0, 1, 2, 3], [HAPPINESS, HAPPINESS, ANGER, HAPPINESS]] = 0.3
+    scores = split_scores(split, answers, EMOTIONS, np.array([True, True, True, False]))
+    accuracies = {name: [part["accuracy"] for part in parts.values()] for name, parts in scores.items()}
+    assert accuracies == {
+        "argmax10": [0.333333, 0.5],  # contempt; d leaks
+        "argmax8": [0.25, 0.333333],  # the third counts as anger
+        "majority": [0.333333, 0.5],
+        "paper6": [0.5, 1.0],  # without contempt the next one is the answer
+    }
+    assert list(scores["paper6"]["full"]["classes"]) == ["neutral", "happiness", "surprise", "sadness", "anger", "fear"]
+    assert "leakage_free" not in split_scores(split, answers, EMOTIONS)["argmax10"]
+    # A model of six classes is not asked for eight.
+    six = tuple(scores["paper6"]["full"]["classes"])
+    assert list(split_scores(split, of_classes(answers, EMOTIONS, six), six)) == ["paper6"]
+
+
+def test_json_has_one_line_a_list_of_numbers() -> None:
+    value = {"matrix": [[1, 0], [2, -3.5e-7]], "gaps": [None, 0.25], "names": ["[\n 1\n]", "a"], "empty": []}
+    text = json_text(value)
+    assert json.loads(text) == value
+    assert "  [1, 0],\n" in text and '"gaps": [null, 0.25]' in text
+
+
+# ------------------------------------------------------------------------------------------------ drawn data sets
+
+
+def write_image(path: Path, shade: int, side: int = 48) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (side, side), shade).save(path)
+
+
+def write_ferplus(data: Path, *images: tuple[str, str, int, int]) -> Path:
+    """Images of one shade, ten votes each for one column: (split, name, shade, column)."""
+    rows = [",".join(["Usage", "Image name", *FERPLUS_COLUMNS])]
+    for split, name, shade, column in images:
+        folder, usage = USAGE[split]
+        write_image(data / folder / name, shade)
+        rows.append(",".join([usage, name, *("10" if number == column else "0" for number in range(10))]))
+    (data / "fer2013new.csv").write_text("\n".join(rows) + "\n")
+    return data
+
+
+@pytest.fixture
+def ferplus(tmp_path: Path) -> Path:
+    return write_ferplus(
+        tmp_path / "ferplus",
+        ("train", "a.png", 30, HAPPINESS),
+        ("valid", "b.png", 70, SADNESS),
+        ("test", "c.png", 10, NEUTRAL),
+        ("test", "d.png", 30, HAPPINESS),  # leaked from train
+        ("test", "e.png", 70, ANGER),  # leaked from valid
+        ("test", "f.png", 150, CONTEMPT),
+        ("test", "g.png", 130, UNKNOWN),
+    )
+
+
+def test_a_split_is_told_from_its_copies(ferplus: Path) -> None:
+    material = load_material(ferplus, None, EMOTIONS, 8)
+    assert (material.name, material.why, material.against) == ("test", "the default", ("train", "valid"))
+    assert material.fresh is not None and material.fresh.tolist() == [True, False, False, True, True]
+    valid = load_material(ferplus, "valid", EMOTIONS, 8)
+    assert valid.against == ("train",) and valid.fresh is not None and valid.fresh.tolist() == [True]
+    assert load_material(ferplus, "train", EMOTIONS, 8).fresh is None
+
+
+def test_a_missing_split_is_told(ferplus: Path) -> None:
+    for file in (ferplus / "FER2013Train").iterdir():
+        file.unlink()
+    (ferplus / "FER2013Train").rmdir()
+    material = load_material(ferplus, "test", EMOTIONS, 8)
+    assert material.against == ("valid",) and material.fresh is not None
+    assert material.fresh.tolist() == [True, True, False, True, True]
+    assert list(material.unchecked) == ["train"] and "FER2013Train/" in material.unchecked["train"]
+
+
+def test_a_protocol_that_the_model_cannot_answer_is_left_out(ferplus: Path) -> None:
+    material = load_material(ferplus, "test", (*EMOTIONS[:5], "fear"), 8)
+    assert list(material.protocols) == ["paper6"]
+    assert material.left_out["argmax10"] == "the model lacks disgust, contempt"
+    with pytest.raises(ValueError, match=r"must have images of the model's classes alone \(joy, fear\); argmax10: the"):
+        load_material(ferplus, "test", ("joy", "fear"), 8)
+
+
+def test_a_folder_of_classes_has_one_split(tmp_path: Path) -> None:
+    write_image(tmp_path / "anger" / "a.png", 10)
+    write_image(tmp_path / "fear" / "b.png", 20)
+    material = load_material(tmp_path, None, EMOTIONS, 8)
+    assert (material.name, material.why, material.fresh) == ("all", "data has no splits", None)
+    assert material.unchecked == {} and list(material.protocols) == ["labels"]
+    with pytest.raises(ValueError, match="must hold a split test/"):
+        load_material(tmp_path, "test", EMOTIONS, 8)
+
+
+def test_a_folder_with_splits_but_no_test_is_refused(tmp_path: Path) -> None:
+    for name in ("train/anger/a.png", "train/fear/b.png"):
+        write_image(tmp_path / name, 10)
+    with pytest.raises(ValueError, match="must hold the split test in test/"):
+        load_material(tmp_path, None, EMOTIONS, 8)
+
+
+# ---------------------------------------------------------------------------------- the report, by a fake classifier
+
+
+class ShadeTeller:
+    """Its answer is the image's shade / 20, of 70 %; int8 takes the next class for shades below 20."""
+
+    missing: tuple[str, ...] = ("bf16", "fp16")
+
+    def __init__(self, model: str, *, engine: str, precision: str, device: str) -> None:
+        if precision in self.missing:
+            raise FerFastError(f"{precision} is not\nthere")
+        if engine == "torch" and precision == "int8":
+            raise ValueError("no int8 by torch")
+        self.classes = read_checkpoint(model).config.classes
+        self.engine = "openvino" if engine == "auto" else engine
+        self.precision = "int8" if precision == "auto" else precision
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": self.engine, "version": "1", "device": "cpu", "precision": self.precision, "tokens": "none"}
+
+    def predict(self, images: list[np.ndarray]) -> list[Prediction]:
+        return [Prediction(self.classes, self.answer(int(image.flat[0]))) for image in images]
+
+    def answer(self, shade: int) -> np.ndarray:
+        count = len(self.classes)
+        row = np.full(count, 0.3 / (count - 1), np.float32)
+        row[(shade // 20 + (self.precision == "int8" and shade < 20)) % count] = 0.7
+        return row
+
+    def __enter__(self) -> ShadeTeller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = tiny_config(sources=("image",), image_size=8, grid=2, width=8)
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(random_model(config), path)
+    return path
+
+
+@pytest.fixture
+def teller(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[ShadeTeller]]:
+    class Teller(ShadeTeller):
+        pass
+
+    monkeypatch.setattr(engine_runs, "Classifier", Teller)
+    yield Teller
+
+
+def test_every_combination_is_in_the_report(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
+    doing: list[str] = []
+    report = evaluate(model, ferplus, tell=doing.append)
+    told = {f"{run['engine']} {run['precision']}": run.get("reason") for run in report["runs"]}
+    assert list(told) == ["torch fp32", "openvino fp32", "openvino bf16", "openvino int8", "torch bf16", "torch fp16"]
+    assert [reason for reason in told.values() if reason] == [
+        "bf16 is not there",
+        "bf16 is not there",
+        "fp16 is not there",
+    ]
+    assert report["chosen"] == {"engine": "openvino", "precision": "int8"}
+    assert run_of(report, "reference")["against_reference"] is None
+    assert doing[0].startswith("reading ") and doing[1:3] == ["openvino int8, as chosen", "torch fp32, 1 of 6"]
+
+
+def test_what_a_precision_costs(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
+    report = evaluate(model, ferplus)
+    # c, d and f are right, e is not (sadness), g counts in argmax10 neither way; int8 gets c wrong.
+    full = run_of(report, "reference")["scores"]["argmax10"]["full"]
+    assert full["accuracy"] == 0.75 and full["images"] == 4
+    assert run_of(report, "reference")["scores"]["argmax10"]["leakage_free"]["accuracy"] == 1.0
+    chosen = run_of(report, "chosen")
+    assert chosen["scores"]["argmax10"]["full"]["accuracy"] == 0.5
+    assert chosen["against_reference"] == {
+        "points": -25.0,
+        "changed": 0.2,  # one of five images
+        "largest_difference": pytest.approx(0.7 - 0.3 / 7, abs=1e-6),
+        "falls_too_far": True,
+    }
+    same = report["runs"][1]["against_reference"]
+    assert same == {"points": 0.0, "changed": 0.0, "largest_difference": 0.0, "falls_too_far": False}
+    assert report["leakage"] == {"against": ["train", "valid"], "leaked": 2, "unchecked": {}}
+    sentence = "openvino int8 loses 25.00 points of accuracy (argmax10: 50.00 %, torch fp32 75.00 %); more than 0.3 is"
+    assert [warning[: len(sentence)] for warning in report["warnings"]] == [sentence]
+    assert f"WARNING: {report['warnings'][0]}" in lines(report)
+    assert report["warnings"][0] in page(report)
+
+
+def test_the_gate_is_three_thousandths(model: Path, teller: type[ShadeTeller], tmp_path: Path) -> None:
+    for number in range(1000):  # int8 loses the three of shade 10 among a thousand
+        label = "happiness" if number >= 3 else "neutral"
+        write_image(tmp_path / label / f"{number}.png", 30 if number >= 3 else 10, side=2)
+    assert evaluate(model, tmp_path)["warnings"] == []
+    write_image(tmp_path / "neutral" / "one more.png", 10, side=2)
+    assert len(evaluate(model, tmp_path)["warnings"]) == 1
+
+
+def test_an_engine_or_a_precision_alone(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
+    def ran(**options: str) -> list[str]:
+        return [f"{run['engine']} {run['precision']}" for run in evaluate(model, ferplus, **options)["runs"]]
+
+    assert ran(precision="int8") == ["torch fp32", "openvino int8"]
+    assert ran(engine="openvino") == ["torch fp32", "openvino fp32", "openvino bf16", "openvino int8"]
+    assert ran(engine="torch", precision="fp32") == ["torch fp32"]
+    with pytest.raises(ValueError, match="no int8 by torch"):
+        ran(engine="torch", precision="int8")
+    with pytest.raises(FerFastError, match="bf16 is not"):
+        ran(precision="bf16")
+    with pytest.raises(ValueError, match="engine must be one of auto, openvino, torch, not 'onnx'"):
+        ran(engine="onnx")
+
+
+def test_a_reference_that_is_not_there_is_an_error(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
+    teller.missing = ("fp32",)
+    with pytest.raises(FerFastError, match="fp32 is not"):
+        evaluate(model, ferplus)
+
+
+def test_the_same_files_give_the_same_text(ferplus: Path, model: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """By the real engines, whichever this machine has."""
+    monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path / "cache"))
+    first, second = (json_text(evaluate(model, ferplus)) for _ in range(2))
+    assert first == second
+    report = json.loads(first)
+    close = [run["against_reference"] for run in report["runs"][1:] if "reason" not in run]
+    assert close and close[0]["largest_difference"] < 1e-4  # OpenVINO in fp32
+    reasons = {f"{run['engine']} {run['precision']}": run["reason"] for run in report["runs"] if "reason" in run}
+    assert "needs a checkpoint with measured activation ranges" in reasons["openvino int8"]
+    assert report["data"]["images"] == 5 and set(run_of(report, "reference")["scores"]) == set(report["protocols"])
+
+
+# ------------------------------------------------------------------------------------------------------ the command
+
+
+class Outline(HTMLParser):
+    """Tags that must close in order, and the text of each."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.setdefault(self.open[-1], []).append(data)
+
+
+def called(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    status = run(["evaluate", *map(str, arguments)])
+    return status, *capsys.readouterr()
+
+
+def test_the_command(ferplus: Path, model: Path, teller: Any, tmp_path: Path, capsys: Any) -> None:
+    (ferplus / "FER2013Test" / "f.png").write_text("no image")
+    scores, html = tmp_path / "scores.json", tmp_path / "scores.html"
+    status, out, err = called(capsys, model, ferplus, "--json", scores, "--html", html)
+    assert (status, err) == (0, "")
+    report = json.loads(scores.read_text())
+    assert report == evaluate(model, ferplus)
+    assert out.splitlines() == lines(report)
+    assert html.read_text() == page(report)
+    assert "split test (the default): 4 images" in out
+    assert "1 image is left out; 'f.png': it cannot be read: cannot identify image" in out
+    assert "2 of the images occur in train or valid, too" in out
+    words = [" ".join(line.split()) for line in out.splitlines()]
+    # Of c, d, e int8 knows d alone, and is 70 % sure each time: 2/3 over four classes; (2 ln(7 / 0.3) - ln 0.7) / 3.
+    assert "argmax10 full 3 33.33 (6.1-79.2) 16.67 0.367 2.219" in words
+    assert "openvino int8 (auto) 33.33 -33.33 25.00 0.6571" in words
+    assert "  torch fp16 is not offered: fp16 is not there" in out
+    assert sum(line.startswith("WARNING: ") for line in out.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ferplus", "scores.html", "scores.json"]
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    code = "import sys, fer_fast.cli, fer_fast.cli_evaluate; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "openvino", "numpy", "PIL"} & set(done.stdout.split())
+
+
+def test_the_page_is_whole_and_closed_to_the_network(model: Path, teller: Any, tmp_path: Path) -> None:
+    nasty = tmp_path / "nasty.safetensors"
+    config = tiny_config(sources=("image",), image_size=8, grid=2, width=8, classes=(NASTY, "b", "unseen"))
+    save_model(random_model(config), nasty)
+    for name, shade in ((f"{NASTY}/a", 30), (f"{NASTY}/b", 31), ("b/c", 30)):
+        write_image(tmp_path / "<faces>\udcff" / f"{name}.png", shade)
+    report = evaluate(nasty, tmp_path / "<faces>\udcff")
+    text = page(report)
+    outline = Outline(text)
+    assert text.isascii() and "prefers-color-scheme: dark" in text
+    assert not {"script", "link", "img"} & set(outline.texts) and "http" not in text and "url(" not in text
+    assert NASTY in outline.texts["text"] and f"{NASTY} answered as b: 2 of 2 (100.0%)" in outline.texts["title"]
+    counts = [text for text in outline.texts["text"] if text in ("0", "1", "2")]
+    assert counts[:4] == ["0", "2", "0", "1"]  # the matrix, then the axis of the images
+    # 0.7 / 0.85: the class that the data lacks cannot be answered.
+    assert "confidence 80% to 87%: 3 images, mean confidence 82.4%, accuracy 33.3%" in outline.texts["title"]
+    assert "nan" not in text.lower().replace("nance", "")
+    assert lines(report)[0].endswith("split all (data has no splits): 3 images")
+
+
+REFUSED = {
+    "no folder": (["MODEL", "no/such/folder"], 2, "data must be a folder; there is no 'no/such/folder'"),
+    "no votes": (["MODEL", "VOTELESS"], 2, "must hold the votes, fer2013new.csv"),
+    "no classes": (["MODEL", "EMPTY"], 2, "must hold two or more sub-folders named as the classes"),
+    "unknown class": (["MODEL", "JOYFUL"], 2, "labels: the model lacks joy"),
+    "unreadable": (["MODEL", "BROKEN"], 2, "must hold an image of class 'fear' that can be read"),
+    "no model": (["nobody", "FERPLUS"], 2, "there is no file 'nobody'"),
+    "unknown split": (["MODEL", "FERPLUS", "--split", "dev"], 2, "split must be one of train, valid, test or all"),
+    "unknown precision": (["MODEL", "FERPLUS", "--precision", "int4"], 2, "precision must be one of auto, fp32, "),
+    "json nowhere": (["MODEL", "FERPLUS", "--json", "no/such.json"], 2, "the folder of the output 'no/such.json' does"),
+    "one file twice": (["MODEL", "FERPLUS", "--json", "a", "--html", "./a"], 2, "must be two files, not 'a' both"),
+    "html is a folder": (["MODEL", "FERPLUS", "--html", "EMPTY"], 2, "is a folder"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused(case: str, ferplus: Path, model: Path, teller: Any, tmp_path: Path, capsys: Any) -> None:
+    arguments, status, sentence = REFUSED[case]
+    (tmp_path / "EMPTY").mkdir()
+    (tmp_path / "VOTELESS" / "FER2013Test").mkdir(parents=True)
+    for name in ("JOYFUL/joy", "JOYFUL/fear", "BROKEN/anger"):
+        write_image(tmp_path / name / "a.png", 10)
+    (tmp_path / "BROKEN" / "fear").mkdir()
+    (tmp_path / "BROKEN" / "fear" / "b.png").write_text("no image")
+    places: dict[str, Path] = {"MODEL": model, "FERPLUS": ferplus}
+    places |= {name: tmp_path / name for name in ("EMPTY", "VOTELESS", "JOYFUL", "BROKEN")}
+    found = called(capsys, *(places.get(argument, argument) for argument in arguments))
+    assert found[:2] == (status, "")
+    assert found[2].startswith("fer-fast: ") and found[2].count("\n") == 1 and sentence in found[2]
+
+
+def test_a_full_disk_leaves_the_old_file(
+    ferplus: Path, model: Path, teller: Any, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "scores.json"
+    out.write_text("old")
+    monkeypatch.setattr("fer_fast.cli_evaluate.write_whole", full)
+    status, _, err = called(capsys, model, ferplus, "--json", out)
+    assert status == 1 and err == f"fer-fast: the output {str(out)!r} cannot be written: No space left on device\n"
+    assert out.read_text() == "old"
+
+
+def test_a_damaged_model_is_told(ferplus: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_text("no weights")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        evaluate(tmp_path / "model.safetensors", ferplus)
+
+
+# ------------------------------------------------------------------------------------------- the packaged models' page
+
+
+def test_the_tables_of_the_models_page(
+    ferplus: Path, model: Path, teller: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    spec = importlib.util.spec_from_file_location("benchmarks_models", ROOT / "benchmarks" / "models.py")
+    assert spec is not None and spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    monkeypatch.setattr(program, "packaged_models", lambda: [str(model)])
+    program.main(["--data", str(ferplus), "--out", str(tmp_path / "models.json")])
+    pages = importlib.import_module("pages.models")
+    monkeypatch.setattr(sys.modules["pages.shared"], "RESULTS", tmp_path)
+    name = f"`{model}`"
+    scores = pages.scores().splitlines()
+    assert scores[0].startswith("| model | split | protocol | accuracy (95 % interval), images | leakage-free")
+    assert len(scores) == 2 + 2 * 2 * 4  # splits, runs, protocols
+    test = "75.00 (30.1-95.4), 4 | 100.00 (34.2-100.0), 2"
+    assert f"| {name} torch fp32 (reference) | test | argmax10 | {test} | 60.00 |" in pages.scores()
+    assert f"| {name} torch fp32 (reference) | 100.0 / 100.0 | 100.0 / 100.0 | - / - | 0.0 / - |" in pages.classes()
+    assert (
+        f"| {name} openvino int8 (auto) (**loses too much**) | test | 50.00 | -25.00 | 20.00 | 0.6571 |"
+        in pages.precisions()
+    )
+    assert f"| {name} torch fp16 | valid | - | - | - | not offered: fp16 is not there |" in pages.precisions()

@@ -1,0 +1,49 @@
+"""A file stands in its place whole, or what was there before still does."""
+
+import os
+
+import pytest
+
+from fer_fast.output import check_place, write_whole
+from fer_fast.types import OutputRefusedError
+
+
+def test_bytes_replace_a_file_and_leave_nothing_beside_it(tmp_path):
+    path = tmp_path / "a.png"
+    for data in (b"first", b""):
+        write_whole(path, data)
+        assert path.read_bytes() == data and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failing_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_leads_to_the_place(tmp_path):
+    (tmp_path / "link").symlink_to("nothing yet")
+    assert check_place(f"{tmp_path}/link") == tmp_path.resolve() / "nothing yet"
+
+
+def test_no_file_can_take_the_place_of_these(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/null")
+    for name, message in [
+        ("", "is a folder"),
+        ("pipe", "is not a regular file"),
+        ("device", "is not a regular file"),
+        ("nowhere/a.png", "does not exist"),
+    ]:
+        with pytest.raises(OutputRefusedError, match=message):
+            check_place(f"{tmp_path}/{name}")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(OutputRefusedError, match="cannot be written"):
+        check_place(f"{tmp_path}/a.png")

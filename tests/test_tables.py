@@ -1,0 +1,288 @@
+"""The paper's study: its 31 rows, a whole grid on drawn data, what is not run twice, the page, rank correlation."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from drawn_data import draw_backbone, draw_classes, draw_ferplus
+
+from fer_fast.datasets import load_split
+from fer_fast.models.config import SOURCES
+from fer_fast.train import tables
+from fer_fast.train.augment import plain
+from fer_fast.train.faces import faces_of
+from fer_fast.train.paper import paper_rows, read_published
+from fer_fast.train.recipe import load_recipe
+from fer_fast.train.reproduction import page, spearman
+from fer_fast.train.start import new_start, read_backbone_weights
+from fer_fast.train.taps import CachedTaps
+
+RECIPE = """
+stages = [{ steps = 2 }]
+learning_rate = 0.005
+protocol = "paper6"
+targets = "labels"
+batch_size = 8
+schedule = "constant"
+model = { sources = ["image", "FM2", "FM3", "FM4"], image_size = 32, grid = 2, width = 16, depth = 1, heads = 2 }
+"""
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Everything on the command line but --out: 30 training faces of six classes, 16 to test on, two of them leaked."""
+    folder = tmp_path_factory.mktemp("inputs")
+    (folder / "recipe.toml").write_text(RECIPE)
+    data = draw_ferplus(folder / "data", {"train": 40, "valid": 8, "test": 20})
+    for number, copied in ((0, "FER2013Train/train008.png"), (3, "FER2013Valid/valid003.png")):
+        shutil.copy(data / copied, data / "FER2013Test" / f"test{number:03}.png")
+    backbone = draw_backbone(folder / "backbone.safetensors")
+    given = {"--recipe": folder / "recipe.toml", "--data": data, "--backbone": backbone, "--jobs": 1}
+    return [str(word) for option in given.items() for word in option]
+
+
+@pytest.fixture(scope="module")
+def grid(inputs: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the whole study."""
+    out = tmp_path_factory.mktemp("study")
+    assert tables.main([*inputs, "--out", str(out), "--report", str(out / "page.md")]) == 0
+    return out
+
+
+@pytest.fixture
+def copied(grid: Path, tmp_path: Path) -> Path:
+    """The same folder, to be changed."""
+    return Path(shutil.copytree(grid, tmp_path / "copied"))
+
+
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert tables.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("fer_fast.train.tables: ") and said.count("\n") == 1
+    return said
+
+
+def contents(out: Path) -> dict[str, dict[str, Any]]:
+    """The rows' files, but for the time that they took."""
+    rows = {path.name: json.loads(path.read_text()) for path in (out / "rows").iterdir()}
+    for row in rows.values():
+        assert row.pop("seconds") >= 0
+    return rows
+
+
+# ----------------------------------------------------------------------------------------------- the paper's rows
+
+
+def test_rows_are_the_papers() -> None:
+    rows = paper_rows()
+    assert [sum(row.table == table for row in rows) for table in (1, 2, 3)] == [5, 11, 15]
+    assert len({row.sources for row in rows}) == len(rows) == 31 == 2**5 - 1, "every selection once"
+    assert [row.sources for row in rows[:5]] == [(name,) for name in SOURCES]
+    for row in rows:
+        assert row.sources == tuple(name for name in SOURCES if name in row.sources)
+        assert row.table == (1 if len(row.sources) == 1 else 3 if "image" in row.sources else 2)
+        assert row.name == " + ".join(row.sources)
+    assert rows[-1].name == "image + FM1 + FM2 + FM3 + FM4"
+
+
+def test_published_results_of_the_package() -> None:
+    published = read_published()
+    assert published["FM4"]["test"] == 42.56
+    assert published["image + FM2 + FM3 + FM4"]["test"] == 79.21
+
+
+def test_published_results_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("sources,train,test\nFM1 + FM2,99.5,70\nimage,,60.25\n")
+    assert read_published(path) == {"FM1 + FM2": {"train": 99.5, "test": 70.0}, "image": {"test": 60.25}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sources,train,test\nFM5,1,2\n", "must hold rows of the paper, not 'FM5'"),
+        ("sources,train,test\nFM2 + FM1,1,2\n", r"must hold rows of the paper, not 'FM2 \+ FM1'"),
+        ("row,train,test\nFM1,1,2\n", "must hold rows of the paper, not None"),
+        ("sources,test\nFM1,2\n", "must have numbers in train and test: 'train'"),
+        ("sources,train,test\nFM1,high,2\n", "must have numbers in train and test: .*'high'"),
+    ],
+)
+def test_wrong_published_results(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "wrong.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read_published(path)
+
+
+# ----------------------------------------------------------------------------------------------- the grid
+
+
+def test_grid_holds_every_row_in_both_readings(grid: Path) -> None:
+    rows = tables.read_rows(grid)
+    found = [(tuple(row["sources"]), row["reading"]) for row in rows]
+    wanted = [
+        (row.sources, reading)
+        for row in paper_rows()
+        for reading in ("mean", "channels")
+        if (row.sources, reading) != (("image",), "mean")  # no map, no second reading
+    ]
+    assert found == wanted and len(found) == 61
+    tables_of = {row.sources: row.table for row in paper_rows()}
+    for row in rows:
+        assert row["table"] == tables_of[tuple(row["sources"])]
+        assert np.isfinite(row["loss"]) and row["seconds"] >= 0
+        # 30 training faces, 16 test faces, 14 of them not leaked: accuracies are counts, rounded to four digits.
+        for key, count in (("train", 30), ("test", 16), ("test_leakage_free", 14)):
+            assert 0 <= row[key] <= 1 and row[key] * count == pytest.approx(round(row[key] * count), abs=1e-3 * count)
+    assert len({row["loss"] for row in rows}) == 61, "each trains a model of its own"
+    assert not list(grid.rglob("*.partial"))
+
+
+def test_page_holds_all_rows(grid: Path) -> None:
+    text, published = (grid / "page.md").read_text(), read_published()
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines() if line.startswith("| ")}
+    rows = {(tuple(row["sources"]), row["reading"]): row for row in tables.read_rows(grid)}
+    for row in paper_rows():
+        cells = [cell.strip() for cell in lines[row.name].strip("|").split("|")]
+        mean, channels = (rows.get((row.sources, name)) or rows[row.sources, "channels"] for name in tables.READINGS)
+        values = [found[key] for found in (mean, channels) for key in ("train", "test", "test_leakage_free")]
+        paper = published.get(row.name, {})
+        assert cells[1:3] == [f"{paper[split]:.2f}" if split in paper else "" for split in ("train", "test")]
+        assert cells[3:] == [f"{100 * value:.2f}" for value in values]
+    assert " | 42.56 | " in lines["FM4"] and " | 79.21 | " in lines["image + FM2 + FM3 + FM4"]
+    assert len(lines) == 31 + 2, "head and rule are alike in the three tables"
+    for title in ("Table 1: one source", "Table 2: feature maps together", "Table 3: the image with feature maps"):
+        assert f"## {title}" in text
+    assert "32 px, 4 tokens" in text and "batch 8, 2 steps, seed 1" in text
+    known = sum("test" in values for values in published.values())
+    assert f"over {known} rows" in text and ("(Spearman)" in text) == (known >= 3)
+    assert "the two readings with each other: rank correlation" in text and "over 31 rows" in text
+
+
+def test_page_of_an_unfinished_study() -> None:
+    row = {"sources": ["FM4"], "reading": "mean", "train": 0.5, "test": 0.4, "test_leakage_free": 0.25}
+    text = page([row], load_recipe("paper"), {"FM4": {"train": 60.0, "test": 42.5}})
+    assert "| FM4 | 60.00 | 42.50 | 50.00 | 40.00 | 25.00 |  |  |  |" in text
+    assert "as the paper's Figure 3 shows: mean distance to the paper 2.50 points over 1 rows; " in text
+    assert "a rank correlation needs three rows of the paper or more, 1 are known here" in text
+    assert "on the token grid: no row; " in text
+
+
+def test_rows_that_are_there_are_not_run_again(
+    inputs: list[str], grid: Path, copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(grid)
+    for name in ("mean-FM3.json", "channels-image.json"):
+        (copied / "rows" / name).unlink()
+    own = json.loads((copied / "rows" / "mean-FM1.json").read_text()) | {"test": 0.123}
+    (copied / "rows" / "mean-FM1.json").write_text(json.dumps(own))
+    monkeypatch.setattr(CachedTaps, "_compute", lambda *_: pytest.fail("the maps are there"))
+    assert tables.main([*inputs, "--out", str(copied)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "59 rows are there, 2 are to be trained"
+    assert [line.split(":")[0] for line in said[1:]] == ["image (channels)", "FM3 (mean)"]
+    after = contents(copied)
+    assert after.pop("mean-FM1.json")["test"] == 0.123
+    before.pop("mean-FM1.json")
+    assert after == before, "the same rows come out again"
+
+
+def test_killed_rows_are_run_by_the_next_call(
+    inputs: list[str], grid: Path, copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = ("mean-FM1-FM2.json", "mean-FM2-FM3.json", "channels-FM2-FM3.json", "channels-image-FM4.json")
+    for name in gone:
+        (copied / "rows" / name).unlink()
+    parallel = [*inputs, "--jobs", "2", "--out", str(copied)]
+    parent, run_row = os.getpid(), tables.run_row
+
+    def killed(study: tables.Study, row: tables.PaperRow, reduce_mean: bool) -> dict[str, Any]:
+        if row.name == "FM2 + FM3" and not reduce_mean:
+            assert os.getpid() != parent
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run_row(study, row, reduce_mean)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "run_row", killed)
+        said = complaint(parallel, capsys)
+    assert "a process that trains rows ended early; the same command goes on" in said
+    assert not (copied / "rows" / "channels-FM2-FM3.json").exists()
+    assert tables.main(parallel) == 0
+    assert contents(copied) == contents(grid), "in processes as in one"
+
+
+def test_the_study_is_not_copied_to_each_row(
+    inputs: list[str], copied: Path, monkeypatch: pytest.MonkeyPatch, grid: Path
+) -> None:
+    def copy(_: object) -> None:
+        raise AssertionError("maps of many gigabytes would be sent to each process")
+
+    (copied / "rows" / "mean-FM4.json").unlink()
+    monkeypatch.setattr(CachedTaps, "__reduce__", copy)
+    assert tables.main([*inputs, "--jobs", "2", "--out", str(copied)]) == 0
+    assert contents(copied) == contents(grid)
+
+
+def test_wrong_studies(
+    inputs: list[str], copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    trunk = draw_backbone(tmp_path / "trunk.safetensors", without="layer4.1")
+    said = complaint([word if "backbone.safe" not in word else str(trunk) for word in inputs] + out, capsys)
+    assert "backbone must hold a whole ResNet-18, as it stays frozen; layer4 is not whole" in said
+    (tmp_path / "other.toml").write_text(RECIPE.replace("steps = 2", "steps = 3"))
+    other = draw_backbone(tmp_path / "other.safetensors", seed=1)
+    for old, new in (("recipe.toml", tmp_path / "other.toml"), ("backbone.safe", other)):
+        changed = [str(new) if old in word else word for word in inputs]
+        said = complaint([*changed, "--out", str(copied)], capsys)
+        assert "out must be a new folder" in said and "holds rows of another recipe or backbone" in said
+    classes = draw_classes(tmp_path / "classes", {"a": 4, "b": 4})
+    assert "must hold the votes, fer2013new.csv" in complaint([*inputs, "--data", str(classes), *out], capsys)
+    monkeypatch.setattr(tables, "_logits", lambda *_: torch.full((8, 6), float("nan"), requires_grad=True))
+    (copied / "rows" / "mean-FM4.json").unlink()
+    said = complaint([*inputs, "--out", str(copied)], capsys)
+    assert "the loss of row FM4 is nan at step 0" in said
+    assert not (copied / "rows" / "mean-FM4.json").exists()
+
+
+# ----------------------------------------------------------------------------------------------- maps and numbers
+
+
+def test_maps_on_disk_are_the_models_taps(inputs: list[str], tmp_path: Path) -> None:
+    given = dict(zip(inputs[::2], inputs[1::2], strict=True))
+    faces = faces_of(load_split(Path(given["--data"]), "test", 0), "paper6", "labels")
+    recipe = load_recipe(given["--recipe"])
+    recipe.model["sources"] = SOURCES
+    model = new_start(recipe, faces, read_backbone_weights([Path(given["--backbone"])])).model.eval()
+    chosen = torch.tensor([11, 0, 5])
+    with torch.no_grad():
+        expected = model.sources(plain(faces.pixels[chosen], 32))
+    found = CachedTaps(tmp_path / "taps", faces.pixels, model).sources(chosen, SOURCES)
+    assert torch.equal(found[0], expected[0])
+    for tap, exact in zip(found[1:], expected[1:], strict=True):
+        assert tap.shape == exact.shape and tap.dtype == torch.float32
+        assert (tap - exact).abs().mean() < 0.02 * exact.std(), "bf16"
+    again = CachedTaps(tmp_path / "taps", faces.pixels[:9], model)  # other faces: computed again
+    assert torch.equal(again.sources(chosen[1:], ("FM2",))[0], found[2][1:])
+    with pytest.raises(IndexError):
+        again.sources(chosen, ("FM2",))
+
+
+def test_rank_correlation_by_hand() -> None:
+    assert spearman([1, 2, 3], [10, 200, 201]) == pytest.approx(1.0)
+    assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1.0)
+    # Ranks 1 2 3 4 5 and 2 1 4 3 5: 1 - 6 * 4 / (5 * 24).
+    assert spearman([1, 2, 3, 4, 5], [20, 10, 40, 30, 50]) == pytest.approx(0.8)
+    # Ties share ranks: 1 2.5 2.5 4 and 1 2 3 4; covariance 4.5, variances 4.5 and 5.
+    assert spearman([1, 5, 5, 9], [1, 2, 3, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+    assert isnan(spearman([1, 1, 1], [1, 2, 3]))
