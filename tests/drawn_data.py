@@ -84,3 +84,11 @@ def draw_backbone(path: Path, taps: tuple[str, ...] = ("FM4",), without: str = "
     state = {name: tensor.half() if tensor.ndim else tensor for name, tensor in network.state_dict().items()}
     save_file({name: tensor for name, tensor in state.items() if without not in name}, path)
     return path
+
+
+def last_sentence(said: str, command: str) -> str:
+    """The one sentence in which a command says why it ended, after what its log told."""
+    *told, sentence = said.splitlines(keepends=True)
+    assert sentence.startswith(f"{command}: ") and sentence.endswith("\n")
+    assert not any(line.startswith(f"{command}: ") or "Traceback" in line for line in told)
+    return sentence

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 import torch
-from drawn_data import RECIPE, draw_backbone, draw_ferplus
+from drawn_data import RECIPE, draw_backbone, draw_ferplus, last_sentence
 
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.train import __main__ as command
+from fer_fast.train import record
 from fer_fast.train import run as run_module
 
 STEPS = ["4", "7", "11"]  # 34 images in batches of 8: an epoch, three steps, an epoch
@@ -61,7 +62,7 @@ def assert_same_run(out: Path, unbroken: Path) -> None:
         # Not the files' bytes: safetensors writes the metadata's keys in random order.
         assert read_checkpoint(out / name).digest == read_checkpoint(unbroken / name).digest
     assert (out / "backbone.safetensors").read_bytes() == (unbroken / "backbone.safetensors").read_bytes()
-    assert not list(out.glob("*.partial"))
+    assert not list(out.glob("*.new"))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_stopped_run_ends_as_the_unbroken_one(
         patch.setattr(command, "_print_row", report)
         assert command.main([*inputs, "--out", str(tmp_path)]) == 130
     said = "fer_fast.train: stopped; the same command goes on from the last saved state\n"
-    assert capsys.readouterr().err == said
+    assert last_sentence(capsys.readouterr().err, "fer_fast.train") == said
     assert len(logged(tmp_path)) == row
     assert (tmp_path / "state.pt").exists() == (row > 1)
     assert not (tmp_path / "last.safetensors").exists()
@@ -99,6 +100,8 @@ def test_stopped_run_ends_as_the_unbroken_one(
     capsys.readouterr()
     assert command.main([*inputs, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "", "a finished run has no step left"
+    best = torch.load(tmp_path / "state.pt", weights_only=True)["best"]
+    assert best == pytest.approx(float(logged(tmp_path)[-1]["valid_accuracy"]), abs=1e-4)
     assert_same_run(tmp_path, unbroken)
 
 
@@ -117,7 +120,8 @@ def test_killed_run_ends_as_the_unbroken_one(inputs: list[str], tmp_path: Path, 
         ["step", "4", "epoch", "1"],
         ["step", "7", "epoch", "2"],
     ]
-    assert torch.load(tmp_path / "state.pt", weights_only=True)["done"] == 9
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert (state["done"], len(state["losses"]), state["best"]) == (9, 2, -1.0), "no epoch at the model's size yet"
     assert command.main(arguments) == 0
     assert_same_run(tmp_path, unbroken)
 
@@ -126,9 +130,7 @@ def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that a command that fails says."""
     capsys.readouterr()
     assert command.main(arguments) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("fer_fast.train: ") and said.count("\n") == 1 and said.endswith("\n")
-    return said
+    return last_sentence(capsys.readouterr().err, "fer_fast.train")
 
 
 def test_full_disk_keeps_what_was_saved(
@@ -139,22 +141,22 @@ def test_full_disk_keeps_what_was_saved(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     saved: list[bytes] = []
-    save = torch.save
+    write = record.write_whole
 
-    def save_once(state: Any, path: Path) -> None:
-        if saved:
-            path.write_bytes(b"half a state")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        save(state, path)
-        saved.append(path.read_bytes())
+    def write_one_state(path: Path, data: bytes) -> None:
+        if path.name == "state.pt":
+            if saved:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            saved.append(data)
+        write(path, data)
 
     arguments = [*inputs, "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", save_once)
+        patch.setattr(record, "write_whole", write_one_state)
         said = complaint(arguments, capsys)
     assert "state.pt' cannot be written; what was saved before is kept: [Errno 28] No space left on device" in said
     assert (tmp_path / "state.pt").read_bytes() == saved[0]
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob("*.new"))
     assert command.main(arguments) == 0
     assert_same_run(tmp_path, unbroken)
 
@@ -166,20 +168,23 @@ def test_loss_that_is_not_finite_leaves_what_was_saved(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    losses: list[torch.Tensor] = []
+    losses: list[float] = []
     honest = run_module.weighted_loss
 
     def loss(*given: Any) -> torch.Tensor:
-        losses.append(honest(*given))
-        return losses[-1] * float("nan") if len(losses) == 6 else losses[-1]
+        value = honest(*given)
+        losses.append(value.item())
+        return value * float("nan") if len(losses) == 6 else value
 
     arguments = [*inputs, "--out", str(tmp_path)]
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "weighted_loss", loss)
-        assert "the loss is nan at step 5: lower the learning rate" in complaint(arguments, capsys)
+    monkeypatch.setattr(run_module, "weighted_loss", loss)
+    assert "the loss is nan at step 5: lower the learning rate" in complaint(arguments, capsys)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["done"] == 4
     assert command.main(arguments) == 0
     assert_same_run(tmp_path, unbroken)
+    rows = (losses[:4], losses[6:9], losses[9:])  # those of the step before and of the failed step were not kept
+    means = [round(sum(row) / len(row), 4) for row in rows]
+    assert [float(row["loss"]) for row in logged(tmp_path)] == means
 
 
 def test_folder_of_another_run_is_refused(

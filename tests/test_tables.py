@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drawn_data import draw_backbone, draw_classes, draw_ferplus
+from drawn_data import draw_backbone, draw_classes, draw_ferplus, last_sentence
 
 from fer_fast.datasets import load_split
 from fer_fast.models.config import SOURCES
@@ -67,9 +67,7 @@ def copied(grid: Path, tmp_path: Path) -> Path:
 def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
     assert tables.main(arguments) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("fer_fast.train.tables: ") and said.count("\n") == 1
-    return said
+    return last_sentence(capsys.readouterr().err, "fer_fast.train.tables")
 
 
 def contents(out: Path) -> dict[str, dict[str, Any]]:
@@ -145,7 +143,18 @@ def test_grid_holds_every_row_in_both_readings(grid: Path) -> None:
         for key, count in (("train", 30), ("test", 16), ("test_leakage_free", 14)):
             assert 0 <= row[key] <= 1 and row[key] * count == pytest.approx(round(row[key] * count), abs=1e-3 * count)
     assert len({row["loss"] for row in rows}) == 61, "each trains a model of its own"
-    assert not list(grid.rglob("*.partial"))
+    assert not list(grid.rglob("*.new"))
+
+
+def test_leaked_faces_do_not_count_as_fresh(inputs: list[str], grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = dict(zip(inputs[::2], inputs[1::2], strict=True))
+    recipe, data, backbone = (Path(given[name]) for name in ("--recipe", "--data", "--backbone"))
+    study = tables.open_study(load_recipe(recipe), data, grid, [backbone], "cpu")
+    assert study.fresh.tolist() == [number not in (0, 3) for number in range(16)]
+    right = {30: torch.ones(30), 16: study.fresh.float()}
+    monkeypatch.setattr(tables, "_correct", lambda study, faces, *_: right[len(faces)])
+    result = tables.run_row(study, paper_rows()[0], reduce_mean=False)
+    assert (result["train"], result["test"], result["test_leakage_free"]) == (1.0, 0.875, 1.0)
 
 
 def test_page_holds_all_rows(grid: Path) -> None:

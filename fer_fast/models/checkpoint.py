@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fer_fast.models.config import ModelConfig
+from fer_fast.output import write_whole
 from fer_fast.types import CheckpointError
 
 FORMAT = "fer_fast 1"
@@ -63,13 +64,7 @@ def write_checkpoint(path: Path, config: ModelConfig, tensors: dict[str, np.ndar
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     text = json.dumps(config.as_dict())
     metadata = {"format": FORMAT, "config": text, "digest": _digest(text, tensors)}
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(save(tensors, metadata))
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    write_whole(path, save(tensors, metadata))
 
 
 def read_checkpoint(model: str | Path) -> Checkpoint:

@@ -13,6 +13,7 @@ import torch
 from fer_fast.console import complain, log_to_stderr
 from fer_fast.datasets import load_split
 from fer_fast.models.storage import load_model
+from fer_fast.train.distil import taught
 from fer_fast.train.faces import Faces, faces_of
 from fer_fast.train.recipe import Recipe, load_recipe, packaged
 from fer_fast.train.run import Training
@@ -79,15 +80,13 @@ def _training(options: argparse.Namespace) -> Training:
     if train.classes != valid.classes:
         different = sorted(set(train.classes) ^ set(valid.classes))[0]
         raise ValueError(f"train and valid must hold the same classes; {different!r} is in one of them")
-    teachers = [load_model(teacher) for teacher in options.teacher]
-    for name, teacher in zip(options.teacher, teachers, strict=True):
-        if teacher.config.classes != train.classes:
-            raise ValueError(f"teacher {name!r} must have the classes of the data, {', '.join(train.classes)}")
+    if options.teacher:
+        train = taught(train, options.teacher, recipe.distillation, options.out / "answers.safetensors")
     if start is not None:
         beginning = tuned_start(recipe, train, start)
     else:
         beginning = new_start(recipe, train, read_backbone_weights(options.backbone) if config.taps else {})
-    return Training(recipe, train, valid, options.out, beginning, teachers, device)
+    return Training(recipe, train, valid, options.out, beginning, device)
 
 
 def _faces(data: Path, name: str, image_size: int, recipe: Recipe) -> Faces:

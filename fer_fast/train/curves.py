@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fer_fast.train.record import write_whole
+from fer_fast.train.record import keep
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -37,7 +38,9 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
     rate.set_xlabel("step")
     for axes in (loss, rate):
         axes.grid(alpha=0.3)
-    write_whole(path, lambda partial: figure.savefig(partial, format="png", dpi=120))
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    keep(path, picture.getvalue())
 
 
 def _points(rows: Sequence[dict[str, Any]], name: str, factor: float = 1.0) -> tuple[list[int], list[float]]:

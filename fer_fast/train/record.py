@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
+import io
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fer_fast.output import write_whole
 from fer_fast.types import FerFastError
 
 LOG_FIELDS = (
@@ -25,24 +25,16 @@ LOG_FIELDS = (
 )
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file, whole or not at all.
-
-    Args:
-        path: the file.
-        write: gets the path to write to first.
+def keep(path: Path, data: bytes) -> None:
+    """Writes a file of a run, whole or not at all.
 
     Raises:
         FerFastError: if it cannot be written, on a full disk for example; an earlier file is left as it was.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save says RuntimeError
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+        write_whole(path, data)
+    except OSError as error:
         raise FerFastError(f"{str(path)!r} cannot be written; what was saved before is kept: {error}") from error
 
 
@@ -50,9 +42,11 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     """Writes what a run goes on from.
 
     Raises:
-        FerFastError: as `write_whole`.
+        FerFastError: as `keep`.
     """
-    write_whole(path, lambda partial: torch.save(state, partial))
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    keep(path, buffer.getvalue())
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
@@ -92,10 +86,8 @@ class Log:
         self._write()
 
     def _write(self) -> None:
-        def write(partial: Path) -> None:
-            with partial.open("w", newline="") as file:
-                writer = csv.DictWriter(file, LOG_FIELDS)
-                writer.writeheader()
-                writer.writerows(self.rows)
-
-        write_whole(self.path, write)
+        buffer = io.StringIO(newline="")
+        writer = csv.DictWriter(buffer, LOG_FIELDS)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        keep(self.path, buffer.getvalue().encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import logging
 import math
 import time
@@ -28,7 +29,7 @@ from fer_fast.train.curves import draw_curves
 from fer_fast.train.faces import Faces
 from fer_fast.train.learner import Learner, balance_weights, weighted_loss
 from fer_fast.train.recipe import Recipe, Stage
-from fer_fast.train.record import LOG_FIELDS, Log, load_state, save_state, write_whole
+from fer_fast.train.record import LOG_FIELDS, Log, keep, load_state, save_state
 from fer_fast.train.start import Start
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,6 @@ class Training:
         valid: faces to validate on.
         out: folder of the run.
         start: what to start from (`start.new_start`, `start.tuned_start`).
-        teachers: models whose mean answer becomes part of the targets, by the recipe's `distillation`.
         device: "cpu" or "cuda".
 
     Raises:
@@ -73,7 +73,6 @@ class Training:
         valid: Faces,
         out: Path,
         start: Start,
-        teachers: list[FusionModel] | None = None,
         device: str = "cpu",
     ) -> None:
         if len(train) < recipe.batch_size or len(valid) == 0:
@@ -88,7 +87,6 @@ class Training:
         channels_last(self.live)
         average = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.live, multi_avg_fn=average, use_buffers=True)
-        self.teachers = [teacher.to(self.device) for teacher in teachers or []]
         self.augment = Augment(recipe.augmentation)
         self.weights = balance_weights(train.targets, recipe.balance).to(self.device)
         self.steps = list(_plan(recipe, len(train)))
@@ -139,7 +137,6 @@ class Training:
         torch.manual_seed(_generator(recipe.seed, step.number, 1).initial_seed())
         faces, targets = (tensor[chosen].to(self.device) for tensor in (self.train.pixels, self.train.targets))
         images, targets = mixed(self.augment(faces, size), targets, recipe.augmentation.mixup)
-        targets = self._taught(images, targets)
         self.live.train()
         # The fused attention's backward pass takes 3.4 times as long on a CPU at these few tokens.
         with self._autocast(), sdpa_kernel(SDPBackend.MATH):
@@ -156,18 +153,6 @@ class Training:
         self.scheduler.step()
         self.averaged.update_parameters(self.live)
         return value
-
-    @torch.no_grad()
-    def _taught(self, images: Tensor, targets: Tensor) -> Tensor:
-        if not self.teachers:
-            return targets
-        answers = []
-        for teacher in self.teachers:
-            size = teacher.config.image_size
-            seen = F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
-            with self._autocast():
-                answers.append(teacher(seen).float().div(teacher.config.temperature).softmax(dim=1))
-        return targets.lerp(torch.stack(answers).mean(dim=0), self.recipe.distillation)
 
     def _row(self, step: Step, steps_per_second: float) -> dict[str, Any]:
         row: dict[str, Any] = dict.fromkeys(LOG_FIELDS)
@@ -204,7 +189,7 @@ class Training:
         if stage.part == "backbone":
             assert self.result.backbone is not None
             tensors = {name: tensor.cpu().contiguous() for name, tensor in self.result.backbone.state_dict().items()}
-            write_whole(self.out / "backbone.safetensors", lambda partial: partial.write_bytes(save(tensors)))
+            keep(self.out / "backbone.safetensors", save(tensors))
         elif accuracy > self.best and self._size(stage) == self.result.config.image_size:
             self.best = accuracy
             self._save_model(logits, self.out / "best.safetensors")
@@ -265,7 +250,8 @@ class Training:
 
     def _run(self) -> str:
         """What a saved state must have in common with this run."""
-        return f"{self.recipe} on {len(self.train)} images"
+        digest = hashlib.blake2b(self.train.targets.numpy().tobytes(), digest_size=8).hexdigest()
+        return f"{self.recipe} on {len(self.train)} images with targets {digest}"
 
 
 def _plan(recipe: Recipe, images: int) -> Iterator[Step]:

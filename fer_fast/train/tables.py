@@ -31,7 +31,7 @@ from fer_fast.models.fusion import FusionModel
 from fer_fast.train.faces import Faces, faces_of
 from fer_fast.train.paper import PUBLISHED, TAPS, PaperRow, paper_rows, read_published
 from fer_fast.train.recipe import Recipe, load_recipe
-from fer_fast.train.record import write_whole
+from fer_fast.train.record import keep
 from fer_fast.train.reproduction import page
 from fer_fast.train.start import new_start, read_backbone_weights, set_tap_statistics
 from fer_fast.train.taps import CachedTaps
@@ -198,7 +198,7 @@ def _run_inherited(out: Path, reading: str, row: PaperRow) -> str:
 def _run_and_keep(study: Study, out: Path, reading: str, row: PaperRow) -> str:
     result = run_row(study, row, READINGS[reading])
     text = json.dumps({"reading": reading, "table": row.table, "sources": row.sources, **result}, indent=1)
-    write_whole(_file(out, reading, row), lambda partial: partial.write_text(text + "\n"))
+    keep(_file(out, reading, row), f"{text}\n".encode())
     return f"{row.name} ({reading}): train {result['train']:.4f}  test {result['test']:.4f}  {result['seconds']} s"
 
 
@@ -223,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         run_rows(study, options.out, 1 if device == "cuda" else options.jobs, lambda line: print(line, flush=True))
         if options.report:
             text = page(read_rows(options.out), recipe, read_published(options.published))
-            write_whole(options.report, lambda partial: partial.write_text(text))
+            keep(options.report, text.encode())
     except (ValueError, FerFastError, OSError, ArithmeticError) as error:
         complain("fer_fast.train.tables", error)
         return 2
@@ -243,7 +243,7 @@ def _check_same(out: Path, recipe: Recipe, weights: dict[str, Tensor]) -> None:
     file, text = out / "recipe.txt", f"{recipe}\nbackbone {digest.hexdigest()}\n"
     if file.is_file() and file.read_text() != text:
         raise ValueError(f"out must be a new folder: {str(out)!r} holds rows of another recipe or backbone")
-    write_whole(file, lambda partial: partial.write_text(text))
+    keep(file, text.encode())
 
 
 def _parser() -> argparse.ArgumentParser:

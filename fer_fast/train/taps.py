@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fer_fast.models.fusion import FusionModel
 from fer_fast.train.augment import plain
-from fer_fast.train.record import write_whole
+from fer_fast.train.record import keep
 
 _BATCH = 128
 
@@ -34,7 +34,7 @@ class CachedTaps:
         if not done.is_file() or done.read_text() != about:
             folder.mkdir(parents=True, exist_ok=True)
             self._compute(model)
-            write_whole(done, lambda partial: partial.write_text(about))
+            keep(done, about.encode())
         self._maps: dict[str, npt.NDArray[np.float16]] = {
             name: np.load(file, mmap_mode="r") for name, file in self._files.items()
         }

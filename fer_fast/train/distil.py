@@ -1,0 +1,70 @@
+"""Faces and trained models come in; the same faces, with the models' answers as a part of their targets, go out."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from fer_fast.classifier import Classifier
+from fer_fast.train.augment import plain
+from fer_fast.train.faces import Faces
+from fer_fast.train.record import keep
+
+
+def taught(train: Faces, teachers: list[str], share: float, cache: Path) -> Faces:
+    """Blends the teachers' mean answer into the targets (Hinton et al. 2015, at temperature 1).
+
+    A teacher answers each face once, as it is and mirrored: a lone annotator's slip and a rare reading of a face weigh
+    less than what the teachers learnt from all faces.
+
+    Args:
+        train: faces to learn from.
+        teachers: names of packaged models, or paths of checkpoints.
+        share: of the answers in the targets, 0 to 1.
+        cache: a file; answers of these teachers for these faces are taken from it, or left there.
+
+    Raises:
+        ValueError: if a teacher's classes are not the faces'.
+        CheckpointError: if a teacher is missing or damaged.
+        FerFastError: if the cache cannot be written.
+    """
+    answers = torch.stack([_answers(train, teacher, cache) for teacher in teachers]).mean(dim=0)
+    return dataclasses.replace(train, targets=train.targets.lerp(answers, share))
+
+
+def _answers(train: Faces, teacher: str, cache: Path) -> Tensor:
+    """One teacher's probabilities, float32 [images, classes]."""
+    with Classifier(teacher) as classifier:
+        if classifier.classes != train.classes:
+            raise ValueError(f"teacher {teacher!r} must have the classes of the data, {', '.join(train.classes)}")
+        file = cache.with_name(f"{cache.stem}-{classifier.identity.split()[0]}{cache.suffix}")
+        about = {"identity": classifier.identity, "images": str(len(train))}
+        found = _read(file, about)
+        if found is None:
+            found = _ask(classifier, train.pixels)
+            keep(file, save({"answers": found}, about))
+    return found
+
+
+def _read(file: Path, about: dict[str, str]) -> Tensor | None:
+    try:
+        with safe_open(file, framework="pt") as stored:
+            return stored.get_tensor("answers") if stored.metadata() == about else None
+    except (OSError, SafetensorError):
+        return None
+
+
+def _ask(classifier: Classifier, faces: Tensor) -> Tensor:
+    def answer(batch: Tensor) -> Tensor:
+        pixels = plain(batch, classifier.image_size).byte().permute(0, 2, 3, 1)  # [batch, size, size, 3]
+        views = [classifier.predict_batch(view.contiguous().numpy()) for view in (pixels, pixels.flip(2))]
+        return torch.from_numpy(views[0] + views[1]) / 2
+
+    with ThreadPoolExecutor(classifier.streams) as pool:
+        return torch.cat(list(pool.map(answer, torch.split(faces, classifier.batch_size))))
