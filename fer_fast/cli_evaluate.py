@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
+from fer_fast.console import Progress
 from fer_fast.output import check_place, write_whole
 from fer_fast.types import OutputError
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--json and --html must be two files, not {arguments.json!r} both")
     names = ("split", "engine", "precision", "device")
     options = {name: getattr(arguments, name) for name in names}
-    with _Progress(arguments.quiet) as progress:
+    with Progress(arguments.quiet) as progress:
         report = evaluate(arguments.model, arguments.data, **options, tell=progress.show)
     for name, form in ((arguments.json, json_text), (arguments.html, page)):
         if name is not None:  # before anything is printed: nobody may be reading
@@ -61,21 +61,3 @@ def _write(name: str, text: str) -> None:
         write_whole(check_place(name), text.encode())
     except OSError as error:
         raise OutputError(f"the output {name!r} cannot be written: {error.strerror or error}") from error
-
-
-class _Progress:
-    """The last line of a terminal, rewritten; nothing where stderr is no terminal."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._shown = sys.stderr.isatty() and not quiet
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.show("")
-
-    def show(self, doing: str) -> None:
-        """Says what is done now."""
-        if self._shown:
-            print(f"\r\x1b[K{ascii(doing)[1:-1][:100]}", end="", file=sys.stderr, flush=True)

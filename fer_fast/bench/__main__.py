@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_fast.bench.suite import DEFAULT_BATCH_SIZES, DEVICES, ENGINES, PRECISIONS, STAGES, Choice
+from fer_fast.console import Progress
 from fer_fast.types import CheckpointError, FerFastError
 
 #: Seconds for the whole run but the making of its images, and for one case in one round.
@@ -83,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
     faces, photos = (QUICK_FACES, QUICK_PHOTOS) if options.quick else (FACES, PHOTOS)
     with tempfile.TemporaryDirectory(prefix="fer-fast-bench-") as work:
         plan = Plan(options.model, options.images, faces, photos, options.seed, Path(work), seconds, burst)
-        with _Progress() as progress:
+        with Progress() as progress:
             report = run_benchmark(plan, choice, cards, progress.show)
     if options.json:  # before anything is printed: nobody may be reading
         write_report(report, options.json)
@@ -116,24 +117,6 @@ def _check_writable(path: Path) -> None:
             path.unlink()
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be written: {error.strerror}") from error
-
-
-class _Progress:
-    """The last line of a terminal, rewritten; nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.show("")
-
-    def show(self, doing: str) -> None:
-        """Says what is done now."""
-        if self._shown:
-            print(f"\r\x1b[K{doing[:100]}", end="", file=sys.stderr, flush=True)
 
 
 def main() -> int:
