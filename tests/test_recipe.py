@@ -18,7 +18,7 @@ LEARN = {"stages": (Stage(epochs=1),), "learning_rate": 0.1}
 
 def test_packaged_recipes() -> None:
     assert packaged() == sorted(path.stem for path in RECIPES.glob("*.toml"))
-    assert {"backbone", "fast", "paper", "paper-scaled"} <= set(packaged())
+    assert {"backbone", "fast", "paper", "paper-scaled", "refine"} <= set(packaged())
     for name in packaged():
         recipe = load_recipe(name)
         assert load_recipe(RECIPES / f"{name}.toml") == recipe
@@ -31,11 +31,11 @@ def test_papers_recipe_is_the_papers() -> None:
     for name in ("paper", "paper-scaled"):
         recipe = load_recipe(name)
         assert (recipe.protocol, recipe.targets, recipe.batch_size) == ("paper6", "labels", 64)
-        assert (recipe.learning_rate, recipe.backbone_learning_rate, recipe.schedule) == (0.005, 0.0, "constant")
-        assert recipe.weight_decay == recipe.drop_path == recipe.average_decay == 0
+        assert recipe.backbone_learning_rate == recipe.weight_decay == recipe.drop_path == recipe.average_decay == 0
         assert recipe.augmentation == Augmentation()
-    assert load_recipe("paper").config(("no", "yes")).image_size == 224
-    assert load_recipe("paper").stages == (Stage(steps=10_000),)
+    full = load_recipe("paper")
+    assert full.config(("no", "yes")).image_size == 224
+    assert (full.stages, full.learning_rate, full.schedule) == ((Stage(steps=10_000),), 0.005, "constant")
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -54,7 +55,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def grid(inputs: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the whole study."""
     out = tmp_path_factory.mktemp("study")
-    assert tables.main([*inputs, "--out", str(out), "--report", str(out / "page.md")]) == 0
+    written = ["--report", str(out / "page.md"), "--json", str(out / "study.json")]
+    assert tables.main([*inputs, "--out", str(out), *written]) == 0
     return out
 
 
@@ -155,6 +157,21 @@ def test_leaked_faces_do_not_count_as_fresh(inputs: list[str], grid: Path, monke
     monkeypatch.setattr(tables, "_correct", lambda study, faces, *_: right[len(faces)])
     result = tables.run_row(study, paper_rows()[0], reduce_mean=False)
     assert (result["train"], result["test"], result["test_leakage_free"]) == (1.0, 0.875, 1.0)
+
+
+def test_rates_follow_the_recipes_schedule(inputs: list[str], grid: Path) -> None:
+    given = dict(zip(inputs[::2], inputs[1::2], strict=True))
+    recipe, data, backbone = (Path(given[name]) for name in ("--recipe", "--data", "--backbone"))
+    study = tables.open_study(load_recipe(recipe), data, grid, [backbone], "cpu")
+    cycled = dataclasses.replace(study, recipe=dataclasses.replace(study.recipe, schedule="one-cycle"))
+    losses = [tables.run_row(each, paper_rows()[0], reduce_mean=False)["loss"] for each in (study, study, cycled)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_json_holds_what_the_page_shows(inputs: list[str], grid: Path) -> None:
+    record = json.loads((grid / "study.json").read_text())
+    assert record["rows"] == tables.read_rows(grid)
+    assert record["recipe"] == inputs[inputs.index("--recipe") + 1] and record["environment"]["versions"]["torch"]
 
 
 def test_page_holds_all_rows(grid: Path) -> None:

@@ -28,21 +28,28 @@ def page(rows: Rows, recipe: Recipe, published: Published) -> str:
         recipe: what they were trained by.
         published: what the paper reports, by row, in per cent (`paper.read_published`).
     """
-    lines = ["# The study of Oh & Yoo 2023, trained again", "", *_protocol(recipe), ""]
+    return f"# The study of Oh & Yoo 2023, trained again\n\n{body(rows, recipe, published)}\n"
+
+
+def body(rows: Rows, recipe: Recipe, published: Published) -> str:
+    """The page without its title."""
+    lines = [*_protocol(recipe), ""]
     for table, title in _TITLES.items():
         lines += [f"## {title}", "", *_table(rows, table, published, recipe.stages[0].steps), ""]
     if any(row["steps"] < recipe.stages[0].steps for row in rows):
         lines += ["\\* The loss was no longer finite; the weights before that step are scored.", ""]
-    lines += ["## What the paper's numbers say", "", *_comparison(rows, published), ""]
+    lines += ["## What the paper's numbers say", "", *_comparison(rows, published)]
     return "\n".join(lines)
 
 
 def _protocol(recipe: Recipe) -> list[str]:
     config, stage = recipe.config(("0", "1")), recipe.stages[0]
+    course = "a constant" if recipe.schedule == "constant" else "one cycle up to"
+    rate = f"{course} learning rate of {recipe.learning_rate}"
     return [
         f"Six classes (`paper6`), frozen ImageNet ResNet-18, {config.image_size} px, {config.grid**2} tokens, a",
-        f"Vision Transformer of width {config.width}, depth {config.depth} and {config.heads} heads, Adam at",
-        f"a constant {recipe.learning_rate}, batch {recipe.batch_size}, {stage.steps:,} steps, seed {recipe.seed}.",
+        f"Vision Transformer of width {config.width}, depth {config.depth} and {config.heads} heads, Adam",
+        f"({rate}), batch {recipe.batch_size}, {stage.steps:,} steps, seed {recipe.seed}.",
         "No augmentation; the last step is scored. How a map enters the Vision Transformer the paper leaves open; both",
         "readings are here:",
         "",

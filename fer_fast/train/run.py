@@ -285,13 +285,18 @@ def _optimizer(
             for key, parameters in groups.items()
         ]
     )
+    return optimizer, schedule(recipe, optimizer, steps)
+
+
+def schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """The recipe's course of the learning rate over `steps`; each group's own rate is its largest."""
     if recipe.schedule == "constant":
-        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     rise = 0.2 if steps != 5 else 0.3  # a rise of one step is a division by zero in torch
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=list(rates.values()), total_steps=steps, pct_start=rise, cycle_momentum=False
+    rates = [group["lr"] for group in optimizer.param_groups]
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=rates, total_steps=steps, pct_start=rise, cycle_momentum=False
     )
-    return optimizer, scheduler
 
 
 def _generator(*seeds: int) -> torch.Generator:

@@ -23,7 +23,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from fer_fast.bench.environment import environment
 from fer_fast.console import complain, log_to_stderr
 from fer_fast.datasets import unseen
 from fer_fast.datasets.ferplus import load_ferplus
@@ -33,6 +35,7 @@ from fer_fast.train.paper import PUBLISHED, TAPS, PaperRow, paper_rows, read_pub
 from fer_fast.train.recipe import Recipe, load_recipe
 from fer_fast.train.record import keep
 from fer_fast.train.reproduction import page
+from fer_fast.train.run import schedule
 from fer_fast.train.start import new_start, read_backbone_weights, set_tap_statistics
 from fer_fast.train.taps import CachedTaps
 from fer_fast.types import FerFastError
@@ -98,10 +101,12 @@ def run_row(study: Study, row: PaperRow, reduce_mean: bool) -> dict[str, Any]:
     """
     recipe, started = study.recipe, time.monotonic()
     model = _row_model(study, row, reduce_mean)
+    steps = recipe.stages[0].steps
     optimizer = torch.optim.Adam(model.vit.parameters(), lr=recipe.learning_rate)
+    scheduler = schedule(recipe, optimizer, steps)
     generator = torch.Generator().manual_seed(recipe.seed)
     order, losses = torch.randperm(0), []
-    for _ in range(recipe.stages[0].steps):
+    for _ in range(steps):
         if len(order) < recipe.batch_size:
             order = torch.randperm(len(study.train), generator=generator)
         chosen, order = order[: recipe.batch_size], order[recipe.batch_size :]
@@ -112,6 +117,7 @@ def run_row(study: Study, row: PaperRow, reduce_mean: bool) -> dict[str, Any]:
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        scheduler.step()
         losses.append(loss.item())
     model.eval()
     correct = _correct(study, study.test, study.test_taps, model, row)
@@ -136,7 +142,7 @@ def _row_model(study: Study, row: PaperRow, reduce_mean: bool) -> FusionModel:
 
 
 def _logits(model: FusionModel, sources: list[Tensor]) -> Tensor:
-    with torch.autocast(sources[0].device.type, torch.bfloat16):
+    with torch.autocast(sources[0].device.type, torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
         tokens = model.fuse(sources)
         return model.vit(tokens).float()  # type: ignore[no-any-return]
 
@@ -220,9 +226,12 @@ def main(arguments: list[str] | None = None) -> int:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         study = open_study(recipe, options.data, options.out, options.backbone, device)
         run_rows(study, options.out, 1 if device == "cuda" else options.jobs, lambda line: print(line, flush=True))
+        rows = read_rows(options.out)
         if options.report:
-            text = page(read_rows(options.out), recipe, read_published(options.published))
-            keep(options.report, text.encode())
+            keep(options.report, page(rows, recipe, read_published(options.published)).encode())
+        if options.json:
+            record = {"environment": environment(), "recipe": options.recipe, "rows": rows}
+            keep(options.json, f"{json.dumps(record, indent=1)}\n".encode())
     except (ValueError, FerFastError, OSError, ArithmeticError) as error:
         complain("fer_fast.train.tables", error)
         return 2
@@ -256,6 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--backbone", type=Path, action="append", default=[], help="a file of ResNet-18 weights; may be repeated")
     add("--jobs", type=int, default=torch.get_num_threads(), help="rows at a time on a CPU (default: one a core)")
     add("--report", type=Path, help="write the tables to this Markdown file")
+    add("--json", type=Path, help="write the rows to this JSON file, with the machine and its versions")
     add("--published", type=Path, default=PUBLISHED, help="a csv of the paper's own results: sources, train, test")
     return parser
 
