@@ -170,7 +170,7 @@ def peers() -> str:
                 ),
             ]
         )
-    header = ["full / leakage-free accuracy, %", "images/s", "of fer_fast", "argmax10", "majority", "paper6"]
+    header = ["full / leakage-free accuracy, %", "images/s", "of `fast`", "argmax10", "majority", "paper6"]
     return "\n".join([table(header, rows), "", *missing])
 
 

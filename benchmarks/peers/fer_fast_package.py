@@ -6,12 +6,14 @@ import program
 
 
 def load() -> program.Program:
-    """The packaged model with every default."""
+    """The packaged model that is the argument, with every default."""
+    import sys
+
     import numpy as np
 
     import fer_fast
 
-    classifier = fer_fast.Classifier()
+    classifier = fer_fast.Classifier(sys.argv[1])
 
     def classify(paths: list[str]) -> list[np.ndarray]:
         rows = list(fer_fast.classify_rows(paths, classifier))

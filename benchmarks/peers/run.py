@@ -26,6 +26,7 @@ from fer_fast.bench.environment import environment
 from fer_fast.datasets import Split, unseen
 from fer_fast.datasets.ferplus import SPLITS, load_ferplus
 from fer_fast.evaluation import split_scores
+from fer_fast.models.checkpoint import packaged_models
 from fer_fast.types import EMOTIONS
 
 HERE = Path(__file__).resolve().parent
@@ -41,9 +42,9 @@ class Peer:
     """A program and what it is called.
 
     Attributes:
-        name: as in --python, and in the JSON.
+        name: in the JSON.
         title: as in the table.
-        program: its path; .mjs runs under node.
+        program: its path; .mjs runs under node, .py under the interpreter of --python.
         arguments: what the program wants to know.
     """
 
@@ -56,11 +57,21 @@ class Peer:
         """How it is started."""
         if self.program.suffix == ".mjs":
             return [options.node, str(self.program), str(options.node_modules), *self.arguments]
-        return [options.python.get(self.name, sys.executable), str(self.program), *self.arguments]
+        return [options.python.get(self.package, sys.executable), str(self.program), *self.arguments]
+
+    @property
+    def package(self) -> str:
+        """As in --python."""
+        return self.program.stem.removesuffix("_package")
 
 
 PEERS = (
-    Peer("fer_fast", "fer_fast", HERE / "fer_fast_package.py"),
+    Peer("fer_fast", "fer_fast `fast`", HERE / "fer_fast_package.py", ("fast",)),
+    *(
+        Peer(f"fer_fast_{model}", f"fer_fast `{model}`", HERE / "fer_fast_package.py", (model,))
+        for model in packaged_models()
+        if model != "fast"
+    ),
     Peer("fer", "fer (mini-XCEPTION)", HERE / "fer_package.py"),
     Peer("face_api", "face-api on tfjs-node", HERE / "face_api.mjs", ("tfjs-node",)),
     Peer("face_api_wasm", "face-api on wasm", HERE / "face_api.mjs", ("wasm",)),
@@ -241,7 +252,7 @@ def rates_of(outcome: Outcome, material: Material) -> list[float]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    header = ["peer", "images/s", "of fer_fast", "start, s", *PROTOCOLS, "how it was run"]
+    header = ["peer", "images/s", "of `fast`", "start, s", *PROTOCOLS, "how it was run"]
     lines = [header, ["---", *["---:"] * (len(header) - 2), "---"], *(cells_of(row) for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -270,7 +281,7 @@ def percent(part: dict[str, Any]) -> str:
 def interpreter(text: str) -> tuple[str, str]:
     """`NAME=PATH` of --python."""
     name, _, path = text.partition("=")
-    known = [peer.name for peer in PEERS if peer.program.suffix == ".py"]
+    known = dict.fromkeys(peer.package for peer in PEERS if peer.program.suffix == ".py")
     if name not in known or not path:
         raise argparse.ArgumentTypeError(f"must be NAME=PATH with a name of {', '.join(known)}, not {text!r}")
     return name, path
