@@ -19,6 +19,7 @@ from fer_fast.evaluation.lines import (
 )
 from fer_fast.evaluation.pictures import confusion_picture, reliability_picture
 from fer_fast.evaluation.report import run_of
+from fer_fast.style import style
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -61,7 +62,7 @@ def page(report: Report) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>fer_fast evaluation: {escape(title)}</title>
 <style>
-{STYLE.read_text()}</style>
+{style(STYLE)}</style>
 </head>
 <body>
 <header>
