@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from fer_fast.bench.environment import environment
 from fer_fast.evaluation import evaluate, json_text
@@ -25,9 +26,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "models.json")
     options = parser.parse_args(arguments)
     target = check_place(str(options.out))
-    models: dict[str, dict[str, object]] = {}
+    models: dict[str, dict[str, dict[str, Any]]] = {}
     for model in packaged_models():
         models[model] = {split: evaluate(model, options.data, split=split, tell=_say) for split in SPLITS}
+        for report in models[model].values():
+            if unchecked := report["leakage"]["unchecked"]:
+                raise SystemExit(f"data must be all of FERPlus: {next(iter(unchecked.values()))}")
     write_whole(target, json_text({"environment": environment(), "models": models}).encode())
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fer_fast.decode import DEFAULT_MAX_PIXELS, Decoder, open_decoder, pixels_of
 from fer_fast.engines import open_engine
 from fer_fast.models.checkpoint import read_checkpoint
-from fer_fast.types import DecodeError, Prediction
+from fer_fast.types import DecodeError, FerFastError, Prediction
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -92,7 +92,7 @@ class Classifier:
         Raises:
             TypeError: if `pixels` is not a uint8 array.
             ValueError: if its shape is another.
-            FerFastError: if the device fails.
+            FerFastError: if the device fails, or the model gives a value that is not a number.
         """
         side = self.image_size
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
@@ -101,6 +101,8 @@ class Classifier:
             wanted = f"[1..{self.batch_size}, {side}, {side}, 3]"
             raise ValueError(f"pixels must be {wanted}, not {list(pixels.shape)}")
         logits = self._engine.infer(np.ascontiguousarray(pixels)) / np.float32(self.temperature)
+        if not np.isfinite(logits).all():
+            raise FerFastError("the model gave a value that is not a number; another precision may help")
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 

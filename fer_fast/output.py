@@ -32,10 +32,12 @@ def check_place(name: str) -> Path:
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file beside its place and moves it there.
 
+    The name beside it is always the same, so that what a killed process left there is written over.
+
     Raises:
         OSError: the disk is full or fails; a file that was there before is left as it was.
     """
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(f".{path.name}.partial")
     try:
         with fresh.open("wb") as stream:
             stream.write(data)

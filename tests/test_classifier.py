@@ -75,6 +75,15 @@ def test_extreme_logits_stay_finite(classifier: Classifier, monkeypatch: pytest.
     np.testing.assert_array_equal(classifier.predict_batch(faces(1, SIZE))[0], [1, 0, 0, 0, 0, 0, 0, 0])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_a_number_is_no_answer(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setattr(classifier._engine, "infer", lambda _: np.array([[0, value, 0, 0, 0, 0, 0, 0]], np.float32))
+    with pytest.raises(FerFastError, match="a value that is not a number; another precision may help"):
+        classifier.predict(list(faces(1, SIZE)))
+
+
 def test_every_kind_of_image_gives_the_same(classifier: Classifier, photos: list[Path]) -> None:
     expected = rows(classifier.predict(photos))
     assert np.abs(expected[0] - expected[1]).max() > 0.01, "different pictures must differ"

@@ -1,11 +1,14 @@
 """What the pages say: generated tables equal their JSON, and links lead somewhere."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from fer_fast.models.checkpoint import packaged_models, read_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,9 +28,19 @@ def test_links_lead_somewhere(page):
 
 
 def test_readme_names_every_command_line_option():
+    done = subprocess.run(
+        [sys.executable, "-m", "fer_fast", "classify", "--help"], capture_output=True, text=True, check=True
+    )
+    options = set(re.findall(r"--[a-z-]+", done.stdout)) - {"--help", "--output"}
+    assert {"--resume", "--abstain", "--max-pixels"} <= options
     text = (ROOT / "README.md").read_text()
-    for option in ("--resume", "--strict", "--abstain", "--precision", "--engine", "-o faces.csv"):
-        assert option in text
+    assert [option for option in sorted(options) if option not in text] == []
+
+
+def test_the_scores_are_of_the_packaged_models():
+    models = json.loads((ROOT / "benchmarks" / "results" / "models.json").read_text())["models"]
+    scored = {name: {report["model"]["digest"] for report in splits.values()} for name, splits in models.items()}
+    assert scored == {name: {read_checkpoint(name).digest} for name in packaged_models()}
 
 
 def test_the_makefile_has_the_promised_targets():

@@ -194,6 +194,8 @@ def test_torch_describes_what_runs(engines: Any) -> None:
         ({"device": "gpu"}, "device must be one of auto, cpu, cuda, cuda:N, not 'gpu'"),
         ({"device": "cuda:x"}, "device must be one of auto, cpu, cuda, cuda:N, not 'cuda:x'"),
         ({"device": "cuda:-1"}, "device must be"),
+        ({"device": "cuda:00"}, "device must be"),
+        ({"device": "cuda:256"}, "device must be"),  # torch would take it for card 0
         ({"device": "cpu:3", "engine": "torch"}, "device must be"),
         ({"device": ""}, "device must be"),
         ({"device": "cuda", "engine": "openvino"}, "device must be auto or cpu for engine 'openvino', not 'cuda'"),
@@ -255,6 +257,9 @@ def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: py
     open_engine(checkpoints["paper"])
     open_engine(checkpoints["paper"], device="cuda:1", precision="fp16")
     assert opened == [("auto", "auto"), ("cuda:1", "fp16")]
+    monkeypatch.setattr(OpenVinoEngine, "__init__", lambda self, *_: None)
+    monkeypatch.setattr(OpenVinoEngine, "describe", lambda self: {"precision": "int8"})
+    assert isinstance(open_engine(checkpoints["paper"], precision="int8"), OpenVinoEngine), "no card has int8 yet"
 
 
 def with_falls(checkpoint: Checkpoint, **falls: float) -> Checkpoint:

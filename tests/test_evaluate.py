@@ -425,7 +425,9 @@ def test_the_page_is_whole_and_closed_to_the_network(model: Path, teller: Any, t
     # 0.7 / 0.85: the class that the data lacks cannot be answered.
     assert "confidence 80% to 87%: 3 images, mean confidence 82.4%, accuracy 33.3%" in outline.texts["title"]
     assert "nan" not in text.lower().replace("nance", "")
-    assert lines(report)[0].endswith("split all (data has no splits): 3 images")
+    said = lines(report)
+    assert said[0].endswith("split all (data has no splits): 3 images")
+    assert any("has 2 of the model's 3 classes: the others' probabilities are left out" in line for line in said)
 
 
 REFUSED = {
@@ -465,12 +467,13 @@ def test_a_full_disk_leaves_the_old_file(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    out = tmp_path / "scores.json"
+    out = tmp_path / "out" / "scores.json"
+    out.parent.mkdir()
     out.write_text("old")
-    monkeypatch.setattr("fer_fast.cli_evaluate.write_whole", full)
+    monkeypatch.setattr("os.fsync", full)
     status, _, err = called(capsys, model, ferplus, "--json", out)
     assert status == 1 and err == f"fer-fast: the output {str(out)!r} cannot be written: No space left on device\n"
-    assert out.read_text() == "old"
+    assert out.read_text() == "old" and list(out.parent.iterdir()) == [out]
 
 
 def test_a_damaged_model_is_told(ferplus: Path, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_wrong_options(run: ModuleType, data: Path, capsys: pytest.CaptureFixtur
     assert run.main(["--data", str(data), "--rounds", "0"]) == 2
     assert run.main(["--data", str(data), "--json", str(data / "none" / "out.json")]) == 2
     sentences = capsys.readouterr().err.splitlines()
-    rules = ["the faces in FER2013Test/", "--images must be from 1 to 4", "--rounds must be", "--json must be"]
+    rules = ["the faces in FER2013Test/", "--images must be from 1 to 4", "--rounds must be", "does not exist"]
     assert [rule in line for rule, line in zip(rules, sentences, strict=True)] == [True] * 4
     with pytest.raises(SystemExit, match="2"):
         run.main(["--data", str(data), "--python", "nobody=python"])

@@ -120,13 +120,15 @@ def test_falls_by_hand(measured: FusionModel, tmp_path: Path, monkeypatch: pytes
 
     closed: list[int] = []
     monkeypatch.setattr(calibrate, "open_engine", opened)
-    assert measure_falls(path, images, labels, "cuda") == {"fp16": -0.05}
-    assert closed == [20, 16]
+    assert measure_falls(path, images, labels, "cuda") == {"int8": 0.0375, "fp16": -0.05}
+    assert closed == [20, 23, 20, 16]
     before = read_checkpoint(path)
     assert measure_falls(path, images, labels, "cpu") == {"int8": 0.0375}
     after = read_checkpoint(path)
     assert after.config == dataclasses.replace(measured.config, precision_falls={"int8": 0.0375})
     assert all(np.array_equal(after.tensors[name], before.tensors[name]) for name in before.tensors)
+    before, wrong["int8"] = after, 21  # one image is no evidence
+    assert measure_falls(path, images, labels, "cpu") == {"int8": 0.0}
 
 
 def test_openvino_computes_it(measured: FusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,10 +148,12 @@ def test_openvino_computes_it(measured: FusionModel, tmp_path: Path, monkeypatch
 #: With and without what int8 needs, and what each precision costs; then what "auto" takes.
 AUTO: list[tuple[bool, bool, bool, dict[str, float], str]] = [
     # ranges, int8 dot products, AMX, falls
-    (True, True, False, {}, "int8"),
-    (True, True, True, {}, "bf16"),
-    (True, False, False, {}, "bf16"),
-    (False, True, False, {}, "bf16"),
+    (True, True, False, {}, "bf16"),  # int8 was not measured
+    (True, True, False, {"bf16": 0.0}, "bf16"),
+    (True, True, False, {"int8": 0.0}, "int8"),
+    (True, True, True, {"int8": 0.0}, "bf16"),
+    (True, False, False, {"int8": 0.0}, "bf16"),
+    (False, True, False, {"int8": 0.0}, "bf16"),
     (True, True, False, {"int8": 0.003}, "int8"),  # exactly what is allowed
     (True, True, False, {"int8": 0.003001}, "bf16"),
     (True, True, False, {"int8": -0.02, "bf16": 0.1}, "int8"),

@@ -62,7 +62,7 @@ def assert_same_run(out: Path, unbroken: Path) -> None:
         # Not the files' bytes: safetensors writes the metadata's keys in random order.
         assert read_checkpoint(out / name).digest == read_checkpoint(unbroken / name).digest
     assert (out / "backbone.safetensors").read_bytes() == (unbroken / "backbone.safetensors").read_bytes()
-    assert not list(out.glob("*.new"))
+    assert not list(out.glob("*.partial"))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_full_disk_keeps_what_was_saved(
         said = complaint(arguments, capsys)
     assert "state.pt' cannot be written; what was saved before is kept: [Errno 28] No space left on device" in said
     assert (tmp_path / "state.pt").read_bytes() == saved[0]
-    assert not list(tmp_path.glob("*.new"))
+    assert not list(tmp_path.glob("*.partial"))
     assert command.main(arguments) == 0
     assert_same_run(tmp_path, unbroken)
 

@@ -145,7 +145,7 @@ def test_grid_holds_every_row_in_both_readings(grid: Path) -> None:
         for key, count in (("train", 30), ("test", 16), ("test_leakage_free", 14)):
             assert 0 <= row[key] <= 1 and row[key] * count == pytest.approx(round(row[key] * count), abs=1e-3 * count)
     assert len({row["loss"] for row in rows}) == 61, "each trains a model of its own"
-    assert not list(grid.rglob("*.new"))
+    assert not list(grid.rglob("*.partial"))
 
 
 def test_leaked_faces_do_not_count_as_fresh(inputs: list[str], grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:

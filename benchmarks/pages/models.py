@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pages.shared import load, table
+from pages.shared import load, machine, table
 
 from fer_fast.evaluation.lines import accuracy, difference_cells, marked_name, number, percent, shown_runs
 from fer_fast.evaluation.report import run_of
@@ -24,7 +24,8 @@ def overview() -> str:
         full = run["scores"][report["default_protocol"]]["full"]
         rows.append([f"`{model}`", *accuracies, percent(full["macro_f1"]), number(full["ece"])])
     header = [words for name in PROTOCOLS for words in (name, "leakage-free")]
-    return table(["test split, accuracy in %", *header, "macro F1", "ECE"], rows)
+    measured = f"By what `auto` chooses on {machine(load('models')['environment'])}"
+    return f"{table(['test split, accuracy in %', *header, 'macro F1', 'ECE'], rows)}\n\n{measured}"
 
 
 def scores(model: str) -> str:

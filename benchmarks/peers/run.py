@@ -27,7 +27,8 @@ from fer_fast.datasets import Split, unseen
 from fer_fast.datasets.ferplus import SPLITS, load_ferplus
 from fer_fast.evaluation import split_scores
 from fer_fast.models.checkpoint import packaged_models
-from fer_fast.types import EMOTIONS
+from fer_fast.output import check_place, write_whole
+from fer_fast.types import EMOTIONS, OutputRefusedError
 
 HERE = Path(__file__).resolve().parent
 PROTOCOLS = ("argmax10", "majority", "paper6")
@@ -305,8 +306,6 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     options.python = dict(options.python)
     if options.rounds < 1:
         raise ValueError(f"--rounds must be at least 1, not {options.rounds}")
-    if options.json and not options.json.resolve().parent.is_dir():
-        raise ValueError(f"--json must be a file in a folder that exists, not {str(options.json)!r}")
     return options
 
 
@@ -314,8 +313,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs all peers; returns the exit status."""
     try:
         options = read_options(arguments)
+        target = check_place(str(options.json)) if options.json else None
         material = read_material(options.data, options.images)
-    except ValueError as error:
+    except (ValueError, OutputRefusedError) as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 2
     machine = environment()
@@ -324,7 +324,7 @@ def main(arguments: list[str] | None = None) -> int:
     leakage = "full split / without leaked images" if material.fresh is not None else "full split"
     print(table(rows))
     print(f"\n{len(material.paths):,} images of FERPlus' test split; accuracy in %: {leakage}; see README.md.")
-    if options.json:
+    if target:
         result = {
             "environment": machine,
             "images": len(material.paths),
@@ -332,7 +332,7 @@ def main(arguments: list[str] | None = None) -> int:
             "load_average_after": [round(load, 2) for load in os.getloadavg()],
             "peers": rows,
         }
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_whole(target, f"{json.dumps(result, indent=1)}\n".encode())
     return 0
 
 

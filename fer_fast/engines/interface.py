@@ -82,7 +82,7 @@ def open_engine(
     """
     check_choice("engine", engine, ENGINES)
     check_choice("precision", precision, PRECISIONS)
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]?))?", device):
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
@@ -100,7 +100,8 @@ def keeps_accuracy(config: ModelConfig, precision: str) -> bool:
 
 
 def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batch_size: int, cached: bool) -> Engine:
-    if engine == "openvino" or (engine == "auto" and not _wants_cuda(device)):
+    anywhere = engine == device == "auto" and precision == "int8"  # OpenVINO alone has it
+    if engine == "openvino" or anywhere or (engine == "auto" and not _wants_cuda(device)):
         from fer_fast.engines.openvino import OpenVinoEngine
 
         return OpenVinoEngine(checkpoint, device, precision, batch_size, cached)

@@ -38,6 +38,12 @@ def about_lines(report: Report) -> list[str]:
         where = " or ".join(leakage["against"])
         said.append(f"{leakage['leaked']:,} of the images occur in {where}, too: leakage-free is without them")
     said += [f"copies of {split} are not looked for: {reason}" for split, reason in leakage["unchecked"].items()]
+    known = len(report["model"]["classes"])
+    said += [
+        f"{protocol} has {len(classes)} of the model's {known} classes: the others' probabilities are left out"
+        for protocol, classes in report["protocols"].items()
+        if len(classes) < known
+    ]
     said += [f"{protocol} is not scored: {reason}" for protocol, reason in report["protocols_left_out"].items()]
     return said
 

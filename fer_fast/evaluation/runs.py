@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -107,14 +106,6 @@ def _try(combination: Combination, model: str, images: Sequence[npt.NDArray[np.u
 
 def _run(combination: Combination, classifier: Classifier, images: Sequence[npt.NDArray[np.uint8]]) -> Run:
     said = classifier.describe()
-    with _exactly() if combination == REFERENCE else nullcontext():
-        predictions = classifier.predict(images)
+    predictions = classifier.predict(images)
     probabilities = np.stack([prediction.probabilities for prediction in predictions])
     return Run(combination, "", {name: str(said[name]) for name in LASTING}, probabilities)
-
-
-def _exactly() -> AbstractContextManager[None]:
-    """On a GPU torch rounds the inputs of fp32 convolutions to ten bits unless told not to; the reference must not."""
-    import torch
-
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # type: ignore[no-any-return,no-untyped-call]

@@ -13,6 +13,8 @@ SOURCES: tuple[str, ...] = ("image", "FM1", "FM2", "FM3", "FM4")
 #: ImageNet's mean and standard deviation, in units of 0..1 pixels.
 IMAGENET_MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
 IMAGENET_STD: tuple[float, ...] = (0.229, 0.224, 0.225)
+#: The precisions that are measured against fp32 after training.
+MEASURED_PRECISIONS: tuple[str, ...] = ("bf16", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class ModelConfig:
         temperature: logits are divided by it before the softmax (Guo et al. 2017).
         activation_ranges: smallest and largest input of each convolution and linear layer of the algebraic form,
             measured on faces; what precision int8 needs. Empty if the model was not measured.
-        precision_falls: what each precision costs, in fractions of the validation images that fp32 answers rightly;
-            negative where it answers more. Precisions that were not measured are not in it.
+        precision_falls: what each precision costs, in fractions of the validation images: fp32's accuracy less its
+            own. Precisions that were not measured are not in it.
 
     Raises:
         ValueError: if a value breaks its rule; the message names the field, the rule and what came.
@@ -88,13 +90,18 @@ class ModelConfig:
         named = all(isinstance(name, str) for name in self.classes)
         if not named or len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes must be two or more different names, not {self.classes!r}")
+        for field in ("activation_ranges", "precision_falls"):
+            if not isinstance(getattr(self, field), dict):
+                raise ValueError(f"{field} must be values by name, not {getattr(self, field)!r}")
         ranges = {name: tuple(ends) for name, ends in self.activation_ranges.items()}
         object.__setattr__(self, "activation_ranges", ranges)
         for name, ends in ranges.items():
             if len(ends) != 2 or not all(map(_is_number, ends)) or not ends[0] <= 0 < ends[1]:
                 raise ValueError(f"activation_ranges must be pairs around 0; {name!r} has {ends!r}")
-
         for name, fall in self.precision_falls.items():
+            if name not in MEASURED_PRECISIONS:
+                known = ", ".join(MEASURED_PRECISIONS)
+                raise ValueError(f"precision_falls must be of {known}, not of {name!r}")
             if not _is_number(fall) or not -1 <= fall <= 1:
                 raise ValueError(f"precision_falls must be numbers from -1 to 1; {name!r} has {fall!r}")
 
