@@ -58,12 +58,13 @@ def test_torchs_generator_is_the_only_chance() -> None:
 
 @pytest.mark.parametrize("size", [48, 96])
 def test_only_flips_are_left_when_nothing_is_allowed(size: int) -> None:
-    seen = views(grey_faces(40), size, NOTHING)[:, 0]
+    seen = views(grey_faces(40), size, Augmentation(flip=True))[:, 0]
     exact = F.interpolate(grey_faces(40).float(), (size, size), mode="bilinear", align_corners=False)[:, 0]
     straight = (seen - exact).abs().amax(dim=(1, 2)) < 0.1
     flipped = (seen - exact.flip(2)).abs().amax(dim=(1, 2)) < 0.1
     assert (straight ^ flipped).all()
     assert 8 <= flipped.sum() <= 32
+    torch.testing.assert_close(views(grey_faces(40), size, NOTHING)[:, 0], exact, rtol=0, atol=0.1)
 
 
 @pytest.mark.parametrize("field", ["rotation_degrees", "scale", "shift", "contrast", "erase_chance"])

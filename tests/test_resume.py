@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from drawn_data import RECIPE, draw_backbone, draw_ferplus, last_sentence
+from PIL import Image
 
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.train import __main__ as command
-from fer_fast.train import record
+from fer_fast.train import calibrate, record
 from fer_fast.train import run as run_module
 
 STEPS = ["4", "7", "11"]  # 34 images in batches of 8: an epoch, three steps, an epoch
@@ -28,6 +31,7 @@ def nothing_compiled() -> Iterator[None]:
     """Without the precisions' costs, which six compiled models a run would be needed for."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "measure_falls", lambda *_: {})
+        patch.setattr(calibrate, "_ENOUGH", 1)
         yield
 
 
@@ -194,14 +198,20 @@ def test_folder_of_another_run_is_refused(
     other = tmp_path / "other.toml"
     other.write_text(RECIPE.replace("seed = 7", "seed = 8"))
     said = complaint([str(other), *inputs[1:], "--out", str(unbroken)], capsys)
-    assert "out must be a new folder" in said and "holds a run of another recipe or other data" in said
-    # The same recipe and as many images, but a model of other sizes to go on from.
-    checkpoint = unbroken / "last.safetensors"
-    state = torch.load(unbroken / "state.pt", weights_only=True)
-    state["live"]["model.vit.head.bias"] = torch.zeros(3)
-    torch.save(state, tmp_path / "state.pt")
-    said = complaint([*inputs[:3], "--start", str(checkpoint), "--out", str(tmp_path)], capsys)
-    assert "out must be a new folder" in said and "holds a run of another model" in said
+    assert (
+        "out must be a new folder" in said
+        and "holds a run of another recipe, of other data, or from another start" in said
+    )
+    # The same recipe, but another start, other pixels to learn from, other faces to be judged by.
+    start = ["--start", str(unbroken / "last.safetensors")]
+    face = np.full((48, 48), 90, np.uint8)
+    changes = [[*inputs[:3], *start]]
+    for place in ("FER2013Train/train003.png", "FER2013Valid/valid003.png"):
+        data = Path(shutil.copytree(inputs[2], tmp_path / place.partition("/")[0]))
+        Image.fromarray(face).save(data / place)
+        changes.append([inputs[0], "--data", str(data), *inputs[3:]])
+    for changed in changes:
+        assert "or from another start" in complaint([*changed, "--out", str(unbroken)], capsys)
     assert {path.name: path.read_bytes() for path in unbroken.iterdir()} == before
 
 

@@ -201,9 +201,11 @@ def test_page_of_an_unfinished_study() -> None:
     assert "| FM4 | 60.00 | 42.50 | 50.00 | 40.00 | 25.00 |  |  |  |" in text
     assert "as the paper's Figure 3 shows: mean distance to the paper 2.50 points over 1 rows; " in text
     assert "a rank correlation needs three rows of the paper or more, 1 are known here" in text
-    assert "on the token grid: no row; " in text and "\\*" not in text
-    text = page([row | {"steps": 9999}], load_recipe("paper"), {})
-    assert r"50.00 \* | 40.00 \* | 25.00 \* |" in text and r"\* The loss was no longer finite" in text
+    assert "on the token grid: no row; " in text and "iverged" not in text
+    lost = row | dict.fromkeys(("train", "test", "test_leakage_free"))
+    text = page([lost], load_recipe("paper"), {"FM4": {"train": 60.0, "test": 42.5}})
+    assert "| FM4 | 60.00 | 42.50 | diverged | diverged | diverged |" in text
+    assert "Diverged: the loss was no longer finite" in text and "Figure 3 shows: no row; " in text
 
 
 def test_rows_that_are_there_are_not_run_again(
@@ -273,7 +275,15 @@ def test_wrong_studies(
     for old, new in (("recipe.toml", tmp_path / "other.toml"), ("backbone.safe", other)):
         changed = [str(new) if old in word else word for word in inputs]
         said = complaint([*changed, "--out", str(copied)], capsys)
-        assert "out must be a new folder" in said and "holds rows of another recipe or backbone" in said
+        assert "out must be a new folder" in said
+        assert "holds rows of another recipe, another backbone or other faces" in said
+    given = dict(zip(inputs[::2], inputs[1::2], strict=True))
+    data = Path(shutil.copytree(given["--data"], tmp_path / "data"))
+    shutil.copy(data / "FER2013Test" / "test001.png", data / "FER2013Test" / "test002.png")
+    assert "or other faces" in complaint([*inputs, "--data", str(data), "--out", str(copied)], capsys)
+    (tmp_path / "other.toml").write_text(RECIPE.replace("steps = 2", "epochs = 2"))
+    changed = [str(tmp_path / "other.toml") if "recipe.toml" in word else word for word in inputs]
+    assert "recipe must have one stage with steps, protocol paper6" in complaint([*changed, *out], capsys)
     classes = draw_classes(tmp_path / "classes", {"a": 4, "b": 4})
     assert "must hold the votes, fer2013new.csv" in complaint([*inputs, "--data", str(classes), *out], capsys)
 
@@ -281,8 +291,8 @@ def test_wrong_studies(
 # ----------------------------------------------------------------------------------------------- maps and numbers
 
 
-def test_row_whose_loss_is_not_finite_is_scored_before(
-    inputs: list[str], copied: Path, monkeypatch: pytest.MonkeyPatch
+def test_row_whose_loss_is_not_finite_has_no_score(
+    inputs: list[str], copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     honest, calls = tables._logits, []
 
@@ -294,7 +304,11 @@ def test_row_whose_loss_is_not_finite_is_scored_before(
     (copied / "rows" / "mean-FM4.json").unlink()
     assert tables.main([*inputs, "--out", str(copied)]) == 0
     row = json.loads((copied / "rows" / "mean-FM4.json").read_text())
-    assert row["steps"] == 1 and np.isfinite(row["loss"]) and 0 <= row["test"] <= 1
+    assert row["steps"] == 1 and np.isfinite(row["loss"])
+    assert row["train"] is row["test"] is row["test_leakage_free"] is None
+    assert "FM4 (mean): diverged" in capsys.readouterr().out
+    assert tables.main([*inputs, "--out", str(copied), "--report", str(copied / "page.md")]) == 0
+    assert "Diverged: the loss" in (copied / "page.md").read_text()
 
 
 def test_maps_on_disk_are_the_models_taps(inputs: list[str], tmp_path: Path) -> None:

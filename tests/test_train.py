@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.storage import load_model, save_model
 from fer_fast.train import __main__ as command
-from fer_fast.train import distil
+from fer_fast.train import calibrate, distil
 from fer_fast.train import run as run_module
 from fer_fast.train.augment import plain
 from fer_fast.train.distil import taught
@@ -39,6 +40,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Teachers are compiled: not into the user's own folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_FAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(calibrate, "_ENOUGH", 1)  # ten faces are all there is to validate on
         yield
 
 
@@ -153,11 +155,11 @@ def test_models_are_calibrated_and_classify(
 
 
 def test_something_is_learnt(tmp_path: Path, nothing_compiled: None, capsys: pytest.CaptureFixture[str]) -> None:
-    for split, count in (("train", 12), ("valid", 4)):
+    for split, count, apart in (("train", 12, 0), ("valid", 4, 2)):
         for label, shade in (("dark", 60), ("bright", 190)):
             (tmp_path / split / label).mkdir(parents=True)
             for number in range(count):
-                Image.new("L", (40, 40), shade + 5 * number).save(tmp_path / split / label / f"{number}.png")
+                Image.new("L", (40, 40), shade + 5 * number + apart).save(tmp_path / split / label / f"{number}.png")
     recipe = changed(tmp_path, (STAGES, "stages = [{ epochs = 6 }]\n"), ('["image", "FM1"]', '["image"]'))
     assert command.main(words(recipe, {"--data": str(tmp_path), "--out": str(tmp_path / "out")})) == 0
     assert "valid_accuracy 1.0" in capsys.readouterr().out.splitlines()[-1]
@@ -165,6 +167,40 @@ def test_something_is_learnt(tmp_path: Path, nothing_compiled: None, capsys: pyt
     assert model.config.classes == ("bright", "dark")
     shades = torch.tensor([70, 200], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 40, 40, 3)
     assert model(shades).argmax(dim=1).tolist() == [1, 0]
+
+
+def test_a_short_run_keeps_what_it_learnt(tmp_path: Path, nothing_compiled: None) -> None:
+    """Weights averaged over some 100 steps: of a run of 20 they must not be those of its beginning."""
+    for split, count, apart in (("train", 20, 0), ("valid", 8, 1)):
+        for label, shade in (("dark", 60), ("bright", 150)):
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in range(count):
+                Image.new("L", (40, 40), shade + 2 * number + apart).save(tmp_path / split / label / f"{number}.png")
+    recipe = changed(
+        tmp_path,
+        (STAGES, "stages = [{ epochs = 4 }]\n"),
+        ('["image", "FM1"]', '["image"]'),
+        ("average_decay = 0.5", "average_decay = 0.99"),
+    )
+    assert command.main(words(recipe, {"--data": str(tmp_path), "--out": str(tmp_path / "out")})) == 0
+    state = torch.load(tmp_path / "out" / "state.pt", weights_only=True)
+    live, averaged = state["live"]["model.vit.head.weight"], state["averaged"]["module.model.vit.head.weight"]
+    model = load_model(tmp_path / "out" / "last.safetensors")
+    shades = torch.tensor([70, 180], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 40, 40, 3)
+    assert model(shades).argmax(dim=1).tolist() == [1, 0]
+    assert not torch.equal(live, averaged)
+
+
+def test_what_valid_has_from_train_is_left_out(
+    inputs: dict[str, str], tmp_path: Path, nothing_compiled: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = Path(shutil.copytree(inputs["--data"], tmp_path / "data"))
+    shutil.copy(data / "FER2013Train" / "train000.png", data / "FER2013Valid" / "valid008.png")
+    caplog.set_level("INFO")
+    given = {"--data": str(data), "--out": str(tmp_path / "out")}
+    assert command.main(words(inputs, changed(tmp_path, SHORT), given)) == 0
+    assert "1 images of valid occur in train, too, and are left out" in caplog.text
+    assert "valid: 9 images of neutral" in caplog.text
 
 
 def test_backbone_run_is_where_the_next_starts(
@@ -255,6 +291,8 @@ def test_answers_are_asked_for_once(trained: Path, tmp_path: Path, monkeypatch: 
     (kept,) = tmp_path.iterdir()
     kept.write_bytes(b"damaged")
     assert torch.equal(taught(fewer, *arguments).targets, 0.5 * fewer.targets) and asked == [2, 2]
+    monkeypatch.setattr(Classifier, "describe", lambda _: {"precision": "of another machine"})
+    assert torch.equal(taught(fewer, *arguments).targets, 0.5 * fewer.targets) and asked == [2, 2]
 
 
 def test_run_with_a_teacher(inputs: dict[str, str], trained: Path, tmp_path: Path, nothing_compiled: None) -> None:
@@ -291,6 +329,7 @@ def test_wrong_teachers(
         ({"--data": "no-such-folder"}, "data must be a folder; there is no 'no-such-folder'"),
         ({"--backbone": "no-such-file"}, "backbone must be a .safetensors or .pth file"),
         ({"--backbone": "", "--start": "no-such-model"}, "model must be a .safetensors file or one of"),
+        ({"--backbone": "", "recipe": "tune"}, "start must be given: recipe 'tune' has no [model] of its own"),
         ({"--out": os.devnull}, "cannot be written"),
         pytest.param(
             {"--device": "cuda"},
@@ -298,7 +337,7 @@ def test_wrong_teachers(
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card"),
         ),
     ],
-    ids=["recipe", "data", "backbone", "start", "out", "device"],
+    ids=["recipe", "data", "backbone", "start", "no start", "out", "device"],
 )
 def test_command_says_what_is_wrong(
     inputs: dict[str, str],
@@ -325,11 +364,14 @@ def test_data_that_cannot_be_trained_on(
     large = changed(tmp_path, ("batch_size = 8", "batch_size = 35"))
     said = complaint(words(inputs, large, out), capsys)
     assert "train must hold batch_size 35 labelled images or more" in said and "they hold 34 and 10" in said
+    small = changed(tmp_path, (STAGES, "stages = [{ image_size = 32, epochs = 1 }]\n"))
+    said = complaint(words(inputs, small, out), capsys)
+    assert "the last stage must train at the model's image_size 40, not 32" in said
     draw_ferplus(tmp_path / "few", {"train": 34, "valid": 5})
     said = complaint(words(inputs, {"--data": str(tmp_path / "few")}, out), capsys)
     assert "data must hold an image of every class; by protocol argmax10 'disgust' has none" in said
     draw_classes(tmp_path / "parted" / "train", {"a": 5, "b": 5, "c": 5})
-    draw_classes(tmp_path / "parted" / "valid", {"a": 2, "b": 2})
+    draw_classes(tmp_path / "parted" / "valid", {"a": 2, "b": 2}, seed=1)
     said = complaint(words(inputs, {"--data": str(tmp_path / "parted")}, out), capsys)
     assert "train and valid must hold the same classes; 'c' is in one of them" in said
     assert not (tmp_path / "out").exists()

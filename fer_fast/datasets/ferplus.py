@@ -81,15 +81,14 @@ def _from_folder(folder: Path, names: dict[str, Votes]) -> Iterator[tuple[str, n
     """Each name that has a file, with its face, or why there is none."""
     for name in sorted(names):
         path = folder / name
-        if path.is_file():
-            yield name, _read_face(path)
+        yield name, _read_face(path) if path.is_file() else "there is no such file"
 
 
 def _read_face(path: Path) -> npt.NDArray[np.uint8] | str:
     try:
         with Image.open(path) as image:
             face = np.asarray(image.convert("L"))
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # whatever Pillow says of damage
         return f"it cannot be read: {error}"
     return (
         face

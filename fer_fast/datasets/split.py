@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,11 @@ class Split:
     votes: npt.NDArray[np.float32]
     columns: tuple[str, ...] = FERPLUS_COLUMNS
     unread: list[tuple[str, str]] = field(default_factory=list)
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Split:
+        """The images where `chosen`, bool [images], is true."""
+        names = [name for name, kept in zip(self.names, chosen, strict=True) if kept]
+        return replace(self, names=names, pixels=self.pixels[chosen], votes=self.votes[chosen])
 
     @property
     def protocols(self) -> tuple[str, ...]:

@@ -33,6 +33,11 @@ def has_amx() -> bool:
     return "amx_bf16" in _processor_flags()
 
 
+def has_bf16_instructions() -> bool:
+    """Whether the processor multiplies bf16 without going through fp32."""
+    return bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
+
+
 @cache
 def _processor_flags() -> frozenset[str]:
     """The flags that Linux names; empty where it names none."""

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from fer_fast.console import complain, log_to_stderr
-from fer_fast.datasets import load_split
+from fer_fast.datasets import load_split, unseen
+from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.storage import load_model
 from fer_fast.train.distil import taught
 from fer_fast.train.faces import Faces, faces_of
@@ -75,13 +76,16 @@ def _training(options: argparse.Namespace) -> Training:
         raise ValueError("device must be cpu where torch sees no GPU")
     device = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
     start = load_model(options.start) if options.start else None
+    if start is None and not recipe.model:
+        raise ValueError(f"start must be given: recipe {options.recipe!r} has no [model] of its own")
     config = start.config if start else recipe.config(("0", "1"))
-    train, valid = (_faces(options.data, split, config.image_size, recipe) for split in ("train", "valid"))
+    size = max(config.image_size, *(read_checkpoint(teacher).config.image_size for teacher in options.teacher), 0)
+    train, valid = _faces(options.data, size, recipe)
     if train.classes != valid.classes:
         different = sorted(set(train.classes) ^ set(valid.classes))[0]
         raise ValueError(f"train and valid must hold the same classes; {different!r} is in one of them")
     if options.teacher:
-        train = taught(train, options.teacher, recipe.distillation, options.out / "answers.safetensors")
+        train = taught(train, options.teacher, recipe.distillation, options.out / "answers.safetensors", device)
     if start is not None:
         beginning = tuned_start(recipe, train, start)
     else:
@@ -89,14 +93,21 @@ def _training(options: argparse.Namespace) -> Training:
     return Training(recipe, train, valid, options.out, beginning, device)
 
 
-def _faces(data: Path, name: str, image_size: int, recipe: Recipe) -> Faces:
-    split = load_split(data, name, image_size)
-    if split.unread:
-        path, reason = split.unread[0]
-        log.warning("%d images of %s are left out; the first is %s: %s", len(split.unread), name, path, reason)
-    faces = faces_of(split, recipe.protocol, recipe.targets)
-    log.info("%s: %d images of %s", name, len(faces), ", ".join(faces.classes))
-    return faces
+def _faces(data: Path, image_size: int, recipe: Recipe) -> tuple[Faces, Faces]:
+    """Training and validation faces; what is copied from the one into the other is left out of the other."""
+    splits = {name: load_split(data, name, image_size) for name in ("train", "valid")}
+    fresh = unseen(splits["valid"], [splits["train"]])
+    if not fresh.all():
+        log.warning("%d images of valid occur in train, too, and are left out", (~fresh).sum())
+        splits["valid"] = splits["valid"].only(fresh)
+    found = []
+    for name, split in splits.items():
+        if split.unread:
+            path, reason = split.unread[0]
+            log.warning("%d images of %s are left out; the first is %s: %s", len(split.unread), name, path, reason)
+        found.append(faces_of(split, recipe.protocol, recipe.targets))
+        log.info("%s: %d images of %s", name, len(found[-1]), ", ".join(found[-1].classes))
+    return found[0], found[1]
 
 
 def _print_row(row: dict[str, Any]) -> None:

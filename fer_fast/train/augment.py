@@ -29,7 +29,7 @@ class Augment(nn.Module):
         low, high = settings.erase_area
         contrast, shift = settings.contrast, settings.shift
         self.views = nn.Sequential(
-            K.RandomHorizontalFlip(p=0.5),
+            K.RandomHorizontalFlip(p=0.5 if settings.flip else 0.0),
             K.RandomAffine(
                 settings.rotation_degrees,
                 translate=(shift, shift),

@@ -21,12 +21,16 @@ from fer_fast.types import FerFastError
 log = logging.getLogger(__name__)
 
 _BATCH = 32
+#: Images that a temperature is fitted on at least.
+_ENOUGH = 50
 #: What each device computes besides fp32.
 _PRECISIONS: dict[str, tuple[str, ...]] = {"cpu": ("bf16", "int8"), "cuda": ("bf16", "fp16")}
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature of least negative log-likelihood (Guo et al. 2017, Section 4.2).
+    """The temperature of least negative log-likelihood (Guo et al. 2017, Section 4.2), from 1/4 to 4.
+
+    Few images say little: below `_ENOUGH` it is 1. A handful that is all right would ask for certainty.
 
     Args:
         logits: float [images, classes], of images that were not trained on.
@@ -35,6 +39,9 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     Returns:
         What to divide logits by; above 1 where the model is too sure of itself.
     """
+    if len(labels) < _ENOUGH:
+        log.warning("%d validation images are too few for a temperature, %d would do: it stays 1", len(labels), _ENOUGH)
+        return 1.0
     logarithm = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.LBFGS([logarithm], max_iter=50, line_search_fn="strong_wolfe")
 
@@ -45,7 +52,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         return value
 
     optimizer.step(loss)  # type: ignore[arg-type,no-untyped-call]
-    return float(logarithm.detach().exp())
+    return float(logarithm.detach().exp().clamp(1 / 4, 4))
 
 
 def with_ranges(model: FusionModel, faces: Tensor) -> FusionModel:

@@ -18,7 +18,7 @@ from fer_fast.train.faces import Faces
 from fer_fast.train.record import keep
 
 
-def taught(train: Faces, teachers: list[str], share: float, cache: Path) -> Faces:
+def taught(train: Faces, teachers: list[str], share: float, cache: Path, device: str = "auto") -> Faces:
     """Blends the teachers' mean answer into the targets (Hinton et al. 2015, at temperature 1).
 
     A teacher answers each face once, as it is and mirrored: a lone annotator's slip and a rare reading of a face weigh
@@ -28,25 +28,28 @@ def taught(train: Faces, teachers: list[str], share: float, cache: Path) -> Face
         train: faces to learn from.
         teachers: names of packaged models, or paths of checkpoints.
         share: of the answers in the targets, 0 to 1.
-        cache: a file; answers of these teachers for these faces are taken from it, or left there.
+        cache: beside this name the answers are kept, a file a teacher, or are taken from there.
+        device: auto, cpu or cuda: where the teachers run.
 
     Raises:
         ValueError: if a teacher's classes are not the faces'.
         CheckpointError: if a teacher is missing or damaged.
         FerFastError: if the cache cannot be written.
     """
-    answers = torch.stack([_answers(train, teacher, cache) for teacher in teachers]).mean(dim=0)
+    answers = torch.stack([_answers(train, teacher, cache, device) for teacher in teachers]).mean(dim=0)
     return dataclasses.replace(train, targets=train.targets.lerp(answers, share))
 
 
-def _answers(train: Faces, teacher: str, cache: Path) -> Tensor:
+def _answers(train: Faces, teacher: str, cache: Path, device: str) -> Tensor:
     """One teacher's probabilities, float32 [images, classes]."""
-    with Classifier(teacher) as classifier:
+    with Classifier(teacher, device=device) as classifier:
         if classifier.classes != train.classes:
             raise ValueError(f"teacher {teacher!r} must have the classes of the data, {', '.join(train.classes)}")
-        file = cache.with_name(f"{cache.stem}-{classifier.identity.split()[0]}{cache.suffix}")
+        # By the model alone: a run that goes on elsewhere, in another precision, keeps the answers that it began with.
+        model = classifier.identity.split()[0]
+        file = cache.with_name(f"{cache.stem}-{model}{cache.suffix}")
         digest = hashlib.blake2b(train.pixels.numpy().tobytes(), digest_size=16).hexdigest()
-        about = {"identity": classifier.identity, "faces": digest}
+        about = {"model": model, "faces": digest}
         found = _read(file, about)
         if found is None:
             found = _ask(classifier, train.pixels)

@@ -31,6 +31,11 @@ class Faces:
         return len(self.pixels)
 
 
+def spread(faces: Tensor, most: int) -> Tensor:
+    """Some of the images, evenly over all: a folder's images come class by class."""
+    return faces[torch.linspace(0, len(faces) - 1, min(most, len(faces))).round().long()]
+
+
 def faces_of(split: Split, protocol: str, targets: str) -> Faces:
     """What a protocol keeps of a split.
 

@@ -18,10 +18,10 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of a training face; lengths are fractions of the image's side. The default changes nothing but
-    left and right.
+    """Random changes of a training face; lengths are fractions of the image's side. The default changes nothing.
 
     Attributes:
+        flip: left and right change places in half of the faces.
         rotation_degrees: largest rotation either way.
         scale: largest relative change of size.
         shift: largest shift either way.
@@ -31,6 +31,7 @@ class Augmentation:
         mixup: alpha of mixup's Beta distribution (Zhang et al. 2018); 0 mixes nothing.
     """
 
+    flip: bool = False
     rotation_degrees: float = 0.0
     scale: float = 0.0
     shift: float = 0.0
@@ -40,6 +41,8 @@ class Augmentation:
     mixup: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.flip, bool):
+            raise ValueError(f"flip must be true or false, not {self.flip!r}")
         _check(self, "rotation_degrees", "a number from 0 to 180", lambda value: 0 <= value <= 180)
         for name in ("shift", "erase_chance"):
             _check(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)

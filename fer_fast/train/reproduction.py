@@ -35,9 +35,9 @@ def body(rows: Rows, recipe: Recipe, published: Published) -> str:
     """The page without its title."""
     lines = [*_protocol(recipe), ""]
     for table, title in _TITLES.items():
-        lines += [f"## {title}", "", *_table(rows, table, published, recipe.stages[0].steps), ""]
-    if any(row["steps"] < recipe.stages[0].steps for row in rows):
-        lines += ["\\* The loss was no longer finite; the weights before that step are scored.", ""]
+        lines += [f"## {title}", "", *_table(rows, table, published), ""]
+    if any(row["test"] is None for row in rows):
+        lines += ["Diverged: the loss was no longer finite at some step; such a row has no score.", ""]
     lines += ["## What the paper's numbers say", "", *_comparison(rows, published)]
     return "\n".join(lines)
 
@@ -60,7 +60,7 @@ def _protocol(recipe: Recipe) -> list[str]:
     ]
 
 
-def _table(rows: Rows, table: int, published: Published, steps: int) -> list[str]:
+def _table(rows: Rows, table: int, published: Published) -> list[str]:
     head = ["sources", "paper train", "paper test"]
     head += [f"({letter}) {what}" for letter in "ab" for what in ("train", "test", "fresh")]
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
@@ -72,10 +72,13 @@ def _table(rows: Rows, table: int, published: Published, steps: int) -> list[str
         for reading in _READINGS:
             found = _find(rows, row.name, reading)
             keys = ("train", "test", "test_leakage_free")
-            mark = " \\*" if found and found["steps"] < steps else ""
-            cells += [f"{100 * found[key]:.2f}{mark}" for key in keys] if found else ["", "", ""]
+            cells += [_percent(found[key]) for key in keys] if found else ["", "", ""]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _percent(accuracy: float | None) -> str:
+    return "diverged" if accuracy is None else f"{100 * accuracy:.2f}"
 
 
 def _find(rows: Rows, name: str, reading: str) -> dict[str, Any] | None:
@@ -92,7 +95,7 @@ def _comparison(rows: Rows, published: Published) -> list[str]:
         pairs = [
             (paper["test"], 100 * found["test"])
             for name, paper in published.items()
-            if "test" in paper and (found := _find(rows, name, reading))
+            if "test" in paper and (found := _find(rows, name, reading)) and found["test"] is not None
         ]
         gaps = [abs(paper - ours) for paper, ours in pairs]
         said = f"mean distance to the paper {np.mean(gaps):.2f} points over {len(gaps)} rows" if gaps else "no row"
@@ -108,6 +111,7 @@ def _comparison(rows: Rows, published: Published) -> list[str]:
         if row.name != "image"
         and (first := _find(rows, row.name, "mean"))
         and (second := _find(rows, row.name, "channels"))
+        and None not in (first["test"], second["test"])
     ]
     if len(both) >= 3:
         correlation = spearman([first for first, _ in both], [second for _, second in both])

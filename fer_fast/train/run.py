@@ -24,9 +24,10 @@ from fer_fast.models.backbone import channels_last
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.storage import save_model
 from fer_fast.train.augment import Augment, mixed, plain
+from fer_fast.train.autocast import autocast
 from fer_fast.train.calibrate import fit_temperature, measure_falls, with_ranges
 from fer_fast.train.curves import draw_curves
-from fer_fast.train.faces import Faces
+from fer_fast.train.faces import Faces, spread
 from fer_fast.train.learner import Learner, balance_weights, weighted_loss
 from fer_fast.train.recipe import Recipe, Stage
 from fer_fast.train.record import LOG_FIELDS, Log, keep, load_state, save_state
@@ -80,17 +81,20 @@ class Training:
                 f"train must hold batch_size {recipe.batch_size} labelled images or more, and valid one or more; "
                 f"they hold {len(train)} and {len(valid)}"
             )
+        last, size = recipe.stages[-1], start.model.config.image_size
+        if last.part == "all" and last.image_size not in (0, size):
+            raise ValueError(f"the last stage must train at the model's image_size {size}, not {last.image_size}")
         self.recipe, self.train, self.valid, self.out = recipe, train, valid, out
         self.device = torch.device(device)
         torch.manual_seed(recipe.seed)
         self.live = Learner(start.model, frozen=recipe.backbone_learning_rate == 0).to(self.device)
         channels_last(self.live)
-        average = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
-        self.averaged = AveragedModel(self.live, multi_avg_fn=average, use_buffers=True)
+        self.averaged = AveragedModel(self.live, multi_avg_fn=_averaging(recipe.average_decay), use_buffers=True)
         self.augment = Augment(recipe.augmentation)
         self.weights = balance_weights(train.targets, recipe.balance).to(self.device)
         self.steps = list(_plan(recipe, len(train)))
         self.optimizer, self.scheduler = _optimizer(recipe, self.live, start.new_stages, len(self.steps))
+        self.identity = _identity(recipe, train, valid, self.live)
         self.done = 0
         self.best = -1.0  # largest validation accuracy so far
         self.losses: list[float] = []  # of the steps since the last row of the log
@@ -139,7 +143,7 @@ class Training:
         images, targets = mixed(self.augment(faces, size), targets, recipe.augmentation.mixup)
         self.live.train()
         # The fused attention's backward pass takes 3.4 times as long on a CPU at these few tokens.
-        with self._autocast(), sdpa_kernel(SDPBackend.MATH):
+        with autocast(self.device), sdpa_kernel(SDPBackend.MATH):
             logits = self.live(images, step.stage.part)
         loss = weighted_loss(logits, targets, self.weights, recipe.auxiliary_weight)
         value = loss.item()
@@ -179,7 +183,7 @@ class Training:
         chunks = []
         for batch in torch.split(self.valid.pixels, 256):
             images = plain(batch.to(self.device), self._size(stage))
-            with self._autocast():
+            with autocast(self.device):
                 logits = self.averaged(images, "backbone")[0] if stage.part == "backbone" else self.result(images)
             chunks.append(logits.float().cpu())
         return torch.cat(chunks)
@@ -205,7 +209,7 @@ class Training:
         model = copy.deepcopy(self.result).cpu().eval()
         temperature = fit_temperature(logits, self.valid.labels)
         model.config = dataclasses.replace(model.config, temperature=temperature)
-        save_model(with_ranges(model, self._pixels(self.train.pixels[:512])), path)
+        save_model(with_ranges(model, self._pixels(spread(self.train.pixels, 512))), path)
 
     def _finish(self) -> None:
         """Keeps the last model, and adds what each precision costs to both."""
@@ -214,44 +218,65 @@ class Training:
             return
         paths = [self.out / "last.safetensors", self.out / "best.safetensors"]
         self._save_model(self.predict(dataclasses.replace(last, image_size=0)), paths[0])
+        pixels = self._pixels(self.valid.pixels)
         for path in filter(Path.exists, paths):
-            falls = measure_falls(path, self._pixels(self.valid.pixels), self.valid.labels, self.device.type)
+            falls = measure_falls(path, pixels, self.valid.labels, self.device.type)
             told = ", ".join(f"{name} {100 * fall:.2f}" for name, fall in falls.items())
             log.info("%s: what precisions cost, in points on the validation images: %s", path.name, told)
 
     def _pixels(self, faces: Tensor) -> Tensor:
         """Faces as the model takes them, uint8 [images, size, size, 3]."""
-        return plain(faces, self.result.config.image_size).byte().permute(0, 2, 3, 1).contiguous()
+        size = self.result.config.image_size
+        # In parts: as floats the whole split would take four times the memory.
+        parts = [plain(part, size).byte().permute(0, 2, 3, 1).contiguous() for part in torch.split(faces, 256)]
+        return torch.cat(parts)
 
     def _size(self, stage: Stage) -> int:
         return stage.image_size or self.result.config.image_size
 
-    def _autocast(self) -> torch.autocast:
-        supported = self.device.type == "cpu" or torch.cuda.is_bf16_supported()
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=supported)
-
     def _save(self) -> None:
         state = {part: getattr(self, part).state_dict() for part in ("live", "averaged", "optimizer", "scheduler")}
-        place = {"run": self._run(), "done": self.done, "best": self.best, "losses": self.losses}
+        place = {"run": self.identity, "done": self.done, "best": self.best, "losses": self.losses}
         save_state(self.out / "state.pt", {**place, **state})
 
     def _load(self) -> None:
         state = load_state(self.out / "state.pt")
         if state is None:
             return
-        if state.pop("run") != self._run():
-            raise ValueError(f"out must be a new folder: {str(self.out)!r} holds a run of another recipe or other data")
+        if state.pop("run") != self.identity:
+            raise ValueError(
+                f"out must be a new folder: {str(self.out)!r} holds a run of another recipe, of other data, "
+                "or from another start"
+            )
         self.done, self.best, self.losses = state.pop("done"), state.pop("best"), state.pop("losses")
-        try:
-            for part, values in state.items():
-                getattr(self, part).load_state_dict(values)
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(f"out must be a new folder: {str(self.out)!r} holds a run of another model") from error
+        for part, values in state.items():
+            getattr(self, part).load_state_dict(values)
 
-    def _run(self) -> str:
-        """What a saved state must have in common with this run."""
-        digest = hashlib.blake2b(self.train.targets.numpy().tobytes(), digest_size=8).hexdigest()
-        return f"{self.recipe} on {len(self.train)} images with targets {digest}"
+
+def _averaging(decay: float) -> Callable[..., None]:
+    """An exponential average that forgets its first steps: its reach grows to a fifth of the steps so far at most."""
+
+    def average(averaged: list[Tensor], live: list[Tensor], steps: Tensor) -> None:
+        done = float(steps)
+        get_ema_multi_avg_fn(min(decay, done / (done + 5)))(averaged, live, steps)  # type: ignore[no-untyped-call]
+
+    return average
+
+
+def _identity(recipe: Recipe, train: Faces, valid: Faces, start: nn.Module) -> str:
+    """What a saved state must have in common with a run: recipe, faces, classes and the weights at the start.
+
+    Of the weights the matrices alone: norms are measured, and may differ in the last bit with the number of threads.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for faces in (train, valid):
+        digest.update("\n".join(faces.classes).encode())
+        for tensor in (faces.pixels, faces.targets, faces.labels):
+            digest.update(tensor.contiguous().numpy().tobytes())
+    for name, tensor in start.named_parameters():
+        if tensor.ndim > 1:
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return f"{recipe} from {digest.hexdigest()}"
 
 
 def _plan(recipe: Recipe, images: int) -> Iterator[Step]:

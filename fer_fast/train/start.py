@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fer_fast.models.backbone import ResNet18Taps, unfold_batch_norm
 from fer_fast.models.fusion import FusionModel
 from fer_fast.train.augment import plain
-from fer_fast.train.faces import Faces
+from fer_fast.train.faces import Faces, spread
 from fer_fast.train.recipe import Recipe
 from fer_fast.types import FerFastError
 
@@ -91,7 +91,7 @@ def new_start(recipe: Recipe, train: Faces, weights: dict[str, Tensor]) -> Start
     if model.backbone is None:
         return Start(model)
     missing = start_backbone(model.backbone, weights)
-    measure_statistics(model, plain(train.pixels[:256], config.image_size))
+    measure_statistics(model, plain(spread(train.pixels, 256), config.image_size))
     return Start(model, tuple(sorted({name.partition(".")[0] for name in missing if name.startswith("layer")})))
 
 

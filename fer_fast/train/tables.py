@@ -13,7 +13,7 @@ import logging
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -30,7 +30,8 @@ from fer_fast.console import complain, log_to_stderr
 from fer_fast.datasets import unseen
 from fer_fast.datasets.ferplus import load_ferplus
 from fer_fast.models.fusion import FusionModel
-from fer_fast.train.faces import Faces, faces_of
+from fer_fast.train.autocast import autocast
+from fer_fast.train.faces import Faces, faces_of, spread
 from fer_fast.train.paper import PUBLISHED, TAPS, PaperRow, paper_rows, read_published
 from fer_fast.train.recipe import Recipe, load_recipe
 from fer_fast.train.record import keep
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 
 #: What the paper leaves open, how a map enters the Vision Transformer: by name, `reduce_mean`.
 READINGS: dict[str, bool] = {"mean": True, "channels": False}
+#: What the paper's rows are trained on: six classes, one label a face.
+STUDIED = ("paper6", "labels")
 #: Faces for the taps' statistics.
 _TYPICAL = 512
 
@@ -73,9 +76,13 @@ def open_study(recipe: Recipe, data: Path, out: Path, backbone: list[Path], devi
     """Reads the faces and computes the maps, or takes those of an earlier run.
 
     Raises:
-        ValueError: if `data` is not FERPlus, `backbone` does not hold a whole ResNet-18, or `out` holds rows of
-            another recipe or backbone.
+        ValueError: if the recipe is none for such a study, `data` is not FERPlus, `backbone` does not hold a whole
+            ResNet-18, or `out` holds rows of another recipe, backbone or other faces.
     """
+    if recipe.stages[0].steps == 0 or len(recipe.stages) > 1 or (recipe.protocol, recipe.targets) != STUDIED:
+        raise ValueError(
+            "recipe must have one stage with steps, protocol paper6 and targets labels, as the paper's rows do"
+        )
     weights = read_backbone_weights(backbone)
     splits = {name: load_ferplus(data, name) for name in ("train", "valid", "test")}
     train, test = (faces_of(splits[name], recipe.protocol, recipe.targets) for name in ("train", "test"))
@@ -84,7 +91,7 @@ def open_study(recipe: Recipe, data: Path, out: Path, backbone: list[Path], devi
         raise ValueError(
             f"backbone must hold a whole ResNet-18, as it stays frozen; {start.new_stages[0]} is not whole"
         )
-    _check_same(out, recipe, weights)
+    _check_same(out, recipe, weights, (train, test))
     model = start.model.eval().to(device)
     indices, _ = splits["test"].selection(recipe.protocol)
     fresh = torch.from_numpy(unseen(splits["test"], [splits["train"], splits["valid"]])[indices])
@@ -96,8 +103,8 @@ def run_row(study: Study, row: PaperRow, reduce_mean: bool) -> dict[str, Any]:
     """Trains one row and scores its last step.
 
     Returns:
-        Accuracies in 0..1 on train, test, and test without leaked images; loss, steps, seconds. Fewer steps than the
-        recipe's if the loss was no longer finite then: the paper's rate is a high one.
+        Accuracies in 0..1 on train, test, and test without leaked images; loss, steps, seconds. A row whose loss was no
+        longer finite has fewer steps than the recipe's and no accuracies: the paper's rate is a high one.
     """
     recipe, started = study.recipe, time.monotonic()
     model = _row_model(study, row, reduce_mean)
@@ -119,16 +126,22 @@ def run_row(study: Study, row: PaperRow, reduce_mean: bool) -> dict[str, Any]:
         optimizer.step()
         scheduler.step()
         losses.append(loss.item())
-    model.eval()
-    correct = _correct(study, study.test, study.test_taps, model, row)
+    diverged = len(losses) < steps
+    accuracies = dict.fromkeys(("train", "test", "test_leakage_free")) if diverged else _accuracies(study, model, row)
     return {
-        "train": round(_correct(study, study.train, study.train_taps, model, row).mean().item(), 4),
-        "test": round(correct.mean().item(), 4),
-        "test_leakage_free": round(correct[study.fresh].mean().item(), 4),
+        **accuracies,
         "loss": round(float(np.mean(losses[-100:])), 4) if losses else None,
         "steps": len(losses),
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _accuracies(study: Study, model: FusionModel, row: PaperRow) -> dict[str, float]:
+    model.eval()
+    train = _correct(study, study.train, study.train_taps, model, row)
+    test = _correct(study, study.test, study.test_taps, model, row)
+    parts = {"train": train, "test": test, "test_leakage_free": test[study.fresh]}
+    return {name: round(correct.mean().item(), 4) for name, correct in parts.items()}
 
 
 def _row_model(study: Study, row: PaperRow, reduce_mean: bool) -> FusionModel:
@@ -136,13 +149,14 @@ def _row_model(study: Study, row: PaperRow, reduce_mean: bool) -> FusionModel:
     values = {**study.recipe.model, "sources": row.sources, "reduce_mean": reduce_mean}
     model = FusionModel(dataclasses.replace(study.recipe, model=values).config(study.train.classes))
     names = model.config.taps
-    set_tap_statistics(model, study.train_taps.sources(torch.arange(min(_TYPICAL, len(study.train))), names))
+    typical = spread(torch.arange(len(study.train)), _TYPICAL)
+    set_tap_statistics(model, study.train_taps.sources(typical, names))
     model.backbone = None  # its maps are on disk
     return model.to(study.device).train()
 
 
 def _logits(model: FusionModel, sources: list[Tensor]) -> Tensor:
-    with torch.autocast(sources[0].device.type, torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+    with autocast(sources[0].device), sdpa_kernel(SDPBackend.MATH):
         tokens = model.fuse(sources)
         return model.vit(tokens).float()  # type: ignore[no-any-return]
 
@@ -204,7 +218,8 @@ def _run_and_keep(study: Study, out: Path, reading: str, row: PaperRow) -> str:
     result = run_row(study, row, READINGS[reading])
     text = json.dumps({"reading": reading, "table": row.table, "sources": row.sources, **result}, indent=1)
     keep(_file(out, reading, row), f"{text}\n".encode())
-    return f"{row.name} ({reading}): train {result['train']:.4f}  test {result['test']:.4f}  {result['seconds']} s"
+    said = "diverged" if result["test"] is None else f"train {result['train']:.4f}  test {result['test']:.4f}"
+    return f"{row.name} ({reading}): {said}  {result['seconds']} s"
 
 
 def _file(out: Path, reading: str, row: PaperRow) -> Path:
@@ -243,15 +258,23 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _check_same(out: Path, recipe: Recipe, weights: dict[str, Tensor]) -> None:
-    """A folder holds the rows of one recipe and one backbone."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(weights):
-        digest.update(name.encode() + weights[name].contiguous().numpy().tobytes())
-    file, text = out / "recipe.txt", f"{recipe}\nbackbone {digest.hexdigest()}\n"
+def _check_same(out: Path, recipe: Recipe, weights: dict[str, Tensor], studied: Sequence[Faces]) -> None:
+    """A folder holds the rows of one recipe, one backbone and the same faces."""
+    backbone = _digest(*(weights[name] for name in sorted(weights)))
+    faces = _digest(*(tensor for each in studied for tensor in (each.pixels, each.labels)))
+    file, text = out / "recipe.txt", f"{recipe}\nbackbone {backbone}\nfaces {faces}\n"
     if file.is_file() and file.read_text() != text:
-        raise ValueError(f"out must be a new folder: {str(out)!r} holds rows of another recipe or backbone")
+        raise ValueError(
+            f"out must be a new folder: {str(out)!r} holds rows of another recipe, another backbone or other faces"
+        )
     keep(file, text.encode())
+
+
+def _digest(*tensors: Tensor) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from fer_fast.models.fusion import FusionModel
 from fer_fast.train.augment import plain
+from fer_fast.train.autocast import autocast
 from fer_fast.train.record import keep
 
 _BATCH = 128
@@ -33,6 +35,7 @@ class CachedTaps:
         about = json.dumps({"images": len(faces), "size": self.size, "taps": model.config.taps})
         if not done.is_file() or done.read_text() != about:
             folder.mkdir(parents=True, exist_ok=True)
+            done.unlink(missing_ok=True)
             self._compute(model)
             keep(done, about.encode())
         self._maps: dict[str, npt.NDArray[np.float16]] = {
@@ -66,13 +69,25 @@ class CachedTaps:
         files: dict[str, npt.NDArray[np.float16]] = {}
         for start in range(0, len(self.faces), _BATCH):
             images = plain(self.faces[start : start + _BATCH].to(device), self.size)
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device):
                 maps = model.backbone(model.normalised(images))
             for name, tap in zip(model.config.taps, maps, strict=True):
                 values = tap.permute(0, 2, 3, 1).half().cpu().numpy()
                 if name not in files:
                     shape = (len(self.faces), *values.shape[1:])
-                    files[name] = np.lib.format.open_memmap(self._files[name], "w+", np.float16, shape)
+                    files[name] = _room(self._files[name], shape)
                 files[name][start : start + len(values)] = values
         for file in files.values():
             file.flush()  # type: ignore[attr-defined]
+
+
+def _room(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float16]:
+    """A file of this shape with its space on the disk: writing into a sparse one on a full disk ends the process.
+
+    Raises:
+        OSError: if the disk has no room for it.
+    """
+    file: npt.NDArray[np.float16] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+    with path.open("r+b") as opened:
+        os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)
+    return file
