@@ -436,6 +436,18 @@ def test_gradient_that_is_not_finite_changes_nothing(inputs: dict[str, str], tmp
     assert all(torch.equal(each, before[name]) for name, each in training.live.named_parameters())
 
 
+def test_of_equal_epochs_the_surer_is_the_best(
+    inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = new_training(inputs, tmp_path)
+    kept: list[Path] = []
+    monkeypatch.setattr(training, "_save_model", lambda _, path: kept.append(path))
+    for number, (accuracy, loss) in enumerate(((0.5, 0.9), (0.5, 0.9), (0.5, 1.0), (0.4, 0.1), (0.5, 0.8), (0.6, 2.0))):
+        training._keep(Stage(epochs=1), torch.zeros(1), (accuracy, -loss))
+        assert len(kept) == [1, 1, 1, 1, 2, 3][number]
+    assert training.best == (0.6, -2.0)
+
+
 def test_steps_by_hand() -> None:
     epochs, steps = Stage(epochs=2), Stage(steps=4)
     recipe = Recipe(stages=(epochs, steps), learning_rate=0.1, batch_size=4)

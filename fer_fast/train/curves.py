@@ -32,7 +32,9 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
     accuracy.plot(*_points(rows, "valid_accuracy", 100), "s-", color="tab:orange", label="validation accuracy")
     accuracy.set_ylabel("accuracy, %")
     handles = [*loss.get_lines(), *accuracy.get_lines()]
-    loss.legend(handles, [str(line.get_label()) for line in handles], loc="center right")
+    loss.legend(
+        handles, [str(line.get_label()) for line in handles], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3
+    )
     rate.plot(*_points(rows, "learning_rate"), color="tab:green")
     rate.set_ylabel("learning rate")
     rate.set_xlabel("step")

@@ -96,7 +96,7 @@ class Training:
         self.optimizer, self.scheduler = _optimizer(recipe, self.live, start.new_stages, len(self.steps))
         self.identity = _identity(recipe, train, valid, self.live)
         self.done = 0
-        self.best = -1.0  # largest validation accuracy so far
+        self.best = (-1.0, 0.0)  # the largest validation accuracy so far; of equals, the smaller loss, negated
         self.losses: list[float] = []  # of the steps since the last row of the log
 
     @property
@@ -171,9 +171,9 @@ class Training:
         if step.last_of_epoch:
             logits = self.predict(step.stage)
             accuracy = (logits.argmax(dim=1) == self.valid.labels).float().mean().item()
-            row["valid_nll"] = round(F.cross_entropy(logits, self.valid.targets).item(), 4)
-            row["valid_accuracy"] = round(accuracy, 4)
-            self._keep(step.stage, logits, accuracy)
+            loss = F.cross_entropy(logits, self.valid.targets).item()
+            row["valid_nll"], row["valid_accuracy"] = round(loss, 4), round(accuracy, 4)
+            self._keep(step.stage, logits, (accuracy, -loss))
         return row
 
     @torch.no_grad()
@@ -188,14 +188,14 @@ class Training:
             chunks.append(logits.float().cpu())
         return torch.cat(chunks)
 
-    def _keep(self, stage: Stage, logits: Tensor, accuracy: float) -> None:
+    def _keep(self, stage: Stage, logits: Tensor, score: tuple[float, float]) -> None:
         """Keeps what an epoch gave: the backbone while only that is trained, else the best model so far."""
         if stage.part == "backbone":
             assert self.result.backbone is not None
             tensors = {name: tensor.cpu().contiguous() for name, tensor in self.result.backbone.state_dict().items()}
             keep(self.out / "backbone.safetensors", save(tensors))
-        elif accuracy > self.best and self._size(stage) == self.result.config.image_size:
-            self.best = accuracy
+        elif score > self.best and self._size(stage) == self.result.config.image_size:
+            self.best = score
             self._save_model(logits, self.out / "best.safetensors")
 
     def _draw(self, rows: Log) -> None:
