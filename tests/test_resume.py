@@ -104,7 +104,7 @@ def test_stopped_run_ends_as_the_unbroken_one(
     capsys.readouterr()
     assert command.main([*inputs, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "", "a finished run has no step left"
-    best = torch.load(tmp_path / "state.pt", weights_only=True)["best"]
+    best = torch.load(tmp_path / "state.pt", weights_only=True)["best"][0]
     assert best == pytest.approx(float(logged(tmp_path)[-1]["valid_accuracy"]), abs=1e-4)
     assert_same_run(tmp_path, unbroken)
 
@@ -125,7 +125,7 @@ def test_killed_run_ends_as_the_unbroken_one(inputs: list[str], tmp_path: Path, 
         ["step", "7", "epoch", "2"],
     ]
     state = torch.load(tmp_path / "state.pt", weights_only=True)
-    assert (state["done"], len(state["losses"]), state["best"]) == (9, 2, -1.0), "no epoch at the model's size yet"
+    assert (state["done"], len(state["losses"]), state["best"][0]) == (9, 2, -1.0), "no epoch at the model's size yet"
     assert command.main(arguments) == 0
     assert_same_run(tmp_path, unbroken)
 
