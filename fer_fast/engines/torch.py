@@ -58,7 +58,7 @@ class TorchEngine:
             raise FerFastError(f"torch failed on {self.device}: {error}") from error
 
     def _exactly(self) -> AbstractContextManager[None]:
-        """On a GPU torch rounds the inputs of fp32 convolutions to ten bits unless told; fp32 means fp32 here."""
+        """On a GPU torch rounds the inputs of fp32 convolutions to ten bits by default; fp32 means fp32 here."""
         if self.precision != "fp32" or self.device.type == "cpu":
             return nullcontext()
         return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # type: ignore[no-any-return,no-untyped-call]
