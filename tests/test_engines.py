@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ from fer_fast.engines.devices import cuda_is_present
 from fer_fast.engines.openvino import OpenVinoEngine
 from fer_fast.engines.torch import TorchEngine
 from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
-from fer_fast.models.storage import load_model, save_model
+from fer_fast.models.storage import build_model, load_model, save_model
 from fer_fast.types import FerFastError
 
 BATCH_SIZE = 6
@@ -184,6 +185,21 @@ def test_torch_describes_what_runs(engines: Any) -> None:
     said = running.describe()
     assert (said["engine"], said["device"], said["precision"]) == ("torch", "cpu", "bf16")
     assert (said["version"], said["streams"], said["tokens"]) == (torch.__version__, "1", "fused op")
+
+
+def test_torch_folds_norms_before_it_rounds(checkpoints: dict[str, Checkpoint], references: dict[str, Any]) -> None:
+    with torch.inference_mode():
+        exact = build_model(checkpoints["paper"])
+        folded = torch_engine.torch_model(checkpoints["paper"], torch.device("cpu"), "bf16").backbone
+        assert exact.backbone is not None
+        assert folded is not None
+        assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in folded.modules())
+        pixels = exact.normalised(torch.from_numpy(references["paper"][0]))
+        taps = exact.backbone(pixels)
+        written = copy.deepcopy(exact.backbone).bfloat16()
+        for tap, *rounded in zip(taps, folded(pixels.bfloat16()), written(pixels.bfloat16()), strict=True):
+            ours, theirs = ((each.float() - tap).square().mean() for each in rounded)
+            assert ours < theirs
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from fer_fast.bench.case import Agreement, Prepared
 from fer_fast.bench.compiled import Compiler
 from fer_fast.bench.material import Material, compared
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
+from fer_fast.engines import torch as engines
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.backbone import channels_last
 from fer_fast.models.quantised import quantise
-from fer_fast.tokens import fused_tokens
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
@@ -152,9 +152,9 @@ def in_graph(
 
 
 def torch_model(material: Material, device: str, precision: str, fused: bool) -> FusionModel:
-    """The model as torch runs it."""
-    model = material.copy(device, precision)
+    """The model as the engine runs it, or without the fused op as it is written."""
     if fused:
-        model.tokens = fused_tokens
+        return engines.torch_model(material.checkpoint, torch.device(device), precision)
+    model = material.copy(device, precision)
     channels_last(model)
     return model

@@ -11,7 +11,7 @@ import torch
 from fer_fast import native
 from fer_fast.engines.devices import cuda_is_present
 from fer_fast.engines.interface import keeps_accuracy
-from fer_fast.models.backbone import channels_last
+from fer_fast.models.backbone import channels_last, fold_batch_norm
 from fer_fast.models.storage import build_model
 from fer_fast.tokens import fused_tokens
 from fer_fast.types import FerFastError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from fer_fast.models.checkpoint import Checkpoint
     from fer_fast.models.config import ModelConfig
+    from fer_fast.models.fusion import FusionModel
 
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -37,14 +38,7 @@ class TorchEngine:
             raise FerFastError(f"device {device!r} is not there: {seen}")
         native.load_torch_ops()  # a missing library is told here, not at the first batch
         self.precision = _precision(precision, self.device, checkpoint.config)
-        model = build_model(checkpoint)
-        model.tokens = fused_tokens
-        # The statistics stay fp32: the fused op and the normalisation compute in it.
-        for part in (model.backbone, model.vit):
-            if part is not None:
-                part.to(DTYPES[self.precision])
-        self.model = model.to(self.device)
-        channels_last(self.model)
+        self.model = torch_model(checkpoint, self.device, self.precision)
 
     @torch.inference_mode()
     def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -77,6 +71,21 @@ class TorchEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self.__dict__.pop("model", None)
+
+
+def torch_model(checkpoint: Checkpoint, device: torch.device, precision: str) -> FusionModel:
+    """The model as this engine runs it: batch norms folded, tokens by the native op."""
+    model = build_model(checkpoint)
+    model.tokens = fused_tokens
+    if model.backbone is not None:
+        # Before the weights are rounded: a norm that follows a rounded convolution adds half of its error again.
+        fold_batch_norm(model.backbone)
+    # The statistics stay fp32: the fused op and the normalisation compute in it.
+    for part in (model.backbone, model.vit):
+        if part is not None:
+            part.to(DTYPES[precision])
+    channels_last(model)
+    return model.to(device)
 
 
 def _precision(precision: str, device: torch.device, config: ModelConfig) -> str:

@@ -7,13 +7,12 @@ compilers do better with this form: it has no custom node, and a map is resized 
 from __future__ import annotations
 
 import copy
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from fer_fast.models.backbone import fold_batch_norm
 from fer_fast.models.fusion import FusionModel, mean_of_views, normalise, with_mirrored
 
 
@@ -105,17 +104,6 @@ def _projections(model: FusionModel) -> nn.ModuleList:
         SourceProjection(weight, mean, inv_std, patch, config.grid, size)
         for weight, mean, inv_std, patch, size in parts
     )
-
-
-def fold_batch_norm(backbone: nn.Module) -> None:
-    """Replaces each convolution and its batch norm by one convolution with a bias, in place."""
-    for parent in list(backbone.modules()):
-        names = [name for name, _ in parent.named_children()]
-        for name, after in pairwise(names):
-            first, second = getattr(parent, name), getattr(parent, after)
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                setattr(parent, name, fuse_conv_bn_eval(first, second))
-                setattr(parent, after, nn.Identity())
 
 
 def source_size(name: str, image_size: int) -> int:

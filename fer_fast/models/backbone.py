@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 #: Channels of each tap, He et al. 2016, Table 1.
 TAP_CHANNELS: dict[str, int] = {"FM1": 64, "FM2": 128, "FM3": 256, "FM4": 512}
@@ -90,6 +92,17 @@ def channels_last(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+
+
+def fold_batch_norm(backbone: nn.Module) -> None:
+    """Replaces each convolution and its batch norm by one convolution with a bias, in place."""
+    for parent in list(backbone.modules()):
+        names = [name for name, _ in parent.named_children()]
+        for name, after in pairwise(names):
+            first, second = getattr(parent, name), getattr(parent, after)
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(first, second))
+                setattr(parent, after, nn.Identity())
 
 
 @torch.no_grad()

@@ -49,7 +49,7 @@ def _backbone(material: Material, graphs: Graphs, engine: str, device: str, prec
     if engine == "openvino":
         nhwc = [tap.permute(0, 2, 3, 1) for tap in exact]
         return in_graph(graphs.compiled("backbone", precision), [pixels], nhwc, precision)
-    model = torch_model(material, device, precision, fused=False)
+    model = torch_model(material, device, precision, fused=True)
     if model.backbone is None:
         raise ValueError("this model has no backbone: its only source is the image")
     images, backbone = torch.from_numpy(pixels).to(device), model.backbone
@@ -63,6 +63,6 @@ def _vit(material: Material, graphs: Graphs, engine: str, device: str, precision
         with torch.inference_mode():
             inputs = material.exact_model.vit.proj(tokens) if part == "encoder" else tokens
         return in_graph(graphs.compiled(part, precision), [inputs.numpy()], exact, precision)
-    model = torch_model(material, device, precision, fused=False)
+    model = torch_model(material, device, precision, fused=True)
     own = tokens.to(device, model.vit.proj.weight.dtype)
     return on_device(lambda: model.vit(own), exact, device, precision)
