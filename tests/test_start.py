@@ -154,6 +154,15 @@ def test_start_from_a_model_of_other_classes(recipe: Recipe) -> None:
     assert {name for name in old if not torch.equal(old[name], new[name])} == {"vit.head.weight", "vit.head.bias"}
 
 
+def test_start_takes_the_mean_over_both_views_from_the_recipe(recipe: Recipe) -> None:
+    model = random_model(tiny_config(sources=("image", "FM1"), classes=("no", "yes")))
+    both = dataclasses.replace(recipe, model={**recipe.model, "flip_average": True})
+    found = tuned_start(both, drawn_faces(), model).model.config
+    assert found == dataclasses.replace(model.config, flip_average=True)
+    model.config = found
+    assert tuned_start(recipe, drawn_faces(), model).model.config.flip_average, "the recipe says nothing of it"
+
+
 def test_start_without_a_backbone_that_is_to_be_trained(recipe: Recipe) -> None:
     with pytest.raises(ValueError, match="start must be a model with a backbone, where a stage trains it"):
         tuned_start(recipe, drawn_faces(), random_model(tiny_config(sources=("image",))))

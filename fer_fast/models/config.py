@@ -135,5 +135,6 @@ def _is_number(value: object) -> bool:
 PRESETS: dict[str, ModelConfig] = {
     "tiny": ModelConfig(sources=("image", "FM2", "FM3"), image_size=64, grid=4, depth=2),
     "fast": ModelConfig(image_size=112, grid=7, depth=4),
+    "accurate": ModelConfig(image_size=112, grid=7, depth=4, flip_average=True),
     "paper": ModelConfig(image_size=224, grid=14),
 }

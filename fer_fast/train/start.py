@@ -99,7 +99,7 @@ def tuned_start(recipe: Recipe, train: Faces, start: FusionModel) -> Start:
     """A model that goes on from another one; its head is new if the classes are.
 
     Args:
-        recipe: its seed and stochastic depth are used, its `model` is not.
+        recipe: its seed and stochastic depth are used; of its `model` flip_average alone, if it is there.
         train: faces; their classes are the model's.
         start: the model to start from; not changed.
 
@@ -110,7 +110,12 @@ def tuned_start(recipe: Recipe, train: Faces, start: FusionModel) -> Start:
         raise ValueError("start must be a model with a backbone, where a stage trains it")
     torch.manual_seed(recipe.seed)
     config = dataclasses.replace(
-        start.config, classes=train.classes, temperature=1.0, activation_ranges={}, precision_falls={}
+        start.config,
+        classes=train.classes,
+        flip_average=recipe.model.get("flip_average", start.config.flip_average),
+        temperature=1.0,
+        activation_ranges={},
+        precision_falls={},
     )
     model = FusionModel(config, recipe.drop_path)
     same = train.classes == start.config.classes
