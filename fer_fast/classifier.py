@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
+    from fer_fast.decode import Pixels
+
     ImageLike: TypeAlias = npt.NDArray[np.uint8] | Image.Image | str | os.PathLike[str]
 
 #: Large enough that a batch's fixed cost vanishes, small enough that its activations stay near the caches.
@@ -37,7 +39,7 @@ class Classifier:
         precision: auto, fp32, bf16, fp16 or int8.
         batch_size: images that the engine takes at once; None chooses.
         workers: threads that decode; None takes the processors that this process may use.
-        decoder: auto or pillow.
+        decoder: auto, pillow or dali; auto is DALI on a GPU, where it is installed.
         max_pixels: an image file with more is not decoded.
 
     Attributes:
@@ -72,35 +74,37 @@ class Classifier:
         self.image_size = checkpoint.config.image_size
         self.temperature = checkpoint.config.temperature
         self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
-        self.decoder: Decoder = open_decoder(decoder, self.image_size, workers, max_pixels)
         self._engine = open_engine(
             checkpoint, engine=engine, device=device, precision=precision, batch_size=self.batch_size
         )
+        self.decoder: Decoder = open_decoder(decoder, self.image_size, workers, max_pixels, self._engine.device)
         self.streams = self._engine.streams
         ran = self._engine.describe()
         self.identity = f"{checkpoint.digest} {ran['engine']} {ran['precision']}"
 
-    def predict_batch(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict_batch(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Classifies one batch of pixels.
 
         Args:
-            pixels: uint8 [batch, image_size, image_size, 3], RGB; batch from 1 to `batch_size`.
+            pixels: uint8 [batch, image_size, image_size, 3], RGB; batch from 1 to `batch_size`. An array, or a torch
+                tensor that lies where the engine computes.
 
         Returns:
             Calibrated probabilities, float32 [batch, classes], rows sum to 1.
 
         Raises:
-            TypeError: if `pixels` is not a uint8 array.
+            TypeError: if `pixels` is not a uint8 array or tensor.
             ValueError: if its shape is another.
             FerFastError: if the device fails, or the model gives a value that is not a number.
         """
         side = self.image_size
-        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        if str(getattr(pixels, "dtype", "")) not in ("uint8", "torch.uint8"):
             raise TypeError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
         if pixels.ndim != 4 or pixels.shape[1:] != (side, side, 3) or not 1 <= pixels.shape[0] <= self.batch_size:
             wanted = f"[1..{self.batch_size}, {side}, {side}, 3]"
             raise ValueError(f"pixels must be {wanted}, not {list(pixels.shape)}")
-        logits = self._engine.infer(np.ascontiguousarray(pixels)) / np.float32(self.temperature)
+        contiguous = np.ascontiguousarray(pixels) if isinstance(pixels, np.ndarray) else pixels.contiguous()
+        logits = self._engine.infer(contiguous) / np.float32(self.temperature)
         if not np.isfinite(logits).all():
             raise FerFastError("the model gave a value that is not a number; another precision may help")
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -160,7 +164,7 @@ class Classifier:
         decoded = self.decoder.decode(list(paths.values()))
         for number, failure in decoded.failures:
             raise DecodeError(failure.status, f"{list(paths.values())[number]}: {failure}")
-        pixels[list(paths)] = decoded.pixels
+        pixels[list(paths)] = decoded.on_host()
         for place, image in enumerate(images):
             if not isinstance(image, (str, os.PathLike)):
                 pixels[place] = pixels_of(image, self.image_size)

@@ -90,5 +90,5 @@ def _pixels(image: str, size: int) -> npt.NDArray[np.uint8]:
         decoded = decoder.decode([image])
     for _, failure in decoded.failures:
         raise DecodeError(failure.status, f"{image!r} is {failure.status.replace('_', ' ')}: {failure}")
-    face: npt.NDArray[np.uint8] = decoded.pixels[0]
+    face: npt.NDArray[np.uint8] = decoded.on_host()[0]
     return face

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from fer_fast.decode import Decoded, Decoder
+    from fer_fast.decode import Decoded, Decoder, Pixels
 
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -40,7 +40,7 @@ class BatchClassifier(Protocol):
     identity: str
     decoder: Decoder
 
-    def predict_batch(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict_batch(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """uint8 [batch, S, S, 3] to float32 [batch, classes]; from several threads at once."""
 
     def describe(self) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _rows(paths: Sequence[str], decoded: Decoded, classifier: BatchClassifier, s
     return [row for row in rows if row is not None]
 
 
-def _predict(pixels: npt.NDArray[np.uint8], classifier: BatchClassifier) -> npt.NDArray[np.float32]:
+def _predict(pixels: Pixels, classifier: BatchClassifier) -> npt.NDArray[np.float32]:
     import numpy as np
 
     try:

@@ -239,7 +239,7 @@ def test_closes_twice(checkpoint: Path) -> None:
         ({"precision": "int3"}, ValueError, "precision must be one of auto, fp32"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
         ({"workers": 0}, ValueError, "workers must be at least 1, not 0"),
-        ({"decoder": "opencv"}, ValueError, "decoder must be one of auto, pillow"),
+        ({"decoder": "opencv"}, ValueError, "decoder must be one of auto, pillow, dali"),
         ({"max_pixels": 0}, ValueError, "max_pixels must be at least 1, not 0"),
     ],
     ids=str,

@@ -1,6 +1,5 @@
 """Files of every kind and every kind of damage come in; pixels or the right status must go out."""
 
-import io
 import os
 import random
 import socket
@@ -12,6 +11,7 @@ import zlib
 
 import numpy as np
 import pytest
+from image_files import FACE, FILES, encoded, face, oriented
 from PIL import Image, ImageFile, ImageOps
 
 from fer_fast.decode import DEFAULT_MAX_PIXELS, open_decoder, pixels_of
@@ -19,49 +19,6 @@ from fer_fast.decode.pillow import decode_file
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
-
-
-def face(height=40, width=32, seed=1):
-    """Blocks and noise: an image whose rows, columns and channels all differ."""
-    rng = np.random.default_rng(seed)
-    blocks = np.kron(rng.integers(0, 255, (height // 8, width // 8, 3)), np.ones((8, 8, 1)))
-    return Image.fromarray(np.clip(blocks + rng.normal(0, 9, (height, width, 3)), 0, 255).astype(np.uint8))
-
-
-def oriented(value):
-    exif = Image.Exif()
-    exif[0x0112] = value
-    return exif
-
-
-FACE = face()
-GREY16 = Image.fromarray(np.asarray(FACE)[..., 0].astype(np.uint16) << 8)
-FILES = {
-    "jpeg": (FACE, "JPEG", {}),
-    "jpeg-progressive-turned": (FACE, "JPEG", {"progressive": True, "exif": oriented(6)}),
-    "jpeg-grey": (FACE.convert("L"), "JPEG", {}),
-    "jpeg-cmyk": (FACE.convert("CMYK"), "JPEG", {}),
-    "png": (FACE, "PNG", {}),
-    "png-palette": (FACE.quantize(16), "PNG", {"transparency": bytes([0, 128, 255])}),
-    "png-one-bit": (FACE.convert("1"), "PNG", {}),
-    "png-grey-alpha": (FACE.convert("LA"), "PNG", {}),
-    "png-16-bit": (GREY16, "PNG", {}),
-    "webp": (FACE, "WEBP", {}),
-    "webp-lossless-alpha": (FACE.convert("RGBA"), "WEBP", {"lossless": True, "exif": oriented(8)}),
-    "bmp": (FACE, "BMP", {}),
-    "bmp-grey": (FACE.convert("L"), "BMP", {}),
-    "tiff": (FACE, "TIFF", {}),
-    "tiff-lzw": (FACE, "TIFF", {"compression": "tiff_lzw"}),
-    "tiff-deflate-turned": (FACE, "TIFF", {"compression": "tiff_adobe_deflate", "exif": oriented(6)}),
-    "gif": (FACE.quantize(64), "GIF", {}),
-}
-
-
-def encoded(name):
-    image, kind, options = FILES[name]
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def decoded(path, side=SIDE, **options):

@@ -82,7 +82,7 @@ class Material:
         """Pixels of up to 256 images, uint8 [images, size, size, 3]."""
         paths = [str(path) for path in next(iter(self.folders.values()))[:256]]
         with open_decoder(image_size=self.config.image_size) as decoder:
-            return decoder.decode(paths).pixels
+            return decoder.decode(paths).on_host()
 
     def pixels(self, batch: int) -> npt.NDArray[np.uint8]:
         """One batch, uint8 [batch, size, size, 3]; the images again from the start when they run out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
@@ -11,10 +12,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
+    from fer_fast.decode.interface import Pixels as Pixels
+
 __all__ = ["DECODERS", "DEFAULT_MAX_PIXELS", "Decoded", "Decoder", "open_decoder", "pixels_of"]
 
-#: The backends by name. "auto" is Pillow: it needs no GPU and is the reference for every other backend.
-DECODERS: tuple[str, ...] = ("auto", "pillow")
+#: The backends by name. "auto" is DALI for a GPU, if it is installed, and else Pillow, the reference for every other.
+DECODERS: tuple[str, ...] = ("auto", "pillow", "dali")
 
 
 def open_decoder(
@@ -22,6 +25,7 @@ def open_decoder(
     image_size: int = 224,
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    device: str = "cpu",
 ) -> Decoder:
     """Makes a decoder; the caller closes it.
 
@@ -30,15 +34,21 @@ def open_decoder(
         image_size: S, the side in pixels of what comes out.
         workers: threads that decode; None takes the processors that this process may use.
         max_pixels: a file whose header promises more is `Status.TOO_LARGE` and never decoded.
+        device: where the model takes pixels: cpu, cuda or cuda:N. Pillow's are in memory whatever it is.
 
     Raises:
         ValueError: an unknown name, or a number that is not positive.
+        FerFastError: DALI is asked for and not installed, or the device is not there.
     """
     if name not in DECODERS:
         raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {name!r}")
     for what, number in (("image_size", image_size), ("workers", workers), ("max_pixels", max_pixels)):
         if number is not None and number < 1:
             raise ValueError(f"{what} must be at least 1, not {number}")
+    if name == "dali" or (name == "auto" and device != "cpu" and find_spec("nvidia.dali")):
+        from fer_fast.decode.dali import DaliDecoder
+
+        return DaliDecoder(image_size, workers, max_pixels, device)
     from fer_fast.decode.pillow import PillowDecoder  # Pillow costs 40 ms: only for those who decode
 
     return PillowDecoder(image_size, workers, max_pixels)

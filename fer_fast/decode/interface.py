@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 from fer_fast.types import DecodeError
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, TypeAlias
 
     import numpy as np
     import numpy.typing as npt
+    import torch
+
+    #: uint8 [batch, S, S, 3], RGB: an array in memory, or a tensor on a GPU.
+    Pixels: TypeAlias = npt.NDArray[np.uint8] | torch.Tensor
 
 #: Where Pillow itself calls an image a decompression bomb: 16,384 x 10,922. Decoded it takes 0.7 GB.
 DEFAULT_MAX_PIXELS = 178_956_970
@@ -25,16 +29,22 @@ class Decoded:
     """What became of a batch of paths. Every index is in `indices` or in `failures`, and only once.
 
     Attributes:
-        pixels: uint8 [len(indices), S, S, 3], RGB; C-contiguous.
+        pixels: uint8 [len(indices), S, S, 3], RGB; C-contiguous; complete, if it is a tensor on a GPU.
         indices: the position in the batch of each image of `pixels`, ascending.
         failures: position and reason of the files that gave no pixels, ascending.
         seconds: time spent, summed over the workers.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     indices: list[int]
     failures: list[tuple[int, DecodeError]]
     seconds: float
+
+    def on_host(self) -> npt.NDArray[np.uint8]:
+        """The pixels in memory."""
+        import numpy as np  # 0.1 s, and this module is loaded for its names, too
+
+        return self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels.cpu().numpy()
 
 
 class Decoder(ABC):

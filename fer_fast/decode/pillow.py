@@ -6,8 +6,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -51,12 +53,27 @@ _BLOCK = 16 << 20
 _CHUNK = 8
 
 
-def decode_file(path: str, out: Pixels, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
-    """Decodes the first frame of one file.
+class Opened(NamedTuple):
+    """A file whose header has been read and checked.
+
+    Attributes:
+        image: its pixels are still in the file.
+        kind: jpeg, png, webp, bmp, tiff or gif.
+        content, size: the file and its bytes.
+    """
+
+    image: ImageFile
+    kind: str
+    content: BinaryIO
+    size: int
+
+
+@contextmanager
+def opened(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[Opened]:
+    """Opens an image file; whatever is raised inside becomes a DecodeError, too.
 
     Args:
         path: any str that the operating system gave.
-        out: uint8 [S, S, 3]; of no use after an error.
         max_pixels: see `open_decoder`.
 
     Raises:
@@ -71,10 +88,7 @@ def decode_file(path: str, out: Pixels, max_pixels: int = DEFAULT_MAX_PIXELS) ->
             raise DecodeError(Status.TOO_LARGE, reason)
         if kind == "png":
             check_png(content)
-        elif kind == "jpeg":
-            _shrink_while_decoding(image, out.shape[0])
-            image.decodermaxblock = max(image.decodermaxblock, min(size, _BLOCK))
-        write_pixels(image, out)
+        yield Opened(image, kind, content, size)
     except DecodeError:
         raise
     except (MemoryError, Image.DecompressionBombError) as error:
@@ -87,6 +101,29 @@ def decode_file(path: str, out: Pixels, max_pixels: int = DEFAULT_MAX_PIXELS) ->
         raise DecodeError(Status.CORRUPT, one_line(error)) from None
     finally:
         content.close()
+
+
+def decode_file(path: str, out: Pixels, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+    """Decodes the first frame of one file.
+
+    Args:
+        path: any str that the operating system gave.
+        out: uint8 [S, S, 3]; of no use after an error.
+        max_pixels: see `open_decoder`.
+
+    Raises:
+        DecodeError: as `opened`.
+    """
+    with opened(path, max_pixels) as file:
+        decode_opened(file, out)
+
+
+def decode_opened(file: Opened, out: Pixels) -> None:
+    """The same of a file that is open; inside `opened` alone, which turns whatever is raised into a DecodeError."""
+    if file.kind == "jpeg":
+        _shrink_while_decoding(file.image, out.shape[0])
+        file.image.decodermaxblock = max(file.image.decodermaxblock, min(file.size, _BLOCK))
+    write_pixels(file.image, out)
 
 
 def _shrink_while_decoding(image: ImageFile, side: int) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from fer_fast.decode import Pixels
     from fer_fast.models.checkpoint import Checkpoint
     from fer_fast.models.config import ModelConfig
 
@@ -28,15 +29,18 @@ class Engine(Protocol):
 
     Attributes:
         streams: how many `infer` calls at once keep the machine busy.
+        device: where it computes: cpu or cuda:N.
     """
 
     streams: int
+    device: str
 
-    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         """Classifies one batch; safe to call from many threads at once.
 
         Args:
-            images: uint8 [batch, size, size, 3], RGB, contiguous; batch from 1 to the engine's batch size.
+            images: uint8 [batch, size, size, 3], RGB, contiguous; batch from 1 to the engine's batch size. An array,
+                or a tensor that lies where the engine computes.
 
         Returns:
             Logits, float32 [batch, classes], the caller's own.

@@ -18,6 +18,7 @@ from fer_fast.types import FerFastError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fer_fast.decode import Pixels
     from fer_fast.models.checkpoint import Checkpoint
     from fer_fast.models.config import ModelConfig
 
@@ -34,6 +35,8 @@ class OpenVinoEngine:
     The tokens are computed by convolutions inside the graph (`models.algebraic`), not by the fused op: a graph cut
     in two for a foreign op costs more than the op saves (benchmarks/results).
     """
+
+    device = "cpu"
 
     def __init__(
         self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int, cached: bool = True
@@ -52,9 +55,9 @@ class OpenVinoEngine:
             raise FerFastError(f"OpenVINO could not compile the model: {error}") from error
         self.streams = self.graph.streams
 
-    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         """See `Engine.infer`."""
-        return self.graph([images])[0]
+        return self.graph([np.asarray(images)])[0]
 
     def describe(self) -> dict[str, str]:
         """See `Engine.describe`."""

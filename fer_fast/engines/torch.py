@@ -19,6 +19,7 @@ from fer_fast.types import FerFastError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fer_fast.decode import Pixels
     from fer_fast.models.checkpoint import Checkpoint
     from fer_fast.models.config import ModelConfig
     from fer_fast.models.fusion import FusionModel
@@ -32,20 +33,16 @@ class TorchEngine:
     streams = 1  # torch spreads one batch over all cores
 
     def __init__(self, checkpoint: Checkpoint, device: str, precision: str) -> None:
-        self.device = torch.device("cuda" if device == "auto" and cuda_is_present() else device.replace("auto", "cpu"))
-        if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
-            seen = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA cards"
-            raise FerFastError(f"device {device!r} is not there: {seen}")
+        self.device = _device(device)
         native.load_torch_ops()  # a missing library is told here, not at the first batch
-        self.precision = _precision(precision, self.device, checkpoint.config)
-        self.model = torch_model(checkpoint, self.device, self.precision)
+        self.precision = _precision(precision, torch.device(self.device), checkpoint.config)
+        self.model = torch_model(checkpoint, torch.device(self.device), self.precision)
 
     @torch.inference_mode()
-    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         """See `Engine.infer`."""
-        own = images if images.flags.writeable else images.copy()  # torch warns about read-only memory
         try:
-            pixels = torch.from_numpy(own).to(self.device)
+            pixels = _tensor(images).to(self.device)
             with self._exactly():
                 return self.model(pixels).float().cpu().numpy()  # type: ignore[no-any-return]
         except RuntimeError as error:
@@ -53,7 +50,7 @@ class TorchEngine:
 
     def _exactly(self) -> AbstractContextManager[None]:
         """On a GPU torch rounds the inputs of fp32 convolutions to ten bits by default; fp32 means fp32 here."""
-        if self.precision != "fp32" or self.device.type == "cpu":
+        if self.precision != "fp32" or self.device == "cpu":
             return nullcontext()
         return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # type: ignore[no-any-return,no-untyped-call]
 
@@ -62,7 +59,7 @@ class TorchEngine:
         return {
             "engine": "torch",
             "version": torch.__version__,
-            "device": str(self.device),
+            "device": self.device,
             "precision": self.precision,
             "streams": str(self.streams),
             "tokens": "fused op",
@@ -86,6 +83,25 @@ def torch_model(checkpoint: Checkpoint, device: torch.device, precision: str) ->
             part.to(DTYPES[precision])
     channels_last(model)
     return model.to(device)
+
+
+def _device(device: str) -> str:
+    """The device that is meant: cpu or cuda:N."""
+    name = "cuda" if device == "auto" and cuda_is_present() else device.replace("auto", "cpu")
+    if name == "cpu":
+        return name
+    number = torch.device(name).index or 0
+    if number >= torch.cuda.device_count():
+        seen = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA cards"
+        raise FerFastError(f"device {device!r} is not there: {seen}")
+    return f"cuda:{number}"
+
+
+def _tensor(images: Pixels) -> torch.Tensor:
+    if isinstance(images, torch.Tensor):
+        return images
+    # torch warns about read-only memory.
+    return torch.from_numpy(images if images.flags.writeable else images.copy())
 
 
 def _precision(precision: str, device: torch.device, config: ModelConfig) -> str:

@@ -56,7 +56,7 @@ def _prepare(material: Material, name: str) -> Prepared:
             future.result()
 
     def check() -> Agreement:
-        pixels = decoder.decode(batches[0]).pixels.astype(np.float32)
+        pixels = decoder.decode(batches[0]).on_host().astype(np.float32)
         exact = read_plainly(material.folders[name][: len(batches[0])], material.config.image_size)
         error = float(np.abs(pixels - exact).mean(axis=(1, 2, 3)).max())
         return Agreement(error, TOLERANCE, "largest mean difference of an image, in grey levels")

@@ -1,0 +1,292 @@
+"""Paths come in; pixels decoded and resized by NVIDIA DALI, on a GPU or on the CPU, go out.
+
+DALI takes encoded bytes, never paths: one file that it cannot read would end its pipeline. Headers are read and checked
+here first, and a batch on which it fails all the same is decoded again image by image.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
+from fer_fast.decode.pillow import Opened, decode_file, decode_opened, opened
+from fer_fast.decode.pixels import one_line
+from fer_fast.types import DecodeError, FerFastError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import torch
+
+    from fer_fast.decode.interface import Pixels
+
+_log = logging.getLogger(__name__)
+
+#: Of each format the modes that DALI turns into the same pixels as Pillow; all else is Pillow's.
+_MODES: dict[str, tuple[str, ...]] = {"jpeg": ("L", "RGB"), "png": ("L", "RGB", "RGBA")}
+#: A larger file is not read into memory as a whole.
+_LARGEST = 64 << 20
+#: Files a reader's task.
+_CHUNK = 8
+#: Pipelines that take turns on a card, so that it decodes one batch while the next is handed over.
+_PIPELINES = 2
+
+
+class DaliDecoder(Decoder):
+    """Decodes JPEG and PNG files by DALI, and what it would show otherwise than Pillow (CMYK, palettes) by Pillow.
+
+    On a card pixels stay there: `Decoded.pixels` is a torch tensor. What DALI refuses Pillow has the last word on, so
+    that a file has the same status whoever decodes. nvImageCodec, inside DALI, writes a line of its own to stderr for
+    a damaged file; nothing can be set against that.
+
+    Args:
+        image_size: S, the side in pixels of what comes out.
+        workers: threads that read and check files, and that decode where the CPU does; None takes the processors that
+            this process may use.
+        max_pixels: see `open_decoder`.
+        device: cpu, cuda or cuda:N.
+
+    Raises:
+        FerFastError: if DALI is not installed, or there is no such card.
+    """
+
+    name = "dali"
+
+    def __init__(
+        self,
+        image_size: int,
+        workers: int | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        device: str = "cpu",
+    ) -> None:
+        self.image_size = image_size
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self.max_pixels = max_pixels
+        self.device = device
+        self._card = _card(device)
+        self._pipelines = threading.local()
+        _Pipeline(image_size, self._card, 1)  # what is missing is told now, not at the first batch
+        self._readers = ThreadPoolExecutor(self.workers, thread_name_prefix="fer-fast-read")
+        runners = 1 if self._card is None else _PIPELINES
+        self._runners = ThreadPoolExecutor(runners, thread_name_prefix="fer-fast-dali")
+
+    def submit(self, paths: Sequence[str]) -> Future[Decoded]:
+        """See `Decoder.submit`."""
+        batch = _Batch(paths, self.image_size, self.max_pixels)
+        starts = range(0, len(paths), _CHUNK)
+        reads = [self._readers.submit(batch.read, start, min(start + _CHUNK, len(paths))) for start in starts]
+        self._runners.submit(self._run, batch, reads)
+        return batch.future
+
+    def close(self) -> None:
+        """See `Decoder.close`."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._runners.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, batch: _Batch, reads: list[Future[None]]) -> None:
+        """Decodes what the readers left; in a runner's thread."""
+        try:
+            for read in reads:
+                read.result()
+            begun = time.perf_counter()
+            pixels, indices = self._decoded(batch)
+            batch.seconds += time.perf_counter() - begun
+            batch.failures.sort(key=lambda failure: failure[0])
+            batch.future.set_result(Decoded(pixels, indices, batch.failures, batch.seconds))
+        except BaseException as error:
+            batch.future.set_exception(FerFastError(f"the decoder failed: {one_line(error)}"))
+            raise
+
+    def _decoded(self, batch: _Batch) -> tuple[Pixels, list[int]]:
+        """The batch's pixels and their places."""
+        if not hasattr(self._pipelines, "own"):
+            self._pipelines.own = _Pipeline(self.image_size, self._card, self.workers)
+        pipeline: _Pipeline = self._pipelines.own
+        places = sorted(batch.encoded)
+        parts: list[tuple[Pixels, list[int]]] = []
+        if places:
+            try:
+                parts = [(pipeline.run([batch.encoded[place] for place in places]), places)]
+            except Exception as error:  # of DALI's own kinds
+                _log.info("DALI failed on a batch of %d, which is decoded one by one: %s", len(places), _reason(error))
+                parts = self._one_by_one(batch, pipeline, places)
+        if not parts or batch.own:
+            own = sorted(batch.own)
+            parts.append((_stacked([batch.own[place] for place in own], self.image_size, self._card), own))
+        return _merged(parts)
+
+    def _one_by_one(self, batch: _Batch, pipeline: _Pipeline, places: list[int]) -> list[tuple[Pixels, list[int]]]:
+        """What DALI makes of each image alone; what it refuses is decided by Pillow."""
+        parts = []
+        refused: Exception | None = None
+        for place in places:
+            try:
+                parts.append((pipeline.run([batch.encoded[place]]), [place]))
+            except Exception as error:
+                refused = error
+                batch.decode(place)
+        if not parts and batch.own:
+            assert refused is not None
+            _log.warning("DALI decodes none of %d images that Pillow decodes: %s", len(places), _reason(refused))
+        return parts
+
+
+class _Batch:
+    """What the readers find: bytes for DALI, pixels of Pillow's, failures."""
+
+    def __init__(self, paths: Sequence[str], side: int, max_pixels: int) -> None:
+        self.future: Future[Decoded] = Future()
+        self.encoded: dict[int, npt.NDArray[np.uint8]] = {}
+        self.own: dict[int, npt.NDArray[np.uint8]] = {}
+        self.failures: list[tuple[int, DecodeError]] = []
+        self.seconds = 0.0
+        self._paths = paths
+        self._side = side
+        self._max_pixels = max_pixels
+        self._lock = threading.Lock()
+
+    def read(self, start: int, end: int) -> None:
+        """Reads and checks paths[start:end]."""
+        begun = time.perf_counter()
+        for place in range(start, end):
+            try:
+                with opened(self._paths[place], self._max_pixels) as file:
+                    encoded = _for_dali(file)
+                    if encoded is not None:
+                        self.encoded[place] = encoded
+                    else:
+                        self.own[place] = self._empty()
+                        decode_opened(file, self.own[place])
+            except DecodeError as error:
+                self._fail(place, error)
+        with self._lock:
+            self.seconds += time.perf_counter() - begun
+
+    def decode(self, place: int) -> None:
+        """Decodes one file by Pillow."""
+        self.own[place] = self._empty()
+        try:
+            decode_file(self._paths[place], self.own[place], self._max_pixels)
+        except DecodeError as error:
+            self._fail(place, error)
+
+    def _fail(self, place: int, error: DecodeError) -> None:
+        self.own.pop(place, None)
+        self.failures.append((place, error))
+
+    def _empty(self) -> npt.NDArray[np.uint8]:
+        return np.empty((self._side, self._side, 3), np.uint8)
+
+
+class _Pipeline:
+    """One DALI pipeline, of one thread; made again when a batch is larger than any before, and after an error."""
+
+    def __init__(self, side: int, card: int | None, threads: int) -> None:
+        try:
+            import nvidia.dali as dali
+        except ImportError as error:
+            hint = "pip install nvidia-dali-cuda130 (nvidia-dali-cuda120 for cards before Turing)"
+            raise FerFastError(f"decoder 'dali' needs NVIDIA DALI: {hint}") from error
+        self._dali: Any = dali
+        self._side, self._card, self._threads = side, card, threads
+        self._pipe: Any = None
+        self._most = 0
+
+    def run(self, encoded: list[npt.NDArray[np.uint8]]) -> Pixels:
+        """Encoded images to uint8 [images, S, S, 3]: numpy's on the CPU, torch's on a card."""
+        if len(encoded) > self._most:
+            self._build(len(encoded))
+        try:
+            self._pipe.feed_input("encoded", encoded)
+            self._pipe.schedule_run()
+            (images,) = self._pipe.share_outputs()
+            tensor = images.as_tensor()  # the dynamic executor leaves it to whoever holds it
+            self._pipe.release_outputs()
+        except Exception:
+            self._pipe, self._most = None, 0  # DALI takes nothing more after an error
+            raise
+        if self._card is None:
+            return np.from_dlpack(tensor)  # type: ignore[return-value]
+        import torch
+        from torch.utils.dlpack import from_dlpack
+
+        pixels: torch.Tensor = from_dlpack(tensor)
+        torch.cuda.current_stream(pixels.device).synchronize()  # whatever stream the model runs on
+        return pixels
+
+    def _build(self, most: int) -> None:
+        dali = self._dali
+        on_card = self._card is not None
+        pipe = dali.Pipeline(
+            batch_size=most,
+            num_threads=self._threads,
+            device_id=self._card,
+            prefetch_queue_depth=1,  # the runners overlap batches; DALI's own queue would have to be filled first
+            exec_dynamic=True,
+        )
+        with pipe:
+            encoded = dali.fn.external_source(name="encoded", device="cpu", no_copy=True)
+            images = dali.fn.decoders.image(encoded, device="mixed" if on_card else "cpu", output_type=dali.types.RGB)
+            side = [self._side, self._side]
+            pipe.set_outputs(dali.fn.resize(images, size=side, interp_type=dali.types.INTERP_LINEAR, antialias=True))
+        pipe.build()
+        self._pipe, self._most = pipe, most
+
+
+def _card(device: str) -> int | None:
+    """The number of the card, or None for the CPU."""
+    if device == "cpu":
+        return None
+    import torch
+
+    number = int(device.partition(":")[2] or 0)
+    if number >= torch.cuda.device_count():
+        raise FerFastError(f"device {device!r} is not there: torch sees {torch.cuda.device_count()} CUDA cards")
+    return number
+
+
+def _for_dali(file: Opened) -> npt.NDArray[np.uint8] | None:
+    """The bytes of a file that DALI shows as Pillow does; None of any other."""
+    if file.image.mode not in _MODES.get(file.kind, ()) or file.size > _LARGEST:
+        return None
+    start = file.content.tell()
+    file.content.seek(0)
+    encoded = file.content.read()
+    file.content.seek(start)
+    # A PNG's orientation may stand behind its pixels, where DALI does not look for it.
+    return None if file.kind == "png" and b"eXIf" in encoded else np.frombuffer(encoded, np.uint8)
+
+
+def _stacked(images: list[npt.NDArray[np.uint8]], side: int, card: int | None) -> Pixels:
+    pixels = np.stack(images) if images else np.empty((0, side, side, 3), np.uint8)
+    if card is None:
+        return pixels
+    import torch
+
+    return torch.from_numpy(pixels).to(f"cuda:{card}")
+
+
+def _merged(parts: list[tuple[Pixels, list[int]]]) -> tuple[Pixels, list[int]]:
+    """All images in the order of their places."""
+    places = [place for _, found in parts for place in found]
+    if len(parts) == 1:
+        return parts[0][0], places
+    order = sorted(range(len(places)), key=places.__getitem__)
+    arrays = [pixels for pixels, _ in parts if isinstance(pixels, np.ndarray)]
+    if arrays:
+        return np.concatenate(arrays)[order], sorted(places)
+    import torch
+
+    return torch.cat([pixels for pixels, _ in parts if isinstance(pixels, torch.Tensor)])[order], sorted(places)
+
+
+def _reason(error: Exception) -> str:
+    """DALI's traceback of the pipeline's definition is left out."""
+    return one_line(error).rpartition("encountered: ")[2]
