@@ -9,6 +9,7 @@ from types import ModuleType
 from fer_fast.types import FerFastError
 
 _LIBRARIES = Path(__file__).parent / "lib"
+_CUDA = _LIBRARIES / "libfer_fast_torch_cuda.so"
 _HOW_TO_BUILD = "build it with `pip install .` in fer_fast's source folder (needs a C++17 compiler)"
 
 
@@ -33,10 +34,14 @@ def load_torch_ops() -> None:
     import torch
 
     _load(_LIBRARIES / "libfer_fast_torch_cpu.so")
-    cuda = _LIBRARIES / "libfer_fast_torch_cuda.so"
     # Only a CUDA build of torch has the symbols. It has them without a GPU too: loading asks no driver.
-    if torch.version.cuda is not None and cuda.exists():
-        _load(cuda)
+    if torch.version.cuda is not None and has_cuda_library():
+        _load(_CUDA)
+
+
+def has_cuda_library() -> bool:
+    """Whether this build has the CUDA twin."""
+    return _CUDA.exists()
 
 
 def _load(library: Path) -> None:

@@ -1,0 +1,205 @@
+"""Nothing comes in; what this machine has, and which engines and decoders work on it or why not, go out.
+
+Everything is tried for real, on one image: a library that is installed may still not load.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import platform
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fer_fast import __version__
+from fer_fast.types import FerFastError
+
+#: The model that engines are tried with.
+_MODEL = "tiny"
+_TORCH = "pip install 'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/cu130"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        works: whether it can be used; None for a mere fact.
+        said: the fact, or how it works.
+        advice: what to do, where it does not work.
+    """
+
+    name: str
+    works: bool | None
+    said: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """An NVIDIA card as its driver describes it.
+
+    Attributes:
+        name: for example NVIDIA GeForce GTX 1080 Ti.
+        driver: version.
+        capability: compute capability.
+        memory_mib: of the card.
+    """
+
+    name: str
+    driver: str
+    capability: tuple[int, int]
+    memory_mib: int
+
+
+def examine() -> dict[str, list[Finding]]:
+    """All findings, by section: machine, cards, engines, decoders."""
+    found = cards()
+    return {
+        "machine": [*_machine()],
+        "cards": [_card(card) for card in found] or [Finding("NVIDIA card", None, "none")],
+        "engines": [*_engines(found)],
+        "decoders": [*_decoders(found)],
+    }
+
+
+def cards() -> list[Card]:
+    """The cards that the NVIDIA driver lists, whatever torch was built for; none where there is no driver."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,compute_cap,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [_parsed(line) for line in listed.splitlines() if line.count(",") == 3]
+
+
+def _parsed(line: str) -> Card:
+    name, driver, capability, memory = (field.strip() for field in line.split(","))
+    major, _, minor = capability.partition(".")
+    return Card(name, driver, (int(major), int(minor or 0)), int(memory))
+
+
+def _machine() -> Iterator[Finding]:
+    import openvino
+    import PIL
+    import torch
+
+    from fer_fast.engines.devices import has_amx, has_bf16_instructions, has_int8_dot_products
+
+    offered = {"int8": has_int8_dot_products(), "bf16": has_bf16_instructions(), "AMX": has_amx()}
+    kinds = ", ".join(name for name, there in offered.items() if there) or "none"
+    yield Finding("fer_fast", None, f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
+    processor = str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+    yield Finding("processor", None, f"{processor}; instructions for low precisions: {kinds}")
+    build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU"
+    versions = {"torch": f"{torch.__version__}, {build}", "OpenVINO": openvino.__version__, "Pillow": PIL.__version__}
+    others = {"DALI": "nvidia-dali-cuda130", "DALI for CUDA 12": "nvidia-dali-cuda120", "TensorRT": "tensorrt"}
+    for title, package in others.items():
+        try:
+            versions[title] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    for title, version in versions.items():
+        yield Finding(title, None, version)
+
+
+def _card(card: Card) -> Finding:
+    said = f"compute capability {'.'.join(map(str, card.capability))}, {card.memory_mib} MiB, driver {card.driver}"
+    return Finding(card.name, None, said)
+
+
+def _engines(found: list[Card]) -> Iterator[Finding]:
+    devices = ["cpu", *(f"cuda:{number}" for number in range(len(found)))]
+    for engine in ("openvino", "torch"):
+        for device in devices if engine != "openvino" else ["cpu"]:
+            finding = _tried(f"{engine} on {device}", lambda engine=engine, device=device: _infer(engine, device))  # type: ignore[misc]
+            advice = "" if finding.works or device == "cpu" else card_advice(found[int(device[5:])])
+            yield Finding(finding.name, finding.works, finding.said, advice or finding.advice)
+
+
+def _infer(engine: str, device: str) -> str:
+    """Runs one image in each precision; says which work, and in which auto would run."""
+    from fer_fast.engines import open_engine
+    from fer_fast.engines.interface import PRECISIONS
+    from fer_fast.models.checkpoint import read_checkpoint
+
+    checkpoint = read_checkpoint(_MODEL)
+    size = checkpoint.config.image_size
+    pixels = np.zeros((1, size, size, 3), np.uint8)
+    worked, chosen = [], ""
+    failures: dict[str, Exception] = {}
+    for precision in PRECISIONS:
+        try:
+            running = open_engine(
+                checkpoint, engine=engine, device=device, precision=precision, batch_size=1, cached=False
+            )
+            running.infer(pixels)
+        except (ValueError, FerFastError) as error:
+            failures[precision] = error
+            continue
+        if precision == "auto":
+            chosen = running.describe()["precision"]
+        else:
+            worked.append(precision)
+        running.close()
+    if not chosen:
+        raise failures["auto"]
+    return f"{', '.join(worked)}; auto is {chosen}"
+
+
+def card_advice(card: Card) -> str:
+    """What to do where torch cannot compute on a card."""
+    import torch
+
+    from fer_fast.native import has_cuda_library
+
+    if card.capability < (7, 5):
+        return (
+            f"{card.name} (compute capability {card.capability[0]}.{card.capability[1]}) is older than what CUDA 13 "
+            "and torch's packages since 2.8 support: it needs driver 580 or older, CUDA 12.9 and a torch of 2.11 to "
+            "2.13 built from source with TORCH_CUDA_ARCH_LIST=6.1, and nvidia-dali-cuda120; or --device cpu"
+        )
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built for the CPU; one for CUDA: {_TORCH}"
+    if not torch.cuda.is_available():
+        return f"torch does not reach the card: CUDA {torch.version.cuda} needs a newer driver than {card.driver}"
+    if not has_cuda_library():
+        return "fer_fast was built without its CUDA kernel: FER_FAST_CUDA=1 pip install . with nvcc 12.9 or later"
+    return ""
+
+
+def _decoders(found: list[Card]) -> Iterator[Finding]:
+    yield _tried("pillow", lambda: _decode("pillow", "cpu"))
+    for device in ["cpu", *(f"cuda:{number}" for number in range(len(found)))]:
+        yield _tried(f"dali on {device}", lambda device=device: _decode("dali", device))  # type: ignore[misc]
+
+
+def _decode(decoder: str, device: str) -> str:
+    """Decodes one JPEG."""
+    from PIL import Image
+
+    from fer_fast.decode import open_decoder
+
+    encoded = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 100, 50)).save(encoded, "JPEG")
+    with tempfile.TemporaryDirectory() as folder, open_decoder(decoder, 32, 1, device=device) as opened:
+        path = Path(folder) / "face.jpg"
+        path.write_bytes(encoded.getvalue())
+        decoded = opened.decode([str(path)])
+    for _, failure in decoded.failures:
+        raise failure
+    return "JPEG, PNG; the rest by Pillow" if decoder == "dali" else "JPEG, PNG, WebP, BMP, TIFF, GIF"
+
+
+def _tried(name: str, attempt: Callable[[], str]) -> Finding:
+    """What comes of an attempt."""
+    try:
+        return Finding(name, True, attempt())
+    except Exception as error:  # whatever a broken library raises is what is looked for
+        return Finding(name, False, " ".join(str(error).split())[:300] or type(error).__name__)

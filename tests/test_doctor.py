@@ -1,0 +1,104 @@
+"""What the doctor finds on this machine, and on machines that are made up around it."""
+
+import pytest
+import torch
+
+from fer_fast import cli, doctor, native
+from fer_fast.doctor import Card, Finding, card_advice, cards, examine
+from fer_fast.types import FerFastError
+
+PASCAL = Card("NVIDIA GeForce GTX 1080 Ti", "580.95.05", (6, 1), 11264)
+HOPPER = Card("NVIDIA H200", "580.95.05", (9, 0), 143771)
+SMI = """#!/bin/sh
+echo "NVIDIA GeForce GTX 1080 Ti, 580.95.05, 6.1, 11264"
+echo "NVIDIA H200, 580.95.05, 9.0, 143771"
+"""
+
+
+def install_smi(tmp_path, monkeypatch, script):
+    (tmp_path / "nvidia-smi").write_text(script)
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+def test_cards_as_the_driver_lists_them(tmp_path, monkeypatch):
+    install_smi(tmp_path, monkeypatch, SMI)
+    assert cards() == [PASCAL, HOPPER]
+
+
+@pytest.mark.parametrize("script", ["#!/bin/sh\necho No devices were found\n", "#!/bin/sh\nexit 9\n"])
+def test_a_driver_without_cards(tmp_path, monkeypatch, script):
+    install_smi(tmp_path, monkeypatch, script)
+    assert cards() == []
+
+
+def test_no_driver(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cards() == []
+
+
+def test_engines_and_decoders_are_tried(monkeypatch):
+    monkeypatch.setattr(doctor, "cards", list)
+    found = examine()
+    working = {finding.name: finding for part in ("engines", "decoders") for finding in found[part] if finding.works}
+    assert {"openvino on cpu", "torch on cpu", "pillow"} <= set(working)
+    assert "fp32" in working["torch on cpu"].said
+    assert working["torch on cpu"].said.endswith("; auto is fp32")
+    assert "int8" in working["openvino on cpu"].said
+    assert found["cards"] == [Finding("NVIDIA card", None, "none")]
+    versions = {finding.name: finding.said for finding in found["machine"]}
+    assert versions["torch"].startswith(torch.__version__)
+
+
+def test_what_does_not_work_is_said_with_its_reason(monkeypatch):
+    def broken(*_, **__):
+        raise FerFastError("the library\nis broken")
+
+    monkeypatch.setattr(doctor, "cards", lambda: [PASCAL])
+    monkeypatch.setattr("fer_fast.engines.open_engine", broken)
+    monkeypatch.setattr("fer_fast.decode.open_decoder", broken)
+    found = examine()
+    engines = {finding.name: finding for finding in found["engines"]}
+    assert set(engines) == {"openvino on cpu", "torch on cpu", "torch on cuda:0"}
+    assert all(finding.said == "the library is broken" for finding in [*found["engines"], *found["decoders"]])
+    assert "GTX 1080 Ti (compute capability 6.1) is older" in engines["torch on cuda:0"].advice
+    assert not engines["torch on cpu"].advice
+    assert "compute capability 6.1, 11264 MiB, driver 580.95.05" in found["cards"][0].said
+
+
+@pytest.mark.parametrize(
+    ("card", "cuda", "reached", "library", "words"),
+    [
+        (PASCAL, "13.0", True, True, "TORCH_CUDA_ARCH_LIST=6.1, and nvidia-dali-cuda120; or --device cpu"),
+        (HOPPER, None, False, True, "is built for the CPU; one for CUDA: pip install"),
+        (HOPPER, "13.0", False, True, "CUDA 13.0 needs a newer driver than 580.95.05"),
+        (HOPPER, "13.0", True, False, "built without its CUDA kernel: FER_FAST_CUDA=1"),
+        (HOPPER, "13.0", True, True, ""),
+    ],
+)
+def test_advice(monkeypatch, card, cuda, reached, library, words):
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: reached)
+    monkeypatch.setattr(native, "has_cuda_library", lambda: library)
+    advice = card_advice(card)
+    assert words in advice
+    assert bool(words) == bool(advice)
+
+
+def test_command(monkeypatch, capsys):
+    findings = {
+        "machine": [Finding("torch", None, "2.13.0")],
+        "engines": [Finding("torch on cpu", False, "broken", "mend it")],
+    }
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    assert cli.run(["doctor"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "machine",
+        "  torch         2.13.0",
+        "engines",
+        "  torch on cpu  no: broken",
+        "                -> mend it",
+    ]
+    findings["engines"].append(Finding("openvino on cpu", True, "fp32; auto is fp32"))
+    assert cli.run(["doctor"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "  openvino on cpu  works: fp32; auto is fp32"
