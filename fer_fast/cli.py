@@ -25,6 +25,7 @@ COMMANDS = {
     "classify": ("classify folders of face images into a table", "fer_fast.cli_classify"),
     "visualize": ("draw what a model makes of one face", "fer_fast.cli_visualize"),
     "evaluate": ("score a model on labelled faces", "fer_fast.cli_evaluate"),
+    "export": ("write a model for another program", "fer_fast.cli_export"),
     "doctor": ("say what works on this machine, and what to install", "fer_fast.cli_doctor"),
 }
 

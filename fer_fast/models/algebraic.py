@@ -68,12 +68,19 @@ class AlgebraicModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps uint8 [batch, size, size, 3] to logits [batch, classes]."""
-        if self.config.flip_average:
-            return mean_of_views(self._logits(with_mirrored(images)))
-        return self._logits(images)
+        pixels = self.normalised(images).to(self.bias.dtype)
+        if self.config.flip_average:  # of floats: TensorRT concatenates no uint8
+            return mean_of_views(self._logits(with_mirrored(pixels)))
+        return self._logits(pixels)
 
-    def _logits(self, images: Tensor) -> Tensor:
-        pixels = self.normalised(images)
+    def round_to(self, dtype: torch.dtype) -> None:
+        """Rounds weights and activations; pixels are still normalised in fp32."""
+        for part in (self.backbone, self.projections, self.vit):
+            if part is not None:
+                part.to(dtype)
+        self.bias.data = self.bias.data.to(dtype)
+
+    def _logits(self, pixels: Tensor) -> Tensor:
         sources = [pixels] if "image" in self.config.sources else []
         if self.backbone is not None:
             sources += self.backbone(pixels)

@@ -98,9 +98,9 @@ class FusionModel(nn.Module):
 
 def normalise(images: Tensor, mean: Tensor, inv_std: Tensor) -> Tensor:
     """Images as `FusionModel.forward` takes them to fp32 [batch, 3, size, size], channels_last; both [3], 0 to 255."""
-    pixels = images.permute(0, 3, 1, 2) if images.dtype == torch.uint8 else images
-    # Arithmetic in fp32: a bf16 mean of 124 would be off by half a grey level.
-    scaled = (pixels.float() - mean.float().view(1, 3, 1, 1)) * inv_std.float().view(1, 3, 1, 1)
+    # Floats first: TensorRT transposes no uint8. In fp32: a bf16 mean of 124 would be off by half a grey level.
+    pixels = images.float().permute(0, 3, 1, 2) if images.dtype == torch.uint8 else images.float()
+    scaled = (pixels - mean.float().view(1, 3, 1, 1)) * inv_std.float().view(1, 3, 1, 1)
     return scaled.contiguous(memory_format=torch.channels_last)
 
 
@@ -111,7 +111,7 @@ def with_mirrored(images: Tensor) -> Tensor:
 
 def mean_of_views(logits: Tensor) -> Tensor:
     """Logits [batch, classes] from those of each image and its mirror image, [2 * batch, classes]."""
-    return torch.stack(logits.chunk(2)).mean(dim=0)
+    return logits.unflatten(0, (2, -1)).mean(dim=0)
 
 
 def source_patch(name: str, config: ModelConfig) -> int:

@@ -1,0 +1,48 @@
+"""`fer-fast export`: a model comes in, a file for another program goes out."""
+
+from __future__ import annotations
+
+import argparse
+
+_EPILOG = """
+onnx          ONNX Runtime and others; needs onnx and onnxscript
+openvino      OpenVINO's runtime: an .xml and a .bin
+pt2           libtorch (AOTInductor), compiled for this machine; needs a C++ compiler
+tensorrt      TensorRT 10 or 11, for this machine's card
+tensorrt-rtx  TensorRT for RTX, for any card from Turing to Blackwell but data centres' Hopper; needs no card here
+
+The graph takes images, uint8 [batch, size, size, 3] RGB, and gives probabilities, float32 [batch, classes].
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `fer-fast export` takes."""
+    from fer_fast.export import DEFAULT_BATCH_SIZE, FORMATS
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a packaged model's name, or a .safetensors checkpoint")
+    add("--format", required=True, choices=FORMATS, help="what to write")
+    add("-o", "--out", metavar="FILE", help="where (default: the model's name and the format's suffix, here)")
+    add("--precision", default="fp32", help="fp32, and by format fp16, bf16 or int8 (default: fp32)")
+    add("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, metavar="N", help="largest batch (default: %(default)s)")
+    add("--cards", default="", metavar="C,C", help="tensorrt-rtx: compute capabilities, 8.6,12.0 (default: all)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exports; returns 0."""
+    from fer_fast.export import export_model
+
+    files = export_model(
+        arguments.model,
+        arguments.format,
+        arguments.out,
+        precision=arguments.precision,
+        batch_size=arguments.batch_size,
+        cards=tuple(filter(None, arguments.cards.split(","))),
+    )
+    if not arguments.quiet:
+        for file in files:
+            print(f"{file}: {file.stat().st_size:,} bytes", flush=True)
+    return 0

@@ -1,0 +1,106 @@
+"""An ONNX graph comes in, a serialised TensorRT engine goes out; by TensorRT 10 or 11, or TensorRT for RTX."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any
+
+from fer_fast.types import FerFastError
+
+log = logging.getLogger(__name__)
+
+#: Flavour -> modules that are imported, the last of them the interface, and what to install.
+LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
+    "tensorrt": (("tensorrt",), "pip install torch-tensorrt"),
+    "tensorrt-rtx": (
+        ("tensorrt_rtx_libs", "tensorrt_rtx_bindings"),
+        "pip install --no-deps tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings",
+    ),
+}
+#: Oldest version of each flavour's interface.
+_OLDEST = {"tensorrt": 10, "tensorrt-rtx": 1}
+
+
+def load_tensorrt(flavour: str) -> Any:
+    """The interface of a flavour of TensorRT.
+
+    Raises:
+        FerFastError: it is not installed, or too old.
+    """
+    modules, hint = LIBRARIES[flavour]
+    try:
+        library = [importlib.import_module(name) for name in modules][-1]
+    except (ImportError, OSError) as error:
+        raise FerFastError(f"{flavour} is not there ({error}): {hint}") from error
+    if int(library.__version__.partition(".")[0]) < _OLDEST[flavour]:
+        raise FerFastError(f"{flavour} must be {_OLDEST[flavour]} or newer, not {library.__version__}: {hint}")
+    return library
+
+
+def build_engine(library: Any, onnx: bytes, batch_size: int, cards: tuple[str, ...] = ()) -> bytes:
+    """Compiles a graph whose types say the precision (strong typing), for batches of 1 to `batch_size`.
+
+    Args:
+        library: what `load_tensorrt` gives.
+        onnx: the graph; one input, its first dimension the batch.
+        cards: compute capabilities such as 8.6, of TensorRT for RTX alone; none is this card, or for RTX all.
+
+    Raises:
+        ValueError: a card that the library does not build for.
+        FerFastError: TensorRT refuses the graph.
+    """
+    messages = _messages(library)
+    builder = library.Builder(messages)
+    flags = library.NetworkDefinitionCreationFlag
+    strong = 1 << int(flags.STRONGLY_TYPED) if hasattr(flags, "STRONGLY_TYPED") else 0  # TensorRT 11 is always so
+    network = builder.create_network(strong)
+    parser = library.OnnxParser(network, messages)
+    if not parser.parse(onnx):
+        reasons = "; ".join(str(parser.get_error(number).desc()) for number in range(parser.num_errors))
+        raise FerFastError(f"TensorRT {library.__version__} does not take the graph: {reasons}")
+    settings = builder.create_builder_config()
+    images = network.get_input(0)
+    profile = builder.create_optimization_profile()
+    sides = tuple(images.shape)[1:]
+    profile.set_shape(images.name, (1, *sides), (batch_size, *sides), (batch_size, *sides))
+    settings.add_optimization_profile(profile)
+    if cards:
+        known = capabilities(library)
+        for card in cards:
+            if card not in known:
+                raise ValueError(f"cards must be of {', '.join(known)} for this TensorRT, not {card!r}")
+        settings.num_compute_capabilities = len(cards)
+        for place, card in enumerate(cards):
+            settings.set_compute_capability(known[card], place)
+    engine = builder.build_serialized_network(network, settings)
+    if engine is None:
+        raise FerFastError(f"TensorRT {library.__version__} could not build the engine: {messages.last}")
+    return bytes(engine)
+
+
+def capabilities(library: Any) -> dict[str, Any]:
+    """Compute capability, 8.6 for example, to the library's own name of it."""
+    kinds = getattr(library, "ComputeCapability", None)
+    names = [name for name in dir(kinds) if name.startswith("SM")]
+    found = {f"{name[2:-1]}.{name[-1]}": getattr(kinds, name) for name in names}
+    return dict(sorted(found.items(), key=lambda item: float(item[0])))
+
+
+def _messages(library: Any) -> Any:
+    """What TensorRT says, in this package's log: it would print it."""
+
+    class Messages(library.ILogger):  # type: ignore[misc]
+        """TensorRT's logger; `last` is its last error."""
+
+        def __init__(self) -> None:
+            library.ILogger.__init__(self)
+            self.last = "it does not say why"
+
+        def log(self, severity: Any, message: str) -> None:
+            """Called by TensorRT."""
+            if severity in (self.Severity.ERROR, self.Severity.INTERNAL_ERROR):
+                self.last = message
+            log.debug("TensorRT: %s", message)
+
+    return Messages()

@@ -1,0 +1,91 @@
+"""A model comes in; one file that another program runs without this package goes out."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_fast.engines.interface import check_choice
+from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.output import check_place, write_whole
+from fer_fast.types import OutputError
+
+if TYPE_CHECKING:
+    from fer_fast.export.graph import Graph
+
+__all__ = ["FORMATS", "PRECISIONS", "export_model"]
+
+#: Format -> suffix of its file, and the module whose `encode` makes it.
+FORMATS: dict[str, tuple[str, str]] = {
+    "onnx": (".onnx", "fer_fast.export.onnx"),
+    "openvino": (".xml", "fer_fast.export.openvino"),
+    "pt2": (".pt2", "fer_fast.export.pt2"),
+    "tensorrt": (".engine", "fer_fast.export.tensorrt"),
+    "tensorrt-rtx": (".engine", "fer_fast.export.tensorrt"),
+}
+#: What each format can hold.
+PRECISIONS: dict[str, tuple[str, ...]] = {
+    "onnx": ("fp32", "fp16"),
+    "openvino": ("fp32", "fp16", "int8"),
+    "pt2": ("fp32", "bf16", "fp16"),
+    "tensorrt": ("fp32", "bf16", "fp16"),
+    "tensorrt-rtx": ("fp32", "bf16", "fp16"),
+}
+#: Largest batch of an exported model, unless told.
+DEFAULT_BATCH_SIZE = 32
+
+
+def export_model(
+    model: str | Path,
+    format: str,
+    out: str | Path | None = None,
+    *,
+    precision: str = "fp32",
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    cards: tuple[str, ...] = (),
+) -> list[Path]:
+    """Writes a model for another program: images, uint8 [batch, size, size, 3] RGB, to calibrated probabilities.
+
+    The graph holds everything behind the resize: normalisation, backbone, Vision Transformer, temperature, softmax;
+    its input is called images, its output probabilities, float32 [batch, classes].
+
+    Args:
+        model: the name of a packaged model, or the path of a checkpoint.
+        format: one of `FORMATS`.
+        out: the file; None is the model's name with the format's suffix, in the current folder.
+        precision: fp32; fp16 or bf16 where the format has it; int8 for openvino.
+        batch_size: the largest batch.
+        cards: of tensorrt-rtx alone, the compute capabilities to build for, such as 8.6; none is all that it knows.
+
+    Returns:
+        The files that were written: the one asked for first.
+
+    Raises:
+        ValueError: an unknown format or precision, or a combination that is not there.
+        CheckpointError: the model is missing or damaged.
+        FerFastError: a library that the format needs is missing or fails.
+        OutputError: the file cannot be written.
+    """
+    check_choice("format", format, tuple(FORMATS))
+    check_choice("precision", precision, PRECISIONS[format])
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    if cards and format != "tensorrt-rtx":
+        raise ValueError(f"cards are for format tensorrt-rtx, not {format}: the others build for this machine or any")
+    suffix, module = FORMATS[format]
+    place = check_place(str(out) if out is not None else f"{Path(str(model)).stem}{suffix}")
+    if place.suffix != suffix:
+        raise ValueError(f"out must end in {suffix} for format {format}, not {place.name!r}")
+    checkpoint = read_checkpoint(model)
+    from fer_fast.export.graph import Graph  # torch takes a second: not for a wrong option
+
+    encode: Callable[[Graph], dict[str, bytes]] = importlib.import_module(module).encode
+    files = encode(Graph(checkpoint, format, precision, batch_size, cards))
+    try:
+        for ending, data in files.items():
+            write_whole(place.with_suffix(ending), data)
+    except OSError as error:
+        raise OutputError(f"the output {str(place)!r} cannot be written: {error.strerror or error}") from error
+    return [place.with_suffix(ending) for ending in files]

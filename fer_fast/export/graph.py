@@ -1,0 +1,79 @@
+"""What is exported: a checkpoint comes in, a torch module without custom ops goes out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fer_fast import __version__
+from fer_fast.models.algebraic import AlgebraicModel
+from fer_fast.models.checkpoint import Checkpoint
+from fer_fast.models.quantised import quantise
+from fer_fast.models.storage import build_model
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+INPUT, OUTPUT = "images", "probabilities"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An order for an export; the fields are those of `export_model`."""
+
+    checkpoint: Checkpoint
+    format: str
+    precision: str
+    batch_size: int
+    cards: tuple[str, ...] = ()
+
+    @property
+    def metadata(self) -> str:
+        """What a program needs to know besides the graph, as JSON."""
+        config = self.checkpoint.config
+        return json.dumps(
+            {
+                "fer_fast": __version__,
+                "classes": config.classes,
+                "image_size": config.image_size,
+                "precision": self.precision,
+                "batch_size": self.batch_size,
+                "model": self.checkpoint.digest,
+            }
+        )
+
+    def example(self, batch: int = 2) -> Tensor:
+        """An input, uint8 [batch, size, size, 3]."""
+        size = self.checkpoint.config.image_size
+        return torch.zeros(batch, size, size, 3, dtype=torch.uint8)
+
+
+class ExportedModel(nn.Module):
+    """Images to calibrated probabilities, the algebraic form inside.
+
+    Args:
+        model: in the precision that it runs in.
+    """
+
+    def __init__(self, model: AlgebraicModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps uint8 [batch, size, size, 3] to float32 [batch, classes], rows sum to 1."""
+        logits: Tensor = self.model(images)
+        return (logits.float() / self.model.config.temperature).softmax(dim=1)
+
+
+def graph_of(checkpoint: Checkpoint, precision: str) -> ExportedModel:
+    """The module to export.
+
+    Raises:
+        ValueError: int8 of a checkpoint without measured ranges.
+    """
+    model = AlgebraicModel(build_model(checkpoint))
+    if precision == "int8":
+        return ExportedModel(quantise(model)).eval()
+    model.round_to(DTYPES[precision])
+    return ExportedModel(model).eval()

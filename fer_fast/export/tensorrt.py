@@ -1,0 +1,17 @@
+"""A model comes in, a TensorRT engine goes out: for this card, or, by TensorRT for RTX, for cards that are named."""
+
+from __future__ import annotations
+
+from fer_fast.engines.tensorrt_build import build_engine, capabilities, load_tensorrt
+from fer_fast.export.graph import Graph
+from fer_fast.export.onnx import onnx_bytes
+
+
+def encode(graph: Graph) -> dict[str, bytes]:
+    """Suffix to bytes."""
+    library = load_tensorrt(graph.format)
+    cards = graph.cards
+    if graph.format == "tensorrt-rtx" and not cards:
+        # Turing computes no bf16.
+        cards = tuple(card for card in capabilities(library) if graph.precision != "bf16" or float(card) >= 8)
+    return {".engine": build_engine(library, onnx_bytes(graph), graph.batch_size, cards)}

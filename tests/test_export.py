@@ -1,0 +1,149 @@
+"""What is exported is run by the runtimes that it is for, where they run without a card, and compared with torch."""
+
+import dataclasses
+import json
+
+import numpy as np
+import openvino
+import pytest
+import torch
+from tiny_models import faces, random_model, tiny_config
+
+from fer_fast import Classifier, cli
+from fer_fast.engines import tensorrt_build
+from fer_fast.export import FORMATS, PRECISIONS, export_model
+from fer_fast.models.storage import save_model
+from fer_fast.types import CheckpointError, FerFastError, OutputRefusedError
+
+TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.12}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A checkpoint with everything that a graph must carry: enlarged taps, a temperature, both views."""
+    found = random_model(tiny_config(sources=("image", "FM1", "FM2")))
+    found.config = dataclasses.replace(found.config, temperature=1.7, flip_average=True)
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(found, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def answers(model):
+    """Five images and their probabilities by torch in fp32."""
+    with Classifier(model, engine="torch", device="cpu", precision="fp32") as classifier:
+        images = faces(5, classifier.image_size, seed=3)
+        return images, classifier.predict_batch(images)
+
+
+def check(found, wanted, precision):
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(found, wanted, atol=TOLERANCE[precision])
+
+
+@pytest.mark.parametrize("precision", PRECISIONS["onnx"])
+def test_onnx_runtime_agrees(tmp_path, model, answers, precision):
+    runtime = pytest.importorskip("onnxruntime")
+    (path,) = export_model(model, "onnx", tmp_path / "m.onnx", precision=precision, batch_size=5)
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].name == "images"
+    assert session.get_inputs()[0].type == "tensor(uint8)"
+    images, wanted = answers
+    for batch in (1, 2, 5):
+        (found,) = session.run(["probabilities"], {"images": images[:batch]})
+        assert found.dtype == np.float32
+        check(found, wanted[:batch], precision)
+    said = json.loads(session.get_modelmeta().custom_metadata_map["fer_fast"])
+    assert (said["precision"], said["batch_size"], len(said["classes"])) == (precision, 5, 8)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_openvino_agrees(tmp_path, model, answers, precision):
+    files = export_model(model, "openvino", tmp_path / "m.xml", precision=precision, batch_size=5)
+    assert [file.name for file in files] == ["m.xml", "m.bin"]
+    core = openvino.Core()
+    graph = core.read_model(files[0])
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    images, wanted = answers
+    found = core.compile_model(graph, "CPU", options)({"images": images})["probabilities"]
+    check(found, wanted, precision)
+    assert json.loads(graph.get_rt_info(["fer_fast"]).astype(str))["image_size"] == images.shape[1]
+    with pytest.raises(RuntimeError):
+        core.compile_model(graph, "CPU", options)({"images": np.zeros((6, *images.shape[1:]), np.uint8)})
+
+
+def test_libtorch_package_agrees(tmp_path, model, answers):
+    (path,) = export_model(model, "pt2", tmp_path / "m.pt2", batch_size=5)
+    images, wanted = answers
+    run = torch._inductor.aoti_load_package(str(path))
+    for batch in (1, 5):
+        check(run(torch.from_numpy(images[:batch])).cpu().numpy(), wanted[:batch], "fp32")
+
+
+@pytest.mark.parametrize(
+    ("precision", "cards"), [("fp16", ("7.5", "8.6", "8.9", "12.0")), ("bf16", ()), ("fp32", ("8.9",))]
+)
+def test_tensorrt_for_rtx_builds_engines_without_a_card(tmp_path, model, precision, cards):
+    pytest.importorskip("tensorrt_rtx_libs")
+    (path,) = export_model(model, "tensorrt-rtx", tmp_path / "m.engine", precision=precision, cards=cards)
+    assert path.stat().st_size > 10_000
+
+
+def test_tensorrt_says_what_it_does_not_take(tmp_path, model):
+    pytest.importorskip("tensorrt_rtx_libs")
+    with pytest.raises(ValueError, match=r"cards must be of 7.5, 8.0, .* for this TensorRT, not '6.1'"):
+        export_model(model, "tensorrt-rtx", tmp_path / "m.engine", cards=("8.9", "6.1"))
+    library = tensorrt_build.load_tensorrt("tensorrt-rtx")
+    with pytest.raises(FerFastError, match=r"TensorRT .* does not take the graph: "):
+        tensorrt_build.build_engine(library, b"no graph", 1)
+
+
+def test_missing_libraries_say_what_to_install(tmp_path, model, monkeypatch):
+    for name in ("tensorrt", "tensorrt_rtx_libs", "onnxscript"):
+        monkeypatch.setitem(__import__("sys").modules, name, None)
+    for format, words in (
+        ("tensorrt", "tensorrt is not there .*pip install torch-tensorrt"),
+        ("tensorrt-rtx", "tensorrt-rtx is not there .*pip install --no-deps tensorrt-rtx-cu13-libs"),
+        ("onnx", r"onnx needs onnx and onnxscript: pip install 'fer-fast\[export\]'"),
+    ):
+        with pytest.raises(FerFastError, match=words):
+            export_model(model, format, tmp_path / f"m{FORMATS[format][0]}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"format": "caffe"}, ValueError, "format must be one of onnx, openvino, pt2, .*, not 'caffe'"),
+        ({"precision": "int8"}, ValueError, "precision must be one of fp32, fp16, not 'int8'"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
+        ({"cards": ("8.6",)}, ValueError, "cards are for format tensorrt-rtx, not onnx"),
+        ({"out": "m.pt"}, ValueError, "out must end in .onnx for format onnx, not 'm.pt'"),
+        ({"out": "nowhere/m.onnx"}, OutputRefusedError, "the folder of the output 'nowhere/m.onnx' does not exist"),
+        ({"model": "nobody"}, CheckpointError, "there is no file 'nobody'"),
+        ({"format": "openvino", "precision": "int8", "out": "m.xml"}, ValueError, "activation ranges"),
+    ],
+)
+def test_wrong_options(tmp_path, monkeypatch, model, options, error, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=words):
+        export_model(**{"model": model, "format": "onnx", "out": "m.onnx", **options})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, model, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fer_fast.export.write_whole", full)
+    with pytest.raises(FerFastError, match=r"m.xml' cannot be written: No space left on device"):
+        export_model(model, "openvino", tmp_path / "m.xml")
+
+
+def test_command(tmp_path, monkeypatch, capsys, model):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["export", str(model), "--format", "openvino"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [str(tmp_path / name) for name in ("model.xml", "model.bin")]
+    assert cli.run(["export", str(model), "--format", "openvino", "--precision", "fp8"]) == 2
+    assert "precision must be one of fp32, fp16, int8, not 'fp8'" in capsys.readouterr().err
