@@ -19,6 +19,7 @@ from fer_fast.engines import ENGINES, Engine, open_engine
 from fer_fast.engines import torch as torch_engine
 from fer_fast.engines.devices import cuda_is_present
 from fer_fast.engines.openvino import OpenVinoEngine
+from fer_fast.engines.tensorrt import TensorRtEngine
 from fer_fast.engines.torch import TorchEngine
 from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
 from fer_fast.models.storage import build_model, load_model, save_model
@@ -268,7 +269,9 @@ def test_auto_on_a_cpu(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.M
 def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: True)
-    monkeypatch.setattr(TorchEngine, "__init__", lambda self, _, device, precision: opened.append((device, precision)))
+    monkeypatch.setattr(
+        TorchEngine, "__init__", lambda self, _, device, precision, __: opened.append((device, precision))
+    )
     monkeypatch.setattr(TorchEngine, "describe", lambda self: {"precision": "fp16"})
     open_engine(checkpoints["paper"])
     open_engine(checkpoints["paper"], device="cuda:1", precision="fp16")
@@ -276,6 +279,27 @@ def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: py
     monkeypatch.setattr(OpenVinoEngine, "__init__", lambda self, *_: None)
     monkeypatch.setattr(OpenVinoEngine, "describe", lambda self: {"precision": "int8"})
     assert isinstance(open_engine(checkpoints["paper"], precision="int8"), OpenVinoEngine), "no card has int8 yet"
+
+
+def test_auto_takes_tensorrt_before_torch_on_a_card(
+    checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: True)
+    monkeypatch.setattr("fer_fast.engines.interface.find_spec", lambda name: name == "tensorrt")
+    for engine in (TorchEngine, TensorRtEngine):
+        monkeypatch.setattr(engine, "__init__", lambda self, *_: None)
+        monkeypatch.setattr(engine, "describe", lambda self: {"precision": "fp16"})
+    assert isinstance(open_engine(checkpoints["paper"]), TensorRtEngine)
+    assert isinstance(open_engine(checkpoints["paper"], engine="torch"), TorchEngine)
+
+    def refuse(*_: Any) -> None:
+        raise FerFastError("TensorRT 11 does not know this card")
+
+    monkeypatch.setattr(TensorRtEngine, "__init__", refuse)
+    assert isinstance(open_engine(checkpoints["paper"]), TorchEngine)
+    assert "torch runs the model: TensorRT 11 does not know this card" in caplog.text
+    with pytest.raises(FerFastError, match="does not know this card"):
+        open_engine(checkpoints["paper"], engine="tensorrt")
 
 
 def with_falls(checkpoint: Checkpoint, **falls: float) -> Checkpoint:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from fer_fast.types import FerFastError
+
 
 def cuda_is_present() -> bool:
     """Whether torch can compute on an NVIDIA card here.
@@ -16,6 +18,24 @@ def cuda_is_present() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def torch_device(device: str) -> str:
+    """The device of torch that is meant by auto, cpu, cuda or cuda:N: cpu or cuda:N.
+
+    Raises:
+        FerFastError: there is no such card.
+    """
+    import torch
+
+    name = "cuda" if device == "auto" and cuda_is_present() else device.replace("auto", "cpu")
+    if name == "cpu":
+        return name
+    number = torch.device(name).index or 0
+    if number >= torch.cuda.device_count():
+        seen = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA cards"
+        raise FerFastError(f"device {device!r} is not there: {seen}")
+    return f"cuda:{number}"
 
 
 def present_devices() -> tuple[str, ...]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
+
+from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The engines by name. "auto" is OpenVINO on a CPU and torch on a GPU.
-ENGINES: tuple[str, ...] = ("auto", "openvino", "torch")
+#: The engines by name. "auto" is OpenVINO on a CPU; on a card TensorRT, where it is installed and works, else torch.
+ENGINES: tuple[str, ...] = ("auto", "openvino", "torch", "tensorrt")
 DEVICES: tuple[str, ...] = ("auto", "cpu", "cuda", "cuda:N")
 PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16", "fp16", "int8")
 #: What a precision may cost, in fractions of the validation images: "auto" takes none that costs more.
@@ -109,9 +112,18 @@ def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batc
         from fer_fast.engines.openvino import OpenVinoEngine
 
         return OpenVinoEngine(checkpoint, device, precision, batch_size, cached)
+    if engine == "tensorrt" or (engine == "auto" and find_spec("tensorrt")):
+        from fer_fast.engines.tensorrt import TensorRtEngine
+
+        try:
+            return TensorRtEngine(checkpoint, device, precision, batch_size, cached)
+        except FerFastError as error:
+            if engine == "tensorrt":
+                raise
+            log.warning("torch runs the model: %s", error)
     from fer_fast.engines.torch import TorchEngine
 
-    return TorchEngine(checkpoint, device, precision)
+    return TorchEngine(checkpoint, device, precision, batch_size)
 
 
 def check_choice(argument: str, value: str, known: tuple[str, ...]) -> None:

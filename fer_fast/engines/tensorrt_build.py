@@ -50,7 +50,7 @@ def build_engine(library: Any, onnx: bytes, batch_size: int, cards: tuple[str, .
         ValueError: a card that the library does not build for.
         FerFastError: TensorRT refuses the graph.
     """
-    messages = _messages(library)
+    messages = messages_of(library)
     builder = library.Builder(messages)
     flags = library.NetworkDefinitionCreationFlag
     strong = 1 << int(flags.STRONGLY_TYPED) if hasattr(flags, "STRONGLY_TYPED") else 0  # TensorRT 11 is always so
@@ -87,7 +87,7 @@ def capabilities(library: Any) -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda item: float(item[0])))
 
 
-def _messages(library: Any) -> Any:
+def messages_of(library: Any) -> Any:
     """What TensorRT says, in this package's log: it would print it."""
 
     class Messages(library.ILogger):  # type: ignore[misc]

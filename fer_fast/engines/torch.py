@@ -1,16 +1,18 @@
-"""The reference engine: eager PyTorch with the native fused op, on any device that torch has."""
+"""The reference engine: PyTorch with the native fused op, on any device that torch has; on a card as a CUDA graph."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from fer_fast import native
-from fer_fast.engines.devices import cuda_is_present
+from fer_fast.engines.devices import torch_device
 from fer_fast.engines.interface import keeps_accuracy
+from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits
 from fer_fast.models.backbone import channels_last, fold_batch_norm
 from fer_fast.models.storage import build_model
 from fer_fast.tokens import fused_tokens
@@ -28,29 +30,44 @@ DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16,
 
 
 class TorchEngine:
-    """Eager torch; see `fer_fast.engines.Engine` for the methods."""
+    """PyTorch without a compiler, which refuses cards before Volta; see `fer_fast.engines.Engine` for the methods."""
 
-    streams = 1  # torch spreads one batch over all cores
-
-    def __init__(self, checkpoint: Checkpoint, device: str, precision: str) -> None:
-        self.device = _device(device)
+    def __init__(self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int = 32) -> None:
+        self.device = torch_device(device)
         native.load_torch_ops()  # a missing library is told here, not at the first batch
         self.precision = _precision(precision, torch.device(self.device), checkpoint.config)
         self.model = torch_model(checkpoint, torch.device(self.device), self.precision)
+        self.most = batch_size
+        self._replays: Replays | None = None
+        # torch spreads one batch over all cores; on a card another one is copied meanwhile.
+        self.streams = 1 if self.device == "cpu" else STREAMS
+        if self.device != "cpu":
+            size = checkpoint.config.image_size
+            with self._exactly():
+                self._replays, self.most = as_large_as_fits(partial(self._captured, size), batch_size)
+
+    def _captured(self, size: int, batch: int) -> Replays:
+        try:
+            return Replays(lambda: self.model, (batch, size, size, 3), torch.device(self.device))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise FerFastError(f"torch failed on {self.device}: {error}") from error
 
     @torch.inference_mode()
     def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         """See `Engine.infer`."""
+        pixels = _tensor(images)
         try:
-            pixels = _tensor(images).to(self.device)
-            with self._exactly():
-                return self.model(pixels).float().cpu().numpy()  # type: ignore[no-any-return]
+            if self._replays is None:
+                return self.model(pixels).float().numpy()  # type: ignore[no-any-return]
+            return np.concatenate([self._replays(part) for part in torch.split(pixels, self.most)])
         except RuntimeError as error:
             raise FerFastError(f"torch failed on {self.device}: {error}") from error
 
     def _exactly(self) -> AbstractContextManager[None]:
         """On a GPU torch rounds the inputs of fp32 convolutions to ten bits by default; fp32 means fp32 here."""
-        if self.precision != "fp32" or self.device == "cpu":
+        if self.precision != "fp32":
             return nullcontext()
         return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # type: ignore[no-any-return,no-untyped-call]
 
@@ -63,10 +80,12 @@ class TorchEngine:
             "precision": self.precision,
             "streams": str(self.streams),
             "tokens": "fused op",
+            **({} if self._replays is None else {"graph": f"CUDA graph of {self.most} images"}),
         }
 
     def close(self) -> None:
         """See `Engine.close`."""
+        self._replays = None
         self.__dict__.pop("model", None)
 
 
@@ -85,18 +104,6 @@ def torch_model(checkpoint: Checkpoint, device: torch.device, precision: str) ->
     return model.to(device)
 
 
-def _device(device: str) -> str:
-    """The device that is meant: cpu or cuda:N."""
-    name = "cuda" if device == "auto" and cuda_is_present() else device.replace("auto", "cpu")
-    if name == "cpu":
-        return name
-    number = torch.device(name).index or 0
-    if number >= torch.cuda.device_count():
-        seen = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA cards"
-        raise FerFastError(f"device {device!r} is not there: {seen}")
-    return f"cuda:{number}"
-
-
 def _tensor(images: Pixels) -> torch.Tensor:
     if isinstance(images, torch.Tensor):
         return images
@@ -111,8 +118,11 @@ def _precision(precision: str, device: torch.device, config: ModelConfig) -> str
         if precision == "fp16":
             raise ValueError("precision must be auto, fp32 or bf16 for engine 'torch' on a CPU, not 'fp16'")
         return "fp32" if precision == "auto" else precision
-    if precision != "auto":
-        return precision
+    return card_precision(device, config) if precision == "auto" else precision
+
+
+def card_precision(device: torch.device, config: ModelConfig) -> str:
+    """The fastest precision of a card that keeps the model's accuracy."""
     major, _ = torch.cuda.get_device_capability(device)
     # Ampere and later compute bf16 at fp16's rate; Pascal computes fp16 at 1/64 of fp32's.
     fastest = "bf16" if major >= 8 else "fp16" if major == 7 else "fp32"

@@ -15,7 +15,7 @@ from fer_fast.models.quantised import quantise
 from fer_fast.models.storage import build_model
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-INPUT, OUTPUT = "images", "probabilities"
+OUTPUT = "probabilities"
 
 
 @dataclass(frozen=True)

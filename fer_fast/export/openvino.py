@@ -7,8 +7,9 @@ from pathlib import Path
 
 import openvino
 
+from fer_fast.engines.onnx_graph import INPUT
 from fer_fast.engines.openvino_graph import trace
-from fer_fast.export.graph import INPUT, OUTPUT, Graph, graph_of
+from fer_fast.export.graph import OUTPUT, Graph, graph_of
 
 
 def encode(graph: Graph) -> dict[str, bytes]:

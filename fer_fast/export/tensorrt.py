@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fer_fast.engines.tensorrt_build import build_engine, capabilities, load_tensorrt
 from fer_fast.export.graph import Graph
-from fer_fast.export.onnx import onnx_bytes
+from fer_fast.export.onnx import encode as encode_onnx
 
 
 def encode(graph: Graph) -> dict[str, bytes]:
@@ -14,4 +14,4 @@ def encode(graph: Graph) -> dict[str, bytes]:
     if graph.format == "tensorrt-rtx" and not cards:
         # Turing computes no bf16.
         cards = tuple(card for card in capabilities(library) if graph.precision != "bf16" or float(card) >= 8)
-    return {".engine": build_engine(library, onnx_bytes(graph), graph.batch_size, cards)}
+    return {".engine": build_engine(library, encode_onnx(graph)[".onnx"], graph.batch_size, cards)}

@@ -111,7 +111,7 @@ def with_mirrored(images: Tensor) -> Tensor:
 
 def mean_of_views(logits: Tensor) -> Tensor:
     """Logits [batch, classes] from those of each image and its mirror image, [2 * batch, classes]."""
-    return logits.unflatten(0, (2, -1)).mean(dim=0)
+    return logits.reshape(2, -1, logits.shape[1]).mean(dim=0)
 
 
 def source_patch(name: str, config: ModelConfig) -> int:

@@ -1,0 +1,99 @@
+"""A model on a card comes in; CUDA graphs of it, which answer batches from several threads, go out.
+
+A batch of faces keeps a large card busy for less time than Python takes to launch its kernels one by one. Everything
+that a batch needs is allocated before the first one.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+Model = Callable[[Tensor], Tensor]
+T = TypeVar("T")
+
+#: Graphs that take turns: while one computes, the next batch is copied in and the last one's answer out.
+STREAMS = 2
+#: Calls before a capture: cuBLAS and cuDNN allocate and choose their kernels in the first ones.
+_WARM_UP = 3
+
+
+class Replays:
+    """Captured graphs of one model; safe to call from many threads.
+
+    Args:
+        make: gives a model of its own to each graph: uint8 [batch, size, size, 3] to logits [batch, classes], both on
+            the card, launched on the current stream.
+        images: shape of the largest batch, [batch, size, size, 3].
+        device: the card.
+    """
+
+    def __init__(self, make: Callable[[], Model], images: tuple[int, ...], device: torch.device) -> None:
+        self._free: queue.SimpleQueue[_Replay] = queue.SimpleQueue()
+        for _ in range(STREAMS):
+            self._free.put(_Replay(make(), images, device))
+
+    def __call__(self, images: Tensor) -> npt.NDArray[np.float32]:
+        """Logits of one batch, float32 [batch, classes]; images in memory or on the card."""
+        replay = self._free.get()
+        try:
+            return replay(images)
+        finally:
+            self._free.put(replay)
+
+
+class _Replay:
+    """One graph with its stream and its buffers; a smaller batch leaves the end of the buffers as it was."""
+
+    def __init__(self, model: Model, images: tuple[int, ...], device: torch.device) -> None:
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(device), torch.inference_mode():
+            self.images = torch.zeros(images, dtype=torch.uint8, device=device)
+            torch.cuda.synchronize()
+            with torch.cuda.stream(self.stream):
+                for _ in range(_WARM_UP):
+                    model(self.images)
+            # Other threads may go on using the card: this one's calls alone are what is captured.
+            with torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local"):
+                self.logits = model(self.images).float()
+        self.answer = torch.empty(self.logits.shape, dtype=torch.float32, pin_memory=True)
+
+    def __call__(self, images: Tensor) -> npt.NDArray[np.float32]:
+        batch = len(images)
+        with torch.inference_mode(), torch.cuda.device(self.images.device):
+            # Whoever gives a tensor on the card may still be computing it.
+            self.stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self.stream):
+                self.images[:batch].copy_(images, non_blocking=True)
+                self.graph.replay()
+                self.answer[:batch].copy_(self.logits[:batch], non_blocking=True)
+            self.stream.synchronize()
+        return self.answer[:batch].numpy().copy()
+
+
+def as_large_as_fits(make: Callable[[int], T], batch_size: int) -> tuple[T, int]:
+    """What `make` gives for the largest batch that the card's memory holds: `batch_size`, half of it, a quarter, ...
+
+    Raises:
+        torch.OutOfMemoryError: not even one image fits.
+    """
+    batch = batch_size
+    while True:
+        try:
+            return make(batch), batch
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+            torch.cuda.empty_cache()
+            log.warning("the card's memory does not hold a batch of %d: trying %d", batch, batch // 2)
+            batch //= 2

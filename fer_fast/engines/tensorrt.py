@@ -1,0 +1,166 @@
+"""The engine for cards that TensorRT knows: the whole model as one TensorRT engine, kept on disk, in CUDA graphs.
+
+TensorRT's own interface is used, not torch-tensorrt's compiler: the same graph then goes through TensorRT 10, 11 and
+TensorRT for RTX, and is built by the last in the tests, without a card. torch-tensorrt's package brings the library.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from fer_fast.engines import cache
+from fer_fast.engines.devices import torch_device
+from fer_fast.engines.onnx_graph import INPUT, onnx_bytes
+from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits
+from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt, messages_of
+from fer_fast.engines.torch import DTYPES, card_precision
+from fer_fast.models.algebraic import AlgebraicModel
+from fer_fast.models.storage import build_model
+from fer_fast.types import FerFastError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fer_fast.decode import Pixels
+    from fer_fast.models.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+#: Raise it when the graph that is built changes: old engines are then left alone.
+GRAPH_VERSION = 1
+_OUTPUT = "logits"
+
+
+class TensorRtEngine:
+    """TensorRT on one card; see `fer_fast.engines.Engine` for the methods.
+
+    Raises:
+        FerFastError: TensorRT is not installed, or does not support the card.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int, cached: bool = True
+    ) -> None:
+        self.library = load_tensorrt("tensorrt")
+        self.device = torch_device("cuda" if device == "auto" else device)
+        if self.device == "cpu":
+            raise ValueError(f"device must be auto, cuda or cuda:N for engine 'tensorrt', not {device!r}")
+        if precision not in ("auto", *DTYPES):
+            raise ValueError(f"precision must be auto, {', '.join(DTYPES)} for engine 'tensorrt', not {precision!r}")
+        card = torch.device(self.device)
+        self.precision = card_precision(card, checkpoint.config) if precision == "auto" else precision
+        self.streams = STREAMS
+        size = checkpoint.config.image_size
+        with torch.cuda.device(card):
+            self.engine, self.cache = self._fetch_or_build(checkpoint, batch_size, cached)
+            classes = len(checkpoint.config.classes)
+            make = partial(self._captured, size, classes)
+            self._replays, self.most = as_large_as_fits(make, batch_size)
+
+    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
+        """See `Engine.infer`."""
+        pixels = images if isinstance(images, torch.Tensor) else torch.from_numpy(np.require(images, requirements="W"))
+        try:
+            return np.concatenate([self._replays(part) for part in torch.split(pixels, self.most)])
+        except RuntimeError as error:
+            raise FerFastError(f"TensorRT failed on {self.device}: {error}") from error
+
+    def describe(self) -> dict[str, str]:
+        """See `Engine.describe`."""
+        return {
+            "engine": "tensorrt",
+            "version": str(self.library.__version__),
+            "device": self.device,
+            "precision": self.precision,
+            "streams": str(self.streams),
+            "tokens": "convolutions",
+            "graph": f"CUDA graph of {self.most} images",
+            "cache": self.cache,
+        }
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        for name in ("_replays", "engine"):
+            self.__dict__.pop(name, None)
+
+    def _captured(self, size: int, classes: int, batch: int) -> Replays:
+        card = torch.device(self.device)
+        return Replays(lambda: self._context(batch, size, classes), (batch, size, size, 3), card)
+
+    def _context(self, batch: int, size: int, classes: int) -> Model:
+        """A context of its own, which one thread at a time may use."""
+        context: Any = self.engine.create_execution_context()
+        if context is None:
+            raise torch.OutOfMemoryError("TensorRT could not make a context")
+        context.set_input_shape(INPUT, (batch, size, size, 3))
+        logits = torch.empty(batch, classes, device=self.device)
+        context.set_tensor_address(_OUTPUT, logits.data_ptr())
+
+        def run(images: torch.Tensor) -> torch.Tensor:
+            context.set_tensor_address(INPUT, images.data_ptr())
+            if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
+                raise FerFastError(f"TensorRT failed on {self.device}")
+            return logits
+
+        return run
+
+    def _fetch_or_build(self, checkpoint: Checkpoint, batch_size: int, cached: bool) -> tuple[Any, str]:
+        """The engine, and what its cache did: hit, stored, or why not."""
+        runtime = self.library.Runtime(messages_of(self.library))
+        file = cache.cache_file("tensorrt", self._key(checkpoint, batch_size))
+        if cached and (blob := cache.fetch(file)) is not None:
+            engine = runtime.deserialize_cuda_engine(blob)
+            if engine is not None:
+                return engine, "hit"
+            log.warning("engine %s cannot be used here and is built again", file)
+        log.info("building the engine for this card in %s; that is done once", self.precision)
+        blob = build_engine(self.library, self._graph(checkpoint, batch_size), batch_size)
+        engine = runtime.deserialize_cuda_engine(blob)
+        if engine is None:
+            raise FerFastError("TensorRT cannot read the engine that it built")
+        if not cached:
+            return engine, "not used"
+        try:
+            cache.store(file, blob)
+        except OSError as error:
+            log.warning("the engine cannot be kept: %s", error)
+            return engine, f"not stored: {error.strerror or error}"
+        return engine, "stored"
+
+    def _graph(self, checkpoint: Checkpoint, batch_size: int) -> bytes:
+        return logits_graph(checkpoint, self.precision, batch_size)
+
+    def _key(self, checkpoint: Checkpoint, batch_size: int) -> dict[str, str | int]:
+        major, minor = torch.cuda.get_device_capability(torch.device(self.device))
+        return {
+            "model": checkpoint.digest,
+            "graph": GRAPH_VERSION,
+            "precision": self.precision,
+            "batch_size": batch_size,
+            "tensorrt": str(self.library.__version__),
+            "card": f"{torch.cuda.get_device_name(torch.device(self.device))} {major}.{minor}",
+            "torch": torch.__version__,
+        }
+
+
+def logits_graph(checkpoint: Checkpoint, precision: str, batch_size: int) -> bytes:
+    """The ONNX graph that is compiled: uint8 images to fp32 logits; its types say the precision."""
+    module = _Logits(AlgebraicModel(build_model(checkpoint)))
+    module.model.round_to(DTYPES[precision])
+    size = checkpoint.config.image_size
+    return onnx_bytes(module.eval(), torch.zeros(2, size, size, 3, dtype=torch.uint8), batch_size, _OUTPUT)
+
+
+class _Logits(torch.nn.Module):
+    def __init__(self, model: AlgebraicModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(images)
+        return logits.float()

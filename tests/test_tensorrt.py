@@ -1,0 +1,130 @@
+"""TensorRT without a card: its graphs are built for RTX cards, its cache and its refusals are tried on a stand-in."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import faces, random_model, tiny_config
+
+from fer_fast.engines import cache, open_engine
+from fer_fast.engines import tensorrt as engine_module
+from fer_fast.engines.replay import as_large_as_fits
+from fer_fast.engines.tensorrt import TensorRtEngine, logits_graph
+from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt
+from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.storage import build_model, save_model
+from fer_fast.types import FerFastError
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(random_model(tiny_config(sources=("image", "FM1"))), path)
+    return read_checkpoint(path)
+
+
+@pytest.mark.parametrize("model", ["tiny", "fast"])
+def test_packaged_models_become_engines(model):
+    pytest.importorskip("tensorrt_rtx_libs")
+    graph = logits_graph(read_checkpoint(model), "fp16", 32)
+    engine = build_engine(load_tensorrt("tensorrt-rtx"), graph, 32, ("7.5", "8.6", "8.9", "12.0"))
+    assert len(engine) > 1_000_000
+
+
+def test_onnx_runtime_agrees_on_the_graph(checkpoint):
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(logits_graph(checkpoint, "fp32", 4), providers=["CPUExecutionProvider"])
+    images = faces(3, checkpoint.config.image_size)
+    wanted = build_model(checkpoint)(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(session.run(["logits"], {"images": images})[0], wanted, atol=1e-3)
+
+
+class Runtime:
+    """A TensorRT that reads the engines that it built, and no others."""
+
+    def __init__(self, _):
+        pass
+
+    def deserialize_cuda_engine(self, blob):
+        return blob if blob.startswith(b"engine") else None
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """A TensorRtEngine as it is before it fetches or builds; `built` counts the builds."""
+    monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 9))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA L4")
+    running = TensorRtEngine.__new__(TensorRtEngine)
+    running.library = types.SimpleNamespace(Runtime=Runtime, __version__="11.0.0")
+    running.device, running.precision, built = "cuda:0", "fp16", []
+    monkeypatch.setattr(engine_module, "messages_of", lambda _: None)
+    monkeypatch.setattr(engine_module, "logits_graph", lambda *_: b"graph")
+    monkeypatch.setattr(engine_module, "build_engine", lambda *_: built.append(1) or b"engine %d" % len(built))
+    return running, built
+
+
+def test_an_engine_is_built_once(stand_in, checkpoint):
+    running, built = stand_in
+    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 1", "stored")
+    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 1", "hit")
+    assert running._fetch_or_build(checkpoint, 16, True)[1] == "stored", "another batch is another engine"
+    running.precision = "bf16"
+    assert running._fetch_or_build(checkpoint, 8, True)[1] == "stored"
+    running.library.__version__ = "11.1.0"
+    assert running._fetch_or_build(checkpoint, 8, True)[1] == "stored"
+    assert running._fetch_or_build(checkpoint, 8, False) == (b"engine 5", "not used")
+    assert len(built) == 5
+
+
+@pytest.mark.parametrize("damage", ["foreign", "damaged"])
+def test_a_foreign_or_damaged_engine_is_built_again(stand_in, checkpoint, caplog, damage):
+    running, _ = stand_in
+    running._fetch_or_build(checkpoint, 8, True)
+    file = cache.cache_file("tensorrt", running._key(checkpoint, 8))
+    if damage == "foreign":
+        cache.store(file, b"of another card")
+    else:
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 2", "stored")
+    assert ("cannot be used here" if damage == "foreign" else "is damaged") in caplog.text
+    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 2", "hit")
+
+
+def test_a_cache_that_cannot_be_written_is_told_of(stand_in, checkpoint, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    running, _ = stand_in
+    monkeypatch.setattr(cache, "store", full)
+    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 1", "not stored: No space left on device")
+
+
+def test_what_is_not_there_is_said(checkpoint, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(FerFastError, match=r"tensorrt is not there .*: pip install torch-tensorrt"):
+        open_engine(checkpoint, engine="tensorrt")
+    monkeypatch.setitem(sys.modules, "tensorrt", types.SimpleNamespace(__version__="8.6.1"))
+    with pytest.raises(FerFastError, match=r"tensorrt must be 10 or newer, not 8\.6\.1"):
+        open_engine(checkpoint, engine="tensorrt")
+    monkeypatch.setitem(sys.modules, "tensorrt", types.SimpleNamespace(__version__="10.15.1"))
+    with pytest.raises(ValueError, match="device must be auto, cuda or cuda:N for engine 'tensorrt', not 'cpu'"):
+        open_engine(checkpoint, engine="tensorrt", device="cpu")
+
+
+def test_a_batch_that_does_not_fit_is_halved(caplog):
+    def make(batch):
+        if batch > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return f"{batch} images"
+
+    assert as_large_as_fits(make, 64) == ("8 images", 8)
+    assert [record.getMessage().rpartition(" ")[2] for record in caplog.records] == ["32", "16", "8"]
+
+    def never(batch):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        as_large_as_fits(never, 4)
