@@ -34,8 +34,8 @@ class Classifier:
 
     Args:
         model: the name of a packaged model, or the path of a .safetensors checkpoint.
-        device: auto, cpu, cuda or cuda:N.
-        engine: auto, openvino or torch.
+        device: auto, cpu, cuda, cuda:N, or several cards as cuda:0,cuda:1.
+        engine: auto, openvino, torch or tensorrt.
         precision: auto, fp32, bf16, fp16 or int8.
         batch_size: images that the engine takes at once; None chooses.
         workers: threads that decode; None takes the processors that this process may use.

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="no label below this confidence, 0 to 1 (default: 0, never)",
     )
     add("--model", default="fast", help="a packaged model, or a .safetensors checkpoint (default: fast)")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:N, or several cards as cuda:0,cuda:1")
     add("--engine", default="auto", help="what runs the model (default: auto)")
     add("--precision", default="auto", help="auto, fp32, bf16, fp16 or int8")
     add("--batch-size", type=_positive, metavar="N", help="images that the model takes at once")

@@ -34,7 +34,8 @@ def open_decoder(
         image_size: S, the side in pixels of what comes out.
         workers: threads that decode; None takes the processors that this process may use.
         max_pixels: a file whose header promises more is `Status.TOO_LARGE` and never decoded.
-        device: where the model takes pixels: cpu, cuda or cuda:N. Pillow's are in memory whatever it is.
+        device: where the model takes pixels: cpu or cuda:N, several joined by commas. Pillow's are in memory whatever
+            it is.
 
     Raises:
         ValueError: an unknown name, or a number that is not positive.
@@ -47,8 +48,10 @@ def open_decoder(
             raise ValueError(f"{what} must be at least 1, not {number}")
     if name == "dali" or (name == "auto" and device != "cpu" and find_spec("nvidia.dali")):
         from fer_fast.decode.dali import DaliDecoder
+        from fer_fast.decode.several import SeveralDecoders
 
-        return DaliDecoder(image_size, workers, max_pixels, device)
+        opened = [DaliDecoder(image_size, workers, max_pixels, card) for card in device.split(",")]
+        return opened[0] if len(opened) == 1 else SeveralDecoders(opened)
     from fer_fast.decode.pillow import PillowDecoder  # Pillow costs 40 ms: only for those who decode
 
     return PillowDecoder(image_size, workers, max_pixels)

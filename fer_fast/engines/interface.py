@@ -7,6 +7,7 @@ import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
+from fer_fast.engines.several import SeveralEngines
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Engine(Protocol):
 
     Attributes:
         streams: how many `infer` calls at once keep the machine busy.
-        device: where it computes: cpu or cuda:N.
+        device: where it computes: cpu or cuda:N; several are joined by commas.
     """
 
     streams: int
@@ -76,7 +77,8 @@ def open_engine(
     Args:
         checkpoint: the model.
         engine: one of `ENGINES`.
-        device: auto, cpu, cuda or cuda:N; auto is a GPU if torch sees one and `engine` can use it.
+        device: auto, cpu, cuda, cuda:N, or several cards as cuda:0,cuda:1; auto is a GPU if torch sees one and
+            `engine` can use it.
         precision: auto, fp32, bf16, fp16 or int8; auto is the fastest that the device computes natively and that
             keeps the model's accuracy.
         batch_size: the largest batch that `infer` will get.
@@ -89,11 +91,14 @@ def open_engine(
     """
     check_choice("engine", engine, ENGINES)
     check_choice("precision", precision, PRECISIONS)
-    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]?))?", device):
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+    cards = device.split(",")
+    known = r"cuda:(0|[1-9][0-9]?)" if len(cards) > 1 else r"auto|cpu|cuda(:(0|[1-9][0-9]?))?"
+    if not all(re.fullmatch(known, card) for card in cards) or len(set(cards)) < len(cards):
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, or cards as cuda:0,cuda:1, not {device!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    opened = _open(checkpoint, engine, device, precision, batch_size, cached)
+    engines = [_open(checkpoint, engine, card, precision, batch_size, cached) for card in cards]
+    opened: Engine = engines[0] if len(engines) == 1 else SeveralEngines(engines)
     ran = opened.describe()["precision"]
     if not keeps_accuracy(checkpoint.config, ran):
         points = 100 * checkpoint.config.precision_falls[ran]

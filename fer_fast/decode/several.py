@@ -1,0 +1,37 @@
+"""Decoders for several cards come in, one decoder that they take turns in goes out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from itertools import cycle
+
+from fer_fast.decode.interface import Decoded, Decoder
+
+
+class SeveralDecoders(Decoder):
+    """Each batch goes to the next decoder, and its pixels lie on that decoder's card.
+
+    Args:
+        decoders: of one kind.
+    """
+
+    def __init__(self, decoders: Sequence[Decoder]) -> None:
+        self.name = decoders[0].name
+        self.image_size = decoders[0].image_size
+        self.workers = sum(decoder.workers for decoder in decoders)
+        self.decoders = list(decoders)
+        self._turn = cycle(self.decoders)
+        self._lock = threading.Lock()
+
+    def submit(self, paths: Sequence[str]) -> Future[Decoded]:
+        """See `Decoder.submit`."""
+        with self._lock:
+            decoder = next(self._turn)
+        return decoder.submit(paths)
+
+    def close(self) -> None:
+        """See `Decoder.close`."""
+        for decoder in self.decoders:
+            decoder.close()
