@@ -98,7 +98,9 @@ def test_cuda_paths(shim: Shim) -> None:
     """The table reaches every way in which the CUDA kernel reads."""
     product = CASES["product 112 fp32"].arguments()
     assert [shim.path(s, **product) for s in range(4)] == ["runs", "runs", "runs", "pixels"]
-    assert shim.path(1, **CASES["product 112 bf16 nchw"].arguments()) == "single"
+    planes = CASES["product 112 bf16 nchw"].arguments()
+    assert [shim.path(s, **planes) for s in range(4)] == ["runs", "planes", "planes", "planes"]
+    assert shim.path(1, **CASES["product 112 bf16 nchw"].arguments()) == "planes"
 
 
 sizes = st.integers(1, 12)

@@ -18,7 +18,9 @@ TOLERANCES = {
 
 @dataclass(frozen=True)
 class Source:
-    """`layout`: nchw, channels_last, sliced (every second pixel of a larger map), flipped (h, w exchanged) or image."""
+    """`layout`: nchw, channels_last, sliced (every second pixel of a larger map), flipped (h, w exchanged), shifted
+    (nchw off the 16-byte grid) or image.
+    """
 
     channels: int
     height: int
@@ -40,6 +42,8 @@ class Source:
         if self.layout == "flipped":
             return torch.randn((batch, c, w, h), generator=generator).to(self.dtype).transpose(2, 3)
         pixels = torch.randn((batch, c, h, w), generator=generator).to(self.dtype)
+        if self.layout == "shifted":
+            return torch.cat([pixels.new_zeros(1), pixels.flatten()])[1:].view(pixels.shape)
         return pixels.contiguous(memory_format=torch.channels_last) if self.layout == "channels_last" else pixels
 
 
@@ -112,6 +116,9 @@ CASES = {
         ),
         3,
     ),
+    "planes in bands of rows": Case((Source(32, 28, 28, 4, F32, "nchw"), Source(16, 28, 28, 4, BF16, "nchw")), 7),
+    "planes off the grid": Case((Source(32, 7, 7, 1, F16, "shifted"), Source(16, 14, 14, 2, F32, "shifted")), 7),
+    "planes enlarged": Case((Source(48, 7, 7, 1, BF16, "nchw"), Source(16, 5, 9, 2, F32, "nchw")), 14, out_dtype=BF16),
     "fp16": Case((Source(24, 6, 6, 2, F16), Source(24, 4, 4, 1, F16, "nchw")), 3, out_dtype=F16),
     "bf16": Case((Source(24, 6, 6, 2, BF16), Source(24, 4, 4, 1, BF16, "nchw")), 3, out_dtype=BF16),
     "fp32 to bf16": Case((Source(24, 6, 6, 2), Source(3, 24, 24, 8, U8, "image")), 3, out_dtype=BF16),

@@ -64,11 +64,11 @@ class Shim:
         return self._run(self._library.shim_tokens_cpu, **arguments)
 
     def path(self, index: int, **arguments) -> str:
-        """How the CUDA kernel reads a source: runs, pixels or single."""
+        """How the CUDA kernel reads a source: runs, pixels, planes or single."""
         views = _views(**arguments)
         out_dtype = DTYPE_NUMBERS[arguments["out_dtype"]]
         grid, count = ctypes.c_int64(arguments["grid"]), ctypes.c_int64(len(views))
-        return ("runs", "pixels", "single")[
+        return ("runs", "pixels", "planes", "single")[
             self._library.shim_path(views, count, grid, out_dtype, ctypes.c_int64(index))
         ]
 

@@ -150,8 +150,8 @@ FER_FAST_HOST_DEVICE float channel_mean(const In* pixel, int64_t channels, int64
 }
 
 // `Lanes` neighbouring channels of one output pixel (y, x) of the resized source: before the patches are cut, after
-// normalisation. More than one lane needs channel_stride 1 and no reduce_mean.
-template <int Lanes, typename In>
+// normalisation. More than one lane needs no reduce_mean, and channel_stride 1 if they are read as Adjacent.
+template <int Lanes, typename In, bool Adjacent = true>
 FER_FAST_HOST_DEVICE void token_elements(const SourceView& source, int64_t side, int64_t b, int64_t y, int64_t x,
                                          int64_t c, float (&out)[Lanes]) {
   const Span rows = resample_span(y, source.height, side);
@@ -169,7 +169,8 @@ FER_FAST_HOST_DEVICE void token_elements(const SourceView& source, int64_t side,
       const float weight = resample_weight(rows, j) / row_total;
       for (int lane = 0; lane < Lanes; ++lane) {
         const float value =
-            source.reduce_mean ? channel_mean(pixel, source.channels, source.channel_stride) : to_float(pixel[lane]);
+            source.reduce_mean ? channel_mean(pixel, source.channels, source.channel_stride)
+                               : to_float(pixel[Adjacent ? lane : lane * source.channel_stride]);
         column[lane] += weight * value;
       }
     }

@@ -10,11 +10,7 @@ namespace {
 
 template <typename Out>
 void run_grid(const CudaTokens& plan, unsigned blocks) {
-  blockDim.x = kCudaThreads;
-  gridDim.x = blocks;
-  for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {
-    for (threadIdx.x = 0; threadIdx.x < blockDim.x; ++threadIdx.x) token_kernel<Out>(plan);
-  }
+  run_blocks(blocks, kCudaThreads, [&plan] { token_kernel<Out>(plan); });
 }
 
 template <typename Body>
