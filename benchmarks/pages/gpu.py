@@ -1,4 +1,4 @@
-"""docs/gpu.md: the costs of the model's stages, a card's limits and the decoders' differences come in, tables go out."""
+"""docs/gpu.md: the costs of the stages, a card's limits and the decoders' differences come in, tables go out."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def decoders() -> str:
         share = 100 * len(found["changed"]) / found["images"]
         differences = f"{found['mean']:.3f}", f"{found['worst_mean']:.2f}", str(found["largest"])
         rows.append([name, f"{found['images']:,}", *differences, f"{len(found['changed'])} ({share:.2f} %)"])
-    header = ["DALI against Pillow", "images", "mean difference", "of the worst image", "largest", "changed predictions"]
+    header = ["DALI against Pillow", "images", "mean difference", "worst image", "largest", "changed predictions"]
     measured = f"Grey levels of 255; DALI on {record['device']}, on {machine(record['environment'])}"
     return f"{table(header, rows)}\n\n{measured}"
 
