@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_fast.decode import DEFAULT_MAX_PIXELS, Decoder, open_decoder, pixels_of
+from fer_fast.decode import DEFAULT_MAX_PIXELS, Decoder, check_decoder, open_decoder, pixels_of
 from fer_fast.engines import open_engine
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.types import DecodeError, FerFastError, Prediction
@@ -74,10 +74,15 @@ class Classifier:
         self.image_size = checkpoint.config.image_size
         self.temperature = checkpoint.config.temperature
         self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        check_decoder(decoder, self.image_size, workers, max_pixels)  # before an engine is compiled
         self._engine = open_engine(
             checkpoint, engine=engine, device=device, precision=precision, batch_size=self.batch_size
         )
-        self.decoder: Decoder = open_decoder(decoder, self.image_size, workers, max_pixels, self._engine.device)
+        try:
+            self.decoder: Decoder = open_decoder(decoder, self.image_size, workers, max_pixels, self._engine.device)
+        except BaseException:
+            self._engine.close()
+            raise
         self.streams = self._engine.streams
         ran = self._engine.describe()
         self.identity = f"{checkpoint.digest} {ran['engine']} {ran['precision']}"

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from fer_fast.types import FerFastError
 #: The model that engines are tried with.
 _MODEL = "tiny"
 _TORCH = "pip install 'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/cu130"
+_TORCH_12 = _TORCH.replace("cu130", "cu126")
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,14 @@ class Card:
     Attributes:
         name: for example NVIDIA GeForce GTX 1080 Ti.
         driver: version.
-        capability: compute capability.
-        memory_mib: of the card.
+        capability: compute capability; (0, 0) if the driver does not say.
+        memory: of the card in MiB, as the driver says it.
     """
 
     name: str
     driver: str
     capability: tuple[int, int]
-    memory_mib: int
+    memory: str
 
 
 def examine() -> dict[str, list[Finding]]:
@@ -65,7 +67,7 @@ def examine() -> dict[str, list[Finding]]:
         "machine": [*_machine()],
         "cards": [_card(card) for card in found] or [Finding("NVIDIA card", None, "none")],
         "engines": [*_engines(found)],
-        "decoders": [*_decoders(found)],
+        "decoders": [*_decoders()],
     }
 
 
@@ -76,13 +78,14 @@ def cards() -> list[Card]:
         listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [_parsed(line) for line in listed.splitlines() if line.count(",") == 3]
+    fields = [[field.strip() for field in line.split(",")] for line in listed.splitlines()]
+    return [Card(each[0], each[1], _capability(each[2]), each[3]) for each in fields if len(each) == 4]
 
 
-def _parsed(line: str) -> Card:
-    name, driver, capability, memory = (field.strip() for field in line.split(","))
-    major, _, minor = capability.partition(".")
-    return Card(name, driver, (int(major), int(minor or 0)), int(memory))
+def _capability(text: str) -> tuple[int, int]:
+    """8.6 as (8, 6); (0, 0) for what an old driver says in its place."""
+    major, _, minor = text.partition(".")
+    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)
 
 
 def _machine() -> Iterator[Finding]:
@@ -110,17 +113,30 @@ def _machine() -> Iterator[Finding]:
 
 
 def _card(card: Card) -> Finding:
-    said = f"compute capability {'.'.join(map(str, card.capability))}, {card.memory_mib} MiB, driver {card.driver}"
+    said = f"compute capability {'.'.join(map(str, card.capability))}, {card.memory} MiB, driver {card.driver}"
     return Finding(card.name, None, said)
 
 
 def _engines(found: list[Card]) -> Iterator[Finding]:
-    devices = ["cpu", *(f"cuda:{number}" for number in range(len(found)))]
-    for engine in ("openvino", "torch"):
-        for device in devices if engine != "openvino" else ["cpu"]:
-            finding = _tried(f"{engine} on {device}", lambda engine=engine, device=device: _infer(engine, device))  # type: ignore[misc]
-            advice = "" if finding.works or device == "cpu" else card_advice(found[int(device[5:])])
-            yield Finding(finding.name, finding.works, finding.said, advice or finding.advice)
+    seen = _seen()
+    attempts = [("openvino", "cpu"), ("torch", "cpu")]
+    attempts += [(engine, device) for device in seen for engine in ("tensorrt", "torch")]
+    for engine, device in attempts:
+        yield _tried(f"{engine} on {device}", partial(_infer, engine, device), seen.get(device))
+    if found and not seen:
+        yield Finding("torch on a card", False, "torch sees no card", card_advice(found[0]))
+
+
+def _seen() -> dict[str, Card]:
+    """The cards that torch sees, by device."""
+    import torch
+
+    cards = {}
+    for number in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(number)
+        memory = str(about.total_memory >> 20)
+        cards[f"cuda:{number}"] = Card(about.name, "in use", (about.major, about.minor), memory)
+    return cards
 
 
 def _infer(engine: str, device: str) -> str:
@@ -159,11 +175,11 @@ def card_advice(card: Card) -> str:
 
     from fer_fast.native import has_cuda_library
 
-    if card.capability < (7, 5):
+    if (0, 0) < card.capability < (7, 5):
+        capability = ".".join(map(str, card.capability))
         return (
-            f"{card.name} (compute capability {card.capability[0]}.{card.capability[1]}) is older than what CUDA 13 "
-            "and torch's packages since 2.8 support: it needs driver 580 or older, CUDA 12.9 and a torch of 2.11 to "
-            "2.13 built from source with TORCH_CUDA_ARCH_LIST=6.1, and nvidia-dali-cuda120; or --device cpu"
+            f"{card.name} (compute capability {capability}) is older than CUDA 13: it needs driver 580 or older, torch "
+            f"for CUDA 12.6 ({_TORCH_12}), nvidia-dali-cuda120, and fer_fast built with nvcc 12; or --device cpu"
         )
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is built for the CPU; one for CUDA: {_TORCH}"
@@ -174,10 +190,10 @@ def card_advice(card: Card) -> str:
     return ""
 
 
-def _decoders(found: list[Card]) -> Iterator[Finding]:
-    yield _tried("pillow", lambda: _decode("pillow", "cpu"))
-    for device in ["cpu", *(f"cuda:{number}" for number in range(len(found)))]:
-        yield _tried(f"dali on {device}", lambda device=device: _decode("dali", device))  # type: ignore[misc]
+def _decoders() -> Iterator[Finding]:
+    yield _tried("pillow", partial(_decode, "pillow", "cpu"))
+    for device in ("cpu", *_seen()):
+        yield _tried(f"dali on {device}", partial(_decode, "dali", device))
 
 
 def _decode(decoder: str, device: str) -> str:
@@ -197,9 +213,10 @@ def _decode(decoder: str, device: str) -> str:
     return "JPEG, PNG; the rest by Pillow" if decoder == "dali" else "JPEG, PNG, WebP, BMP, TIFF, GIF"
 
 
-def _tried(name: str, attempt: Callable[[], str]) -> Finding:
-    """What comes of an attempt."""
+def _tried(name: str, attempt: Callable[[], str], card: Card | None = None) -> Finding:
+    """What comes of an attempt, and what to do where it failed on a card."""
     try:
         return Finding(name, True, attempt())
     except Exception as error:  # whatever a broken library raises is what is looked for
-        return Finding(name, False, " ".join(str(error).split())[:300] or type(error).__name__)
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        return Finding(name, False, said, card_advice(card) if card else "")

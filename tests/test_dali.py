@@ -143,6 +143,19 @@ def test_pixels_are_the_callers_own(tmp_path, decoders):
     assert np.array_equal(kept, before), "DALI wrote over pixels that were handed out"
 
 
+def test_codings_and_missing_ends_are_left_to_pillow(tmp_path, decoders, monkeypatch):
+    dali = importlib.import_module("fer_fast.decode.dali")
+    seen = []
+    real = dali._Pipeline.run
+    monkeypatch.setattr(dali._Pipeline, "run", lambda self, encoded: seen.append(len(encoded)) or real(self, encoded))
+    content = encoded("jpeg")
+    lossless = content.replace(b"\xff\xc0", b"\xff\xc3")
+    decoded = decoders[0].decode(written(tmp_path, [content, lossless, content + bytes(100)]))
+    assert seen == [1]
+    assert decoded.indices == [0, 2]
+    assert decoded.failures[0][1].status is Status.CORRUPT
+
+
 def test_limits_and_wrong_options(tmp_path):
     (path,) = written(tmp_path, [encoded("jpeg")])
     with open_decoder("dali", SIDE, 1, max_pixels=FACE.size[0] * FACE.size[1] - 1) as decoder:
@@ -164,13 +177,28 @@ def test_a_dali_that_decodes_nothing_is_told_of(tmp_path, monkeypatch, caplog):
     dali = importlib.import_module("fer_fast.decode.dali")
 
     def broken(*_):
-        raise RuntimeError("Critical error: encountered: no memory")
+        raise RuntimeError(f"Critical error in {'x' * 300}:\n\nencountered:\n\nno memory")
 
     with open_decoder("dali", SIDE, 1) as decoder:
         monkeypatch.setattr(dali._Pipeline, "run", broken)
         decoded = decoder.decode(written(tmp_path, [encoded("jpeg")] * 3))
     assert decoded.indices == [0, 1, 2]
     assert "DALI decodes none of 3 images that Pillow decodes: no memory" in caplog.text
+
+
+def test_a_dali_that_does_not_decode_is_not_opened(monkeypatch, caplog):
+    dali = importlib.import_module("fer_fast.decode.dali")
+
+    def broken(*_):
+        raise RuntimeError("Critical error: encountered: no kernel image")
+
+    monkeypatch.setattr(dali._Pipeline, "run", broken)
+    with pytest.raises(FerFastError, match="DALI does not decode on cpu: no kernel image"):
+        open_decoder("dali", SIDE)
+    monkeypatch.setattr(dali, "_card", lambda _: None)
+    with open_decoder("auto", SIDE, device="cuda:0") as decoder:
+        assert decoder.name == "pillow"
+    assert "Pillow decodes: DALI does not decode on cuda:0" in caplog.text
 
 
 def test_an_unforeseen_error_reaches_the_caller(tmp_path, monkeypatch):

@@ -7,8 +7,8 @@ from fer_fast import cli, doctor, native
 from fer_fast.doctor import Card, Finding, card_advice, cards, examine
 from fer_fast.types import FerFastError
 
-PASCAL = Card("NVIDIA GeForce GTX 1080 Ti", "580.95.05", (6, 1), 11264)
-HOPPER = Card("NVIDIA H200", "580.95.05", (9, 0), 143771)
+PASCAL = Card("NVIDIA GeForce GTX 1080 Ti", "580.95.05", (6, 1), "11264")
+HOPPER = Card("NVIDIA H200", "580.95.05", (9, 0), "143771")
 SMI = """#!/bin/sh
 echo "NVIDIA GeForce GTX 1080 Ti, 580.95.05, 6.1, 11264"
 echo "NVIDIA H200, 580.95.05, 9.0, 143771"
@@ -30,6 +30,11 @@ def test_cards_as_the_driver_lists_them(tmp_path, monkeypatch):
 def test_a_driver_without_cards(tmp_path, monkeypatch, script):
     install_smi(tmp_path, monkeypatch, script)
     assert cards() == []
+
+
+def test_what_a_driver_does_not_say_is_no_error(tmp_path, monkeypatch):
+    install_smi(tmp_path, monkeypatch, "#!/bin/sh\necho 'NVIDIA GB10, 580.95.05, [N/A], [N/A]'\n")
+    assert cards() == [Card("NVIDIA GB10", "580.95.05", (0, 0), "[N/A]")]
 
 
 def test_no_driver(tmp_path, monkeypatch):
@@ -55,21 +60,32 @@ def test_what_does_not_work_is_said_with_its_reason(monkeypatch):
         raise FerFastError("the library\nis broken")
 
     monkeypatch.setattr(doctor, "cards", lambda: [PASCAL])
+    monkeypatch.setattr(doctor, "_seen", lambda: {"cuda:0": PASCAL})
     monkeypatch.setattr("fer_fast.engines.open_engine", broken)
     monkeypatch.setattr("fer_fast.decode.open_decoder", broken)
     found = examine()
     engines = {finding.name: finding for finding in found["engines"]}
-    assert set(engines) == {"openvino on cpu", "torch on cpu", "torch on cuda:0"}
+    assert set(engines) == {"openvino on cpu", "torch on cpu", "torch on cuda:0", "tensorrt on cuda:0"}
     assert all(finding.said == "the library is broken" for finding in [*found["engines"], *found["decoders"]])
-    assert "GTX 1080 Ti (compute capability 6.1) is older" in engines["torch on cuda:0"].advice
+    assert "GTX 1080 Ti (compute capability 6.1) is older than CUDA 13" in engines["torch on cuda:0"].advice
     assert not engines["torch on cpu"].advice
     assert "compute capability 6.1, 11264 MiB, driver 580.95.05" in found["cards"][0].said
+
+
+def test_a_card_that_torch_does_not_see(monkeypatch):
+    monkeypatch.setattr(doctor, "cards", lambda: [HOPPER])
+    monkeypatch.setattr(doctor, "_seen", dict)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(doctor, "_infer", lambda *_: "fp32")
+    last = examine()["engines"][-1]
+    assert (last.name, last.works, last.said) == ("torch on a card", False, "torch sees no card")
+    assert "is built for the CPU; one for CUDA: pip install" in last.advice
 
 
 @pytest.mark.parametrize(
     ("card", "cuda", "reached", "library", "words"),
     [
-        (PASCAL, "13.0", True, True, "TORCH_CUDA_ARCH_LIST=6.1, and nvidia-dali-cuda120; or --device cpu"),
+        (PASCAL, "13.0", True, True, "whl/cu126), nvidia-dali-cuda120, and fer_fast built with nvcc 12"),
         (HOPPER, None, False, True, "is built for the CPU; one for CUDA: pip install"),
         (HOPPER, "13.0", False, True, "CUDA 13.0 needs a newer driver than 580.95.05"),
         (HOPPER, "13.0", True, False, "built without its CUDA kernel: FER_FAST_CUDA=1"),

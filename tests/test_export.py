@@ -104,7 +104,7 @@ def test_missing_libraries_say_what_to_install(tmp_path, model, monkeypatch):
     for format, words in (
         ("tensorrt", "tensorrt is not there .*pip install torch-tensorrt"),
         ("tensorrt-rtx", "tensorrt-rtx is not there .*pip install --no-deps tensorrt-rtx-cu13-libs"),
-        ("onnx", r"onnx needs onnx and onnxscript: pip install 'fer-fast\[export\]'"),
+        ("onnx", r"onnx and onnxscript are needed: pip install 'fer-fast\[export\]'"),
     ):
         with pytest.raises(FerFastError, match=words):
             export_model(model, format, tmp_path / f"m{FORMATS[format][0]}")

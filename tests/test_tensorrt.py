@@ -10,7 +10,7 @@ from tiny_models import faces, random_model, tiny_config
 
 from fer_fast.engines import cache, open_engine
 from fer_fast.engines import tensorrt as engine_module
-from fer_fast.engines.replay import as_large_as_fits
+from fer_fast.engines.replay import as_large_as_fits, opening
 from fer_fast.engines.tensorrt import TensorRtEngine, logits_graph
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt
 from fer_fast.models.checkpoint import read_checkpoint
@@ -126,5 +126,19 @@ def test_a_batch_that_does_not_fit_is_halved(caplog):
     def never(batch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(FerFastError, match="the card's memory does not hold a single image: CUDA out of memory"):
         as_large_as_fits(never, 4)
+
+    def broken(batch):
+        raise RuntimeError("CUDA error: misaligned address")
+
+    with pytest.raises(RuntimeError, match="misaligned"):
+        as_large_as_fits(broken, 4)
+
+
+def test_what_libraries_raise_names_engine_and_device():
+    for error in (RuntimeError("no\nkernel"), TypeError("nullptr")):
+        with pytest.raises(FerFastError, match="TensorRT failed on cuda:0: n"), opening("TensorRT", "cuda:0"):
+            raise error
+    with pytest.raises(FerFastError, match=r"^as it was$"), opening("TensorRT", "cuda:0"):
+        raise FerFastError("as it was")

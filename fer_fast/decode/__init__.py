@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
+from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
     from fer_fast.decode.interface import Pixels as Pixels
 
-__all__ = ["DECODERS", "DEFAULT_MAX_PIXELS", "Decoded", "Decoder", "open_decoder", "pixels_of"]
+log = logging.getLogger(__name__)
+
+__all__ = ["DECODERS", "DEFAULT_MAX_PIXELS", "Decoded", "Decoder", "check_decoder", "open_decoder", "pixels_of"]
 
 #: The backends by name. "auto" is DALI for a GPU, if it is installed, and else Pillow, the reference for every other.
 DECODERS: tuple[str, ...] = ("auto", "pillow", "dali")
@@ -41,20 +45,39 @@ def open_decoder(
         ValueError: an unknown name, or a number that is not positive.
         FerFastError: DALI is asked for and not installed, or the device is not there.
     """
+    check_decoder(name, image_size, workers, max_pixels)
+    if name == "dali" or (name == "auto" and device != "cpu" and _dali_is_installed()):
+        from fer_fast.decode.dali import DaliDecoder
+        from fer_fast.decode.several import SeveralDecoders
+
+        try:
+            opened = [DaliDecoder(image_size, workers, max_pixels, card) for card in device.split(",")]
+            return opened[0] if len(opened) == 1 else SeveralDecoders(opened)
+        except FerFastError as error:
+            if name == "dali":
+                raise
+            log.warning("Pillow decodes: %s", error)
+    from fer_fast.decode.pillow import PillowDecoder  # Pillow costs 40 ms: only for those who decode
+
+    return PillowDecoder(image_size, workers, max_pixels)
+
+
+def check_decoder(name: str, image_size: int, workers: int | None, max_pixels: int) -> None:
+    """Refuses what `open_decoder` would, without opening anything.
+
+    Raises:
+        ValueError: see `open_decoder`.
+    """
     if name not in DECODERS:
         raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {name!r}")
     for what, number in (("image_size", image_size), ("workers", workers), ("max_pixels", max_pixels)):
         if number is not None and number < 1:
             raise ValueError(f"{what} must be at least 1, not {number}")
-    if name == "dali" or (name == "auto" and device != "cpu" and find_spec("nvidia.dali")):
-        from fer_fast.decode.dali import DaliDecoder
-        from fer_fast.decode.several import SeveralDecoders
 
-        opened = [DaliDecoder(image_size, workers, max_pixels, card) for card in device.split(",")]
-        return opened[0] if len(opened) == 1 else SeveralDecoders(opened)
-    from fer_fast.decode.pillow import PillowDecoder  # Pillow costs 40 ms: only for those who decode
 
-    return PillowDecoder(image_size, workers, max_pixels)
+def _dali_is_installed() -> bool:
+    # Asked for a part of a package that is not there, find_spec raises.
+    return find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
 
 
 def pixels_of(image: npt.NDArray[np.uint8] | Image.Image, size: int) -> npt.NDArray[np.uint8]:

@@ -6,6 +6,7 @@ here first, and a batch on which it fails all the same is decoded again image by
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import threading
@@ -15,7 +16,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
+from fer_fast.decode.files import jpeg_coding
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
 from fer_fast.decode.pillow import Opened, decode_file, decode_opened, opened
 from fer_fast.decode.pixels import one_line
@@ -31,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 #: Of each format the modes that DALI turns into the same pixels as Pillow; all else is Pillow's.
 _MODES: dict[str, tuple[str, ...]] = {"jpeg": ("L", "RGB"), "png": ("L", "RGB", "RGBA")}
+#: Of JPEG: baseline, extended and progressive, by Huffman codes; and the bytes in which a file must end.
+_CODINGS = (0xC0, 0xC1, 0xC2)
+_TAIL = 64
 #: A larger file is not read into memory as a whole.
 _LARGEST = 64 << 20
 #: Files a reader's task.
@@ -42,9 +48,9 @@ _PIPELINES = 2
 class DaliDecoder(Decoder):
     """Decodes JPEG and PNG files by DALI, and what it would show otherwise than Pillow (CMYK, palettes) by Pillow.
 
-    On a card pixels stay there: `Decoded.pixels` is a torch tensor. What DALI refuses Pillow has the last word on, so
-    that a file has the same status whoever decodes. nvImageCodec, inside DALI, writes a line of its own to stderr for
-    a damaged file; nothing can be set against that.
+    On a card pixels stay there: `Decoded.pixels` is a torch tensor. Headers are checked as for Pillow, and on what DALI
+    refuses Pillow has the last word, so that a file has the same status. nvImageCodec, inside DALI, writes a line of
+    its own to stderr for a damaged file; nothing can be set against that.
 
     Args:
         image_size: S, the side in pixels of what comes out.
@@ -54,7 +60,7 @@ class DaliDecoder(Decoder):
         device: cpu, cuda or cuda:N.
 
     Raises:
-        FerFastError: if DALI is not installed, or there is no such card.
+        FerFastError: if DALI is not installed or does not decode here, or there is no such card.
     """
 
     name = "dali"
@@ -72,7 +78,7 @@ class DaliDecoder(Decoder):
         self.device = device
         self._card = _card(device)
         self._pipelines = threading.local()
-        _Pipeline(image_size, self._card, 1)  # what is missing is told now, not at the first batch
+        _try(_Pipeline(image_size, self._card, 1), device)  # what is missing is told now, not at the first batch
         self._readers = ThreadPoolExecutor(self.workers, thread_name_prefix="fer-fast-read")
         runners = 1 if self._card is None else _PIPELINES
         self._runners = ThreadPoolExecutor(runners, thread_name_prefix="fer-fast-dali")
@@ -233,11 +239,30 @@ class _Pipeline:
         )
         with pipe:
             encoded = dali.fn.external_source(name="encoded", device="cpu", no_copy=True)
-            images = dali.fn.decoders.image(encoded, device="mixed" if on_card else "cpu", output_type=dali.types.RGB)
+            # Fancy upsampling: chroma on a card as on the CPU.
+            images = dali.fn.decoders.image(
+                encoded, device="mixed" if on_card else "cpu", output_type=dali.types.RGB, jpeg_fancy_upsampling=True
+            )
             side = [self._side, self._side]
             pipe.set_outputs(dali.fn.resize(images, size=side, interp_type=dali.types.INTERP_LINEAR, antialias=True))
         pipe.build()
         self._pipe, self._most = pipe, most
+
+
+def _try(pipeline: _Pipeline, device: str) -> None:
+    """Decodes one small JPEG.
+
+    Raises:
+        FerFastError: DALI does not.
+    """
+    content = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(content, "JPEG")
+    try:
+        pipeline.run([np.frombuffer(content.getvalue(), np.uint8)])
+    except FerFastError:
+        raise
+    except Exception as error:  # of DALI's own kinds
+        raise FerFastError(f"DALI does not decode on {device}: {_reason(error)}") from error
 
 
 def _card(device: str) -> int | None:
@@ -260,8 +285,13 @@ def _for_dali(file: Opened) -> npt.NDArray[np.uint8] | None:
     file.content.seek(0)
     encoded = file.content.read()
     file.content.seek(start)
-    # A PNG's orientation may stand behind its pixels, where DALI does not look for it.
-    return None if file.kind == "png" and b"eXIf" in encoded else np.frombuffer(encoded, np.uint8)
+    if file.kind == "png":
+        # A PNG's orientation may stand behind its pixels, where DALI does not look for it.
+        fits = b"eXIf" not in encoded
+    else:
+        # What a card's decoder may take without a word though it cannot show it whole: other codings, a missing end.
+        fits = jpeg_coding(encoded) in _CODINGS and b"\xff\xd9" in encoded[-_TAIL:]
+    return np.frombuffer(encoded, np.uint8) if fits else None
 
 
 def _stacked(images: list[npt.NDArray[np.uint8]], side: int, card: int | None) -> Pixels:
@@ -284,9 +314,11 @@ def _merged(parts: list[tuple[Pixels, list[int]]]) -> tuple[Pixels, list[int]]:
         return np.concatenate(arrays)[order], sorted(places)
     import torch
 
-    return torch.cat([pixels for pixels, _ in parts if isinstance(pixels, torch.Tensor)])[order], sorted(places)
+    merged = torch.cat([pixels for pixels, _ in parts if isinstance(pixels, torch.Tensor)])[order]
+    torch.cuda.current_stream(merged.device).synchronize()  # the parts' memory is DALI's, which does not wait for torch
+    return merged, sorted(places)
 
 
 def _reason(error: Exception) -> str:
     """DALI's traceback of the pipeline's definition is left out."""
-    return one_line(error).rpartition("encountered: ")[2]
+    return " ".join(str(error).split()).rpartition("encountered: ")[2][:200]

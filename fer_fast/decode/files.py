@@ -121,6 +121,20 @@ def check_png(content: BinaryIO) -> None:
     content.seek(position)
 
 
+def jpeg_coding(content: bytes) -> int:
+    """How a JPEG's pixels are coded: the last byte of its frame header's marker, 0xC0 to 0xCF; 0 if it has none."""
+    place = 2
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xFF:  # fill
+            place += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # tables and extensions among them
+            return marker
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return 0
+
+
 def _may_begin_an_image(head: bytes) -> bool:
     if any(magic.startswith(head) for magic, _ in _MAGIC):
         return True

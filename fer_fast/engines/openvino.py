@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 #: Raise it when the graph that `_convert` makes changes: old compiled models are then left alone.
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 
 
 class OpenVinoEngine:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from fer_fast.types import FerFastError
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,9 @@ T = TypeVar("T")
 STREAMS = 2
 #: Calls before a capture: cuBLAS and cuDNN allocate and choose their kernels in the first ones.
 _WARM_UP = 3
+#: Held while an engine opens: a process captures one graph at a time, and cuDNN's flags, which decide what is captured,
+#: are the process's.
+_opening = threading.RLock()
 
 
 class Replays:
@@ -55,6 +62,7 @@ class _Replay:
     """One graph with its stream and its buffers; a smaller batch leaves the end of the buffers as it was."""
 
     def __init__(self, model: Model, images: tuple[int, ...], device: torch.device) -> None:
+        self.model = model  # the graph goes on using the memory that this owns
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(device), torch.inference_mode():
@@ -81,19 +89,39 @@ class _Replay:
         return self.answer[:batch].numpy().copy()
 
 
+@contextmanager
+def opening(engine: str, device: str) -> Iterator[None]:
+    """Where an engine opens on a card: one at a time, and what the libraries raise becomes a FerFastError."""
+    with _opening, failing(engine, device):
+        yield
+
+
+@contextmanager
+def failing(engine: str, device: str) -> Iterator[None]:
+    """Turns what a library raises into a FerFastError that names engine and device."""
+    try:
+        yield
+    except FerFastError:
+        raise
+    except (RuntimeError, TypeError) as error:  # TypeError: what pybind11 makes of a null pointer, an old driver's sign
+        raise FerFastError(f"{engine} failed on {device}: {' '.join(str(error).split())}") from error
+
+
 def as_large_as_fits(make: Callable[[int], T], batch_size: int) -> tuple[T, int]:
     """What `make` gives for the largest batch that the card's memory holds: `batch_size`, half of it, a quarter, ...
 
     Raises:
-        torch.OutOfMemoryError: not even one image fits.
+        FerFastError: not even one image fits.
     """
     batch = batch_size
     while True:
         try:
             return make(batch), batch
-        except torch.OutOfMemoryError:
-            if batch == 1:
+        except RuntimeError as error:
+            if "out of memory" not in str(error):  # of torch's allocator, of the driver or of a library
                 raise
+            if batch == 1:
+                raise FerFastError(f"the card's memory does not hold a single image: {error}") from error
             torch.cuda.empty_cache()
             log.warning("the card's memory does not hold a batch of %d: trying %d", batch, batch // 2)
             batch //= 2

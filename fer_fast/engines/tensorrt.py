@@ -16,9 +16,9 @@ import torch
 from fer_fast.engines import cache
 from fer_fast.engines.devices import torch_device
 from fer_fast.engines.onnx_graph import INPUT, onnx_bytes
-from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits
+from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits, failing, opening
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt, messages_of
-from fer_fast.engines.torch import DTYPES, card_precision
+from fer_fast.engines.torch import DTYPES, card_precision, tensor_of
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.storage import build_model
 from fer_fast.types import FerFastError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Raise it when the graph that is built changes: old engines are then left alone.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 _OUTPUT = "logits"
 
 
@@ -55,20 +55,15 @@ class TensorRtEngine:
         card = torch.device(self.device)
         self.precision = card_precision(card, checkpoint.config) if precision == "auto" else precision
         self.streams = STREAMS
-        size = checkpoint.config.image_size
-        with torch.cuda.device(card):
-            self.engine, self.cache = self._fetch_or_build(checkpoint, batch_size, cached)
-            classes = len(checkpoint.config.classes)
-            make = partial(self._captured, size, classes)
+        make = partial(self._captured, checkpoint, cached)
+        with opening("TensorRT", self.device), torch.cuda.device(card):
             self._replays, self.most = as_large_as_fits(make, batch_size)
 
     def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         """See `Engine.infer`."""
-        pixels = images if isinstance(images, torch.Tensor) else torch.from_numpy(np.require(images, requirements="W"))
-        try:
+        pixels = tensor_of(images)
+        with failing("TensorRT", self.device):
             return np.concatenate([self._replays(part) for part in torch.split(pixels, self.most)])
-        except RuntimeError as error:
-            raise FerFastError(f"TensorRT failed on {self.device}: {error}") from error
 
     def describe(self) -> dict[str, str]:
         """See `Engine.describe`."""
@@ -85,24 +80,26 @@ class TensorRtEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        for name in ("_replays", "engine"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("_replays", None)
 
-    def _captured(self, size: int, classes: int, batch: int) -> Replays:
-        card = torch.device(self.device)
-        return Replays(lambda: self._context(batch, size, classes), (batch, size, size, 3), card)
+    def _captured(self, checkpoint: Checkpoint, cached: bool, batch: int) -> Replays:
+        """Graphs of an engine for this batch: its contexts take memory for the largest batch that it was built for."""
+        size, classes = checkpoint.config.image_size, len(checkpoint.config.classes)
+        engine, self.cache = self._fetch_or_build(checkpoint, batch, cached)
+        make = partial(self._context, engine, (batch, size, size, 3), classes)
+        return Replays(make, (batch, size, size, 3), torch.device(self.device))
 
-    def _context(self, batch: int, size: int, classes: int) -> Model:
+    def _context(self, engine: Any, images: tuple[int, ...], classes: int) -> Model:
         """A context of its own, which one thread at a time may use."""
-        context: Any = self.engine.create_execution_context()
+        context: Any = engine.create_execution_context()
         if context is None:
-            raise torch.OutOfMemoryError("TensorRT could not make a context")
-        context.set_input_shape(INPUT, (batch, size, size, 3))
-        logits = torch.empty(batch, classes, device=self.device)
+            raise torch.OutOfMemoryError("TensorRT could not make a context: out of memory")
+        context.set_input_shape(INPUT, images)
+        logits = torch.empty(images[0], classes, device=self.device)
         context.set_tensor_address(_OUTPUT, logits.data_ptr())
 
-        def run(images: torch.Tensor) -> torch.Tensor:
-            context.set_tensor_address(INPUT, images.data_ptr())
+        def run(pixels: torch.Tensor) -> torch.Tensor:
+            context.set_tensor_address(INPUT, pixels.data_ptr())
             if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
                 raise FerFastError(f"TensorRT failed on {self.device}")
             return logits

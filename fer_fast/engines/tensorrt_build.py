@@ -60,6 +60,7 @@ def build_engine(library: Any, onnx: bytes, batch_size: int, cards: tuple[str, .
         reasons = "; ".join(str(parser.get_error(number).desc()) for number in range(parser.num_errors))
         raise FerFastError(f"TensorRT {library.__version__} does not take the graph: {reasons}")
     settings = builder.create_builder_config()
+    settings.clear_flag(library.BuilderFlag.TF32)  # on by default, strongly typed or not; fp32 means fp32
     images = network.get_input(0)
     profile = builder.create_optimization_profile()
     sides = tuple(images.shape)[1:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +11,10 @@ import torch
 from fer_fast import native
 from fer_fast.engines.devices import torch_device
 from fer_fast.engines.interface import keeps_accuracy
-from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits
+from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, opening
 from fer_fast.models.backbone import channels_last, fold_batch_norm
 from fer_fast.models.storage import build_model
 from fer_fast.tokens import fused_tokens
-from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,35 +33,30 @@ class TorchEngine:
     def __init__(self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int = 32) -> None:
         self.device = torch_device(device)
         native.load_torch_ops()  # a missing library is told here, not at the first batch
-        self.precision = _precision(precision, torch.device(self.device), checkpoint.config)
-        self.model = torch_model(checkpoint, torch.device(self.device), self.precision)
+        card = torch.device(self.device)
+        self.precision = _precision(precision, card, checkpoint.config)
         self.most = batch_size
         self._replays: Replays | None = None
         # torch spreads one batch over all cores; on a card another one is copied meanwhile.
         self.streams = 1 if self.device == "cpu" else STREAMS
-        if self.device != "cpu":
-            size = checkpoint.config.image_size
-            with self._exactly():
-                self._replays, self.most = as_large_as_fits(partial(self._captured, size), batch_size)
-
-    def _captured(self, size: int, batch: int) -> Replays:
-        try:
-            return Replays(lambda: self.model, (batch, size, size, 3), torch.device(self.device))
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            raise FerFastError(f"torch failed on {self.device}: {error}") from error
+        if self.device == "cpu":
+            self.model = torch_model(checkpoint, card, self.precision)
+            return
+        size = checkpoint.config.image_size
+        with opening("torch", self.device), self._exactly():
+            self.model = torch_model(checkpoint, card, self.precision)
+            self._replays, self.most = as_large_as_fits(
+                lambda batch: Replays(lambda: self.model, (batch, size, size, 3), card), batch_size
+            )
 
     @torch.inference_mode()
     def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         """See `Engine.infer`."""
-        pixels = _tensor(images)
-        try:
+        pixels = tensor_of(images)
+        with failing("torch", self.device):
             if self._replays is None:
                 return self.model(pixels).float().numpy()  # type: ignore[no-any-return]
             return np.concatenate([self._replays(part) for part in torch.split(pixels, self.most)])
-        except RuntimeError as error:
-            raise FerFastError(f"torch failed on {self.device}: {error}") from error
 
     def _exactly(self) -> AbstractContextManager[None]:
         """On a GPU torch rounds the inputs of fp32 convolutions to ten bits by default; fp32 means fp32 here."""
@@ -104,7 +97,8 @@ def torch_model(checkpoint: Checkpoint, device: torch.device, precision: str) ->
     return model.to(device)
 
 
-def _tensor(images: Pixels) -> torch.Tensor:
+def tensor_of(images: Pixels) -> torch.Tensor:
+    """The images as torch takes them, where they lie."""
     if isinstance(images, torch.Tensor):
         return images
     # torch warns about read-only memory.

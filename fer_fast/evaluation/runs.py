@@ -28,7 +28,7 @@ class Combination(NamedTuple):
 
 
 REFERENCE = Combination("torch", "fp32")
-#: What is tried, in the order in which it is told. torch's bf16 and fp16 are for a GPU.
+#: What is tried, in the order in which it is told. torch's bf16 and fp16, and TensorRT, are for a GPU.
 COMBINATIONS: tuple[Combination, ...] = (
     REFERENCE,
     Combination("openvino", "fp32"),
@@ -36,6 +36,8 @@ COMBINATIONS: tuple[Combination, ...] = (
     Combination("openvino", "int8"),
     Combination("torch", "bf16"),
     Combination("torch", "fp16"),
+    Combination("tensorrt", "bf16"),
+    Combination("tensorrt", "fp16"),
 )
 
 
@@ -82,7 +84,7 @@ def run_all(
         tell(f"{chosen}, as chosen")
         runs = {} if chosen == REFERENCE else {chosen: _run(chosen, classifier, images)}
     allowed = [each for each in COMBINATIONS if engine in ("auto", each[0]) and precision in ("auto", each[1])]
-    order = list(dict.fromkeys((REFERENCE, *allowed)))
+    order = list(dict.fromkeys((REFERENCE, *allowed, chosen)))
     for number, combination in enumerate(order, 1):
         if combination not in runs:
             tell(f"{combination}, {number} of {len(order)}")
@@ -93,7 +95,7 @@ def run_all(
 def _try(combination: Combination, model: str, images: Sequence[npt.NDArray[np.uint8]], device: str) -> Run:
     """One run; what it lacks is its reason, unless it is the reference."""
     engine, precision = combination
-    if combination != REFERENCE and engine == "torch" and device == "auto":
+    if combination != REFERENCE and engine in ("torch", "tensorrt") and device == "auto":
         device = "cuda"
     try:
         with Classifier(model, engine=engine, precision=precision, device=device) as classifier:
