@@ -212,6 +212,24 @@ def test_an_unforeseen_error_reaches_the_caller(tmp_path, monkeypatch):
         decoder.decode(written(tmp_path, [encoded("jpeg")]))
 
 
+@pytest.mark.needs_cuda
+def test_on_a_card(tmp_path, decoders):
+    """nvJPEG's inverse transform and chroma round otherwise than libjpeg's: a few grey levels, not more."""
+    bad = encoded("jpeg")[: len(encoded("jpeg")) * 2 // 3]
+    names = [name for name in FILES for _ in range(3)]
+    paths = written(tmp_path, [*(encoded(name) for name in names), bad, b""])
+    theirs = decoders[1].decode(paths)
+    with open_decoder("dali", SIDE, 2, device="cuda:0") as decoder:
+        found = [future.result() for future in [decoder.submit(paths) for _ in range(8)]]
+    for ours in found:
+        assert ours.pixels.is_cuda
+        assert ours.indices == theirs.indices
+        assert [(place, error.status) for place, error in ours.failures] == [
+            (place, error.status) for place, error in theirs.failures
+        ]
+        assert np.abs(ours.on_host().astype(int) - theirs.pixels).mean(axis=(1, 2, 3)).max() < 2
+
+
 def test_a_classifier_takes_its_pixels(tmp_path):
     save_model(random_model(tiny_config(sources=("image", "FM1"))), tmp_path / "model.safetensors")
     paths = written(tmp_path, [encoded(name) for name in ("jpeg", "png", "webp")])

@@ -396,6 +396,33 @@ def test_cuda_agrees_with_the_reference(
     checkpoints: dict[str, Checkpoint], references: dict[str, Any], precision: str
 ) -> None:
     for name, (images, expected) in references.items():
-        running = open_engine(checkpoints[name], device="cuda", precision=precision)
+        running = open_engine(checkpoints[name], engine="torch", device="cuda", precision=precision)
         assert_agree(running.infer(images), expected, precision)
         assert running.describe()["device"].startswith("cuda")
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("torch", marks=pytest.mark.needs_cuda),
+        pytest.param("tensorrt", marks=[pytest.mark.needs_cuda, pytest.mark.needs_tensorrt]),
+    ],
+)
+def test_replayed_graphs_keep_batches_apart(
+    checkpoints: dict[str, Checkpoint], references: dict[str, Any], engine: str
+) -> None:
+    images, expected = references["paper"]
+    running = open_engine(checkpoints["paper"], engine=engine, device="cuda", precision="fp16", batch_size=6)
+    card = torch.from_numpy(images).cuda()
+    parts = [
+        slice(0, 6),
+        slice(3, 4),
+        slice(6, 12),
+        slice(0, 16),
+        slice(10, 13),
+    ]  # whole, partial, larger than the graph
+    with ThreadPoolExecutor(4) as pool:
+        for source in (images, card):
+            found = list(pool.map(lambda part, source=source: running.infer(source[part]), parts * 5))  # type: ignore[misc]
+            for part, logits in zip(parts * 5, found, strict=True):
+                assert_agree(logits, expected[part], "fp16")
