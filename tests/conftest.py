@@ -19,8 +19,7 @@ def _missing_dali() -> str | None:
 
 
 def _missing_tensorrt() -> str | None:
-    found = importlib.util.find_spec("torch_tensorrt") is not None
-    return _missing_cuda() if found else "torch-tensorrt is not installed"
+    return None if importlib.util.find_spec("tensorrt") is not None else "TensorRT is not installed"
 
 
 _MISSING = {"needs_cuda": _missing_cuda, "needs_dali": _missing_dali, "needs_tensorrt": _missing_tensorrt}
@@ -33,6 +32,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         reason = missing()
         if reason is None:
             continue
-        if os.environ.get("FER_FAST_REQUIRE_CUDA") == "1":
+        # DALI and TensorRT may be missing where there is a card; what then was not run is in pytest's summary.
+        if marker == "needs_cuda" and os.environ.get("FER_FAST_REQUIRE_CUDA") == "1":
             pytest.fail(f"FER_FAST_REQUIRE_CUDA=1, but {reason}", pytrace=False)
         pytest.skip(reason)

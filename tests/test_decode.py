@@ -291,7 +291,7 @@ def test_what_is_no_image_in_memory_is_refused(image, error):
 
 
 def test_wrong_options_are_named():
-    with pytest.raises(ValueError, match="auto, pillow, not 'dali9'"):
+    with pytest.raises(ValueError, match="auto, pillow, dali, not 'dali9'"):
         open_decoder("dali9")
     with pytest.raises(ValueError, match="workers must be at least 1"):
         open_decoder("auto", 224, 0)
