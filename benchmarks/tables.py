@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pages import gpu, models, performance, readme
+from pages import gpu, models, performance, readme, reproduction
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Page -> marker -> what stands there.
@@ -23,6 +23,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/gpu.md": gpu.TABLES,
     "docs/models.md": models.TABLES,
     "docs/performance.md": performance.TABLES,
+    "docs/reproduction.md": reproduction.TABLES,
 }
 
 

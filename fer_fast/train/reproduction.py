@@ -44,7 +44,7 @@ def body(rows: Rows, recipe: Recipe, published: Published) -> str:
 
 def _protocol(recipe: Recipe) -> list[str]:
     config, stage = recipe.config(("0", "1")), recipe.stages[0]
-    course = "a constant" if recipe.schedule == "constant" else "one cycle up to"
+    course = "a constant" if recipe.schedule == "constant" else "one cycle up to a"
     rate = f"{course} learning rate of {recipe.learning_rate}"
     return [
         f"Six classes (`paper6`), frozen ImageNet ResNet-18, {config.image_size} px, {config.grid**2} tokens, a",
