@@ -268,15 +268,16 @@ def test_every_combination_is_in_the_report(ferplus: Path, model: Path, teller: 
     doing: list[str] = []
     report = evaluate(model, ferplus, tell=doing.append)
     told = {f"{run['engine']} {run['precision']}": run.get("reason") for run in report["runs"]}
-    assert list(told) == ["torch fp32", "openvino fp32", "openvino bf16", "openvino int8", "torch bf16", "torch fp16"]
-    assert [reason for reason in told.values() if reason] == [
-        "bf16 is not there",
-        "bf16 is not there",
-        "fp16 is not there",
+    engines = {"torch": ["fp32"], "openvino": ["fp32", "bf16", "int8"]}
+    assert list(told) == [
+        *(f"{engine} {precision}" for engine, precisions in engines.items() for precision in precisions),
+        *("torch bf16", "torch fp16", "tensorrt bf16", "tensorrt fp16"),
     ]
+    reasons = [reason for reason in told.values() if reason]
+    assert reasons == [f"{precision} is not there" for precision in ("bf16", "bf16", "fp16", "bf16", "fp16")]
     assert report["chosen"] == {"engine": "openvino", "precision": "int8"}
     assert run_of(report, "reference")["against_reference"] is None
-    assert doing[0].startswith("reading ") and doing[1:3] == ["openvino int8, as chosen", "torch fp32, 1 of 6"]
+    assert doing[0].startswith("reading ") and doing[1:3] == ["openvino int8, as chosen", "torch fp32, 1 of 8"]
 
 
 def test_what_a_precision_costs(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
@@ -322,7 +323,7 @@ def test_an_engine_or_a_precision_alone(ferplus: Path, model: Path, teller: type
         ran(engine="torch", precision="int8")
     with pytest.raises(FerFastError, match="bf16 is not"):
         ran(precision="bf16")
-    with pytest.raises(ValueError, match="engine must be one of auto, openvino, torch, not 'onnx'"):
+    with pytest.raises(ValueError, match="engine must be one of auto, openvino, torch, tensorrt, not 'onnx'"):
         ran(engine="onnx")
 
 
