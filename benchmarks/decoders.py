@@ -2,8 +2,8 @@
 
     python benchmarks/decoders.py --data FERPLUS [--device cpu] [--out benchmarks/results/decoders.json]
 
-Two sets: the test split's files as they are (48 px PNG), and the same faces enlarged to photos of odd sizes (JPEG), which
-Pillow decodes at a half, a quarter or an eighth of their size; the photos are compared with a full decode by Pillow, too.
+Two sets: the test split's files as they are (48 px PNG), and the same faces enlarged to photos of odd sizes (JPEG).
+Those Pillow decodes at a half, a quarter or an eighth of their size; they are compared with its full decode, too.
 """
 
 from __future__ import annotations
