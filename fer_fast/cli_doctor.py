@@ -17,9 +17,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the findings; returns 0 if an engine works, else 1."""
     from fer_fast.doctor import examine
 
-    if not arguments.verbose:
-        logging.getLogger("fer_fast").setLevel(logging.ERROR)  # what an attempt warns of is in its finding
-    sections = examine()
+    logger = logging.getLogger("fer_fast")
+    level = logger.level
+    try:
+        if not arguments.verbose:
+            logger.setLevel(logging.ERROR)  # what an attempt warns of is in its finding
+        sections = examine()
+    finally:
+        logger.setLevel(level)
     width = max(len(finding.name) for findings in sections.values() for finding in findings)
     lines = []
     for title, findings in sections.items():
