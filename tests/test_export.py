@@ -115,7 +115,7 @@ def test_missing_libraries_say_what_to_install(tmp_path, model, monkeypatch):
     ("options", "error", "words"),
     [
         ({"format": "caffe"}, ValueError, "format must be one of onnx, openvino, pt2, .*, not 'caffe'"),
-        ({"precision": "int8"}, ValueError, "precision must be one of fp32, fp16, not 'int8'"),
+        ({"precision": "int8"}, ValueError, "precision of format onnx must be one of fp32, fp16, not 'int8'"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
         ({"cards": ("8.6",)}, ValueError, "cards are for format tensorrt-rtx, not onnx"),
         ({"out": "m.pt"}, ValueError, "out must end in .onnx for format onnx, not 'm.pt'"),
@@ -146,4 +146,4 @@ def test_command(tmp_path, monkeypatch, capsys, model):
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == [str(tmp_path / name) for name in ("model.xml", "model.bin")]
     assert cli.run(["export", str(model), "--format", "openvino", "--precision", "fp8"]) == 2
-    assert "precision must be one of fp32, fp16, int8, not 'fp8'" in capsys.readouterr().err
+    assert "precision of format openvino must be one of fp32, fp16, int8, not 'fp8'" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,11 +58,13 @@ def onnx_bytes(module: nn.Module, example: Tensor, batch_size: int, output: str,
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of packages that it could use and that are not there."""
+    """The exporter warns of packages that it could use and that are not there, and of what its own parts will lose."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         logger.setLevel(level)

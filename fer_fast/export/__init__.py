@@ -69,7 +69,7 @@ def export_model(
         OutputError: the file cannot be written.
     """
     check_choice("format", format, tuple(FORMATS))
-    check_choice("precision", precision, PRECISIONS[format])
+    check_choice(f"precision of format {format}", precision, PRECISIONS[format])
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     if cards and format != "tensorrt-rtx":
