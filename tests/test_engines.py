@@ -285,7 +285,7 @@ def test_auto_takes_tensorrt_before_torch_on_a_card(
     checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: True)
-    monkeypatch.setattr("fer_fast.engines.interface.find_spec", lambda name: name == "tensorrt")
+    monkeypatch.setattr("fer_fast.engines.choice.find_spec", lambda name: name == "tensorrt")
     for engine in (TorchEngine, TensorRtEngine):
         monkeypatch.setattr(engine, "__init__", lambda self, *_: None)
         monkeypatch.setattr(engine, "describe", lambda self: {"precision": "fp16"})

@@ -8,7 +8,7 @@ import pytest
 
 from fer_fast.decode.interface import Decoded
 from fer_fast.decode.several import SeveralDecoders
-from fer_fast.engines import interface
+from fer_fast.engines import choice
 from fer_fast.engines.several import SeveralEngines
 
 
@@ -78,16 +78,16 @@ def test_cards_that_would_choose_different_precisions_are_refused():
 
 
 def test_devices_are_opened_one_by_one(monkeypatch):
-    monkeypatch.setattr(interface, "_open", lambda _, __, device, *___: Card(int(device[5:])))
-    monkeypatch.setattr(interface, "keeps_accuracy", lambda *_: True)
-    opened = interface.open_engine(type("Checkpoint", (), {"config": None}), device="cuda:0,cuda:12")
+    monkeypatch.setattr(choice, "_open", lambda _, __, device, *___: Card(int(device[5:])))
+    monkeypatch.setattr(choice, "keeps_accuracy", lambda *_: True)
+    opened = choice.open_engine(type("Checkpoint", (), {"config": None}), device="cuda:0,cuda:12")
     assert opened.device == "cuda:0,cuda:12"
 
 
 @pytest.mark.parametrize("device", ["cuda:0,cuda:0", "cuda,cuda:1", "cpu,cuda:0", "cuda:0,", "cuda:0, cuda:1"])
 def test_wrong_devices(device):
     with pytest.raises(ValueError, match=r"device must be one of .*, or cards as cuda:0,cuda:1, not "):
-        interface.open_engine(None, device=device)
+        choice.open_engine(None, device=device)
 
 
 def test_decoders_take_turns():

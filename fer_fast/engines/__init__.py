@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from fer_fast.engines.interface import ENGINES, Engine, open_engine
+from fer_fast.engines.choice import open_engine
+from fer_fast.engines.interface import ENGINES, Engine
 
 __all__ = ["ENGINES", "Engine", "open_engine"]

@@ -1,0 +1,88 @@
+"""The choice among the engines: a checkpoint and what the caller wants come in, a running engine goes out."""
+
+from __future__ import annotations
+
+import logging
+import re
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from fer_fast.engines.interface import DEVICES, ENGINES, PRECISIONS, Engine, check_choice, keeps_accuracy
+from fer_fast.engines.several import SeveralEngines
+from fer_fast.types import FerFastError
+
+if TYPE_CHECKING:
+    from fer_fast.models.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+
+def open_engine(
+    checkpoint: Checkpoint,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int = 32,
+    cached: bool = True,
+) -> Engine:
+    """Chooses and compiles.
+
+    Args:
+        checkpoint: the model.
+        engine: one of `ENGINES`.
+        device: auto, cpu, cuda, cuda:N, or several cards as cuda:0,cuda:1; auto is a GPU if torch sees one and
+            `engine` can use it.
+        precision: auto, fp32, bf16, fp16 or int8; auto is the fastest that the device computes natively and that
+            keeps the model's accuracy.
+        batch_size: the largest batch that `infer` will get.
+        cached: use and fill the folder of compiled models.
+
+    Raises:
+        ValueError: on an unknown name, or a combination that no engine offers; the message names the known ones.
+        CheckpointError: if the weights do not fit their configuration.
+        FerFastError: if the device is not there.
+    """
+    check_choice("engine", engine, ENGINES)
+    check_choice("precision", precision, PRECISIONS)
+    cards = device.split(",")
+    known = r"cuda:(0|[1-9][0-9]?)" if len(cards) > 1 else r"auto|cpu|cuda(:(0|[1-9][0-9]?))?"
+    if not all(re.fullmatch(known, card) for card in cards) or len(set(cards)) < len(cards):
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, or cards as cuda:0,cuda:1, not {device!r}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    engines = [_open(checkpoint, engine, card, precision, batch_size, cached) for card in cards]
+    opened: Engine = engines[0] if len(engines) == 1 else SeveralEngines(engines)
+    ran = opened.describe()["precision"]
+    if not keeps_accuracy(checkpoint.config, ran):
+        points = 100 * checkpoint.config.precision_falls[ran]
+        log.warning("precision %s costs this model %.2f points of validation accuracy against fp32", ran, points)
+    return opened
+
+
+def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batch_size: int, cached: bool) -> Engine:
+    anywhere = engine == device == "auto" and precision == "int8"  # OpenVINO alone has it
+    if engine == "openvino" or anywhere or (engine == "auto" and not _wants_cuda(device)):
+        from fer_fast.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(checkpoint, device, precision, batch_size, cached)
+    if engine == "tensorrt" or (engine == "auto" and find_spec("tensorrt")):
+        from fer_fast.engines.tensorrt import TensorRtEngine
+
+        try:
+            return TensorRtEngine(checkpoint, device, precision, batch_size, cached)
+        except FerFastError as error:
+            if engine == "tensorrt":
+                raise
+            log.warning("torch runs the model: %s", error)
+    from fer_fast.engines.torch import TorchEngine
+
+    return TorchEngine(checkpoint, device, precision, batch_size)
+
+
+def _wants_cuda(device: str) -> bool:
+    if device != "auto":
+        return device.startswith("cuda")
+    from fer_fast.engines.devices import cuda_is_present
+
+    return cuda_is_present()
