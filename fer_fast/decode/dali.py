@@ -138,9 +138,10 @@ class DaliDecoder(Decoder):
             except Exception as error:
                 refused = error
                 batch.decode(place)
-        if not parts and batch.own:
+        rescued = sum(place in batch.own for place in places)
+        if rescued and not parts:
             assert refused is not None
-            _log.warning("DALI decodes none of %d images that Pillow decodes: %s", len(places), _reason(refused))
+            _log.warning("DALI decodes none of %d images that Pillow decodes: %s", rescued, _reason(refused))
         return parts
 
 
