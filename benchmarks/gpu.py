@@ -1,73 +1,141 @@
-"""All that needs a GPU, in one call: a checkout on a machine with a card comes in, logs, JSON and a short table go out.
+"""All that needs a GPU, in one call: a checkout on a machine with a card comes in, one JSON and a short table go out.
 
-    python benchmarks/gpu.py --out FOLDER [--steps build,test,sanitize,bench]
+    python benchmarks/gpu.py [--out FILE] [--logs FOLDER] [--data FERPLUS] [--steps build,test,...]
 
 A step that fails does not stop the next; the exit status is 1 if one did. Nothing is fetched: torch for CUDA, nvcc,
-CMake, ninja, pybind11 and pytest must be there.
+CMake, ninja, pybind11 and pytest must be there. DALI, TensorRT, compute-sanitizer and FERPlus are used where they are;
+what was left out is told.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
-TESTS = [PYTHON, "-m", "pytest", "-q", "-m", "needs_cuda"]
+TOOLS = ("memcheck", "racecheck", "initcheck")
+#: What runs only where it is installed, and what is left out without it.
+OPTIONAL = {
+    "nvidia.dali": "NVIDIA DALI is not installed: Pillow decodes",
+    "tensorrt": "TensorRT is not installed: torch runs the model",
+    "openvino": "OpenVINO is not installed: nothing on the CPU is compared",
+}
 
 
-def steps(out: Path) -> dict[str, Sequence[str]]:
-    """Name to command, in order."""
-    bench = [PYTHON, "-m", "fer_fast.bench", "--devices", "cuda", "--card", "h200"]
+@dataclass(frozen=True)
+class Step:
+    """One thing that is run.
+
+    Attributes:
+        command: what is run; its output goes into a log.
+        lacks: why it cannot be run here; empty if it can.
+        report: a JSON file that it writes, which becomes part of the whole.
+    """
+
+    command: list[str]
+    lacks: str = ""
+    report: Path | None = None
+
+
+def steps(logs: Path, data: Path | None) -> dict[str, Step]:
+    """Name to step, in order."""
+    pytest = [PYTHON, "-m", "pytest", "-q", "-m", "needs_cuda"]
+    # Other files need packages that only a CPU needs.
+    files = [str(path) for path in sorted((ROOT / "tests").glob("test_*.py")) if "needs_cuda" in path.read_text()]
+    no_sanitizer = "" if shutil.which("compute-sanitizer") else "there is no compute-sanitizer"
+    bench = [PYTHON, "-m", "fer_fast.bench", "--devices", "cuda"]
+    tokens, whole, accuracy = (logs / f"{name}.json" for name in ("tokens", "bench", "accuracy"))
     return {
-        "build": [PYTHON, "-m", "pip", "install", "--no-build-isolation", "--no-deps", "-e", "."],
-        "test": TESTS,
-        "sanitize": ["compute-sanitizer", "--error-exitcode", "1", *TESTS, "tests/test_tokens.py"],
-        "bench": [*bench, "--json", str(out / "bench_gpu.json"), "--html", str(out / "bench_gpu.html")],
+        "build": Step([PYTHON, "-m", "pip", "install", "--no-build-isolation", "--no-deps", "-e", "."]),
+        "test": Step([*pytest, *files]),
+        **{
+            tool: Step(
+                ["compute-sanitizer", "--tool", tool, "--error-exitcode", "1", *pytest, "tests/test_tokens.py"],
+                no_sanitizer,
+            )
+            for tool in TOOLS
+        },
+        "tokens": Step([*bench, "--stages", "tokens", "--batch-sizes", "256", "--json", str(tokens)], report=tokens),
+        "bench": Step(
+            [*bench, "--card", "h200", "--json", str(whole), "--html", str(logs / "bench.html")], report=whole
+        ),
+        "accuracy": Step(
+            [PYTHON, "-m", "fer_fast", "evaluate", "fast", str(data), "--json", str(accuracy)],
+            "" if data else "--data was not given",
+            accuracy,
+        ),
     }
 
 
-def run(name: str, command: Sequence[str], out: Path) -> tuple[bool, float]:
-    """Runs a step with its output in a log; whether it succeeded, and its seconds."""
+def run(name: str, step: Step, logs: Path) -> dict[str, Any]:
+    """Runs a step with its output in a log; what became of it."""
+    if step.lacks:
+        return {"step": name, "state": "left out", "seconds": 0.0, "said": step.lacks}
     environment = os.environ | {"FER_FAST_CUDA": "1", "FER_FAST_REQUIRE_CUDA": "1"}
-    begun = time.monotonic()
-    with (out / f"{name}.log").open("w") as log:
+    begun, file = time.monotonic(), logs / f"{name}.log"
+    with file.open("w") as log:
         try:
-            done = subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            done = subprocess.run(step.command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
             status = done.returncode
         except OSError as error:
-            log.write(f"{command[0]} does not start: {error}\n")
+            log.write(f"{step.command[0]} does not start: {error}\n")
             status = 127
-    return status == 0, time.monotonic() - begun
+    seconds = time.monotonic() - begun
+    lines = file.read_text(errors="replace").strip().splitlines()
+    if status or step.report:
+        print("\n".join(lines[-80:]), flush=True)
+    state = "FAILED" if status else "ok"
+    return {"step": name, "state": state, "seconds": round(seconds, 1), "said": lines[-1] if lines else ""}
 
 
 def main() -> int:
-    """Runs the steps and prints the table last."""
+    """Runs the steps, writes the JSON and prints the table last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="where logs and JSON go")
-    known = list(steps(Path()))
-    parser.add_argument("--steps", default=",".join(known), help=f"of {', '.join(known)} (default: all)")
+    add = parser.add_argument
+    add("--out", type=Path, default=ROOT / "benchmarks" / "results" / "gpu.json", help="default: benchmarks/results")
+    add("--logs", type=Path, default=ROOT / "build" / "gpu", help="where each step's log goes (default: build/gpu)")
+    add("--data", type=Path, help="FERPlus, for the accuracy of each engine and precision against fp32")
+    known = list(steps(Path(), None))
+    add("--steps", default=",".join(known), help=f"of {', '.join(known)} (default: all)")
     options = parser.parse_args()
     chosen = options.steps.split(",")
     if unknown := set(chosen) - set(known):
         parser.error(f"each of steps must be one of {', '.join(known)}, not {min(unknown)!r}")
-    options.out.mkdir(parents=True, exist_ok=True)
-    table = []
-    for name, command in steps(options.out.resolve()).items():
-        if name in chosen:
-            ok, seconds = run(name, command, options.out)
-            lines = (options.out / f"{name}.log").read_text(errors="replace").strip().splitlines()
-            table.append((name, ok, seconds, lines[-1] if lines else ""))
-            if name == "bench" or not ok:
-                print("\n".join(lines[-80:]))
-    for name, ok, seconds, last in table:
-        print(f"{name:10} {'ok' if ok else 'FAILED':7} {seconds:6.0f} s  {last[:120]}")
-    return int(not all(ok for _, ok, _, _ in table))
+    for folder in (options.logs, options.out.resolve().parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    logs = options.logs.resolve()
+    wanted = {name: step for name, step in steps(logs, options.data).items() if name in chosen}
+    for step in wanted.values():
+        if step.report:
+            step.report.unlink(missing_ok=True)  # an older one would be taken for this run's
+    table = [run(name, step, logs) for name, step in wanted.items()]
+    left_out = [why for module, why in OPTIONAL.items() if not _is_installed(module)]
+    reports = {
+        name: json.loads(step.report.read_text())
+        for name, step in wanted.items()
+        if step.report and step.report.exists()
+    }
+    options.out.write_text(json.dumps({"steps": table, "left_out": left_out, **reports}, indent=1) + "\n")
+    for row in table:
+        print(f"{row['step']:10} {row['state']:9} {row['seconds']:6.0f} s  {row['said'][:120]}")
+    for why in left_out:
+        print(why)
+    return int(any(row["state"] == "FAILED" for row in table))
+
+
+def _is_installed(module: str) -> bool:
+    package = module.partition(".")[0]
+    return importlib.util.find_spec(package) is not None and importlib.util.find_spec(module) is not None
 
 
 if __name__ == "__main__":

@@ -268,6 +268,16 @@ def test_a_folder_that_decoding_limits():
     assert found["row"] == findings.key_of(WHOLE)._asdict()
 
 
+def test_a_cards_decoder_is_the_cards():
+    on_card = row("decode", decode.FORM, "dali", "", 900.0, images="faces") | {"device": "cuda"}
+    assert bottleneck_of(*alone_rows(200.0, 600.0), on_card)["alone"]["decode"] == 200.0
+    whole = WHOLE | {"device": "cuda", "engine": "torch"}
+    rows = [whole, *alone_rows(200.0, 600.0), on_card]
+    chosen = CHOSEN | {"cuda": ("torch", "bf16")}
+    (found,) = findings.bottlenecks(rows, chosen, {findings.key_of(whole): [SUMMARY]}, cores=2)
+    assert found["alone"] == {"decode": 900.0, "write": 300.0}
+
+
 def test_a_folder_that_the_model_limits():
     found = bottleneck_of(*alone_rows(600.0, 200.0))
     assert found["sentence"].startswith("faces: model-bound: 2 workers decode 600 images/s, the model takes 200,")

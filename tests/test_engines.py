@@ -13,6 +13,7 @@ import numpy.typing as npt
 import openvino
 import pytest
 import torch
+from engine_agreement import TOLERANCES, assert_agree
 from tiny_models import faces, random_model, tiny_config
 
 from fer_fast.engines import ENGINES, Engine, open_engine
@@ -29,22 +30,6 @@ BATCH_SIZE = 6
 HAS_BF16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="this processor has no bf16 instructions")
 
-
-@dataclasses.dataclass(frozen=True)
-class Tolerance:
-    """Largest differences from the fp32 reference, for logits with a deviation of 2."""
-
-    logit: float
-    probability: float
-
-
-#: By precision; the same for every engine. A rounding of relative size u, through some 20 layers, comes to about
-#: 20 u of a logit of 10 at worst; its effect on a probability is at most a quarter of the logit's, and mostly less.
-TOLERANCES = {
-    "fp32": Tolerance(1e-3, 1e-4),  # u = 2^-24, but other orders of summation and Winograd convolutions
-    "bf16": Tolerance(0.6, 0.12),  # u = 2^-9 for weights and activations alike; sums are in fp32
-    "fp16": Tolerance(0.1, 0.02),  # u = 2^-12
-}
 
 MODELS: dict[str, dict[str, Any]] = {
     "paper": {},  # image + FM2 + FM3 + FM4
@@ -97,18 +82,6 @@ def engines(checkpoints: dict[str, Checkpoint]) -> Any:
     yield get
     for engine in opened.values():
         engine.close()
-
-
-def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def assert_agree(logits: npt.NDArray[np.float32], expected: npt.NDArray[np.float32], precision: str) -> None:
-    tolerance = TOLERANCES[precision]
-    assert logits.dtype == np.float32
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=tolerance.logit)
-    np.testing.assert_allclose(probabilities(logits), probabilities(expected), rtol=0, atol=tolerance.probability)
 
 
 @pytest.mark.parametrize(
@@ -388,41 +361,3 @@ def test_closes_twice(checkpoints: dict[str, Checkpoint], engine: str) -> None:
     running = open_engine(checkpoints["paper"], engine=engine, device="cpu", precision="fp32", batch_size=BATCH_SIZE)
     running.close()
     running.close()
-
-
-@pytest.mark.needs_cuda
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_cuda_agrees_with_the_reference(
-    checkpoints: dict[str, Checkpoint], references: dict[str, Any], precision: str
-) -> None:
-    for name, (images, expected) in references.items():
-        running = open_engine(checkpoints[name], engine="torch", device="cuda", precision=precision)
-        assert_agree(running.infer(images), expected, precision)
-        assert running.describe()["device"].startswith("cuda")
-
-
-@pytest.mark.parametrize(
-    "engine",
-    [
-        pytest.param("torch", marks=pytest.mark.needs_cuda),
-        pytest.param("tensorrt", marks=[pytest.mark.needs_cuda, pytest.mark.needs_tensorrt]),
-    ],
-)
-def test_replayed_graphs_keep_batches_apart(
-    checkpoints: dict[str, Checkpoint], references: dict[str, Any], engine: str
-) -> None:
-    images, expected = references["paper"]
-    running = open_engine(checkpoints["paper"], engine=engine, device="cuda", precision="fp16", batch_size=6)
-    card = torch.from_numpy(images).cuda()
-    parts = [
-        slice(0, 6),
-        slice(3, 4),
-        slice(6, 12),
-        slice(0, 16),
-        slice(10, 13),
-    ]  # whole, partial, larger than the graph
-    with ThreadPoolExecutor(4) as pool:
-        for source in (images, card):
-            found = list(pool.map(lambda part, source=source: running.infer(source[part]), parts * 5))  # type: ignore[misc]
-            for part, logits in zip(parts * 5, found, strict=True):
-                assert_agree(logits, expected[part], "fp16")

@@ -271,13 +271,13 @@ def test_every_combination_is_in_the_report(ferplus: Path, model: Path, teller: 
     engines = {"torch": ["fp32"], "openvino": ["fp32", "bf16", "int8"]}
     assert list(told) == [
         *(f"{engine} {precision}" for engine, precisions in engines.items() for precision in precisions),
-        *("torch bf16", "torch fp16", "tensorrt bf16", "tensorrt fp16"),
+        *("torch bf16", "torch fp16", "tensorrt bf16", "tensorrt fp16", "tensorrt int8"),
     ]
     reasons = [reason for reason in told.values() if reason]
     assert reasons == [f"{precision} is not there" for precision in ("bf16", "bf16", "fp16", "bf16", "fp16")]
     assert report["chosen"] == {"engine": "openvino", "precision": "int8"}
     assert run_of(report, "reference")["against_reference"] is None
-    assert doing[0].startswith("reading ") and doing[1:3] == ["openvino int8, as chosen", "torch fp32, 1 of 8"]
+    assert doing[0].startswith("reading ") and doing[1:3] == ["openvino int8, as chosen", "torch fp32, 1 of 9"]
 
 
 def test_what_a_precision_costs(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:

@@ -12,17 +12,22 @@ from tiny_models import faces, random_model, tiny_config
 from fer_fast import Classifier, cli
 from fer_fast.engines import tensorrt_build
 from fer_fast.export import FORMATS, PRECISIONS, export_model
+from fer_fast.export.graph import graph_of
+from fer_fast.models.algebraic import AlgebraicModel
+from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.quantised import measure_ranges
 from fer_fast.models.storage import save_model
 from fer_fast.types import CheckpointError, FerFastError, OutputRefusedError
 
-TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.12}
+TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.12, "int8": 0.2}
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A checkpoint with everything that a graph must carry: enlarged taps, a temperature, both views."""
+    """A checkpoint with everything that a graph must carry: enlarged taps, a temperature, both views, int8 ranges."""
     found = random_model(tiny_config(sources=("image", "FM1", "FM2")))
-    found.config = dataclasses.replace(found.config, temperature=1.7, flip_average=True)
+    ranges = measure_ranges(AlgebraicModel(found), torch.from_numpy(faces(32, 64, seed=9)))
+    found.config = dataclasses.replace(found.config, temperature=1.7, flip_average=True, activation_ranges=ranges)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     save_model(found, path)
     return path
@@ -57,6 +62,20 @@ def test_onnx_runtime_agrees(tmp_path, model, answers, precision):
     assert (said["precision"], said["batch_size"], len(said["classes"])) == (precision, 5, 8)
 
 
+def test_onnx_int8_is_what_was_simulated(tmp_path, model, answers):
+    runtime = pytest.importorskip("onnxruntime")
+    (path,) = export_model(model, "onnx", tmp_path / "m.onnx", precision="int8", batch_size=5)
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    images, exact = answers
+    with torch.inference_mode():
+        wanted = graph_of(read_checkpoint(model), "int8", symmetric=True)(torch.from_numpy(images)).numpy()
+    (found,) = session.run(["probabilities"], {"images": images})
+    np.testing.assert_allclose(found, wanted, atol=0.05)  # a value between two steps may fall on either
+    assert 1e-3 < np.abs(found - exact).max() < 0.2
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_openvino_agrees(tmp_path, model, answers, precision):
     files = export_model(model, "openvino", tmp_path / "m.xml", precision=precision, batch_size=5)
@@ -81,7 +100,8 @@ def test_libtorch_package_agrees(tmp_path, model, answers):
 
 
 @pytest.mark.parametrize(
-    ("precision", "cards"), [("fp16", ("7.5", "8.6", "8.9", "12.0")), ("bf16", ()), ("fp32", ("8.9",))]
+    ("precision", "cards"),
+    [("fp16", ("7.5", "8.6", "8.9", "12.0")), ("bf16", ()), ("fp32", ("8.9",)), ("int8", ("8.6", "8.9"))],
 )
 def test_tensorrt_for_rtx_builds_engines_without_a_card(tmp_path, model, precision, cards):
     pytest.importorskip("tensorrt_rtx_libs")
@@ -115,13 +135,12 @@ def test_missing_libraries_say_what_to_install(tmp_path, model, monkeypatch):
     ("options", "error", "words"),
     [
         ({"format": "caffe"}, ValueError, "format must be one of onnx, openvino, pt2, .*, not 'caffe'"),
-        ({"precision": "int8"}, ValueError, "precision of format onnx must be one of fp32, fp16, not 'int8'"),
+        ({"precision": "bf16"}, ValueError, "precision of format onnx must be one of fp32, fp16, int8, not 'bf16'"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
         ({"cards": ("8.6",)}, ValueError, "cards are for format tensorrt-rtx, not onnx"),
         ({"out": "m.pt"}, ValueError, "out must end in .onnx for format onnx, not 'm.pt'"),
         ({"out": "nowhere/m.onnx"}, OutputRefusedError, "the folder of the output 'nowhere/m.onnx' does not exist"),
         ({"model": "nobody"}, CheckpointError, "there is no file 'nobody'"),
-        ({"format": "openvino", "precision": "int8", "out": "m.xml"}, ValueError, "activation ranges"),
     ],
 )
 def test_wrong_options(tmp_path, monkeypatch, model, options, error, words):
@@ -129,6 +148,13 @@ def test_wrong_options(tmp_path, monkeypatch, model, options, error, words):
     with pytest.raises(error, match=words):
         export_model(**{"model": model, "format": "onnx", "out": "m.onnx", **options})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_int8_needs_measured_ranges(tmp_path, format):
+    save_model(random_model(tiny_config(sources=("image", "FM1"))), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="int8 needs a checkpoint whose activation ranges were measured"):
+        export_model(tmp_path / "model.safetensors", format, tmp_path / f"m{FORMATS[format][0]}", precision="int8")
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, model, monkeypatch):

@@ -54,6 +54,16 @@ def test_layer_worked_by_hand() -> None:
     torch.testing.assert_close(found, torch.tensor([[127.0 + 100.0], [127.0], [-127.0 + 254.0]]))
 
 
+def test_symmetric_layer_worked_by_hand() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[127.0, 1.4]]))
+        quantised = QuantisedLayer(layer, low=-254.0, high=100.0, symmetric=True)  # one step of the input is 2
+        inputs = torch.tensor([[2.0, 100.0], [0.9, 0.0], [-300.0, 300.0]])
+        found = quantised(inputs)
+    torch.testing.assert_close(found, torch.tensor([[254.0 + 100.0], [0.0], [127 * -254.0 + 254.0]]))
+
+
 def test_ranges_are_those_of_the_inputs(measured: FusionModel) -> None:
     model = AlgebraicModel(measured)
     assert set(measured.config.activation_ranges) == set(quantisable_layers(model))
@@ -66,12 +76,13 @@ def test_ranges_are_those_of_the_inputs(measured: FusionModel) -> None:
     assert not any(layer._forward_pre_hooks for layer in quantisable_layers(model).values())
 
 
+@pytest.mark.parametrize("symmetric", [False, True])
 @torch.no_grad()
-def test_quantised_model_is_near(measured: FusionModel) -> None:
+def test_quantised_model_is_near(measured: FusionModel, symmetric: bool) -> None:
     images = torch.from_numpy(faces(16, 64, seed=5))
     exact = AlgebraicModel(measured)
     expected = exact(images)
-    quantised = quantise(AlgebraicModel(measured))
+    quantised = quantise(AlgebraicModel(measured), symmetric)
     assert sum(isinstance(layer, QuantisedLayer) for layer in quantised.modules()) == len(quantisable_layers(exact))
     assert_near(quantised(images).numpy(), expected.numpy())
     torch.testing.assert_close(exact(images), expected, rtol=0, atol=0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DEVICES: tuple[str, ...] = ("cpu", "cuda")
 STAGES: tuple[str, ...] = ("decode", "backbone", "tokens", "vit", "model", "folder", "latency", "startup")
 #: What computes a row that has a choice; decoding, writing and starting have none.
-ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile")
+ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile", "tensorrt")
 PRECISIONS: tuple[str, ...] = tuple(name for name in ENGINE_PRECISIONS if name != "auto")
 DEFAULT_BATCH_SIZES: tuple[int, ...] = (32,)
 
@@ -92,7 +92,9 @@ def _stage_cases(stage: str, material: Material, graphs: Graphs, choice: Choice,
     elif stage == "startup":
         yield from startup.cases(material)
     elif stage == "folder":  # each stage by itself stands beside the whole
-        yield from (decode.decoder_case(material, name) for name in material.folders)
+        yield from (
+            decode.decoder_case(material, name, device) for name in material.folders for device in material.devices
+        )
         yield folder.write_case(material)
     for device in material.devices:
         if stage == "folder":

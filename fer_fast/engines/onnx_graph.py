@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fer_fast.models.quantised import QUANTISED_OPSET
 from fer_fast.types import FerFastError
 
-#: LayerNormalization, which sums in fp32 whatever its input, came with 17.
-_OPSET = 18
+#: Of ONNX's operators. LayerNormalization, which sums in fp32 whatever its input, came with 17.
+_OPSET = QUANTISED_OPSET
 INPUT = "images"
 
 

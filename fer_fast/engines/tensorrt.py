@@ -20,6 +20,7 @@ from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits, f
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt, messages_of
 from fer_fast.engines.torch import DTYPES, card_precision, tensor_of
 from fer_fast.models.algebraic import AlgebraicModel
+from fer_fast.models.quantised import quantise
 from fer_fast.models.storage import build_model
 from fer_fast.types import FerFastError
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Raise it when the graph that is built changes: old engines are then left alone.
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
+PRECISIONS: tuple[str, ...] = (*DTYPES, "int8")
 _OUTPUT = "logits"
 
 
@@ -50,8 +52,10 @@ class TensorRtEngine:
         self.device = torch_device("cuda" if device == "auto" else device)
         if self.device == "cpu":
             raise ValueError(f"device must be auto, cuda or cuda:N for engine 'tensorrt', not {device!r}")
-        if precision not in ("auto", *DTYPES):
-            raise ValueError(f"precision must be auto, {', '.join(DTYPES)} for engine 'tensorrt', not {precision!r}")
+        if precision not in ("auto", *PRECISIONS):
+            raise ValueError(
+                f"precision must be auto, {', '.join(PRECISIONS)} for engine 'tensorrt', not {precision!r}"
+            )
         card = torch.device(self.device)
         self.precision = card_precision(card, checkpoint.config) if precision == "auto" else precision
         self.streams = STREAMS
@@ -146,11 +150,17 @@ class TensorRtEngine:
 
 
 def logits_graph(checkpoint: Checkpoint, precision: str, batch_size: int) -> bytes:
-    """The ONNX graph that is compiled: uint8 images to fp32 logits; its types say the precision."""
-    module = _Logits(AlgebraicModel(build_model(checkpoint)))
-    module.model.round_to(DTYPES[precision])
+    """The ONNX graph that is compiled: uint8 images to fp32 logits; its types say the precision.
+
+    Raises:
+        ValueError: int8 of a checkpoint without measured ranges.
+    """
+    model = AlgebraicModel(build_model(checkpoint))
+    if precision == "int8":
+        quantise(model, symmetric=True)
+    model.round_to(DTYPES.get(precision, torch.float16))
     size = checkpoint.config.image_size
-    return onnx_bytes(module.eval(), torch.zeros(2, size, size, 3, dtype=torch.uint8), batch_size, _OUTPUT)
+    return onnx_bytes(_Logits(model).eval(), torch.zeros(2, size, size, 3, dtype=torch.uint8), batch_size, _OUTPUT)
 
 
 class _Logits(torch.nn.Module):

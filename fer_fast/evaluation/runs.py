@@ -38,6 +38,7 @@ COMBINATIONS: tuple[Combination, ...] = (
     Combination("torch", "fp16"),
     Combination("tensorrt", "bf16"),
     Combination("tensorrt", "fp16"),
+    Combination("tensorrt", "int8"),
 )
 
 

@@ -27,11 +27,11 @@ FORMATS: dict[str, tuple[str, str]] = {
 }
 #: What each format can hold.
 PRECISIONS: dict[str, tuple[str, ...]] = {
-    "onnx": ("fp32", "fp16"),
+    "onnx": ("fp32", "fp16", "int8"),
     "openvino": ("fp32", "fp16", "int8"),
     "pt2": ("fp32", "bf16", "fp16"),
-    "tensorrt": ("fp32", "bf16", "fp16"),
-    "tensorrt-rtx": ("fp32", "bf16", "fp16"),
+    "tensorrt": ("fp32", "bf16", "fp16", "int8"),
+    "tensorrt-rtx": ("fp32", "bf16", "fp16", "int8"),
 }
 #: Largest batch of an exported model, unless told.
 DEFAULT_BATCH_SIZE = 32
@@ -55,7 +55,7 @@ def export_model(
         model: the name of a packaged model, or the path of a checkpoint.
         format: one of `FORMATS`.
         out: the file; None is the model's name with the format's suffix, in the current folder.
-        precision: fp32; fp16 or bf16 where the format has it; int8 for openvino.
+        precision: fp32, or where the format has it fp16, bf16 or int8; TensorRT computes what int8 leaves in fp16.
         batch_size: the largest batch.
         cards: of tensorrt-rtx alone, the compute capabilities to build for, such as 8.6; none is all that it knows.
 

@@ -66,14 +66,21 @@ class ExportedModel(nn.Module):
         return (logits.float() / self.model.config.temperature).softmax(dim=1)
 
 
-def graph_of(checkpoint: Checkpoint, precision: str) -> ExportedModel:
+def graph_of(checkpoint: Checkpoint, precision: str, symmetric: bool = False, rest: str = "fp32") -> ExportedModel:
     """The module to export.
+
+    Args:
+        checkpoint: the model.
+        precision: one of `DTYPES`, or int8.
+        symmetric: how int8 quantises, see `QuantisedLayer`.
+        rest: the precision of what int8 leaves.
 
     Raises:
         ValueError: int8 of a checkpoint without measured ranges.
     """
     model = AlgebraicModel(build_model(checkpoint))
     if precision == "int8":
-        return ExportedModel(quantise(model)).eval()
-    model.round_to(DTYPES[precision])
+        quantise(model, symmetric).round_to(DTYPES[rest])
+    else:
+        model.round_to(DTYPES[precision])
     return ExportedModel(model).eval()

@@ -14,4 +14,4 @@ def encode(graph: Graph) -> dict[str, bytes]:
     if graph.format == "tensorrt-rtx" and not cards:
         # Turing computes no bf16.
         cards = tuple(card for card in capabilities(library) if graph.precision != "bf16" or float(card) >= 8)
-    return {".engine": build_engine(library, encode_onnx(graph)[".onnx"], graph.batch_size, cards)}
+    return {".engine": build_engine(library, encode_onnx(graph, rest="fp16")[".onnx"], graph.batch_size, cards)}

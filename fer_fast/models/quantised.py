@@ -1,11 +1,17 @@
 """The algebraic form in int8: measured activation ranges come in, a model with quantised layers goes out.
 
-Post-training quantisation as in Jacob et al. 2018: uint8 activations with one range a tensor, int8 weights with one
-range an output channel. The layers simulate it (`fake_quantize`); a graph compiler that sees the pattern computes it.
+Post-training quantisation as in Jacob et al. 2018: activations with one range a tensor, int8 weights with one range an
+output channel. The layers simulate it (`fake_quantize`); a graph compiler that sees the pattern computes it.
 Normalisation, attention's products and residual sums stay in floating point: they are few.
+
+Activations are uint8, or int8 around zero (`symmetric`), which is all that TensorRT knows and costs those behind a ReLU
+one bit.
 """
 
 from __future__ import annotations
+
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,34 +19,55 @@ from torch import Tensor, nn
 
 from fer_fast.models.algebraic import AlgebraicModel
 
+#: QuantizeLinear takes fp16 since this version of ONNX's operators.
+QUANTISED_OPSET = 19
+#: Of a channel of weights that are all but zero: fp16 still holds it.
+_SMALLEST_SCALE = 1e-6
+
 
 class QuantisedLayer(nn.Module):
     """A convolution or linear layer with quantised input and weights.
 
+    In an export to ONNX it becomes the pattern of QuantizeLinear and DequantizeLinear, in the precision of its input.
+
     Args:
         layer: the layer in fp32.
         low, high: the range of its input; holds 0.
+        symmetric: the input becomes int8 around zero instead of uint8.
     """
 
-    def __init__(self, layer: nn.Conv2d | nn.Linear, low: float, high: float) -> None:
+    def __init__(self, layer: nn.Conv2d | nn.Linear, low: float, high: float, symmetric: bool = False) -> None:
         super().__init__()
         self.layer = layer
-        self.scale = (high - low) / 255
-        self.zero_point = round(-low / self.scale)
+        self.limits = (-127, 127) if symmetric else (0, 255)
+        self.scale = max(-low, high) / 127 if symmetric else (high - low) / 255
+        self.zero_point = 0 if symmetric else round(-low / self.scale)
         weight = layer.weight.detach()
-        largest = weight.abs().amax(dim=tuple(range(1, weight.ndim))).clamp_min(1e-12)
-        self.register_buffer("weight_scale", largest / 127)
+        largest = weight.abs().amax(dim=tuple(range(1, weight.ndim)))
+        self.register_buffer("weight_scale", (largest / 127).clamp_min(_SMALLEST_SCALE))
         self.register_buffer("weight_zero", torch.zeros_like(largest, dtype=torch.int32))
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's own shapes."""
-        x = torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, 255)
-        weight = torch.fake_quantize_per_channel_affine(
-            self.layer.weight, self.get_buffer("weight_scale"), self.get_buffer("weight_zero"), 0, -127, 127
-        )
+        weight, scale, zero = self.layer.weight, self.get_buffer("weight_scale"), self.get_buffer("weight_zero")
+        if torch.onnx.is_in_onnx_export():
+            kind = torch.int8 if self.limits[0] < 0 else torch.uint8
+            x = _pattern(x, x.new_tensor(self.scale), torch.tensor(self.zero_point, dtype=kind))
+            weight = _pattern(weight, scale, zero.to(torch.int8))
+        else:
+            x = torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, *self.limits)
+            weight = torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127)
         if isinstance(self.layer, nn.Linear):
             return F.linear(x, weight, self.layer.bias)
         return F.conv2d(x, weight, self.layer.bias, self.layer.stride, self.layer.padding)
+
+
+def _pattern(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    """ONNX's two nodes; one scale a tensor, or one an entry of the first dimension. Of no use outside an export."""
+    axis: dict[str, Any] = {"axis": 0} if scale.ndim else {}
+    node = partial(torch.onnx.ops.symbolic, attrs=axis, shape=x.shape, version=QUANTISED_OPSET)
+    quantised = node("QuantizeLinear", (x, scale, zero), dtype=zero.dtype)
+    return node("DequantizeLinear", (quantised, scale, zero), dtype=x.dtype)
 
 
 def quantisable_layers(model: AlgebraicModel) -> dict[str, nn.Conv2d | nn.Linear]:
@@ -77,8 +104,12 @@ def measure_ranges(model: AlgebraicModel, images: Tensor, batch_size: int = 32) 
     return {name: (min(low, 0.0), max(high, 1e-6)) for name, (low, high) in means.items()}
 
 
-def quantise(model: AlgebraicModel) -> AlgebraicModel:
+def quantise(model: AlgebraicModel, symmetric: bool = False) -> AlgebraicModel:
     """Replaces the layers, in place, by quantised ones, with the ranges of the model's configuration.
+
+    Args:
+        model: in fp32.
+        symmetric: see `QuantisedLayer`.
 
     Raises:
         ValueError: if the configuration has no ranges, or not those of this model's layers.
@@ -89,5 +120,5 @@ def quantise(model: AlgebraicModel) -> AlgebraicModel:
         raise ValueError("precision int8 needs a checkpoint whose activation ranges were measured; this one has none")
     for name, layer in layers.items():
         parent, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(parent), attribute, QuantisedLayer(layer, *ranges[name]))
+        setattr(model.get_submodule(parent), attribute, QuantisedLayer(layer, *ranges[name], symmetric))
     return model

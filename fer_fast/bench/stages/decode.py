@@ -22,18 +22,18 @@ TOLERANCE = 1.0
 
 
 def cases(material: Material) -> Iterator[Case]:
-    """Each folder by the decoder and by plain Pillow."""
+    """Each folder by the decoders and by plain Pillow."""
     for name in material.folders:
-        yield decoder_case(material, name)
+        yield from (decoder_case(material, name, device) for device in dict.fromkeys(("cpu", *material.devices)))
         paths = material.folders[name][:BATCH]
         key = Key("decode", PLAIN_FORM, "pillow", "cpu", "", BATCH, name)
         yield Case(key, partial(_plain, paths, material.config.image_size), len(paths), cost(material, name))
 
 
-def decoder_case(material: Material, name: str) -> Case:
-    """A folder by the decoder that `fer-fast classify` uses."""
-    key = Key("decode", FORM, "pillow", "cpu", "", DEFAULT_BATCH_SIZE, name)
-    return Case(key, partial(_prepare, material, name), len(material.folders[name]), cost(material, name))
+def decoder_case(material: Material, name: str, device: str = "cpu") -> Case:
+    """A folder by the decoder that `fer-fast classify` uses for a device."""
+    key = Key("decode", FORM, "pillow" if device == "cpu" else "dali", device, "", DEFAULT_BATCH_SIZE, name)
+    return Case(key, partial(_prepare, material, key), len(material.folders[name]), cost(material, name))
 
 
 def cost(material: Material, name: str) -> Work:
@@ -46,9 +46,9 @@ def _plain(paths: Sequence[Path], size: int) -> Prepared:
     return Prepared(partial(read_plainly, paths, size), calls=1)
 
 
-def _prepare(material: Material, name: str) -> Prepared:
-    decoder = open_decoder(image_size=material.config.image_size)
-    paths = [str(path) for path in material.folders[name]]
+def _prepare(material: Material, key: Key) -> Prepared:
+    decoder = open_decoder(key.engine, material.config.image_size, device=key.device)
+    paths = [str(path) for path in material.folders[key.images]]
     batches = [paths[start : start + DEFAULT_BATCH_SIZE] for start in range(0, len(paths), DEFAULT_BATCH_SIZE)]
 
     def call() -> None:
@@ -57,7 +57,7 @@ def _prepare(material: Material, name: str) -> Prepared:
 
     def check() -> Agreement:
         pixels = decoder.decode(batches[0]).on_host().astype(np.float32)
-        exact = read_plainly(material.folders[name][: len(batches[0])], material.config.image_size)
+        exact = read_plainly(material.folders[key.images][: len(batches[0])], material.config.image_size)
         error = float(np.abs(pixels - exact).mean(axis=(1, 2, 3)).max())
         return Agreement(error, TOLERANCE, "largest mean difference of an image, in grey levels")
 

@@ -17,7 +17,7 @@ from fer_fast.bench.forms import TORCH_PRECISIONS, Graphs
 from fer_fast.bench.material import Material
 from fer_fast.bench.plain import BATCH, classify_plainly
 from fer_fast.bench.stages import decode
-from fer_fast.bench.stages.model import WRITTEN_FORM, Infer, openvino_form, torch_form
+from fer_fast.bench.stages.model import WRITTEN_FORM, Infer, engine_form, torch_form
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.sinks import FileSink
 from fer_fast.summary import Summary
@@ -87,7 +87,8 @@ def write_case(material: Material) -> Case:
 def _runs(device: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Engine and precision of our runs, and of the plain scripts."""
     if device == "cuda":
-        return [("torch", precision) for precision in TORCH_PRECISIONS["cuda"]], [("torch", "fp32")]
+        ours = [(engine, precision) for engine in ("torch", "tensorrt") for precision in TORCH_PRECISIONS["cuda"]]
+        return [*ours, ("tensorrt", "int8")], [("torch", "fp32")]
     ours = [("openvino", precision) for precision in ("fp32", "bf16", "int8")]
     return ours, [("torch", "fp32"), ("torch.compile", "fp32"), ("openvino", "bf16")]
 
@@ -118,7 +119,7 @@ def _ours(material: Material, key: Key, runs: Runs) -> Prepared:
 def _plain(material: Material, graphs: Graphs, key: Key, runs: Runs) -> Prepared:
     infer: Infer
     if key.engine == "openvino":
-        infer, _ = openvino_form(material, graphs, WRITTEN_FORM, key.precision, key.batch)
+        infer, _ = engine_form(material, graphs, key._replace(form=WRITTEN_FORM))
     else:
         model = torch_form(material, graphs, key)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +18,14 @@ from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.engines import open_engine
 from fer_fast.tokens import fused_tokens
 
-Infer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+#: uint8 [batch, size, size, 3], an array or on a card a tensor, to logits.
+Infer = Callable[[Any], npt.NDArray[np.float32]]
 
 ENGINES_FORM = "tokens as convolutions"
 SPLIT_FORM = "fused op between two graphs"
 FUSED_FORM = "fused op"
 WRITTEN_FORM = "as written"
-#: What `fer-fast` runs, on OpenVINO and on torch.
+#: What `fer-fast` runs, on OpenVINO and TensorRT, and on torch.
 OUR_FORMS = (ENGINES_FORM, FUSED_FORM)
 
 
@@ -35,6 +37,8 @@ def cases(material: Material, graphs: Graphs, device: str, batch: int) -> Iterat
         forms += [(ENGINES_FORM, "openvino", precision) for precision in ("fp32", "bf16", "int8")]
         forms += [(WRITTEN_FORM, "openvino", precision) for precision in ("fp32", "bf16")]
         forms.append((SPLIT_FORM, "openvino", "bf16"))
+    else:
+        forms += [(ENGINES_FORM, "tensorrt", precision) for precision in (*TORCH_PRECISIONS[device], "int8")]
     for form, engine, precision in forms:
         yield _case(material, graphs, Key("model", form, engine, device, precision, batch))
 
@@ -53,14 +57,16 @@ def _case(material: Material, graphs: Graphs, key: Key) -> Case:
 
 def _model(material: Material, graphs: Graphs, key: Key, note: str) -> Prepared:
     pixels, exact = material.pixels(key.batch), [material.logits(key.batch)]
-    if key.engine == "openvino":
-        infer, threads = openvino_form(material, graphs, key.form, key.precision, key.batch)
+    images = torch.from_numpy(pixels).to(key.device)
+    # On a card the engine's captured graphs, its waiting and its copy of the logits are part of what runs.
+    if key.engine == "openvino" or (key.device == "cuda" and key.form in OUR_FORMS):
+        infer, threads = engine_form(material, graphs, key)
+        given = pixels if key.device == "cpu" else images
 
         def check() -> Agreement:
-            return compared([torch.from_numpy(infer(pixels))], exact, key.precision)
+            return compared([torch.from_numpy(infer(given))], exact, key.precision)
 
-        return Prepared(lambda: infer(pixels), check, threads, note=note)
-    images = torch.from_numpy(pixels).to(key.device)
+        return Prepared(lambda: infer(given), check, threads, note=note)
     model = torch_form(material, graphs, key)
     prepared = on_device(lambda: model(images), exact, key.device, key.precision)
     prepared.note = ", ".join(filter(None, [note, prepared.note]))
@@ -74,13 +80,17 @@ def torch_form(material: Material, graphs: Graphs, key: Key) -> Callable[[Tensor
     return torch_model(material, key.device, key.precision, fused=key.form == FUSED_FORM)
 
 
-def openvino_form(material: Material, graphs: Graphs, form: str, precision: str, batch: int) -> tuple[Infer, int]:
-    """A form of the model on OpenVINO: the call, and how many of it at once."""
-    if form == ENGINES_FORM:
+def engine_form(material: Material, graphs: Graphs, key: Key) -> tuple[Infer, int]:
+    """A form of the model by an engine of this package or on OpenVINO: the call, and how many of it at once."""
+    if key.form in OUR_FORMS:
         engine = open_engine(
-            material.checkpoint, engine="openvino", device="cpu", precision=precision, batch_size=batch
+            material.checkpoint, engine=key.engine, device=key.device, precision=key.precision, batch_size=key.batch
         )
         return engine.infer, engine.streams
+    return _openvino_form(material, graphs, key.form, key.precision)
+
+
+def _openvino_form(material: Material, graphs: Graphs, form: str, precision: str) -> tuple[Infer, int]:
     if form == WRITTEN_FORM:
         written = graphs.compiled("written", precision)
         return lambda pixels: written([pixels])[0], written.streams
