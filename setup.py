@@ -19,26 +19,37 @@ TORCH_REQUIREMENT = "torch>=2.11,<2.14"  # as in pyproject.toml
 TORCH_VERSIONS = ((2, 11), (2, 14))
 
 
-def installed_torch() -> Path | None:
-    """The torch package that fer_fast will run with, if one in range is installed.
+def installed(package: str, at_least: tuple[int, ...], below: tuple[int, ...]) -> Path | None:
+    """A package that fer_fast will run with, if one in range is installed.
 
     pip hides it in an isolated build, but the interpreter is the target's own, and so are sysconfig's paths.
-    Only its C++ headers are read, and its library's name: listing torch in [build-system] would have pip
-    fetch a second one, several GB, for those. The stable ABI makes any version in range do.
+    Only its C++ headers are read, and its libraries' names: listing torch in [build-system] would have pip
+    fetch a second one, several GB, for those. The stable ABI makes any version of torch in range do.
     """
     paths = [*sys.path, sysconfig.get_path("platlib"), sysconfig.get_path("purelib"), *site.getsitepackages()]
     if site.ENABLE_USER_SITE is not None:
         paths.append(site.getusersitepackages())
-    for distribution in importlib.metadata.distributions(name="torch", path=list(dict.fromkeys(paths))):
+    for distribution in importlib.metadata.distributions(name=package, path=list(dict.fromkeys(paths))):
         version = tuple(int(part) for part in re.findall(r"\d+", distribution.version)[:2])
-        package = Path(str(distribution.locate_file("torch")))
-        if TORCH_VERSIONS[0] <= version < TORCH_VERSIONS[1] and package.is_dir():
-            return package
+        folder = Path(str(distribution.locate_file(package)))
+        if at_least <= version < below and folder.is_dir():
+            return folder
     return None
 
 
+def installed_torch() -> Path | None:
+    """Where torch lies."""
+    return installed("torch", *TORCH_VERSIONS)
+
+
+def openvino_options() -> list[str]:
+    """The C++ classifier's engine, if OpenVINO is there; without it the wheel has the fused op for C++ alone."""
+    openvino = installed("openvino", (2025, 2), (9999,))
+    return ["-DFER_FAST_OPENVINO=0"] if openvino is None else [f"-DOpenVINO_DIR={openvino / 'cmake'}"]
+
+
 class CMakeBuild(build_ext):
-    """Configures and builds all native code, and installs the component "python" beside the Python files."""
+    """Configures and builds all native code, and installs the components beside the Python files."""
 
     build_tree = ROOT / "build" / f"native-{sys.implementation.cache_tag}"
 
@@ -55,6 +66,8 @@ class CMakeBuild(build_ext):
             f"-DFER_FAST_CUDA={os.environ.get('FER_FAST_CUDA', 'auto')}",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11_directory()}",
+            f"-DFER_FAST_EDITABLE={'ON' if self.editable_mode else 'OFF'}",
+            *openvino_options(),
         ]
         subprocess.run(configure, check=True)
         subprocess.run(["cmake", "--build", str(self.build_tree)], check=True)
@@ -65,8 +78,9 @@ class CMakeBuild(build_ext):
         self._install(ROOT)
 
     def _install(self, prefix: Path) -> None:
-        arguments = ["--component", "python", "--prefix", str(prefix.resolve())]
-        subprocess.run(["cmake", "--install", str(self.build_tree), *arguments], check=True)
+        for component, folder in (("python", prefix.resolve()), ("cpp", prefix.resolve() / "fer_fast" / "cpp")):
+            arguments = ["--component", component, "--prefix", str(folder)]
+            subprocess.run(["cmake", "--install", str(self.build_tree), *arguments], check=True)
 
 
 def pybind11_directory() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_fast.types import (
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+#: What CMake's find_package(fer_fast) needs as CMAKE_PREFIX_PATH.
+cmake_prefix_path = str(Path(__file__).parent / "cpp")
+
 __all__ = [
     "EMOTIONS",
     "CheckpointError",
@@ -40,6 +44,7 @@ __all__ = [
     "__version__",
     "classify_folder",
     "classify_rows",
+    "cmake_prefix_path",
     "load_model",
 ]
 

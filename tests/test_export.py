@@ -1,7 +1,6 @@
 """What is exported is run by the runtimes that it is for, where they run without a card, and compared with torch."""
 
 import dataclasses
-import json
 
 import numpy as np
 import openvino
@@ -58,8 +57,8 @@ def test_onnx_runtime_agrees(tmp_path, model, answers, precision):
         (found,) = session.run(["probabilities"], {"images": images[:batch]})
         assert found.dtype == np.float32
         check(found, wanted[:batch], precision)
-    said = json.loads(session.get_modelmeta().custom_metadata_map["fer_fast"])
-    assert (said["precision"], said["batch_size"], len(said["classes"])) == (precision, 5, 8)
+    said = session.get_modelmeta().custom_metadata_map["fer_fast"].splitlines()
+    assert {f"precision {precision}", "batch_size 5", "class neutral", "format 1"} <= set(said)
 
 
 def test_onnx_int8_is_what_was_simulated(tmp_path, model, answers):
@@ -86,7 +85,7 @@ def test_openvino_agrees(tmp_path, model, answers, precision):
     images, wanted = answers
     found = core.compile_model(graph, "CPU", options)({"images": images})["probabilities"]
     check(found, wanted, precision)
-    assert json.loads(graph.get_rt_info(["fer_fast"]).astype(str))["image_size"] == images.shape[1]
+    assert f"\nimage_size {images.shape[1]}\n" in files[0].read_text().rpartition("<?fer_fast")[2]
     with pytest.raises(RuntimeError):
         core.compile_model(graph, "CPU", options)({"images": np.zeros((6, *images.shape[1:]), np.uint8)})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +15,8 @@ from fer_fast.models.storage import build_model
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 OUTPUT = "probabilities"
+#: Of the description and the graph's input and output; raise it when a program that reads them must change.
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,19 @@ class Graph:
     cards: tuple[str, ...] = ()
 
     @property
-    def metadata(self) -> str:
-        """What a program needs to know besides the graph, as JSON."""
+    def description(self) -> str:
+        """What a program needs besides the graph, a line a fact: name and value. csrc/classifier reads it, too."""
         config = self.checkpoint.config
-        return json.dumps(
-            {
-                "fer_fast": __version__,
-                "classes": config.classes,
-                "image_size": config.image_size,
-                "precision": self.precision,
-                "batch_size": self.batch_size,
-                "model": self.checkpoint.digest,
-            }
-        )
+        facts = [
+            ("format", str(FORMAT)),
+            ("version", __version__),
+            ("model", self.checkpoint.digest),
+            ("precision", self.precision),
+            ("image_size", str(config.image_size)),
+            ("batch_size", str(self.batch_size)),
+            *(("class", " ".join(name.split())) for name in config.classes),
+        ]
+        return "".join(f"{name} {value}\n" for name, value in facts)
 
     def example(self, batch: int = 2) -> Tensor:
         """An input, uint8 [batch, size, size, 3]."""

@@ -9,4 +9,4 @@ from fer_fast.export.graph import OUTPUT, Graph, graph_of
 def encode(graph: Graph, rest: str = "fp32") -> dict[str, bytes]:
     """Suffix to bytes; `rest` is the precision of what int8 leaves."""
     module = graph_of(graph.checkpoint, graph.precision, symmetric=True, rest=rest)
-    return {".onnx": onnx_bytes(module, graph.example(), graph.batch_size, OUTPUT, graph.metadata)}
+    return {".onnx": onnx_bytes(module, graph.example(), graph.batch_size, OUTPUT, graph.description)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import zlib
 from pathlib import Path
 
 import openvino
@@ -20,9 +21,24 @@ def encode(graph: Graph) -> dict[str, bytes]:
     model.reshape([openvino.Dimension(1, graph.batch_size), size, size, 3])
     model.input().tensor.set_names({INPUT})
     model.output().tensor.set_names({OUTPUT})
-    model.set_rt_info(graph.metadata, ["fer_fast"])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
         # Weights alone are rounded: OpenVINO computes in what the processor has, whatever they are stored in.
         openvino.save_model(model, file, compress_to_fp16=graph.precision == "fp16")
-        return {suffix: file.with_suffix(suffix).read_bytes() for suffix in (".xml", ".bin")}
+        return sealed(file.read_bytes(), file.with_suffix(".bin").read_bytes(), graph.description)
+
+
+def sealed(xml: bytes, weights: bytes, description: str) -> dict[str, bytes]:
+    """The files, the first with a processing instruction at its end: the description, and size and CRC-32 of both.
+
+    OpenVINO does not notice a changed weight, and may crash on a changed graph; the C++ library checks before it reads.
+
+    Raises:
+        ValueError: a class name with the end of an instruction in it.
+    """
+    if "?>" in description:
+        raise ValueError("class names must not hold '?>' for format openvino, which is XML")
+    sums = "".join(
+        f"{name} {len(data)} {zlib.crc32(data):08x}\n" for name, data in (("graph", xml), ("weights", weights))
+    )
+    return {".xml": xml + f"<?fer_fast\n{description}{sums}?>\n".encode(), ".bin": weights}

@@ -20,7 +20,11 @@ def encode(graph: Graph) -> dict[str, bytes]:
     try:
         with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
             program = torch.export.export(module, (graph.example().to(device),), dynamic_shapes=({0: batch},))
-            package = torch._inductor.aoti_compile_and_package(program, package_path=str(Path(folder) / "model.pt2"))
+            package = torch._inductor.aoti_compile_and_package(
+                program,
+                package_path=str(Path(folder) / "model.pt2"),
+                inductor_configs={"aot_inductor.metadata": {"fer_fast": graph.description}},
+            )
             return {".pt2": Path(package).read_bytes()}
     except RuntimeError as error:
         raise FerFastError(f"torch could not compile the model: {error}") from error

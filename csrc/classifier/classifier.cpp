@@ -1,0 +1,178 @@
+#include "fer_fast/classifier.h"
+
+#include <algorithm>
+#include <exception>
+#include <filesystem>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#include "engine.h"
+#include "fer_fast/tokens.h"
+#include "resize.h"
+
+namespace fer_fast {
+
+int64_t batch_size_of(const Options& options, const Description& description) {
+  const auto most = static_cast<std::size_t>(description.batch_size);
+  if (options.batch_size > most) {
+    throw Error(ErrorCode::kInvalidArgument, "batch_size must be at most the " + std::to_string(most) +
+                                                 " that the model was exported for, not " +
+                                                 std::to_string(options.batch_size));
+  }
+  return static_cast<int64_t>(options.batch_size == 0 ? most : options.batch_size);
+}
+
+namespace {
+
+// What is done is the caller's word for it; every exception becomes an Error.
+template <typename Do>
+auto guarded(Do&& doing) {
+  try {
+    return doing();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::kOutOfMemory, "out of memory");
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kEngineFailed, error.what());
+  }
+}
+
+Options checked(Options options) {
+  if (options.threads < 0) {
+    throw Error(ErrorCode::kInvalidArgument, "threads must be 0 or more, not " + std::to_string(options.threads));
+  }
+  if (options.precision < Precision::kAuto || options.precision > Precision::kBf16) {
+    throw Error(ErrorCode::kInvalidArgument, "precision must be one of Precision");
+  }
+  if (options.goal < Goal::kThroughput || options.goal > Goal::kLatency) {
+    throw Error(ErrorCode::kInvalidArgument, "goal must be one of Goal");
+  }
+  const int processors = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  options.threads = options.threads == 0 ? processors : std::min(options.threads, processors);
+  return options;
+}
+
+OpenedModel open_model(const std::string& model, const Options& options) {
+  const std::string suffix = std::filesystem::path(model).extension().string();
+  if (suffix == ".xml") return open_openvino(model, options);
+  if (suffix == ".pt2") return open_torch(model, options);
+  throw Error(ErrorCode::kModelUnsupported, "a model must be an .xml or a .pt2 that fer-fast export wrote, not '" + model + "'");
+}
+
+}  // namespace
+
+struct Classifier::Parts {
+  OpenedModel model;
+  int64_t batch;
+
+  int64_t classes() const { return static_cast<int64_t>(model.description.classes.size()); }
+
+  // Resizes and infers some images, one batch.
+  void run(const ImageView* images, int64_t count, float* probabilities) const {
+    const int64_t side = model.description.image_size, bytes = side * side * 3;
+    std::vector<uint8_t> pixels(static_cast<std::size_t>(count * bytes));
+    for (int64_t i = 0; i < count; ++i) resize_to_square(images[i], side, &pixels[static_cast<std::size_t>(i * bytes)]);
+    model.engine->infer(pixels.data(), count, probabilities);
+  }
+};
+
+namespace {
+
+// A call's batches, which threads share; the first exception of any of them is the call's.
+template <typename Parts>
+struct Work {
+  const Parts& parts;
+  const ImageView* images;
+  int64_t count, batch;
+  float* probabilities;
+  std::mutex mutex;
+  std::exception_ptr failure;
+
+  static void batches(int64_t begin, int64_t end, void* context) {
+    Work& work = *static_cast<Work*>(context);
+    try {
+      for (int64_t first = begin * work.batch; first < std::min(end * work.batch, work.count); first += work.batch) {
+        const int64_t taken = std::min(work.batch, work.count - first);
+        work.parts.run(work.images + first, taken, work.probabilities + first * work.parts.classes());
+      }
+    } catch (...) {
+      const std::lock_guard lock(work.mutex);
+      if (!work.failure) work.failure = std::current_exception();
+    }
+  }
+};
+
+}  // namespace
+
+Classifier::Classifier(const std::string& model, const Options& options) {
+  guarded([&] {
+    OpenedModel opened = open_model(model, checked(options));
+    const int64_t batch = batch_size_of(options, opened.description);
+    parts_ = std::make_unique<Parts>(Parts{std::move(opened), batch});
+  });
+}
+
+Classifier::~Classifier() = default;
+Classifier::Classifier(Classifier&&) noexcept = default;
+Classifier& Classifier::operator=(Classifier&&) noexcept = default;
+
+const Classifier::Parts& Classifier::parts() const {
+  if (!parts_) throw Error(ErrorCode::kInvalidArgument, "this classifier was moved from");
+  return *parts_;
+}
+
+void Classifier::classify(const ImageView* images, std::size_t count, float* probabilities) const {
+  guarded([&] {
+    const Parts& parts = this->parts();
+    if (count == 0) return;
+    if (images == nullptr || probabilities == nullptr) {
+      throw Error(ErrorCode::kInvalidArgument, "images and probabilities must not be null");
+    }
+    for (std::size_t i = 0; i < count; ++i) check_image(images[i], i);
+    // Few images are shared out evenly: every stream gets some.
+    const auto images_count = static_cast<int64_t>(count), streams = static_cast<int64_t>(parts.model.engine->streams());
+    const int64_t batch = std::clamp<int64_t>((images_count + streams - 1) / streams, 1, parts.batch);
+    Work<Parts> work{parts, images, images_count, batch, probabilities, {}, {}};
+    spawn_threads((images_count + batch - 1) / batch, 1, static_cast<int>(streams), Work<Parts>::batches, &work);
+    if (work.failure) std::rethrow_exception(work.failure);
+  });
+}
+
+std::vector<Prediction> Classifier::classify(const std::vector<ImageView>& images) const {
+  return guarded([&] {
+    const std::vector<std::string>& names = classes();
+    std::vector<float> probabilities(images.size() * names.size());
+    classify(images.data(), images.size(), probabilities.data());
+    std::vector<Prediction> predictions(images.size());
+    auto row = probabilities.cbegin();
+    for (Prediction& prediction : predictions) {
+      const auto end = row + static_cast<std::ptrdiff_t>(names.size());
+      const auto most = std::max_element(row, end);
+      prediction.probabilities.assign(row, end);
+      prediction.index = static_cast<std::size_t>(most - row);
+      prediction.label = names[prediction.index];
+      prediction.confidence = *most;
+      row = end;
+    }
+    return predictions;
+  });
+}
+
+Prediction Classifier::classify(const ImageView& image) const { return classify(std::vector<ImageView>{image})[0]; }
+
+const std::vector<std::string>& Classifier::classes() const { return parts().model.description.classes; }
+
+int64_t Classifier::image_size() const { return parts().model.description.image_size; }
+
+std::string Classifier::describe() const {
+  return guarded([&] {
+    const Parts& parts = this->parts();
+    const Description& model = parts.model.description;
+    return parts.model.engine->describe() + "image_size=" + std::to_string(model.image_size) + "\nbatch_size=" +
+           std::to_string(parts.batch) + "\nmodel=" + model.model + "\nexported_by=fer-fast " + model.version + "\n";
+  });
+}
+
+}  // namespace fer_fast

@@ -1,0 +1,138 @@
+#include "description.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "fer_fast/classifier.h"
+
+namespace fer_fast {
+namespace {
+
+// What fer_fast/export/graph.py calls FORMAT.
+constexpr int64_t kFormat = 1;
+constexpr int64_t kMostBatch = 1 << 20;
+constexpr int64_t kMostSide = 4096;
+constexpr std::size_t kMostClasses = 1000;
+constexpr std::string_view kOpening = "<?fer_fast\n", kClosing = "?>\n";
+
+// Facts that occur once, and the classes.
+struct Facts {
+  std::string_view text;
+
+  std::vector<std::string_view> all(std::string_view name) const {
+    std::vector<std::string_view> found;
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      const std::string_view line = text.substr(begin, end - begin);
+      if (line.size() > name.size() && line.substr(0, name.size()) == name && line[name.size()] == ' ') {
+        found.push_back(line.substr(name.size() + 1));
+      }
+      begin = end + 1;
+    }
+    return found;
+  }
+
+  std::optional<std::string_view> one(std::string_view name) const {
+    const auto found = all(name);
+    return found.size() == 1 ? std::optional(found[0]) : std::nullopt;
+  }
+};
+
+template <typename Number>
+std::optional<Number> number_of(std::optional<std::string_view> text, int base = 10) {
+  Number number{};
+  if (!text) return std::nullopt;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number, base);
+  return error == std::errc() && end == text->data() + text->size() ? std::optional(number) : std::nullopt;
+}
+
+uint32_t crc32(std::string_view bytes) {
+  // Eight bytes a step: a model has tens of MB.
+  static const auto kTables = [] {
+    std::array<std::array<uint32_t, 256>, 8> tables{};
+    for (uint32_t i = 0; i < 256; ++i) {
+      uint32_t value = i;
+      for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) * 0xEDB88320u);
+      tables[0][i] = value;
+    }
+    for (uint32_t i = 0; i < 256; ++i) {
+      for (std::size_t k = 1; k < 8; ++k) tables[k][i] = (tables[k - 1][i] >> 8) ^ tables[0][tables[k - 1][i] & 0xFF];
+    }
+    return tables;
+  }();
+  uint32_t sum = ~0u;
+  std::size_t at = 0;
+  const auto byte = [&](std::size_t offset) { return static_cast<uint32_t>(static_cast<uint8_t>(bytes[at + offset])); };
+  for (; at + 8 <= bytes.size(); at += 8) {
+    uint32_t next = 0;
+    for (std::size_t i = 0; i < 4; ++i) next ^= kTables[7 - i][((sum >> (8 * i)) & 0xFF) ^ byte(i)];
+    for (std::size_t i = 4; i < 8; ++i) next ^= kTables[7 - i][byte(i)];
+    sum = next;
+  }
+  for (; at < bytes.size(); ++at) sum = (sum >> 8) ^ kTables[0][(sum & 0xFF) ^ byte(0)];
+  return ~sum;
+}
+
+[[noreturn]] void damaged(const std::string& name, const std::string& why) {
+  throw Error(ErrorCode::kModelDamaged, "the model '" + name + "' is damaged: " + why);
+}
+
+void check_sum(const Facts& facts, std::string_view what, std::string_view data, const std::string& name) {
+  const auto value = facts.one(what);
+  const std::size_t space = value ? value->find(' ') : std::string_view::npos;
+  if (space == std::string_view::npos) damaged(name, "it lacks the sum of its " + std::string(what));
+  const auto size = number_of<uint64_t>(value->substr(0, space));
+  const auto sum = number_of<uint32_t>(value->substr(space + 1), 16);
+  if (size != data.size()) {
+    damaged(name, "its " + std::string(what) + " must have " + std::string(value->substr(0, space)) + " bytes, not " +
+                      std::to_string(data.size()));
+  }
+  if (sum != crc32(data)) damaged(name, "its " + std::string(what) + " changed since it was exported");
+}
+
+}  // namespace
+
+Description parse_description(std::string_view text, const std::string& name) {
+  const Facts facts{text};
+  const auto format = number_of<int64_t>(facts.one("format"));
+  if (!format) damaged(name, "its description has no format");
+  if (*format != kFormat) {
+    throw Error(ErrorCode::kModelUnsupported, "the model '" + name + "' has format " + std::to_string(*format) +
+                                                  ", this library reads " + std::to_string(kFormat) +
+                                                  ": export it with the fer-fast of this library's version, " FER_FAST_VERSION);
+  }
+  Description found;
+  for (const auto& [fact, place] : {std::pair{"version", &found.version}, std::pair{"model", &found.model},
+                                    std::pair{"precision", &found.precision}}) {
+    const auto value = facts.one(fact);
+    if (!value) damaged(name, "its description has no " + std::string(fact));
+    *place = *value;
+  }
+  for (const auto& [fact, place, most] : {std::tuple{"image_size", &found.image_size, kMostSide},
+                                          std::tuple{"batch_size", &found.batch_size, kMostBatch}}) {
+    const auto value = number_of<int64_t>(facts.one(fact));
+    if (!value || *value < 1 || *value > most) damaged(name, "its description has no " + std::string(fact));
+    *place = *value;
+  }
+  for (const std::string_view label : facts.all("class")) found.classes.emplace_back(label);
+  if (found.classes.size() < 2 || found.classes.size() > kMostClasses) damaged(name, "its description has no classes");
+  return found;
+}
+
+Description check_sealed(std::string_view graph, std::string_view weights, const std::string& name) {
+  const std::size_t begin = graph.rfind(kOpening);
+  if (begin == std::string_view::npos || graph.size() < begin + kOpening.size() + kClosing.size() ||
+      graph.substr(graph.size() - kClosing.size()) != kClosing) {
+    throw Error(ErrorCode::kModelUnsupported, "the model '" + name +
+                                                  "' is cut short, or was not written by fer-fast export --format openvino");
+  }
+  const std::string_view text = graph.substr(begin + kOpening.size(), graph.size() - begin - kOpening.size() - kClosing.size());
+  Description found = parse_description(text, name);
+  check_sum({text}, "graph", graph.substr(0, begin), name);
+  check_sum({text}, "weights", weights, name);
+  return found;
+}
+
+}  // namespace fer_fast

@@ -1,0 +1,35 @@
+// One model compiled for one machine: pixels [batch, S, S, 3] come in, probabilities [batch, classes] go out.
+#pragma once
+
+#include <memory>
+
+#include "description.h"
+#include "fer_fast/classifier.h"
+
+namespace fer_fast {
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // Calls at once that keep the machine busy.
+  virtual int streams() const = 0;
+  // 1 <= count <= the batch size that it was opened for; from any number of threads. Throws Error.
+  virtual void infer(const uint8_t* images, int64_t count, float* probabilities) = 0;
+  // name=value lines.
+  virtual std::string describe() const = 0;
+};
+
+// A description, and what runs it.
+struct OpenedModel {
+  Description description;
+  std::unique_ptr<Engine> engine;
+};
+
+// By the file's suffix; options have been checked, but for the batch size. Throws Error.
+OpenedModel open_openvino(const std::string& model, const Options& options);
+OpenedModel open_torch(const std::string& model, const Options& options);
+
+// The batch size that is run: what was asked for, at most what the model was exported for. Throws Error.
+int64_t batch_size_of(const Options& options, const Description& description);
+
+}  // namespace fer_fast

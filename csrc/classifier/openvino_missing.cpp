@@ -1,0 +1,7 @@
+#include "engine_missing.h"
+
+namespace fer_fast {
+
+OpenedModel open_openvino(const std::string& model, const Options&) { refuse_engine(model, "OpenVINO", "FER_FAST_OPENVINO"); }
+
+}  // namespace fer_fast

@@ -1,0 +1,187 @@
+#include "resize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+namespace fer_fast {
+namespace {
+
+// Pillow computes 8-bit images in integers: weights have this many binary digits, and each pass rounds to bytes.
+constexpr int kDigits = 32 - 8 - 2;
+
+int64_t bytes_a_pixel(PixelFormat format) {
+  switch (format) {
+    case PixelFormat::kGrey8: return 1;
+    case PixelFormat::kRgb8:
+    case PixelFormat::kBgr8: return 3;
+    case PixelFormat::kRgba8: return 4;
+  }
+  return 0;
+}
+
+[[noreturn]] void refuse(std::size_t index, const std::string& rule) {
+  throw Error(ErrorCode::kInvalidArgument, "image " + std::to_string(index) + ": " + rule);
+}
+
+// Of one side: which source pixels make each target pixel, and their weights.
+struct Weights {
+  struct Window {
+    int64_t begin, count;
+  };
+  std::vector<Window> windows;   // [target]
+  std::vector<int32_t> weights;  // [target][stride]
+  int64_t stride = 0;
+};
+
+// Pillow's precompute_coeffs with its bilinear filter, a triangle that widens when the image shrinks.
+Weights weights_of(int64_t source, int64_t target) {
+  const double scale = static_cast<double>(source) / static_cast<double>(target);
+  const double support = std::max(scale, 1.0), inverse = 1.0 / support;
+  Weights found;
+  found.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+  found.windows.resize(static_cast<std::size_t>(target));
+  found.weights.assign(static_cast<std::size_t>(target * found.stride), 0);
+  std::vector<double> exact(static_cast<std::size_t>(found.stride));
+  for (int64_t place = 0; place < target; ++place) {
+    const double center = (static_cast<double>(place) + 0.5) * scale;
+    const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(center - support + 0.5));
+    const int64_t end = std::min<int64_t>(source, static_cast<int64_t>(center + support + 0.5));
+    double sum = 0;
+    for (int64_t i = 0; i < end - begin; ++i) {
+      const double distance = std::fabs((static_cast<double>(i + begin) - center + 0.5) * inverse);
+      exact[static_cast<std::size_t>(i)] = distance < 1 ? 1 - distance : 0;
+      sum += exact[static_cast<std::size_t>(i)];
+    }
+    int32_t* weights = &found.weights[static_cast<std::size_t>(place * found.stride)];
+    for (int64_t i = 0; i < end - begin; ++i) {
+      const double weight = sum != 0 ? exact[static_cast<std::size_t>(i)] / sum : 0;
+      weights[i] = static_cast<int32_t>(0.5 + weight * (1 << kDigits));
+    }
+    found.windows[static_cast<std::size_t>(place)] = {begin, end - begin};
+  }
+  return found;
+}
+
+uint8_t rounded(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kDigits, 0, 255)); }
+
+constexpr int32_t kHalf = 1 << (kDigits - 1);
+
+// One row of kChannels channels, kStep bytes a pixel, to as many pixels as there are windows.
+template <int kStep, int kChannels>
+void shrink_row(const uint8_t* row, const Weights& weights, uint8_t* out) {
+  for (std::size_t place = 0; place < weights.windows.size(); ++place) {
+    const auto [begin, count] = weights.windows[place];
+    const int32_t* weight = &weights.weights[place * static_cast<std::size_t>(weights.stride)];
+    const uint8_t* pixel = row + begin * kStep;
+    int32_t sums[kChannels];
+    for (int channel = 0; channel < kChannels; ++channel) sums[channel] = kHalf;
+    for (int64_t i = 0; i < count; ++i, pixel += kStep) {
+      for (int channel = 0; channel < kChannels; ++channel) sums[channel] += pixel[channel] * weight[i];
+    }
+    for (int channel = 0; channel < kChannels; ++channel) *out++ = rounded(sums[channel]);
+  }
+}
+
+using ShrinkRow = void (*)(const uint8_t*, const Weights&, uint8_t*);
+
+ShrinkRow shrink_row_of(PixelFormat format) {
+  switch (format) {
+    case PixelFormat::kGrey8: return shrink_row<1, 1>;
+    case PixelFormat::kRgba8: return shrink_row<4, 3>;
+    default: return shrink_row<3, 3>;
+  }
+}
+
+using Bytes = std::vector<uint8_t>;
+
+struct Rows {
+  const uint8_t* data;
+  int64_t stride, count;
+};
+
+// Every row to `line` bytes.
+Bytes pass_across(const Rows& rows, ShrinkRow shrink, const Weights& across, int64_t line) {
+  Bytes out(static_cast<std::size_t>(rows.count * line));
+  for (int64_t y = 0; y < rows.count; ++y) shrink(rows.data + y * rows.stride, across, &out[static_cast<std::size_t>(y * line)]);
+  return out;
+}
+
+// Rows of `line` bytes to as many as there are windows.
+Bytes pass_down(const Rows& rows, int64_t line, const Weights& down) {
+  Bytes out(down.windows.size() * static_cast<std::size_t>(line));
+  std::vector<int32_t> sums(static_cast<std::size_t>(line));
+  for (std::size_t y = 0; y < down.windows.size(); ++y) {
+    const auto [begin, count] = down.windows[y];
+    const int32_t* weight = &down.weights[y * static_cast<std::size_t>(down.stride)];
+    std::fill(sums.begin(), sums.end(), kHalf);
+    for (int64_t i = 0; i < count; ++i) {
+      const uint8_t* row = rows.data + (begin + i) * rows.stride;
+      for (std::size_t x = 0; x < sums.size(); ++x) sums[x] += row[x] * weight[i];
+    }
+    std::transform(sums.begin(), sums.end(), &out[y * sums.size()], rounded);
+  }
+  return out;
+}
+
+// Pixels of one or three channels to RGB.
+void write_rgb(const Bytes& pixels, PixelFormat format, uint8_t* out) {
+  if (format == PixelFormat::kGrey8) {
+    for (const uint8_t grey : pixels) {
+      *out++ = grey;
+      *out++ = grey;
+      *out++ = grey;
+    }
+    return;
+  }
+  std::copy(pixels.begin(), pixels.end(), out);
+  if (format == PixelFormat::kBgr8) {
+    for (std::size_t i = 0; i < pixels.size(); i += 3) std::swap(out[i], out[i + 2]);
+  }
+}
+
+}  // namespace
+
+void check_image(const ImageView& image, std::size_t index) {
+  const auto text = [](auto number) { return std::to_string(number); };
+  const int64_t pixel = bytes_a_pixel(image.format);
+  if (pixel == 0) {
+    refuse(index, "format must be one of PixelFormat, not " + text(static_cast<int32_t>(image.format)));
+  }
+  if (image.data == nullptr) refuse(index, "data must not be null");
+  for (const int64_t side : {image.width, image.height}) {
+    if (side < 1 || side > kMaxImageSide) {
+      refuse(index, "width and height must be 1 to " + text(kMaxImageSide) + ", not " + text(image.width) + " x " +
+                        text(image.height));
+    }
+  }
+  const int64_t row = image.width * pixel, stride = image.stride == 0 ? row : image.stride;
+  if (stride < row) {
+    refuse(index, "stride must be 0 or at least a row's " + text(row) + " bytes, not " + text(image.stride));
+  }
+  // Divided, not multiplied: a huge stride must not overflow.
+  const auto size = static_cast<uint64_t>(image.size), last = static_cast<uint64_t>(row);
+  const auto rows = static_cast<uint64_t>(image.height - 1);
+  if (size < last || (size - last) / static_cast<uint64_t>(stride) < rows) {
+    refuse(index, "size must be at least height - 1 strides and a row, " + text(image.height - 1) + " x " +
+                      text(stride) + " + " + text(row) + " bytes, not " + text(image.size));
+  }
+}
+
+void resize_to_square(const ImageView& image, int64_t side, uint8_t* out) {
+  const int64_t pixel = bytes_a_pixel(image.format), line = side * (pixel == 1 ? 1 : 3);
+  const Rows source{image.data, image.stride == 0 ? image.width * pixel : image.stride, image.height};
+  const ShrinkRow shrink = shrink_row_of(image.format);
+  const Weights across = weights_of(image.width, side), down = weights_of(image.height, side);
+  // Each pass rounds, so that their order shows. Since version 13 Pillow begins with the side that saves the most work.
+  if (image.height > side && image.height - side > 2 * (image.width - side)) {
+    const Bytes fewer = pass_down(source, image.width * pixel, down);
+    write_rgb(pass_across({fewer.data(), image.width * pixel, side}, shrink, across, line), image.format, out);
+  } else {
+    const Bytes narrow = pass_across(source, shrink, across, line);
+    write_rgb(pass_down({narrow.data(), line, image.height}, line, down), image.format, out);
+  }
+}
+
+}  // namespace fer_fast

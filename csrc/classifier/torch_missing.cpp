@@ -1,0 +1,7 @@
+#include "engine_missing.h"
+
+namespace fer_fast {
+
+OpenedModel open_torch(const std::string& model, const Options&) { refuse_engine(model, "libtorch", "FER_FAST_LIBTORCH"); }
+
+}  // namespace fer_fast

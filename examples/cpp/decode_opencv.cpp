@@ -1,0 +1,15 @@
+#include <opencv2/imgcodecs.hpp>
+
+#include "decode.h"
+
+Image decode(const std::string& path) {
+  auto pixels = std::make_shared<cv::Mat>(cv::imread(path, cv::IMREAD_COLOR));  // upright by EXIF, three channels
+  if (pixels->empty()) return {};
+  fer_fast::ImageView view;
+  view.data = pixels->data;
+  view.size = pixels->total() * pixels->elemSize();
+  view.width = pixels->cols;
+  view.height = pixels->rows;
+  view.format = fer_fast::PixelFormat::kBgr8;
+  return {std::move(pixels), view};
+}

@@ -1,0 +1,72 @@
+// MODEL IMAGES OUT [THREADS]: images in a plain form of this test's own come in, rows of probabilities, float32, go out.
+// Several threads share one classifier and must all give the first one's rows.
+#include <fer_fast/classifier.h>
+
+#include <fstream>
+#include <iostream>
+#include <thread>
+
+struct Images {
+  std::vector<std::vector<uint8_t>> bytes;
+  std::vector<fer_fast::ImageView> views;
+};
+
+// Each: width, height, stride, format, size as int64, then the bytes.
+static Images read_images(const char* path) {
+  Images images;
+  std::ifstream file(path, std::ios::binary);
+  int64_t header[5];
+  while (file.read(reinterpret_cast<char*>(header), sizeof(header))) {
+    images.bytes.emplace_back(static_cast<std::size_t>(header[4]));
+    file.read(reinterpret_cast<char*>(images.bytes.back().data()), header[4]);
+    fer_fast::ImageView view;
+    view.data = images.bytes.back().data();
+    view.size = images.bytes.back().size();
+    view.width = header[0];
+    view.height = header[1];
+    view.stride = header[2];
+    view.format = static_cast<fer_fast::PixelFormat>(header[3]);
+    images.views.push_back(view);
+  }
+  return images;
+}
+
+int main(int argc, char** argv) {
+  if (argc < 4) return 2;
+  try {
+    const Images images = read_images(argv[2]);
+    fer_fast::Options options;
+    options.precision = fer_fast::Precision::kFp32;
+    if (std::string(argv[1]).find(".pt2") != std::string::npos) options.precision = fer_fast::Precision::kAuto;
+    const fer_fast::Classifier classifier(argv[1], options);
+    std::cout << classifier.describe();
+    const auto predictions = classifier.classify(images.views);
+    std::ofstream out(argv[3], std::ios::binary);
+    for (const auto& prediction : predictions) {
+      if (prediction.label != classifier.classes()[prediction.index]) return 3;
+      if (prediction.confidence != prediction.probabilities[prediction.index]) return 3;
+      out.write(reinterpret_cast<const char*>(prediction.probabilities.data()),
+                static_cast<std::streamsize>(prediction.probabilities.size() * sizeof(float)));
+    }
+    std::vector<std::thread> threads;
+    std::vector<int> wrong(static_cast<std::size_t>(argc > 4 ? std::stoi(argv[4]) : 0));
+    for (int& count : wrong) {
+      threads.emplace_back([&] {
+        for (std::size_t i = 0; i < images.views.size(); ++i) {
+          const auto found = classifier.classify(images.views[i]);
+          for (std::size_t k = 0; k < found.probabilities.size(); ++k) {
+            count += std::abs(found.probabilities[k] - predictions[i].probabilities[k]) > 1e-4f;
+          }
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (const int count : wrong) {
+      if (count != 0) return 4;
+    }
+  } catch (const fer_fast::Error& error) {
+    std::cerr << static_cast<int>(error.code()) << ' ' << error.what() << '\n';
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,94 @@
+// What reads bytes that others chose: a model's description and checksums, and image views. Any input gives an answer or
+// an Error. With libFuzzer (-DFER_FAST_LIBFUZZER, clang) or, with this file's own main, by chance: SEED SECONDS.
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <random>
+
+#include "../../csrc/classifier/description.h"
+#include "../../csrc/classifier/resize.h"
+
+using namespace fer_fast;
+
+static void read_model(std::string_view text) {
+  try {
+    parse_description(text, "fuzz");
+  } catch (const Error&) {
+  }
+  try {
+    const std::size_t half = text.size() / 2;
+    check_sealed(text.substr(half), text.substr(0, half), "fuzz");
+  } catch (const Error&) {
+  }
+}
+
+static void resize(const uint8_t* data, std::size_t size) {
+  int64_t numbers[4];
+  if (size < sizeof(numbers) + 2) return;
+  std::memcpy(numbers, data, sizeof(numbers));
+  const uint8_t narrow = data[sizeof(numbers)], kind = data[sizeof(numbers) + 1];
+  if (narrow & 1) {  // else hardly a number is a small one
+    for (int64_t& number : numbers) number = static_cast<int16_t>(number) % 200;
+  }
+  // An allocation of its own, so that a byte too far is seen.
+  const std::vector<uint8_t> pixels(data + sizeof(numbers) + 2, data + size);
+  ImageView image;
+  image.data = pixels.data();
+  image.size = pixels.size();
+  image.width = numbers[0];
+  image.height = numbers[1];
+  image.stride = numbers[2];
+  image.format = static_cast<PixelFormat>(kind % 5);
+  try {
+    check_image(image, 0);
+  } catch (const Error&) {
+    return;
+  }
+  const int64_t side = 1 + (narrow >> 2);
+  std::vector<uint8_t> square(static_cast<std::size_t>(side * side * 3));
+  resize_to_square(image, side, square.data());
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  if (data[0] & 1) {
+    read_model({reinterpret_cast<const char*>(data + 1), size - 1});
+  } else {
+    resize(data + 1, size - 1);
+  }
+  return 0;
+}
+
+#ifndef FER_FAST_LIBFUZZER
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
+  std::mt19937_64 random(std::strtoull(argv[1], nullptr, 10));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(std::atoi(argv[2]));
+  const std::string known =
+      "\1<?fer_fast\nformat 1\nversion 0\nmodel 0\nprecision fp32\nimage_size 9\nbatch_size 9\nclass a\nclass b\n"
+      "graph 0 00000000\nweights 0 00000000\n?>\n";
+  std::size_t inputs = 0;
+  for (; std::chrono::steady_clock::now() < end; ++inputs) {
+    std::string input = known;
+    if (random() % 2 == 0) {
+      input.resize(random() % 3000);
+      for (char& byte : input) byte = static_cast<char>(random());
+    }
+    for (auto changes = random() % 8; changes > 0 && !input.empty(); --changes) {
+      const std::size_t place = random() % input.size();
+      switch (random() % 4) {
+        case 0: input[place] = static_cast<char>(random()); break;
+        case 1: input.erase(place, random() % 20); break;
+        case 2: input.insert(place, input.substr(random() % input.size(), random() % 40)); break;
+        default: input.resize(place);
+      }
+    }
+    LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size());
+  }
+  std::cout << inputs << " inputs\n";
+  return inputs > 100 ? 0 : 1;
+}
+
+#endif

@@ -1,0 +1,284 @@
+"""The C++ library: a stranger's programs, built against the install, give Python's answers; misuse gives an error."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+from PIL import Image
+from tiny_models import random_model, tiny_config
+
+from fer_fast import Classifier
+from fer_fast.export import export_model
+from fer_fast.models.storage import save_model
+
+ROOT = Path(__file__).parent.parent
+OPENVINO = Path(openvino.__file__).parent / "cmake"
+GREY, RGB, BGR, RGBA = range(4)
+SHARED = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def run(*command, check=True, **options):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def build(source, folder, *options):
+    run("cmake", "-S", source, "-B", folder, "-G", "Ninja", *options)
+    run("cmake", "--build", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory):
+    """Where the library is installed."""
+    folder = tmp_path_factory.mktemp("cpp")
+    build(ROOT, folder / "build", f"-DOpenVINO_DIR={OPENVINO}", "-DFER_FAST_OPENVINO=1")
+    run("cmake", "--install", folder / "build", "--component", "cpp", "--prefix", folder / "prefix")
+    return folder / "prefix"
+
+
+@pytest.fixture(scope="session")
+def consumer(prefix, tmp_path_factory):
+    """The folder of the stranger's programs."""
+    folder = tmp_path_factory.mktemp("consumer")
+    return build(ROOT / "tests/cpp/consumer", folder, f"-DCMAKE_PREFIX_PATH={prefix}")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A small checkpoint, and what is exported from it."""
+    folder = tmp_path_factory.mktemp("model")
+    save_model(random_model(tiny_config(sources=("image", "FM1"))), folder / "model.safetensors")
+    export_model(folder / "model.safetensors", "openvino", folder / "model.xml", batch_size=16)
+    return folder
+
+
+def write_images(path, images):
+    """Arrays, with the format and the bytes that follow each row, as the stranger's program reads them."""
+    with path.open("wb") as file:
+        for array, format, gap in images:
+            rows = array.reshape(len(array), -1)
+            padded = np.pad(rows, ((0, 0), (0, gap)), constant_values=77)
+            stride = padded.shape[1] if gap else 0
+            data = padded.tobytes()[: padded.size - gap]  # the last row's gap need not be there
+            file.write(struct.pack("<5q", array.shape[1], array.shape[0], stride, format, len(data)) + data)
+
+
+def answers_of(consumer, model, images, folder, threads=0):
+    """Probabilities, float32 [images, classes], and what the program said."""
+    write_images(folder / "images.bin", images)
+    done = run(consumer / "classify", model, folder / "images.bin", folder / "out.bin", threads)
+    return np.fromfile(folder / "out.bin", np.float32).reshape(len(images), -1), done.stdout
+
+
+def python_answers(model, images):
+    with Classifier(model, engine="torch", device="cpu", precision="fp32") as classifier:
+        return np.stack([prediction.probabilities for prediction in classifier.predict(images)])
+
+
+def assert_same(found, wanted):
+    assert np.abs(found - wanted).max() <= 1e-3
+    np.testing.assert_array_equal(found.argmax(axis=1), wanted.argmax(axis=1))
+
+
+def photo(rng, height, width, channels=3):
+    """Noise of few and of many pixels: it has edges, and flat places."""
+    coarse = rng.integers(0, 256, (height // 40 + 2, width // 40 + 2, channels))
+    coarse = coarse.repeat(40, axis=0).repeat(40, axis=1)[:height, :width]
+    return np.clip(coarse + rng.integers(-40, 41, (height, width, channels)), 0, 255).astype(np.uint8)
+
+
+def odd_images(count, most):
+    """Sizes from one pixel on, all formats, with and without gaps; and the same in Python's form."""
+    rng = np.random.default_rng(3)
+    given, plain = [], []
+    for number in range(count):
+        height, width = (int(side) for side in rng.integers(1, most, 2))
+        format = number % 4
+        array = photo(rng, height, width, (1, 3, 3, 4)[format])
+        given.append((array, format, int(rng.integers(0, 2) * rng.integers(1, 50))))
+        plain.append({GREY: array[:, :, :1], BGR: array[:, :, ::-1]}.get(format, array[:, :, :3]))
+    return given, plain
+
+
+def test_images_of_odd_sizes_give_pythons_answers(consumer, models, tmp_path):
+    given, plain = odd_images(200, 900)
+    found, said = answers_of(consumer, models / "model.xml", given, tmp_path)
+    assert_same(found, python_answers(models / "model.safetensors", plain))
+    assert "engine=openvino\n" in said and "precision=fp32\n" in said and "batch_size=16\n" in said
+
+
+def test_faces_give_pythons_answers(consumer, tmp_path):
+    archive = SHARED / "data" / "ferplus" / "FER2013Test.tar"
+    if not archive.is_file():
+        pytest.skip(f"there is no {archive}; FER_FAST_SHARED names the folder that holds data/ferplus")
+    with tarfile.open(archive) as faces:
+        images = [np.asarray(Image.open(faces.extractfile(face))) for face in faces if face.name.endswith(".png")]
+    export_model("fast", "openvino", tmp_path / "fast.xml")
+    found, _ = answers_of(consumer, tmp_path / "fast.xml", [(image, GREY, 0) for image in images], tmp_path)
+    assert_same(found, python_answers("fast", images))
+
+
+def test_eight_threads_give_the_answers_of_one(consumer, models, tmp_path):
+    given, _ = odd_images(24, 200)
+    answers_of(consumer, models / "model.xml", given, tmp_path, threads=8)
+
+
+def test_programs_need_no_python(consumer):
+    for program in ("classify", "classify_c"):
+        libraries = run("ldd", consumer / program).stdout
+        assert "libfer_fast.so.1" in libraries and "libopenvino" in libraries
+        assert "python" not in re.sub(r"=> \S+", "", libraries).lower() and "torch" not in libraries
+    run(consumer / "tokens")
+
+
+def test_c_program(consumer, models):
+    lines = run(consumer / "classify_c", models / "model.xml").stdout.splitlines()
+    found = {name: float(share) for name, share in (line.split() for line in lines)}
+    pixels = np.array([[0, 90], [180, 255]], np.uint8)
+    wanted = python_answers(models / "model.safetensors", [pixels])[0]
+    np.testing.assert_allclose(list(found.values()), wanted, atol=1e-3)
+
+
+def spoiled(models, folder, xml=lambda data: data, weights=lambda data: data):
+    (folder / "m.xml").write_bytes(xml((models / "model.xml").read_bytes()))
+    (folder / "m.bin").write_bytes(weights((models / "model.bin").read_bytes()))
+    return folder / "m.xml"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "words"),
+    [
+        ({"xml": lambda data: data[: len(data) // 2]}, 4, "is cut short, or was not written by fer-fast export"),
+        ({"xml": lambda data: b""}, 4, "is cut short"),
+        (
+            {"xml": lambda data: data.replace(b'type="Convolution"', b'type="convolution"')},
+            3,
+            "its graph must have|is not",
+        ),
+        ({"xml": lambda data: data.replace(b"format 1\n", b"format 2\n")}, 4, "has format 2, this library reads 1"),
+        ({"xml": lambda data: data.replace(b"image_size", b"image_sise")}, 3, "has no image_size"),
+        ({"weights": lambda data: data[:-1]}, 3, r"its weights must have \d+ bytes, not \d+"),
+        ({"weights": lambda data: data[:99] + bytes([data[99] ^ 1]) + data[100:]}, 3, "its weights changed since"),
+    ],
+)
+def test_a_damaged_model_is_told(consumer, models, tmp_path, spoil, code, words):
+    model = spoiled(models, tmp_path, **spoil)
+    done = run(consumer / "classify", model, "/dev/null", tmp_path / "out.bin", check=False)
+    assert done.returncode == 1 and done.stderr.startswith(f"{code} "), done.stderr
+    assert re.search(words, done.stderr) and not done.stdout
+
+
+def test_what_is_no_model_is_told(consumer, models, tmp_path):
+    (tmp_path / "alone.xml").write_bytes((models / "model.xml").read_bytes())
+    (tmp_path / "folder.xml").mkdir()
+    for model, code, words in (
+        (tmp_path / "none.xml", 2, "none.xml' cannot be read: No such file"),
+        (tmp_path / "alone.xml", 2, "alone.bin' cannot be read"),
+        (tmp_path / "folder.xml", 2, "Is a directory"),
+        (models / "model.safetensors", 4, "must be an .xml or a .pt2 that fer-fast export wrote"),
+        (tmp_path / "m.pt2", 5, "needs libtorch, and this library was built without it"),
+    ):
+        done = run(consumer / "classify", model, "/dev/null", tmp_path / "out.bin", check=False)
+        assert (done.returncode, done.stderr[:2]) == (1, f"{code} ") and words in done.stderr, done.stderr
+
+
+def test_misuse_gives_errors(consumer, models):
+    run(consumer / "misuse", models / "model.xml")
+
+
+#: Sanitizers, and what they are told of libraries that were not built with them.
+SANITIZERS = {
+    "address,undefined": {"ASAN_OPTIONS": "detect_leaks=1", "LSAN_OPTIONS": "suppressions={folder}/leaks.txt"},
+    "thread": {"TSAN_OPTIONS": "ignore_noninstrumented_modules=1"},
+}
+LEAKS = "leak:libopenvino\nleak:libtbb\n"
+
+
+@pytest.mark.parametrize("sanitizers", SANITIZERS)
+def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
+    options = [f"-DOpenVINO_DIR={OPENVINO}", f"-DFER_FAST_SANITIZE={sanitizers}"]
+    build(ROOT, tmp_path / "build", *options)
+    run("cmake", "--install", tmp_path / "build", "--component", "cpp", "--prefix", tmp_path / "prefix")
+    flags = [f"-DCMAKE_{language}_FLAGS=-fsanitize={sanitizers}" for language in ("C", "CXX")]
+    programs = build(
+        ROOT / "tests/cpp/consumer", tmp_path / "consumer", f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}", *flags
+    )
+    (tmp_path / "leaks.txt").write_text(LEAKS)
+    told = {name: value.format(folder=tmp_path) for name, value in SANITIZERS[sanitizers].items()}
+    write_images(tmp_path / "images.bin", odd_images(16, 120)[0])
+    for command in (
+        ("classify", models / "model.xml", tmp_path / "images.bin", tmp_path / "out.bin", 8),
+        ("misuse", models / "model.xml"),
+        ("classify_c", models / "model.xml"),
+        ("tokens",),
+    ):
+        done = run(programs / command[0], *command[1:], env=os.environ | told)
+        assert "Sanitizer" not in done.stderr
+
+
+def test_bytes_of_others_do_no_harm(prefix, tmp_path):
+    """Fuzzing, briefly: by libFuzzer, if there is a clang with it, and by chance."""
+    sources = [ROOT / "csrc/classifier" / f"{name}.cpp" for name in ("description", "resize", "error")]
+    flags = ["-std=c++17", "-g", "-O1", "-ffp-contract=off", "-fno-sanitize-recover=all", f"-I{prefix / 'include'}"]
+    command = [*flags, ROOT / "tests/cpp/fuzz.cpp", *sources]
+    run("c++", "-fsanitize=address,undefined", *command, "-o", tmp_path / "by_chance")
+    run(tmp_path / "by_chance", 1, 5)
+    fuzzer = ["-DFER_FAST_LIBFUZZER", "-fsanitize=fuzzer,address,undefined", *command, "-o", tmp_path / "fuzzer"]
+    if shutil.which("clang++") is None or run("clang++", *fuzzer, check=False).returncode:
+        return
+    run(tmp_path / "fuzzer", "-max_total_time=10", "-max_len=4000", cwd=tmp_path)
+
+
+def test_libtorch_gives_pythons_answers(models, tmp_path):
+    torch = Path(importlib.util.find_spec("torch").origin).parent
+    options = ["-DFER_FAST_LIBTORCH=ON", "-DFER_FAST_OPENVINO=0", f"-DTorch_DIR={torch / 'share/cmake/Torch'}"]
+    build(ROOT, tmp_path / "build", *options)
+    run("cmake", "--install", tmp_path / "build", "--component", "cpp", "--prefix", tmp_path / "prefix")
+    programs = build(ROOT / "tests/cpp/consumer", tmp_path / "consumer", f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
+    export_model(models / "model.safetensors", "pt2", tmp_path / "model.pt2", batch_size=16)
+    given, plain = odd_images(20, 200)
+    found, said = answers_of(programs, tmp_path / "model.pt2", given, tmp_path, threads=2)
+    assert_same(found, python_answers(models / "model.safetensors", plain))
+    assert "engine=libtorch\n" in said and "device=cpu\n" in said
+    half = (tmp_path / "model.pt2").read_bytes()[:5000]
+    (tmp_path / "half.pt2").write_bytes(half)
+    for model, words in (
+        (tmp_path / "half.pt2", "3 the model '.*half.pt2' is damaged"),
+        (tmp_path / "none.pt2", "2 the model's file '.*none.pt2' cannot be read"),
+        (models / "model.xml", "5 the model '.*' needs OpenVINO, and this library was built without it"),
+    ):
+        done = run(programs / "classify", model, "/dev/null", tmp_path / "out.bin", check=False)
+        assert done.returncode == 1 and re.match(words, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("decoder", ["OpenCV where it is found", "stb_image"])
+def test_examples(prefix, models, tmp_path, decoder):
+    use = "ON" if decoder.startswith("OpenCV") else "OFF"
+    programs = build(ROOT / "examples/cpp", tmp_path / "b", f"-DCMAKE_PREFIX_PATH={prefix}", f"-DUSE_OPENCV={use}")
+    folder = tmp_path / "faces"
+    (folder / "inner").mkdir(parents=True)
+    array = photo(np.random.default_rng(1), 90, 70)
+    Image.fromarray(array).save(folder / "inner" / "good.png")
+    (folder / "bad.jpg").write_bytes(b"no image")
+    lines = run(programs / "classify_images", models / "model.xml", folder).stdout.splitlines()
+    assert lines[0].startswith("path,status,label,confidence,neutral,")
+    bad, good = (dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:])
+    assert (bad["path"], bad["status"], bad["label"], bad["neutral"]) == (f'"{folder}/bad.jpg"', "corrupt", "", "")
+    wanted = python_answers(models / "model.safetensors", [array])[0]
+    assert good["status"] == "ok" and float(good["confidence"]) == pytest.approx(wanted.max(), abs=0.1)  # in bf16
+    said = run(programs / "latency", models / "model.xml", 5).stdout
+    assert re.search(r"p50=[\d.e-]+ ms\np95=[\d.e-]+ ms\np99=", said)
+    assert run(programs / "latency", models / "model.xml", 0, check=False).returncode == 1
+    assert run(programs / "classify_images", check=False).returncode == 2
