@@ -162,11 +162,7 @@ def spoiled(models, folder, xml=lambda data: data, weights=lambda data: data):
     [
         ({"xml": lambda data: data[: len(data) // 2]}, 4, "is cut short, or was not written by fer-fast export"),
         ({"xml": lambda data: b""}, 4, "is cut short"),
-        (
-            {"xml": lambda data: data.replace(b'type="Convolution"', b'type="convolution"')},
-            3,
-            "its graph must have|is not",
-        ),
+        ({"xml": lambda data: data.replace(b'"Convolution"', b'"convolution"')}, 3, "its graph changed since it was"),
         ({"xml": lambda data: data.replace(b"format 1\n", b"format 2\n")}, 4, "has format 2, this library reads 1"),
         ({"xml": lambda data: data.replace(b"image_size", b"image_sise")}, 3, "has no image_size"),
         ({"weights": lambda data: data[:-1]}, 3, r"its weights must have \d+ bytes, not \d+"),
@@ -217,6 +213,7 @@ def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
     )
     (tmp_path / "leaks.txt").write_text(LEAKS)
     told = {name: value.format(folder=tmp_path) for name, value in SANITIZERS[sanitizers].items()}
+    told["TBB_ENABLE_SANITIZERS"] = "1"  # TBB loads a library in a way that they do not take
     write_images(tmp_path / "images.bin", odd_images(16, 120)[0])
     for command in (
         ("classify", models / "model.xml", tmp_path / "images.bin", tmp_path / "out.bin", 8),
