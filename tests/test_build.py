@@ -55,6 +55,8 @@ def test_wheel_works_without_compiler(tmp_path: Path) -> None:
     run("cmake", "--build", tmp_path / "consumer")
     libraries = run("ldd", tmp_path / "consumer" / "classify")
     assert str(site / "openvino" / "libs") in libraries and "not found" not in libraries
+    if core.cuda_architectures:
+        run(tmp_path / "consumer" / "tokens_cuda")
 
 
 def configure(folder: Path, cuda: str) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,5 @@
 // Gives fer_fast::fused_tokens its CUDA twin. In a library of its own: a CPU-only torch lacks aoti_torch_*_cuda_*.
-#include "../tokens/tokens_cuda.h"
+#include "fer_fast/tokens_cuda.h"
 #include "torch_arguments.h"
 
 // Torch's header shows these to builds with the CUDA toolkit's headers alone, but they are plain C.

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "tokens_cuda.h"
+#include "fer_fast/tokens_cuda.h"
 #include "tokens_kernel.h"
 
 namespace fer_fast {

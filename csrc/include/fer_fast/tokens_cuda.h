@@ -1,4 +1,4 @@
-// The CUDA twin's door for C++ callers: no CUDA types, so that any compiler can include it.
+// The fused op on a card, for C++ callers: no CUDA types, so that any compiler can include it.
 #pragma once
 
 #include "fer_fast/tokens.h"
