@@ -11,12 +11,11 @@ from typing import Any
 import torch
 
 from fer_fast.console import complain, log_to_stderr
-from fer_fast.datasets import load_split, unseen
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.storage import load_model
 from fer_fast.train.distil import taught
-from fer_fast.train.faces import Faces, faces_of
-from fer_fast.train.recipe import Recipe, load_recipe, packaged
+from fer_fast.train.faces import load_faces
+from fer_fast.train.recipe import load_recipe, packaged
 from fer_fast.train.run import Training
 from fer_fast.train.start import new_start, read_backbone_weights, tuned_start
 from fer_fast.types import FerFastError
@@ -80,10 +79,7 @@ def _training(options: argparse.Namespace) -> Training:
         raise ValueError(f"start must be given: recipe {options.recipe!r} has no [model] of its own")
     config = start.config if start else recipe.config(("0", "1"))
     size = max(config.image_size, *(read_checkpoint(teacher).config.image_size for teacher in options.teacher), 0)
-    train, valid = _faces(options.data, size, recipe)
-    if train.classes != valid.classes:
-        different = sorted(set(train.classes) ^ set(valid.classes))[0]
-        raise ValueError(f"train and valid must hold the same classes; {different!r} is in one of them")
+    train, valid = load_faces(options.data, size, recipe.protocol, recipe.targets)
     if options.teacher:
         train = taught(train, options.teacher, recipe.distillation, options.out / "answers.safetensors", device)
     if start is not None:
@@ -91,23 +87,6 @@ def _training(options: argparse.Namespace) -> Training:
     else:
         beginning = new_start(recipe, train, read_backbone_weights(options.backbone) if config.taps else {})
     return Training(recipe, train, valid, options.out, beginning, device)
-
-
-def _faces(data: Path, image_size: int, recipe: Recipe) -> tuple[Faces, Faces]:
-    """Training and validation faces; what is copied from the one into the other is left out of the other."""
-    splits = {name: load_split(data, name, image_size) for name in ("train", "valid")}
-    fresh = unseen(splits["valid"], [splits["train"]])
-    if not fresh.all():
-        log.warning("%d images of valid occur in train, too, and are left out", (~fresh).sum())
-        splits["valid"] = splits["valid"].only(fresh)
-    found = []
-    for name, split in splits.items():
-        if split.unread:
-            path, reason = split.unread[0]
-            log.warning("%d images of %s are left out; the first is %s: %s", len(split.unread), name, path, reason)
-        found.append(faces_of(split, recipe.protocol, recipe.targets))
-        log.info("%s: %d images of %s", name, len(found[-1]), ", ".join(found[-1].classes))
-    return found[0], found[1]
 
 
 def _print_row(row: dict[str, Any]) -> None:

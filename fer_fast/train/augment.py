@@ -64,6 +64,13 @@ def plain(faces: Tensor, size: int) -> Tensor:
     return _resized(faces, size).round().expand(-1, 3, -1, -1)
 
 
+def as_pixels(faces: Tensor, size: int) -> Tensor:
+    """The same as an engine takes them: uint8 [batch, size, size, 3]."""
+    # In parts: as floats a whole split would take four times the memory.
+    parts = [plain(part, size).byte().permute(0, 2, 3, 1).contiguous() for part in torch.split(faces, 256)]
+    return torch.cat(parts)
+
+
 def mixed(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """Mixup (Zhang et al. 2018, Section 2): every image and target blended with another of the batch.
 

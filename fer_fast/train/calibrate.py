@@ -16,6 +16,7 @@ from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.quantised import measure_ranges
+from fer_fast.models.storage import save_model
 from fer_fast.types import FerFastError
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 _BATCH = 32
 #: Images that a temperature is fitted on at least.
 _ENOUGH = 50
+#: Training faces that int8's ranges are measured on.
+RANGE_FACES = 512
 #: What each device computes besides fp32.
 _PRECISIONS: dict[str, tuple[str, ...]] = {"cpu": ("bf16", "int8"), "cuda": ("bf16", "fp16")}
 
@@ -65,6 +68,20 @@ def with_ranges(model: FusionModel, faces: Tensor) -> FusionModel:
     ranges = measure_ranges(AlgebraicModel(model), faces)
     model.config = dataclasses.replace(model.config, activation_ranges=ranges)
     return model
+
+
+def save_calibrated(model: FusionModel, logits: Tensor, labels: Tensor, faces: Tensor, path: Path) -> None:
+    """Writes a model with its temperature and int8 ranges.
+
+    Args:
+        model: in fp32, on the CPU; its configuration is changed in place.
+        logits: float [images, classes], the model's, of validation faces.
+        labels: int64 [images], their classes.
+        faces: uint8 [images, size, size, 3], training faces to measure ranges on.
+        path: the checkpoint.
+    """
+    model.config = dataclasses.replace(model.config, temperature=fit_temperature(logits, labels), precision_falls={})
+    save_model(with_ranges(model, faces), path)
 
 
 def measure_falls(path: Path, faces: Tensor, labels: Tensor, device: str) -> dict[str, float]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fer_fast.datasets import Split
+from fer_fast.datasets import Split, load_split, unseen
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,33 @@ def faces_of(split: Split, protocol: str, targets: str) -> Faces:
         torch.from_numpy(labels),
         classes,
     )
+
+
+def load_faces(data: Path, image_size: int, protocol: str, targets: str) -> tuple[Faces, Faces]:
+    """Training and validation faces; what is copied from the one into the other is left out of the other.
+
+    Args:
+        data: what `fer_fast.datasets.load_split` reads.
+        image_size: side in pixels that the images of a folder of classes are decoded to.
+        protocol, targets: see `faces_of`.
+
+    Raises:
+        ValueError: if a split is not there, or a class is missing from one of them.
+    """
+    splits = {name: load_split(data, name, image_size) for name in ("train", "valid")}
+    fresh = unseen(splits["valid"], [splits["train"]])
+    if not fresh.all():
+        log.warning("%d images of valid occur in train, too, and are left out", (~fresh).sum())
+        splits["valid"] = splits["valid"].only(fresh)
+    found = []
+    for name, split in splits.items():
+        if split.unread:
+            path, reason = split.unread[0]
+            log.warning("%d images of %s are left out; the first is %s: %s", len(split.unread), name, path, reason)
+        found.append(faces_of(split, protocol, targets))
+        log.info("%s: %d images of %s", name, len(found[-1]), ", ".join(found[-1].classes))
+    train, valid = found
+    if train.classes != valid.classes:
+        different = sorted(set(train.classes) ^ set(valid.classes))[0]
+        raise ValueError(f"train and valid must hold the same classes; {different!r} is in one of them")
+    return train, valid

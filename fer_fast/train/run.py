@@ -22,10 +22,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fer_fast.models.backbone import channels_last
 from fer_fast.models.fusion import FusionModel
-from fer_fast.models.storage import save_model
-from fer_fast.train.augment import Augment, mixed, plain
+from fer_fast.train.augment import Augment, as_pixels, mixed, plain
 from fer_fast.train.autocast import autocast
-from fer_fast.train.calibrate import fit_temperature, measure_falls, with_ranges
+from fer_fast.train.calibrate import RANGE_FACES, measure_falls, save_calibrated
 from fer_fast.train.curves import draw_curves
 from fer_fast.train.faces import Faces, spread
 from fer_fast.train.learner import Learner, balance_weights, weighted_loss
@@ -205,11 +204,10 @@ class Training:
             log.warning("curves are not drawn: matplotlib is not installed (pip install 'fer-fast[train]')")
 
     def _save_model(self, logits: Tensor, path: Path) -> None:
-        """Calibrates the averaged model by its validation logits, measures what int8 needs, and writes it."""
-        model = copy.deepcopy(self.result).cpu().eval()
-        temperature = fit_temperature(logits, self.valid.labels)
-        model.config = dataclasses.replace(model.config, temperature=temperature)
-        save_model(with_ranges(model, self._pixels(spread(self.train.pixels, 512))), path)
+        """Calibrates the averaged model by its validation logits and writes it."""
+        model, size = copy.deepcopy(self.result).cpu().eval(), self.result.config.image_size
+        faces = as_pixels(spread(self.train.pixels, RANGE_FACES), size)
+        save_calibrated(model, logits, self.valid.labels, faces, path)
 
     def _finish(self) -> None:
         """Keeps the last model, and adds what each precision costs to both."""
@@ -218,18 +216,11 @@ class Training:
             return
         paths = [self.out / "last.safetensors", self.out / "best.safetensors"]
         self._save_model(self.predict(dataclasses.replace(last, image_size=0)), paths[0])
-        pixels = self._pixels(self.valid.pixels)
+        pixels = as_pixels(self.valid.pixels, self.result.config.image_size)
         for path in filter(Path.exists, paths):
             falls = measure_falls(path, pixels, self.valid.labels, self.device.type)
             told = ", ".join(f"{name} {100 * fall:.2f}" for name, fall in falls.items())
             log.info("%s: what precisions cost, in points on the validation images: %s", path.name, told)
-
-    def _pixels(self, faces: Tensor) -> Tensor:
-        """Faces as the model takes them, uint8 [images, size, size, 3]."""
-        size = self.result.config.image_size
-        # In parts: as floats the whole split would take four times the memory.
-        parts = [plain(part, size).byte().permute(0, 2, 3, 1).contiguous() for part in torch.split(faces, 256)]
-        return torch.cat(parts)
 
     def _size(self, stage: Stage) -> int:
         return stage.image_size or self.result.config.image_size
