@@ -25,11 +25,11 @@ lint: $(VENV)/installed-test
 	$(VENV)/bin/mypy
 
 # TensorRT for RTX builds engines without a card; its packages would bring CUDA's along.
-# torch first: the build reads its headers, and a second one is never fetched. Editable, so that the tests see what
+# torch and OpenVINO first: the build reads their headers, and a second one is never fetched. Editable, so that the tests see what
 # they stand beside; that the wheel works, too, is one of them.
 $(VENV)/installed-%: pyproject.toml setup.py CMakeLists.txt $(SOURCES)
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(PIP) install '$(TORCH)'
+	$(PIP) install '$(TORCH)' 'openvino>=2025.2'
 	$(PIP) install -e '.[$*]'
 	test $* != test || $(PIP) install --no-deps tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings
 	touch $@

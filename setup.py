@@ -17,6 +17,8 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent.resolve()
 TORCH_REQUIREMENT = "torch>=2.11,<2.14"  # as in pyproject.toml
 TORCH_VERSIONS = ((2, 11), (2, 14))
+OPENVINO_REQUIREMENT = "openvino>=2025.2"  # likewise
+OPENVINO_VERSIONS = ((2025, 2), (9999,))
 
 
 def installed(package: str, at_least: tuple[int, ...], below: tuple[int, ...]) -> Path | None:
@@ -42,10 +44,21 @@ def installed_torch() -> Path | None:
     return installed("torch", *TORCH_VERSIONS)
 
 
-def openvino_options() -> list[str]:
-    """The C++ classifier's engine, if OpenVINO is there; without it the wheel has the fused op for C++ alone."""
-    openvino = installed("openvino", (2025, 2), (9999,))
-    return ["-DFER_FAST_OPENVINO=0"] if openvino is None else [f"-DOpenVINO_DIR={openvino / 'cmake'}"]
+def installed_openvino() -> Path | None:
+    """Where OpenVINO lies: the C++ classifier is built against its headers."""
+    return installed("openvino", *OPENVINO_VERSIONS)
+
+
+def openvino_options(editable: bool) -> list[str]:
+    """The C++ classifier's engine; --no-build-isolation may go without, on a machine that has no OpenVINO."""
+    openvino = installed_openvino()
+    if openvino is None:
+        return ["-DFER_FAST_OPENVINO=0"]
+    # Where the library finds it later: beside this package, wherever that is installed; or, from a source tree, in this
+    # environment. Where it was found now may be pip's own folder, which is gone then.
+    there = Path(sysconfig.get_path("platlib")) if editable else Path("$ORIGIN/../../..")
+    rpath = there / "openvino" / "libs"
+    return ["-DFER_FAST_OPENVINO=1", f"-DOpenVINO_DIR={openvino / 'cmake'}", f"-DFER_FAST_OPENVINO_RPATH={rpath}"]
 
 
 class CMakeBuild(build_ext):
@@ -66,8 +79,7 @@ class CMakeBuild(build_ext):
             f"-DFER_FAST_CUDA={os.environ.get('FER_FAST_CUDA', 'auto')}",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11_directory()}",
-            f"-DFER_FAST_EDITABLE={'ON' if self.editable_mode else 'OFF'}",
-            *openvino_options(),
+            *openvino_options(self.editable_mode),
         ]
         subprocess.run(configure, check=True)
         subprocess.run(["cmake", "--build", str(self.build_tree)], check=True)
@@ -93,6 +105,13 @@ def pybind11_directory() -> str:
 setup(
     ext_modules=[Extension("fer_fast._C", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
-    # A build requirement only where no torch is found: pip then takes the one that it installs anyway.
-    setup_requires=[] if installed_torch() else [TORCH_REQUIREMENT],
+    # Build requirements only where they are not found: pip then takes those that it installs anyway.
+    setup_requires=[
+        requirement
+        for requirement, found in (
+            (TORCH_REQUIREMENT, installed_torch()),
+            (OPENVINO_REQUIREMENT, installed_openvino()),
+        )
+        if found is None
+    ],
 )

@@ -54,8 +54,8 @@ def shipped(binary: Path, graph: Path, folder: Path) -> dict[str, int]:
     Raises:
         CalledProcessError: if they do not do.
     """
-    library = Path(fer_fast.cmake_prefix_path) / "lib"
-    files = [graph, graph.with_suffix(".bin"), *library.glob("libfer_fast.so.?")]
+    (library,) = Path(fer_fast.cmake_prefix_path).glob("lib*/libfer_fast.so.?")
+    files = [graph, graph.with_suffix(".bin"), library]
     files += [file for name in OPENVINO_FILES for file in (Path(openvino.__file__).parent / "libs").glob(name)]
     folder.mkdir()
     for file in files:
@@ -65,6 +65,10 @@ def shipped(binary: Path, graph: Path, folder: Path) -> dict[str, int]:
     environment = os.environ | {"LD_LIBRARY_PATH": str(folder)}
     command = [str(binary), str(folder / graph.name), "fp32", str(images), "48", "48", "0.1"]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    found = subprocess.run(["ldd", str(binary)], check=True, env=environment, capture_output=True, text=True).stdout
+    elsewhere = [line for line in found.splitlines() if "site-packages" in line or "not found" in line]
+    if elsewhere:
+        raise SystemExit(f"a program with the shipped files alone takes others: {elsewhere[0].strip()}")
     return {file.name: file.stat().st_size for file in files}
 
 

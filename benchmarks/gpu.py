@@ -3,8 +3,8 @@
     python benchmarks/gpu.py [--out FILE] [--logs FOLDER] [--data FERPLUS] [--steps build,test,...]
 
 A step that fails does not stop the next; the exit status is 1 if one did. Nothing is fetched: torch for CUDA, nvcc,
-CMake, ninja, pybind11 and pytest must be there. DALI, TensorRT, compute-sanitizer and FERPlus are used where they are;
-what was left out is told.
+CMake, ninja, setuptools, pybind11, numpy, pillow, safetensors, tqdm, pytest and hypothesis must be there. DALI,
+TensorRT, compute-sanitizer and FERPlus are used where they are; what was left out is told.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
+#: Seconds that a step may take: what comes after it shall have its turn.
+LONGEST = 240.0
 TOOLS = ("memcheck", "racecheck", "initcheck")
 #: What runs only where it is installed, and what is left out without it.
 OPTIONAL = {
@@ -85,11 +87,16 @@ def run(name: str, step: Step, logs: Path) -> dict[str, Any]:
     begun, file = time.monotonic(), logs / f"{name}.log"
     with file.open("w") as log:
         try:
-            done = subprocess.run(step.command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            done = subprocess.run(
+                step.command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=LONGEST
+            )
             status = done.returncode
         except OSError as error:
             log.write(f"{step.command[0]} does not start: {error}\n")
             status = 127
+        except subprocess.TimeoutExpired:
+            log.write(f"ended after {LONGEST:.0f} seconds\n")
+            status = 124
     seconds = time.monotonic() - begun
     lines = file.read_text(errors="replace").strip().splitlines()
     if status or step.report:
@@ -114,18 +121,19 @@ def main() -> int:
     for folder in (options.logs, options.out.resolve().parent):
         folder.mkdir(parents=True, exist_ok=True)
     logs = options.logs.resolve()
-    wanted = {name: step for name, step in steps(logs, options.data).items() if name in chosen}
+    data = options.data.resolve() if options.data else None
+    wanted = {name: step for name, step in steps(logs, data).items() if name in chosen}
     for step in wanted.values():
         if step.report:
             step.report.unlink(missing_ok=True)  # an older one would be taken for this run's
-    table = [run(name, step, logs) for name, step in wanted.items()]
     left_out = [why for module, why in OPTIONAL.items() if not _is_installed(module)]
-    reports = {
-        name: json.loads(step.report.read_text())
-        for name, step in wanted.items()
-        if step.report and step.report.exists()
-    }
-    options.out.write_text(json.dumps({"steps": table, "left_out": left_out, **reports}, indent=1) + "\n")
+    found: dict[str, Any] = {"steps": [], "left_out": left_out}
+    for name, step in wanted.items():
+        found["steps"].append(run(name, step, logs))
+        if step.report and step.report.exists():
+            found[name] = json.loads(step.report.read_text())
+        options.out.write_text(json.dumps(found, indent=1) + "\n")  # whatever comes next
+    table = found["steps"]
     for row in table:
         print(f"{row['step']:10} {row['state']:9} {row['seconds']:6.0f} s  {row['said'][:120]}")
     for why in left_out:

@@ -88,8 +88,16 @@ def _capability(text: str) -> tuple[int, int]:
     return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)
 
 
+def _processor() -> str:
+    """Its name, by OpenVINO where it is installed."""
+    try:
+        import openvino
+    except ImportError:
+        return platform.processor() or platform.machine()
+    return str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+
+
 def _machine() -> Iterator[Finding]:
-    import openvino
     import PIL
     import torch
 
@@ -98,11 +106,15 @@ def _machine() -> Iterator[Finding]:
     offered = {"int8": has_int8_dot_products(), "bf16": has_bf16_instructions(), "AMX": has_amx()}
     kinds = ", ".join(name for name, there in offered.items() if there) or "none"
     yield Finding("fer_fast", None, f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
-    processor = str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
-    yield Finding("processor", None, f"{processor}; instructions for low precisions: {kinds}")
+    yield Finding("processor", None, f"{_processor()}; instructions for low precisions: {kinds}")
     build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU"
-    versions = {"torch": f"{torch.__version__}, {build}", "OpenVINO": openvino.__version__, "Pillow": PIL.__version__}
-    others = {"DALI": "nvidia-dali-cuda130", "DALI for CUDA 12": "nvidia-dali-cuda120", "TensorRT": "tensorrt"}
+    versions = {"torch": f"{torch.__version__}, {build}", "Pillow": PIL.__version__}
+    others = {
+        "OpenVINO": "openvino",
+        "DALI": "nvidia-dali-cuda130",
+        "DALI for CUDA 12": "nvidia-dali-cuda120",
+        "TensorRT": "tensorrt",
+    }
     for title, package in others.items():
         try:
             versions[title] = importlib.metadata.version(package)

@@ -260,9 +260,16 @@ def test_a_replayed_graph_computes_what_the_call_computes():
     generator = torch.Generator("cuda").manual_seed(0)
     a, b = torch.rand(2, 64, 64, device="cuda", generator=generator)
     out = torch.empty_like(a)
-    ready = cuda.prepared(lambda: torch.mm(a, b, out=out), lambda: Agreement(0.0, 0.0, "none"))
+    ready = cuda.prepared(lambda: torch.mm(a, b, out=out), lambda _: Agreement(0.0, 0.0, "none"))
     a.copy_(torch.rand(64, 64, device="cuda", generator=generator))
     out.zero_()
     ready.time(1)
     torch.testing.assert_close(out, a @ b)
     assert ready.check is not None and torch.equal(ready.call(), a @ b)
+
+    def inferred():
+        with torch.inference_mode():
+            return a @ b
+
+    checked = cuda.prepared(inferred, lambda answer: Agreement(float((answer - a @ b).abs().max()), 1e-5, "difference"))
+    assert checked.check is not None and checked.check().holds

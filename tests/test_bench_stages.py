@@ -188,7 +188,8 @@ def test_every_form_is_right_or_says_why_not(material, graphs, stage):
 @pytest.mark.parametrize("stage", CHECKED)
 def test_every_form_is_right_on_a_card(material, stage):
     on_card = Material(material.model, material.folders, material.work, devices=("cuda",))
-    assert_every_form_is_right(on_card, Graphs(on_card), stage)
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # as `run_benchmark` has it
+        assert_every_form_is_right(on_card, Graphs(on_card), stage)
 
 
 #: What a machine may lack: instructions, or a package that is not to be had for it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import os
 import re
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import openvino
+import PIL
 import pytest
 from PIL import Image
 from tiny_models import random_model, tiny_config
 
 from fer_fast import Classifier
+from fer_fast.decode import pixels_of
 from fer_fast.export import export_model
 from fer_fast.models.storage import save_model
 
@@ -119,6 +122,25 @@ def test_images_of_odd_sizes_give_pythons_answers(consumer, models, tmp_path):
     assert "engine=openvino\n" in said and "precision=fp32\n" in said and "batch_size=16\n" in said
 
 
+def test_pixels_are_pillows(prefix, tmp_path):
+    """Byte for byte, in both orders of the passes: just before, at and behind the sizes where they change."""
+    if int(PIL.__version__.partition(".")[0]) < 13:
+        pytest.skip("Pillow before 13 has one order of passes")
+    sources = [ROOT / "csrc/classifier" / f"{name}.cpp" for name in ("resize", "error")]
+    command = ["-std=c++17", "-O2", "-ffp-contract=off", f"-I{prefix / 'include'}", ROOT / "tests/cpp/resize.cpp"]
+    run("c++", *command, *sources, "-o", tmp_path / "resize")
+    rng, side = np.random.default_rng(5), 56
+    sizes = [(side, side), (1, 1), (1, 300), (300, 1), (side + 1, side), (side, side + 1)]
+    sizes += [(2 * width - side + more, width) for width in (57, 80, 200) for more in (-1, 0, 1)]
+    sizes += [tuple(int(number) for number in rng.integers(1, 400, 2)) for _ in range(60)]
+    arrays = [photo(rng, height, width, 3) for height, width in sizes]
+    write_images(tmp_path / "images.bin", [(array, RGB, 0) for array in arrays])
+    run(tmp_path / "resize", side, tmp_path / "images.bin", tmp_path / "squares.bin")
+    found = np.fromfile(tmp_path / "squares.bin", np.uint8).reshape(len(arrays), side, side, 3)
+    for array, square in zip(arrays, found, strict=True):
+        np.testing.assert_array_equal(square, pixels_of(array, side), err_msg=str(array.shape))
+
+
 def test_faces_give_pythons_answers(consumer, tmp_path):
     archive = SHARED / "data" / "ferplus" / "FER2013Test.tar"
     if not archive.is_file():
@@ -179,10 +201,12 @@ def test_a_damaged_model_is_told(consumer, models, tmp_path, spoil, code, words)
 def test_what_is_no_model_is_told(consumer, models, tmp_path):
     (tmp_path / "alone.xml").write_bytes((models / "model.xml").read_bytes())
     (tmp_path / "folder.xml").mkdir()
+    os.mkfifo(tmp_path / "pipe.xml")
     for model, code, words in (
         (tmp_path / "none.xml", 2, "none.xml' cannot be read: No such file"),
         (tmp_path / "alone.xml", 2, "alone.bin' cannot be read"),
-        (tmp_path / "folder.xml", 2, "Is a directory"),
+        (tmp_path / "folder.xml", 2, "it is no regular file"),
+        (tmp_path / "pipe.xml", 2, "it is no regular file"),
         (models / "model.safetensors", 4, "must be an .xml or a .pt2 that fer-fast export wrote"),
         (tmp_path / "m.pt2", 5, "needs libtorch, and this library was built without it"),
     ):
@@ -235,7 +259,11 @@ def test_bytes_of_others_do_no_harm(prefix, tmp_path):
     fuzzer = ["-DFER_FAST_LIBFUZZER", "-fsanitize=fuzzer,address,undefined", *command, "-o", tmp_path / "fuzzer"]
     if shutil.which("clang++") is None or run("clang++", *fuzzer, check=False).returncode:
         return
-    run(tmp_path / "fuzzer", "-max_total_time=10", "-max_len=4000", cwd=tmp_path)
+    (tmp_path / "corpus").mkdir()
+    facts = "format 1\nversion 0\nmodel 0\nprecision fp32\nimage_size 9\nbatch_size 9\nclass a\nclass b\n"
+    seed = f"\1<?fer_fast\n{facts}graph 0 00000000\nweights 0 00000000\n?>\n"
+    (tmp_path / "corpus" / "model").write_text(seed)
+    run(tmp_path / "fuzzer", "-max_total_time=10", "-max_len=4000", tmp_path / "corpus", cwd=tmp_path)
 
 
 def test_libtorch_gives_pythons_answers(models, tmp_path):
@@ -269,13 +297,13 @@ def test_examples(prefix, models, tmp_path, decoder):
     array = photo(np.random.default_rng(1), 90, 70)
     Image.fromarray(array).save(folder / "inner" / "good.png")
     (folder / "bad.jpg").write_bytes(b"no image")
-    lines = run(programs / "classify_images", models / "model.xml", folder).stdout.splitlines()
-    assert lines[0].startswith("path,status,label,confidence,neutral,")
-    bad, good = (dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:])
-    assert (bad["path"], bad["status"], bad["label"], bad["neutral"]) == (f'"{folder}/bad.jpg"', "corrupt", "", "")
+    table = run(programs / "classify_images", models / "model.xml", folder).stdout
+    bad, good = csv.DictReader(table.splitlines())
+    assert (bad["path"], bad["status"], bad["label"], bad["neutral"]) == (f"{folder}/bad.jpg", "corrupt", "", "")
     wanted = python_answers(models / "model.safetensors", [array])[0]
     assert good["status"] == "ok" and float(good["confidence"]) == pytest.approx(wanted.max(), abs=0.1)  # in bf16
     said = run(programs / "latency", models / "model.xml", 5).stdout
     assert re.search(r"p50=[\d.e-]+ ms\np95=[\d.e-]+ ms\np99=", said)
-    assert run(programs / "latency", models / "model.xml", 0, check=False).returncode == 1
+    for calls in (0, -1, "many"):
+        assert run(programs / "latency", models / "model.xml", calls, check=False).returncode == 1
     assert run(programs / "classify_images", check=False).returncode == 2

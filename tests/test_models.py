@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fer_fast.models.algebraic import AlgebraicModel, resize_matrix, source_size
 from fer_fast.models.backbone import TAP_CHANNELS
+from fer_fast.models.checkpoint import packaged_models, read_checkpoint
 from fer_fast.models.config import PRESETS, SOURCES, ModelConfig
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.vit import Block
@@ -46,6 +47,13 @@ def with_statistics(model: FusionModel) -> FusionModel:
         if name.startswith(("mean_", "inv_std_")):
             buffer.uniform_(0.5, 1.5)
     return model.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("name", packaged_models())
+def test_packaged_weights_are_of_their_preset(name: str) -> None:
+    found, wanted = read_checkpoint(name).config, PRESETS[name]
+    for field in ("sources", "image_size", "grid", "width", "depth", "heads", "reduce_mean", "flip_average", "classes"):
+        assert getattr(found, field) == getattr(wanted, field), field
 
 
 @pytest.mark.parametrize("preset", PRESETS)

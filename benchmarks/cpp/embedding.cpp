@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
        at += static_cast<std::size_t>(width * height * 3)) {
     images.push_back(view_of(pixels + at, width, height));
   }
+  if (images.empty()) return 2;
 
   fer_fast::Options options;
   options.precision = fp32 ? fer_fast::Precision::kFp32 : fer_fast::Precision::kAuto;
@@ -85,7 +86,7 @@ int main(int argc, char** argv) {
   std::vector<double> ours, bare;
   float probabilities[1000];
   const auto begun = Clock::now();
-  for (int call = 0; seconds_since(begun) < seconds; ++call) {
+  for (int call = 0; ours.empty() || seconds_since(begun) < seconds; ++call) {
     auto started = Clock::now();  // in turn: what else the machine does meets both
     classifier.classify(&face, 1, probabilities);
     if (call >= 10) ours.push_back(1e3 * seconds_since(started));

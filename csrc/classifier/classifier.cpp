@@ -25,7 +25,10 @@ int64_t batch_size_of(const Options& options, const Description& description) {
 
 namespace {
 
-// What is done is the caller's word for it; every exception becomes an Error.
+// Made while there is memory for its text; a copy shares it.
+const Error no_memory(ErrorCode::kOutOfMemory, "out of memory");
+
+// Every exception becomes an Error.
 template <typename Do>
 auto guarded(Do&& doing) {
   try {
@@ -33,9 +36,11 @@ auto guarded(Do&& doing) {
   } catch (const Error&) {
     throw;
   } catch (const std::bad_alloc&) {
-    throw Error(ErrorCode::kOutOfMemory, "out of memory");
+    throw no_memory;
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kEngineFailed, error.what());
+  } catch (...) {
+    throw Error(ErrorCode::kEngineFailed, "an exception of no known kind");
   }
 }
 
@@ -160,7 +165,9 @@ std::vector<Prediction> Classifier::classify(const std::vector<ImageView>& image
   });
 }
 
-Prediction Classifier::classify(const ImageView& image) const { return classify(std::vector<ImageView>{image})[0]; }
+Prediction Classifier::classify(const ImageView& image) const {
+  return guarded([&] { return classify(std::vector<ImageView>{image})[0]; });
+}
 
 const std::vector<std::string>& Classifier::classes() const { return parts().model.description.classes; }
 

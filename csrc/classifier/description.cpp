@@ -12,9 +12,9 @@ namespace {
 
 // What fer_fast/export/graph.py calls FORMAT.
 constexpr int64_t kFormat = 1;
-constexpr int64_t kMostBatch = 1 << 20;
-constexpr int64_t kMostSide = 4096;
-constexpr std::size_t kMostClasses = 1000;
+// Beyond what can be exported; what is allocated is checked against them.
+constexpr int64_t kMostBatch = int64_t{1} << 32;
+constexpr std::size_t kMostClasses = 1 << 20;
 constexpr std::string_view kOpening = "<?fer_fast\n", kClosing = "?>\n";
 
 // Facts that occur once, and the classes.
@@ -79,17 +79,30 @@ uint32_t crc32(std::string_view bytes) {
   throw Error(ErrorCode::kModelDamaged, "the model '" + name + "' is damaged: " + why);
 }
 
-void check_sum(const Facts& facts, std::string_view what, std::string_view data, const std::string& name) {
+struct Sum {
+  uint64_t size = 0;
+  uint32_t sum = 0;
+};
+
+Sum sum_of(const Facts& facts, std::string_view what, const std::string& name) {
   const auto value = facts.one(what);
   const std::size_t space = value ? value->find(' ') : std::string_view::npos;
-  if (space == std::string_view::npos) damaged(name, "it lacks the sum of its " + std::string(what));
-  const auto size = number_of<uint64_t>(value->substr(0, space));
-  const auto sum = number_of<uint32_t>(value->substr(space + 1), 16);
-  if (size != data.size()) {
-    damaged(name, "its " + std::string(what) + " must have " + std::string(value->substr(0, space)) + " bytes, not " +
-                      std::to_string(data.size()));
+  if (space != std::string_view::npos) {
+    const auto size = number_of<uint64_t>(value->substr(0, space));
+    const auto sum = number_of<uint32_t>(value->substr(space + 1), 16);
+    if (size && sum) return {*size, *sum};
   }
-  if (sum != crc32(data)) damaged(name, "its " + std::string(what) + " changed since it was exported");
+  damaged(name, "it lacks the sum of its " + std::string(what));
+}
+
+void check_size(const std::string& what, uint64_t wanted, uint64_t size, const std::string& name) {
+  if (wanted == size) return;
+  damaged(name, "its " + what + " must have " + std::to_string(wanted) + " bytes, not " + std::to_string(size));
+}
+
+void check_bytes(const std::string& what, Sum wanted, std::string_view bytes, const std::string& name) {
+  check_size(what, wanted.size, bytes.size(), name);
+  if (wanted.sum != crc32(bytes)) damaged(name, "its " + what + " changed since it was exported");
 }
 
 }  // namespace
@@ -110,7 +123,7 @@ Description parse_description(std::string_view text, const std::string& name) {
     if (!value) damaged(name, "its description has no " + std::string(fact));
     *place = *value;
   }
-  for (const auto& [fact, place, most] : {std::tuple{"image_size", &found.image_size, kMostSide},
+  for (const auto& [fact, place, most] : {std::tuple{"image_size", &found.image_size, kMaxImageSide},
                                           std::tuple{"batch_size", &found.batch_size, kMostBatch}}) {
     const auto value = number_of<int64_t>(facts.one(fact));
     if (!value || *value < 1 || *value > most) damaged(name, "its description has no " + std::string(fact));
@@ -121,18 +134,29 @@ Description parse_description(std::string_view text, const std::string& name) {
   return found;
 }
 
-Description check_sealed(std::string_view graph, std::string_view weights, const std::string& name) {
+SealedGraph read_sealed(std::string_view graph, const std::string& name) {
   const std::size_t begin = graph.rfind(kOpening);
   if (begin == std::string_view::npos || graph.size() < begin + kOpening.size() + kClosing.size() ||
       graph.substr(graph.size() - kClosing.size()) != kClosing) {
-    throw Error(ErrorCode::kModelUnsupported, "the model '" + name +
-                                                  "' is cut short, or was not written by fer-fast export --format openvino");
+    throw Error(ErrorCode::kModelUnsupported,
+                "the model '" + name + "' is cut short, or was not written by fer-fast export --format openvino");
   }
-  const std::string_view text = graph.substr(begin + kOpening.size(), graph.size() - begin - kOpening.size() - kClosing.size());
-  Description found = parse_description(text, name);
-  check_sum({text}, "graph", graph.substr(0, begin), name);
-  check_sum({text}, "weights", weights, name);
+  const Facts facts{graph.substr(begin + kOpening.size(), graph.size() - begin - kOpening.size() - kClosing.size())};
+  SealedGraph found;
+  found.description = parse_description(facts.text, name);
+  check_bytes("graph", sum_of(facts, "graph", name), graph.substr(0, begin), name);
+  const Sum weights = sum_of(facts, "weights", name);
+  found.weights_size = weights.size;
+  found.weights_sum = weights.sum;
   return found;
+}
+
+void check_weights_size(const SealedGraph& sealed, uint64_t size, const std::string& name) {
+  check_size("weights", sealed.weights_size, size, name);
+}
+
+void check_weights(const SealedGraph& sealed, std::string_view weights, const std::string& name) {
+  check_bytes("weights", {sealed.weights_size, sealed.weights_sum}, weights, name);
 }
 
 }  // namespace fer_fast

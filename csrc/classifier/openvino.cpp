@@ -102,10 +102,14 @@ OpenedModel open_openvino(const std::string& model, const Options& options) {
     throw Error(ErrorCode::kDeviceMissing, "device must be auto or cpu for an .xml, not '" + options.device + "'");
   }
   const std::string graph = read_file(model);
-  std::string weights = read_file(std::filesystem::path(model).replace_extension(".bin").string());
+  const SealedGraph sealed = read_sealed(graph, model);
+  batch_size_of(options, sealed.description);  // before seconds are spent on compiling
+  const std::string beside = std::filesystem::path(model).replace_extension(".bin").string();
+  check_weights_size(sealed, file_size(beside), model);
+  std::string weights = read_file(beside);
+  check_weights(sealed, weights, model);
   OpenedModel opened;
-  opened.description = check_sealed(graph, weights, model);
-  batch_size_of(options, opened.description);  // before seconds are spent on compiling
+  opened.description = sealed.description;
   opened.engine = std::make_unique<OpenVinoEngine>(graph, std::move(weights), opened.description, options);
   return opened;
 }

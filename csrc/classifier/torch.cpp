@@ -65,18 +65,38 @@ at::Device device_of(const std::string& model, const Metadata& metadata, const s
   }
 }
 
+// The package holds machine code: an instruction that the processor lacks would end the program.
+void check_processor(const std::string& model, const Metadata& metadata) {
+  const auto found = metadata.find("AOTI_CPU_ISA");
+  if (found == metadata.end()) return;
+#if defined(__x86_64__)
+  const std::string& needed = found->second;  // such as AVX512 AVX512_VNNI
+  bool there = true;
+  if (needed.find("AVX512") != std::string::npos) {
+    there = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+            __builtin_cpu_supports("avx512vl");
+  } else if (needed.find("AVX2") != std::string::npos) {
+    there = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  }
+  if (there) return;
+  throw Error(ErrorCode::kModelUnsupported,
+              "the model '" + model + "' was exported for a processor with " + needed + ": export it on this one");
+#endif
+}
+
 }  // namespace
 
 OpenedModel open_torch(const std::string& model, const Options& options) {
-  read_file(model);  // libtorch does not tell a missing file from a damaged one
+  file_size(model);  // libtorch does not tell a missing file from a damaged one
   if (options.precision != Precision::kAuto) {
     throw Error(ErrorCode::kInvalidArgument, "precision must be automatic for a .pt2: it was fixed by the export");
   }
   Metadata metadata;
   try {
     metadata = Loader::load_metadata_from_package(model, "model");
-  } catch (const std::exception& error) {
-    throw Error(ErrorCode::kModelDamaged, "the model '" + model + "' is damaged: libtorch cannot read it");
+  } catch (const std::exception&) {
+    throw Error(ErrorCode::kModelDamaged,
+                "the model '" + model + "' is damaged, or was not written by fer-fast export --format pt2");
   }
   const auto text = metadata.find("fer_fast");
   if (text == metadata.end()) {
@@ -86,8 +106,14 @@ OpenedModel open_torch(const std::string& model, const Options& options) {
   opened.description = parse_description(text->second, model);
   batch_size_of(options, opened.description);
   const at::Device device = device_of(model, metadata, options.device);
-  // One call computes on all of torch's threads, which are the process's own matter; a card takes two.
-  opened.engine = std::make_unique<TorchEngine>(model, opened.description, device, device.is_cuda() ? 2 : 1);
+  check_processor(model, metadata);
+  try {
+    // One call computes on all of torch's threads, which are the process's own matter; a card takes two.
+    opened.engine = std::make_unique<TorchEngine>(model, opened.description, device, device.is_cuda() ? 2 : 1);
+  } catch (const c10::Error& error) {
+    throw Error(ErrorCode::kModelDamaged,
+                "the model '" + model + "' is damaged: " + error.what_without_backtrace());
+  }
   return opened;
 }
 

@@ -1,6 +1,6 @@
 // Spreads a range over threads that live as long as the call: a range and a task come in, the finished task goes out.
 #include <algorithm>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -16,7 +16,7 @@ void spawn_threads(int64_t count, int64_t grain, int threads, ParallelTask task,
   for (int64_t piece = 1; piece < pieces; ++piece) {
     try {
       others.emplace_back(task, bound(piece), bound(piece + 1), context);
-    } catch (const std::system_error&) {  // no thread to be had: this one does the piece
+    } catch (const std::exception&) {  // no thread, or no memory for one, to be had: this one does the piece
       task(bound(piece), bound(piece + 1), context);
     }
   }

@@ -28,6 +28,7 @@ void classify(const fer_fast::Classifier& classifier, const std::vector<std::str
   std::vector<fer_fast::ImageView> views;
   for (const std::string& path : paths) {
     images.push_back(decode(path));
+    if (std::max(images.back().view.width, images.back().view.height) > fer_fast::kMaxImageSide) images.back() = {};
     if (images.back().pixels) views.push_back(images.back().view);
   }
   const auto predictions = classifier.classify(views);
@@ -35,7 +36,7 @@ void classify(const fer_fast::Classifier& classifier, const std::vector<std::str
   for (std::size_t i = 0; i < paths.size(); ++i) {
     std::cout << quoted(paths[i]);
     if (images[i].pixels) {
-      std::cout << ",ok," << next->label << ',' << next->confidence;
+      std::cout << ",ok," << quoted(next->label) << ',' << next->confidence;
       for (const float probability : next->probabilities) std::cout << ',' << probability;
       ++next;
     } else {  // a bad file costs its own row
@@ -56,7 +57,7 @@ int main(int argc, char** argv) {
     const std::vector<std::string> paths = files_in(argv[2]);
     const fer_fast::Classifier classifier(argv[1]);
     std::cout << "path,status,label,confidence";
-    for (const std::string& name : classifier.classes()) std::cout << ',' << name;
+    for (const std::string& name : classifier.classes()) std::cout << ',' << quoted(name);
     std::cout << '\n';
     constexpr std::size_t kAtOnce = 64;  // images in memory
     for (std::size_t first = 0; first < paths.size(); first += kAtOnce) {

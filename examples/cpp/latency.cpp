@@ -13,8 +13,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    const std::size_t calls = argc == 3 ? std::stoul(argv[2]) : 300;
-    if (calls < 1) throw std::invalid_argument("CALLS must be at least 1");
+    const int calls = argc == 3 ? std::stoi(argv[2]) : 300;
+    if (calls < 1 || calls > 1000000) throw std::invalid_argument("CALLS must be 1 to 1000000");
     fer_fast::Options options;
     options.batch_size = 1;
     options.goal = fer_fast::Goal::kLatency;
@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
     face.width = face.height = kSide;
 
     std::vector<double> milliseconds;
-    for (std::size_t call = 0; call < calls + 10; ++call) {  // the first ten warm up
+    for (int call = 0; call < calls + 10; ++call) {  // the first ten warm up
       const auto begun = std::chrono::steady_clock::now();
       classifier.classify(face);
       const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begun;

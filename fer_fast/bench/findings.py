@@ -121,9 +121,10 @@ def _alone(key: Key, by_key: Mapping[Key, Row]) -> dict[str, Row]:
     alone = {}
     for other, row in by_key.items():
         same_engine = (other.engine, other.device, other.precision) == (key.engine, key.device, key.precision)
-        decodes = other.device in ("cpu", key.device)  # in this order: a card's decoder, where there is one
-        if decodes and (other.stage, other.form, other.images) == ("decode", decode.FORM, key.images):
-            alone["decode"] = row
+        decodes = (other.stage, other.form, other.images) == ("decode", decode.FORM, key.images)
+        if decodes and other.device in (key.device, "cpu"):
+            if other.device == key.device or "decode" not in alone:  # else Pillow, for want of a card's decoder
+                alone["decode"] = row
         elif (other.stage, other.batch) == ("model", key.batch) and same_engine and other.form in model.OUR_FORMS:
             alone["model"] = row
         elif (other.stage, other.form) == ("folder", folder.WRITE_FORM):

@@ -92,9 +92,7 @@ def _stage_cases(stage: str, material: Material, graphs: Graphs, choice: Choice,
     elif stage == "startup":
         yield from startup.cases(material)
     elif stage == "folder":  # each stage by itself stands beside the whole
-        yield from (
-            decode.decoder_case(material, name, device) for name in material.folders for device in material.devices
-        )
+        yield from decode.our_cases(material)
         yield folder.write_case(material)
     for device in material.devices:
         if stage == "folder":

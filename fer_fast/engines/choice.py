@@ -61,10 +61,13 @@ def open_engine(
 
 
 def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batch_size: int, cached: bool) -> Engine:
-    anywhere = engine == device == "auto" and precision == "int8"  # OpenVINO alone has it
+    # Of int8 torch has none: a card without TensorRT leaves it to the processor.
+    anywhere = engine == device == "auto" and precision == "int8" and not find_spec("tensorrt")
     if engine == "openvino" or anywhere or (engine == "auto" and not _wants_cuda(device)):
-        from fer_fast.engines.openvino import OpenVinoEngine
-
+        try:
+            from fer_fast.engines.openvino import OpenVinoEngine
+        except ImportError as error:
+            raise FerFastError(f"openvino is not there ({error}): pip install openvino") from error
         return OpenVinoEngine(checkpoint, device, precision, batch_size, cached)
     if engine == "tensorrt" or (engine == "auto" and find_spec("tensorrt")):
         from fer_fast.engines.tensorrt import TensorRtEngine

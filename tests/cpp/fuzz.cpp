@@ -16,10 +16,13 @@ static void read_model(std::string_view text) {
     parse_description(text, "fuzz");
   } catch (const Error&) {
   }
-  try {
-    const std::size_t half = text.size() / 2;
-    check_sealed(text.substr(half), text.substr(0, half), "fuzz");
-  } catch (const Error&) {
+  for (const std::size_t half : {std::size_t{0}, text.size() / 2}) {
+    try {
+      const SealedGraph sealed = read_sealed(text.substr(half), "fuzz");
+      check_weights_size(sealed, half, "fuzz");
+      check_weights(sealed, text.substr(0, half), "fuzz");
+    } catch (const Error&) {
+    }
   }
 }
 

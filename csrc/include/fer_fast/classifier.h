@@ -15,8 +15,8 @@ namespace fer_fast {
 enum class ErrorCode : int32_t {
   kInvalidArgument = 1,   // the caller's: a null or undersized buffer, an impossible size, a closed classifier
   kModelNotFound = 2,     // there is no such file, or it cannot be read
-  kModelDamaged = 3,      // truncated or changed since it was exported
-  kModelUnsupported = 4,  // not exported for this library, by a newer fer-fast, or for another machine
+  kModelDamaged = 3,      // changed since it was exported
+  kModelUnsupported = 4,  // cut short or not exported for this library, of another version, for another processor
   kEngineMissing = 5,     // this library was built without the engine that runs the model
   kDeviceMissing = 6,     // no such device, or it does not compute the precision
   kEngineFailed = 7,      // what the engine said stands in what()
@@ -51,7 +51,7 @@ struct ImageView {
 };
 
 enum class Precision : int32_t {
-  kAuto,  // the model's own, in bf16 where the model is not int8 and the processor computes it
+  kAuto,  // int8 where the model is; all else in bf16 where the processor computes it
   kFp32,
   kBf16,
 };
@@ -87,11 +87,12 @@ class FER_FAST_API Classifier {
   Classifier& operator=(Classifier&&) noexcept;
 
   // One prediction an image, in order. Images of any size are squashed to the model's square by an antialiased bilinear
-  // resize, bit for bit what `fer_fast.Classifier` does in Python. Throws Error; then no image was answered.
+  // resize, bit for bit Pillow 13's, which `fer_fast.Classifier` uses in Python. Throws Error.
   std::vector<Prediction> classify(const std::vector<ImageView>& images) const;
   Prediction classify(const ImageView& image) const;
 
-  // The same without an allocation an image: probabilities, [count][classes().size()], go where the caller says.
+  // The same without a Prediction an image: probabilities, [count][classes().size()], go where the caller says. After an
+  // Error what stands there means nothing.
   void classify(const ImageView* images, std::size_t count, float* probabilities) const;
 
   const std::vector<std::string>& classes() const;

@@ -21,7 +21,8 @@ CALLS, SLOW_CALLS = 34, 7
 
 def cases(material: Material, device: str) -> Iterator[Case]:
     """A file and an array, by each engine."""
-    engines = [("torch", precision) for precision in TORCH_PRECISIONS["cuda"]]
+    engines = [(engine, precision) for engine in ("torch", "tensorrt") for precision in TORCH_PRECISIONS["cuda"]]
+    engines.append(("tensorrt", "int8"))
     if device == "cpu":
         engines = [("openvino", precision) for precision in ("fp32", "bf16", "int8")] + [("torch", "fp32")]
     name = next(iter(material.folders))

@@ -1,35 +1,9 @@
 // MODEL IMAGES OUT [THREADS]: images in a plain form of this test's own come in, rows of probabilities, float32, go out.
 // Several threads share one classifier and must all give the first one's rows.
-#include <fer_fast/classifier.h>
-
-#include <fstream>
 #include <iostream>
 #include <thread>
 
-struct Images {
-  std::vector<std::vector<uint8_t>> bytes;
-  std::vector<fer_fast::ImageView> views;
-};
-
-// Each: width, height, stride, format, size as int64, then the bytes.
-static Images read_images(const char* path) {
-  Images images;
-  std::ifstream file(path, std::ios::binary);
-  int64_t header[5];
-  while (file.read(reinterpret_cast<char*>(header), sizeof(header))) {
-    images.bytes.emplace_back(static_cast<std::size_t>(header[4]));
-    file.read(reinterpret_cast<char*>(images.bytes.back().data()), header[4]);
-    fer_fast::ImageView view;
-    view.data = images.bytes.back().data();
-    view.size = images.bytes.back().size();
-    view.width = header[0];
-    view.height = header[1];
-    view.stride = header[2];
-    view.format = static_cast<fer_fast::PixelFormat>(header[3]);
-    images.views.push_back(view);
-  }
-  return images;
-}
+#include "images.h"
 
 int main(int argc, char** argv) {
   if (argc < 4) return 2;
