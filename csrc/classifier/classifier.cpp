@@ -140,7 +140,8 @@ void Classifier::classify(const ImageView* images, std::size_t count, float* pro
     const auto images_count = static_cast<int64_t>(count), streams = static_cast<int64_t>(parts.model.engine->streams());
     const int64_t batch = std::clamp<int64_t>((images_count + streams - 1) / streams, 1, parts.batch);
     Work<Parts> work{parts, images, images_count, batch, probabilities, {}, {}};
-    spawn_threads((images_count + batch - 1) / batch, 1, static_cast<int>(streams), Work<Parts>::batches, &work);
+    // One thread more than streams: it resizes while they infer.
+    spawn_threads((images_count + batch - 1) / batch, 1, static_cast<int>(streams) + 1, Work<Parts>::batches, &work);
     if (work.failure) std::rethrow_exception(work.failure);
   });
 }
