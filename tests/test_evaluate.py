@@ -222,8 +222,8 @@ class ShadeTeller:
     def __init__(self, model: str, *, engine: str, precision: str, device: str) -> None:
         if precision in self.missing:
             raise FerFastError(f"{precision} is not\nthere")
-        if engine == "torch" and precision == "int8":
-            raise ValueError("no int8 by torch")
+        if engine in ("torch", "tensorrt") and precision == "int8":
+            raise ValueError(f"no int8 by {engine}")
         self.classes = read_checkpoint(model).config.classes
         self.engine = "openvino" if engine == "auto" else engine
         self.precision = "int8" if precision == "auto" else precision
@@ -274,7 +274,8 @@ def test_every_combination_is_in_the_report(ferplus: Path, model: Path, teller: 
         *("torch bf16", "torch fp16", "tensorrt bf16", "tensorrt fp16", "tensorrt int8"),
     ]
     reasons = [reason for reason in told.values() if reason]
-    assert reasons == [f"{precision} is not there" for precision in ("bf16", "bf16", "fp16", "bf16", "fp16")]
+    absent = [f"{precision} is not there" for precision in ("bf16", "bf16", "fp16", "bf16", "fp16")]
+    assert reasons == [*absent, "no int8 by tensorrt"]
     assert report["chosen"] == {"engine": "openvino", "precision": "int8"}
     assert run_of(report, "reference")["against_reference"] is None
     assert doing[0].startswith("reading ") and doing[1:3] == ["openvino int8, as chosen", "torch fp32, 1 of 9"]
@@ -316,7 +317,7 @@ def test_an_engine_or_a_precision_alone(ferplus: Path, model: Path, teller: type
     def ran(**options: str) -> list[str]:
         return [f"{run['engine']} {run['precision']}" for run in evaluate(model, ferplus, **options)["runs"]]
 
-    assert ran(precision="int8") == ["torch fp32", "openvino int8"]
+    assert ran(precision="int8") == ["torch fp32", "openvino int8", "tensorrt int8"]
     assert ran(engine="openvino") == ["torch fp32", "openvino fp32", "openvino bf16", "openvino int8"]
     assert ran(engine="torch", precision="fp32") == ["torch fp32"]
     with pytest.raises(ValueError, match="no int8 by torch"):
