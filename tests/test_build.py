@@ -45,13 +45,10 @@ def test_wheel_works_without_compiler(tmp_path: Path) -> None:
     run(sys.executable, "-c", CHECK_WHEEL, site, cwd=tmp_path, env={"PYTHONPATH": str(site), "PATH": "/nonexistent"})
     # The C++ library finds OpenVINO where pip puts it: beside this package.
     (site / "openvino").symlink_to(Path(openvino.__file__).parent)
-    prefix = run(
-        sys.executable, "-c", "import fer_fast; print(fer_fast.cmake_prefix_path)", env={"PYTHONPATH": str(site)}
-    )
-    assert Path(prefix.strip()).parent.parent == site
-    run(
-        "cmake", "-S", ROOT / "tests/cpp/consumer", "-B", tmp_path / "consumer", f"-DCMAKE_PREFIX_PATH={prefix.strip()}"
-    )
+    command = "import fer_fast; print(fer_fast.cmake_prefix_path)"
+    prefix = run(sys.executable, "-c", command, cwd=tmp_path, env={"PYTHONPATH": str(site)}).strip()
+    assert Path(prefix) == site / "fer_fast" / "cpp"
+    run("cmake", "-S", ROOT / "tests/cpp/consumer", "-B", tmp_path / "consumer", f"-DCMAKE_PREFIX_PATH={prefix}")
     run("cmake", "--build", tmp_path / "consumer")
     libraries = run("ldd", tmp_path / "consumer" / "classify")
     assert str(site / "openvino" / "libs") in libraries and "not found" not in libraries
