@@ -18,6 +18,8 @@ from fer_fast import _C as core  # noqa: N811
 
 ROOT = Path(__file__).parent.parent
 TORCH = Path(torch.__file__).parent
+#: That CMakeLists.txt compiles for by nvcc 13; Pascal is NVRTC's (test_pascal.py).
+ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 
 CHECK_WHEEL = """
 import pathlib, sys, torch
@@ -93,9 +95,9 @@ def test_no_shared_code_has_avx(level: str) -> None:
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 def test_cuda_kernel_does_not_spill(tmp_path: Path) -> None:
-    targets = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in (75, 90, 120)]
+    targets = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in ARCHITECTURES]
     source = ROOT / "csrc/tokens/tokens_cuda.cu"
     flags = ["-std=c++17", "-O3", "--fmad=false", "--threads=2", "-Xptxas=-v", f"-I{ROOT / 'csrc/include'}"]
     said = run("nvcc", *flags, *targets, "-c", source, "-o", tmp_path / "tokens_cuda.o")
     spills = re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", said)
-    assert spills == [("0", "0")] * 9  # three output dtypes on three architectures
+    assert spills == [("0", "0")] * 3 * len(ARCHITECTURES)  # three output dtypes on each
