@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tiny_models import faces, random_model, tiny_config
 
 import fer_fast
 from fer_fast.models.backbone import channels_last
-from fer_fast.models.checkpoint import FORMAT, packaged_models, read_checkpoint, write_checkpoint
+from fer_fast.models.checkpoint import FORMAT, WEIGHTS, packaged_models, read_checkpoint, write_checkpoint
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.storage import build_model, load_model, save_model
 from fer_fast.types import CheckpointError, FerFastError
@@ -252,3 +253,20 @@ def test_reading_needs_no_torch(file: Path) -> None:
 def test_public_names() -> None:
     assert fer_fast.load_model is load_model
     assert issubclass(fer_fast.CheckpointError, FerFastError)
+
+
+def test_weights_of_a_packaged_model_are_not_stored_twice(tmp_path: Path) -> None:
+    tiny = read_checkpoint("tiny")
+    config = dataclasses.replace(tiny.config, flip_average=True)
+    write_checkpoint(tmp_path / "whole.safetensors", config, tiny.tensors)
+    write_checkpoint(tmp_path / "small.safetensors", config, tiny.tensors, weights="tiny")
+    whole, small = (read_checkpoint(tmp_path / f"{name}.safetensors") for name in ("whole", "small"))
+    assert small.digest == whole.digest != tiny.digest and small.config == config
+    assert all(np.array_equal(small.tensors[name], tiny.tensors[name]) for name in tiny.tensors)
+    assert (tmp_path / "small.safetensors").stat().st_size < 20_000 < (WEIGHTS / "tiny.safetensors").stat().st_size
+    write_checkpoint(tmp_path / "wrong.safetensors", config, tiny.tensors, weights="fast")
+    with pytest.raises(CheckpointError, match="is damaged: its weights do not match their digest"):
+        read_checkpoint(tmp_path / "wrong.safetensors")
+    write_checkpoint(tmp_path / "nobody.safetensors", config, tiny.tensors, weights="nobody")
+    with pytest.raises(CheckpointError, match="has the weights of the packaged model 'nobody': there is none"):
+        read_checkpoint(tmp_path / "nobody.safetensors")

@@ -54,8 +54,14 @@ def checkpoint_path(model: str | Path) -> Path:
     return Path(model)
 
 
-def write_checkpoint(path: Path, config: ModelConfig, tensors: dict[str, np.ndarray]) -> None:
+def write_checkpoint(path: Path, config: ModelConfig, tensors: dict[str, np.ndarray], weights: str = "") -> None:
     """Writes one file, whole or not at all.
+
+    Args:
+        path: the file.
+        config: the model's configuration.
+        tensors: the weights by name.
+        weights: the packaged model that has the same weights, which are then not stored twice; empty stores them.
 
     Raises:
         OSError: if it cannot be written; a file that was there before is left as it was.
@@ -64,6 +70,8 @@ def write_checkpoint(path: Path, config: ModelConfig, tensors: dict[str, np.ndar
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     text = json.dumps(config.as_dict())
     metadata = {"format": FORMAT, "config": text, "digest": _digest(text, tensors)}
+    if weights:
+        metadata["weights"], tensors = weights, {}
     write_whole(path, save(tensors, metadata))
 
 
@@ -81,6 +89,8 @@ def read_checkpoint(model: str | Path) -> Checkpoint:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             config = _config(metadata, path)
+        # Another calibration of a packaged model has its weights; the digest is of what is read, wherever it lies.
+        with safe_open(_weights_path(metadata, path), framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError, TypeError) as error:
         raise CheckpointError(f"checkpoint {str(path)!r} cannot be read: {error}") from error
@@ -88,6 +98,15 @@ def read_checkpoint(model: str | Path) -> Checkpoint:
     if _digest(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged: its weights do not match their digest")
     return Checkpoint(config, tensors, metadata["digest"])
+
+
+def _weights_path(metadata: dict[str, str], path: Path) -> Path:
+    name = metadata.get("weights")
+    if name is None:
+        return path
+    if name not in packaged_models():
+        raise CheckpointError(f"checkpoint {str(path)!r} has the weights of the packaged model {name!r}: there is none")
+    return WEIGHTS / f"{name}.safetensors"
 
 
 def _config(metadata: dict[str, str], path: Path) -> ModelConfig:
