@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import os
 import re
 import shutil
-import struct
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -16,30 +13,28 @@ import numpy as np
 import openvino
 import PIL
 import pytest
+from cpp_programs import (
+    GREY,
+    RGB,
+    ROOT,
+    answers_of,
+    assert_same,
+    build,
+    odd_images,
+    photo,
+    python_answers,
+    run,
+    write_images,
+)
 from PIL import Image
 from tiny_models import random_model, tiny_config
 
-from fer_fast import Classifier
 from fer_fast.decode import pixels_of
 from fer_fast.export import export_model
 from fer_fast.models.storage import save_model
 
-ROOT = Path(__file__).parent.parent
 OPENVINO = Path(openvino.__file__).parent / "cmake"
-GREY, RGB, BGR, RGBA = range(4)
 SHARED = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared"))
-
-
-def run(*command, check=True, **options):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def build(source, folder, *options):
-    run("cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DFER_FAST_CUDA=0", *options)
-    run("cmake", "--build", folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -67,59 +62,18 @@ def models(tmp_path_factory):
     return folder
 
 
-def write_images(path, images):
-    """Arrays, with the format and the bytes that follow each row, as the stranger's program reads them."""
-    with path.open("wb") as file:
-        for array, format, gap in images:
-            rows = array.reshape(len(array), -1)
-            padded = np.pad(rows, ((0, 0), (0, gap)), constant_values=77)
-            stride = padded.shape[1] if gap else 0
-            data = padded.tobytes()[: padded.size - gap]  # the last row's gap need not be there
-            file.write(struct.pack("<5q", array.shape[1], array.shape[0], stride, format, len(data)) + data)
-
-
-def answers_of(consumer, model, images, folder, threads=0):
-    """Probabilities, float32 [images, classes], and what the program said."""
-    write_images(folder / "images.bin", images)
-    done = run(consumer / "classify", model, folder / "images.bin", folder / "out.bin", threads)
-    return np.fromfile(folder / "out.bin", np.float32).reshape(len(images), -1), done.stdout
-
-
-def python_answers(model, images):
-    with Classifier(model, engine="torch", device="cpu", precision="fp32") as classifier:
-        return np.stack([prediction.probabilities for prediction in classifier.predict(images)])
-
-
-def assert_same(found, wanted):
-    assert np.abs(found - wanted).max() <= 1e-3
-    np.testing.assert_array_equal(found.argmax(axis=1), wanted.argmax(axis=1))
-
-
-def photo(rng, height, width, channels=3):
-    """Noise of few and of many pixels: it has edges, and flat places."""
-    coarse = rng.integers(0, 256, (height // 40 + 2, width // 40 + 2, channels))
-    coarse = coarse.repeat(40, axis=0).repeat(40, axis=1)[:height, :width]
-    return np.clip(coarse + rng.integers(-40, 41, (height, width, channels)), 0, 255).astype(np.uint8)
-
-
-def odd_images(count, most):
-    """Sizes from one pixel on, all formats, with and without gaps; and the same in Python's form."""
-    rng = np.random.default_rng(3)
-    given, plain = [], []
-    for number in range(count):
-        height, width = (int(side) for side in rng.integers(1, most, 2))
-        format = number % 4
-        array = photo(rng, height, width, (1, 3, 3, 4)[format])
-        given.append((array, format, int(rng.integers(0, 2) * rng.integers(1, 50))))
-        plain.append({GREY: array[:, :, :1], BGR: array[:, :, ::-1]}.get(format, array[:, :, :3]))
-    return given, plain
-
-
-def test_images_of_odd_sizes_give_pythons_answers(consumer, models, tmp_path):
-    given, plain = odd_images(200, 900)
-    found, said = answers_of(consumer, models / "model.xml", given, tmp_path)
+def test_small_images_give_pythons_answers(consumer, models, tmp_path):
+    given, plain = odd_images(80, 200)
+    found, said = answers_of(consumer / "classify", models / "model.xml", given, tmp_path)
     assert_same(found, python_answers(models / "model.safetensors", plain))
     assert "engine=openvino\n" in said and "precision=fp32\n" in said and "batch_size=16\n" in said
+
+
+def test_photos_of_odd_sizes_give_pythons_answers(consumer, models, tmp_path):
+    for part in range(8):  # 200 photos at once take some GB
+        given, plain = odd_images(25, most=3000, least=300, seed=part)
+        found, _ = answers_of(consumer / "classify", models / "model.xml", given, tmp_path)
+        assert_same(found, python_answers(models / "model.safetensors", plain))
 
 
 def test_pixels_are_pillows(prefix, tmp_path):
@@ -148,13 +102,15 @@ def test_faces_give_pythons_answers(consumer, tmp_path):
     with tarfile.open(archive) as faces:
         images = [np.asarray(Image.open(faces.extractfile(face))) for face in faces if face.name.endswith(".png")]
     export_model("fast", "openvino", tmp_path / "fast.xml")
-    found, _ = answers_of(consumer, tmp_path / "fast.xml", [(image, GREY, 0) for image in images], tmp_path)
+    found, _ = answers_of(
+        consumer / "classify", tmp_path / "fast.xml", [(image, GREY, 0) for image in images], tmp_path
+    )
     assert_same(found, python_answers("fast", images))
 
 
 def test_eight_threads_give_the_answers_of_one(consumer, models, tmp_path):
     given, _ = odd_images(24, 200)
-    answers_of(consumer, models / "model.xml", given, tmp_path, threads=8)
+    answers_of(consumer / "classify", models / "model.xml", given, tmp_path, threads=8)
 
 
 def test_programs_need_no_python(consumer):
@@ -207,8 +163,9 @@ def test_what_is_no_model_is_told(consumer, models, tmp_path):
         (tmp_path / "alone.xml", 2, "alone.bin' cannot be read"),
         (tmp_path / "folder.xml", 2, "it is no regular file"),
         (tmp_path / "pipe.xml", 2, "it is no regular file"),
-        (models / "model.safetensors", 4, "must be an .xml or a .pt2 that fer-fast export wrote"),
+        (models / "model.safetensors", 4, "must be an .xml, a .pt2 or an .engine that fer-fast export wrote"),
         (tmp_path / "m.pt2", 5, "needs libtorch, and this library was built without it"),
+        (tmp_path / "m.engine", 5, "needs TensorRT, and this library was built without it"),
     ):
         done = run(consumer / "classify", model, "/dev/null", tmp_path / "out.bin", check=False)
         assert (done.returncode, done.stderr[:2]) == (1, f"{code} ") and words in done.stderr, done.stderr
@@ -264,28 +221,6 @@ def test_bytes_of_others_do_no_harm(prefix, tmp_path):
     seed = f"\1<?fer_fast\n{facts}graph 0 00000000\nweights 0 00000000\n?>\n"
     (tmp_path / "corpus" / "model").write_text(seed)
     run(tmp_path / "fuzzer", "-max_total_time=10", "-max_len=4000", tmp_path / "corpus", cwd=tmp_path)
-
-
-def test_libtorch_gives_pythons_answers(models, tmp_path):
-    torch = Path(importlib.util.find_spec("torch").origin).parent
-    options = ["-DFER_FAST_LIBTORCH=ON", "-DFER_FAST_OPENVINO=0", f"-DTorch_DIR={torch / 'share/cmake/Torch'}"]
-    build(ROOT, tmp_path / "build", *options)
-    run("cmake", "--install", tmp_path / "build", "--component", "cpp", "--prefix", tmp_path / "prefix")
-    programs = build(ROOT / "tests/cpp/consumer", tmp_path / "consumer", f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
-    export_model(models / "model.safetensors", "pt2", tmp_path / "model.pt2", batch_size=16)
-    given, plain = odd_images(20, 200)
-    found, said = answers_of(programs, tmp_path / "model.pt2", given, tmp_path, threads=2)
-    assert_same(found, python_answers(models / "model.safetensors", plain))
-    assert "engine=libtorch\n" in said and "device=cpu\n" in said
-    half = (tmp_path / "model.pt2").read_bytes()[:5000]
-    (tmp_path / "half.pt2").write_bytes(half)
-    for model, words in (
-        (tmp_path / "half.pt2", "3 the model '.*half.pt2' is damaged"),
-        (tmp_path / "none.pt2", "2 the model's file '.*none.pt2' cannot be read"),
-        (models / "model.xml", "5 the model '.*' needs OpenVINO, and this library was built without it"),
-    ):
-        done = run(programs / "classify", model, "/dev/null", tmp_path / "out.bin", check=False)
-        assert done.returncode == 1 and re.match(words, done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("decoder", ["OpenCV where it is found", "stb_image"])

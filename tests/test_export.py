@@ -1,6 +1,7 @@
 """What is exported is run by the runtimes that it is for, where they run without a card, and compared with torch."""
 
 import dataclasses
+import zlib
 
 import numpy as np
 import openvino
@@ -104,8 +105,11 @@ def test_libtorch_package_agrees(tmp_path, model, answers):
 )
 def test_tensorrt_for_rtx_builds_engines_without_a_card(tmp_path, model, precision, cards):
     pytest.importorskip("tensorrt_rtx_libs")
-    (path,) = export_model(model, "tensorrt-rtx", tmp_path / "m.engine", precision=precision, cards=cards)
-    assert path.stat().st_size > 10_000
+    engine, beside = export_model(model, "tensorrt-rtx", tmp_path / "m.engine", precision=precision, cards=cards)
+    assert engine.stat().st_size > 10_000
+    said = beside.read_text().splitlines()
+    assert {f"precision {precision}", "class neutral", "format 1"} <= set(said)
+    assert said[-1] == f"engine {engine.stat().st_size} {zlib.crc32(engine.read_bytes()):08x}"
 
 
 def test_tensorrt_says_what_it_does_not_take(tmp_path, model):

@@ -23,6 +23,11 @@ int64_t batch_size_of(const Options& options, const Description& description) {
   return static_cast<int64_t>(options.batch_size == 0 ? most : options.batch_size);
 }
 
+void check_precision_is_auto(const Options& options, const std::string& suffix) {
+  if (options.precision == Precision::kAuto) return;
+  throw Error(ErrorCode::kInvalidArgument, "precision must be automatic for " + suffix + " models: the export fixed it");
+}
+
 namespace {
 
 // Made while there is memory for its text; a copy shares it.
@@ -63,7 +68,9 @@ OpenedModel open_model(const std::string& model, const Options& options) {
   const std::string suffix = std::filesystem::path(model).extension().string();
   if (suffix == ".xml") return open_openvino(model, options);
   if (suffix == ".pt2") return open_torch(model, options);
-  throw Error(ErrorCode::kModelUnsupported, "a model must be an .xml or a .pt2 that fer-fast export wrote, not '" + model + "'");
+  if (suffix == ".engine") return open_tensorrt(model, options);
+  throw Error(ErrorCode::kModelUnsupported,
+              "a model must be an .xml, a .pt2 or an .engine that fer-fast export wrote, not '" + model + "'");
 }
 
 }  // namespace

@@ -79,30 +79,19 @@ uint32_t crc32(std::string_view bytes) {
   throw Error(ErrorCode::kModelDamaged, "the model '" + name + "' is damaged: " + why);
 }
 
-struct Sum {
-  uint64_t size = 0;
-  uint32_t sum = 0;
-};
-
-Sum sum_of(const Facts& facts, std::string_view what, const std::string& name) {
+Sealed read_sealed(const Facts& facts, const std::string& what, const std::string& name) {
+  Sealed found{parse_description(facts.text, name), what};
   const auto value = facts.one(what);
   const std::size_t space = value ? value->find(' ') : std::string_view::npos;
   if (space != std::string_view::npos) {
     const auto size = number_of<uint64_t>(value->substr(0, space));
     const auto sum = number_of<uint32_t>(value->substr(space + 1), 16);
-    if (size && sum) return {*size, *sum};
+    if (size && sum) {
+      found.size = *size, found.sum = *sum;
+      return found;
+    }
   }
-  damaged(name, "it lacks the sum of its " + std::string(what));
-}
-
-void check_size(const std::string& what, uint64_t wanted, uint64_t size, const std::string& name) {
-  if (wanted == size) return;
-  damaged(name, "its " + what + " must have " + std::to_string(wanted) + " bytes, not " + std::to_string(size));
-}
-
-void check_bytes(const std::string& what, Sum wanted, std::string_view bytes, const std::string& name) {
-  check_size(what, wanted.size, bytes.size(), name);
-  if (wanted.sum != crc32(bytes)) damaged(name, "its " + what + " changed since it was exported");
+  damaged(name, "it lacks the sum of its " + what);
 }
 
 }  // namespace
@@ -134,7 +123,7 @@ Description parse_description(std::string_view text, const std::string& name) {
   return found;
 }
 
-SealedGraph read_sealed(std::string_view graph, const std::string& name) {
+Sealed read_sealed_graph(std::string_view graph, const std::string& name) {
   const std::size_t begin = graph.rfind(kOpening);
   if (begin == std::string_view::npos || graph.size() < begin + kOpening.size() + kClosing.size() ||
       graph.substr(graph.size() - kClosing.size()) != kClosing) {
@@ -142,21 +131,22 @@ SealedGraph read_sealed(std::string_view graph, const std::string& name) {
                 "the model '" + name + "' is cut short, or was not written by fer-fast export --format openvino");
   }
   const Facts facts{graph.substr(begin + kOpening.size(), graph.size() - begin - kOpening.size() - kClosing.size())};
-  SealedGraph found;
-  found.description = parse_description(facts.text, name);
-  check_bytes("graph", sum_of(facts, "graph", name), graph.substr(0, begin), name);
-  const Sum weights = sum_of(facts, "weights", name);
-  found.weights_size = weights.size;
-  found.weights_sum = weights.sum;
-  return found;
+  const Sealed of_graph = read_sealed(facts, "graph", name);
+  check_size(of_graph, begin, name);
+  check_bytes(of_graph, graph.substr(0, begin), name);
+  return read_sealed(facts, "weights", name);
 }
 
-void check_weights_size(const SealedGraph& sealed, uint64_t size, const std::string& name) {
-  check_size("weights", sealed.weights_size, size, name);
+Sealed read_sealed_engine(std::string_view text, const std::string& name) { return read_sealed(Facts{text}, "engine", name); }
+
+void check_size(const Sealed& sealed, uint64_t size, const std::string& name) {
+  if (sealed.size == size) return;
+  damaged(name, "its " + sealed.what + " must have " + std::to_string(sealed.size) + " bytes, not " + std::to_string(size));
 }
 
-void check_weights(const SealedGraph& sealed, std::string_view weights, const std::string& name) {
-  check_bytes("weights", {sealed.weights_size, sealed.weights_sum}, weights, name);
+void check_bytes(const Sealed& sealed, std::string_view bytes, const std::string& name) {
+  check_size(sealed, bytes.size(), name);  // it may have changed since it was asked for
+  if (sealed.sum != crc32(bytes)) damaged(name, "its " + sealed.what + " changed since it was exported");
 }
 
 }  // namespace fer_fast

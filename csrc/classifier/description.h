@@ -20,18 +20,22 @@ struct Description {
 // `text` is a line a fact; `name` the file, for messages. Throws Error.
 Description parse_description(std::string_view text, const std::string& name);
 
-// OpenVINO's graph, whose last instruction describes the model and says what its weights must be.
-struct SealedGraph {
+// A description, and what the other file of the model must be.
+struct Sealed {
   Description description;
-  uint64_t weights_size = 0;
-  uint32_t weights_sum = 0;
+  std::string what;  // of that file: weights or engine
+  uint64_t size = 0;
+  uint32_t sum = 0;
 };
 
-// Reads the instruction and compares the graph with it. Throws Error.
-SealedGraph read_sealed(std::string_view graph, const std::string& name);
+// Reads the last instruction of OpenVINO's graph and compares the graph with it; the weights are beside it. Throws Error.
+Sealed read_sealed_graph(std::string_view graph, const std::string& name);
 
-// The first before the weights are read: they may be any size. Throw Error.
-void check_weights_size(const SealedGraph& sealed, uint64_t size, const std::string& name);
-void check_weights(const SealedGraph& sealed, std::string_view weights, const std::string& name);
+// Reads what lies beside a TensorRT engine. Throws Error.
+Sealed read_sealed_engine(std::string_view text, const std::string& name);
+
+// The first before the other file is read: it may be any size. Throw Error.
+void check_size(const Sealed& sealed, uint64_t size, const std::string& name);
+void check_bytes(const Sealed& sealed, std::string_view bytes, const std::string& name);
 
 }  // namespace fer_fast

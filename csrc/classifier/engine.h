@@ -27,9 +27,13 @@ struct OpenedModel {
 
 // By the file's suffix; options have been checked, but for the batch size. Throws Error.
 OpenedModel open_openvino(const std::string& model, const Options& options);
+OpenedModel open_tensorrt(const std::string& model, const Options& options);
 OpenedModel open_torch(const std::string& model, const Options& options);
 
 // The batch size that is run: what was asked for, at most what the model was exported for. Throws Error.
 int64_t batch_size_of(const Options& options, const Description& description);
+
+// Of a model whose precision the export fixed. Throws Error.
+void check_precision_is_auto(const Options& options, const std::string& suffix);
 
 }  // namespace fer_fast

@@ -1,12 +1,11 @@
 // OpenVINO on the CPU: the graph and its weights come in, an engine of as many requests as keep it busy goes out.
 #include <algorithm>
-#include <condition_variable>
 #include <filesystem>
-#include <mutex>
 #include <openvino/openvino.hpp>
 
 #include "engine.h"
 #include "files.h"
+#include "pool.h"
 
 namespace fer_fast {
 namespace {
@@ -43,7 +42,7 @@ class OpenVinoEngine : public Engine {
       precision_ = compiled_.get_property(ov::hint::inference_precision) == ov::element::bf16 ? "bf16" : "fp32";
     }
     const auto streams = compiled_.get_property(ov::optimal_number_of_infer_requests);
-    for (uint32_t i = 0; i < streams; ++i) idle_.push_back(compiled_.create_infer_request());
+    for (uint32_t i = 0; i < streams; ++i) requests_.add(compiled_.create_infer_request());
     streams_ = static_cast<int>(streams);
   }
 
@@ -51,12 +50,12 @@ class OpenVinoEngine : public Engine {
 
   void infer(const uint8_t* images, int64_t count, float* probabilities) override {
     const auto extent = [](int64_t number) { return static_cast<std::size_t>(number); };
-    Lease lease(*this);
+    Pool<ov::InferRequest>::Lease request(requests_);
     // Neither is copied: OpenVINO reads the pixels and writes the probabilities where they are. It takes no const.
-    lease.request.set_input_tensor(
+    request->set_input_tensor(
         ov::Tensor(ov::element::u8, {extent(count), extent(side_), extent(side_), 3}, const_cast<uint8_t*>(images)));
-    lease.request.set_output_tensor(ov::Tensor(ov::element::f32, {extent(count), extent(classes_)}, probabilities));
-    lease.request.infer();
+    request->set_output_tensor(ov::Tensor(ov::element::f32, {extent(count), extent(classes_)}, probabilities));
+    request->infer();
   }
 
   std::string describe() const override {
@@ -65,34 +64,13 @@ class OpenVinoEngine : public Engine {
   }
 
  private:
-  // A request of one's own, waited for if all are taken.
-  struct Lease {
-    explicit Lease(OpenVinoEngine& engine) : engine(engine) {
-      std::unique_lock lock(engine.mutex_);
-      engine.returned_.wait(lock, [&] { return !engine.idle_.empty(); });
-      request = std::move(engine.idle_.back());
-      engine.idle_.pop_back();
-    }
-    ~Lease() {
-      {
-        const std::lock_guard lock(engine.mutex_);
-        engine.idle_.push_back(std::move(request));
-      }
-      engine.returned_.notify_one();
-    }
-    OpenVinoEngine& engine;
-    ov::InferRequest request;
-  };
-
   int64_t classes_, side_;
   std::string weights_;
   std::string precision_;
   ov::Core core_;
   ov::CompiledModel compiled_;
   int streams_ = 0;
-  std::mutex mutex_;
-  std::condition_variable returned_;
-  std::vector<ov::InferRequest> idle_;
+  Pool<ov::InferRequest> requests_;
 };
 
 }  // namespace
@@ -102,12 +80,12 @@ OpenedModel open_openvino(const std::string& model, const Options& options) {
     throw Error(ErrorCode::kDeviceMissing, "device must be auto or cpu for an .xml, not '" + options.device + "'");
   }
   const std::string graph = read_file(model);
-  const SealedGraph sealed = read_sealed(graph, model);
+  const Sealed sealed = read_sealed_graph(graph, model);
   batch_size_of(options, sealed.description);  // before seconds are spent on compiling
   const std::string beside = std::filesystem::path(model).replace_extension(".bin").string();
-  check_weights_size(sealed, file_size(beside), model);
+  check_size(sealed, file_size(beside), model);
   std::string weights = read_file(beside);
-  check_weights(sealed, weights, model);
+  check_bytes(sealed, weights, model);
   OpenedModel opened;
   opened.description = sealed.description;
   opened.engine = std::make_unique<OpenVinoEngine>(graph, std::move(weights), opened.description, options);

@@ -88,9 +88,7 @@ void check_processor(const std::string& model, const Metadata& metadata) {
 
 OpenedModel open_torch(const std::string& model, const Options& options) {
   file_size(model);  // libtorch does not tell a missing file from a damaged one
-  if (options.precision != Precision::kAuto) {
-    throw Error(ErrorCode::kInvalidArgument, "precision must be automatic for a .pt2: it was fixed by the export");
-  }
+  check_precision_is_auto(options, ".pt2");
   Metadata metadata;
   try {
     metadata = Loader::load_metadata_from_package(model, "model");

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import zlib
 from pathlib import Path
 
 import openvino
 
 from fer_fast.engines.onnx_graph import INPUT
 from fer_fast.engines.openvino_graph import trace
-from fer_fast.export.graph import OUTPUT, Graph, graph_of
+from fer_fast.export.graph import OUTPUT, Graph, graph_of, seal
 
 
 def encode(graph: Graph) -> dict[str, bytes]:
@@ -38,7 +37,5 @@ def sealed(xml: bytes, weights: bytes, description: str) -> dict[str, bytes]:
     """
     if "?>" in description:
         raise ValueError("class names must not hold '?>' for format openvino, which is XML")
-    sums = "".join(
-        f"{name} {len(data)} {zlib.crc32(data):08x}\n" for name, data in (("graph", xml), ("weights", weights))
-    )
+    sums = seal("graph", xml) + seal("weights", weights)
     return {".xml": xml + f"<?fer_fast\n{description}{sums}?>\n".encode(), ".bin": weights}

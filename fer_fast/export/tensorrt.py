@@ -1,9 +1,12 @@
-"""A model comes in, a TensorRT engine goes out: for this card, or, by TensorRT for RTX, for cards that are named."""
+"""A model comes in, a TensorRT engine goes out: for this card, or, by TensorRT for RTX, for cards that are named.
+
+An engine has no place for a description: it lies beside it.
+"""
 
 from __future__ import annotations
 
 from fer_fast.engines.tensorrt_build import build_engine, capabilities, load_tensorrt
-from fer_fast.export.graph import Graph
+from fer_fast.export.graph import Graph, seal
 from fer_fast.export.onnx import encode as encode_onnx
 
 
@@ -14,4 +17,5 @@ def encode(graph: Graph) -> dict[str, bytes]:
     if graph.format == "tensorrt-rtx" and not cards:
         # Turing computes no bf16.
         cards = tuple(card for card in capabilities(library) if graph.precision != "bf16" or float(card) >= 8)
-    return {".engine": build_engine(library, encode_onnx(graph, rest="fp16")[".onnx"], graph.batch_size, cards)}
+    engine = build_engine(library, encode_onnx(graph, rest="fp16")[".onnx"], graph.batch_size, cards)
+    return {".engine": engine, ".txt": (graph.description + seal("engine", engine)).encode()}

@@ -66,7 +66,7 @@ struct Options {
   int threads = 0;                     // that compute; 0 is one a processor, and more than that are not started
   Precision precision = Precision::kAuto;
   Goal goal = Goal::kThroughput;
-  std::string device = "auto";  // auto, cpu, or, with a .pt2 exported on a machine with a GPU, cuda or cuda:N
+  std::string device = "auto";  // auto, cpu, or, with an .engine or a .pt2 for a GPU, cuda or cuda:N
 };
 
 struct Prediction {
@@ -79,8 +79,8 @@ struct Prediction {
 // A model, ready to run. One may be used from many threads at once; each call waits until all its images are done.
 class FER_FAST_API Classifier {
  public:
-  // Opens MODEL.xml (with MODEL.bin beside it; OpenVINO, on a CPU) or MODEL.pt2 (libtorch). Takes seconds: the model is
-  // compiled for this machine. Throws Error.
+  // Opens MODEL.xml (with MODEL.bin beside it; OpenVINO, on a CPU, which takes seconds: it is compiled for this machine),
+  // MODEL.engine (with MODEL.txt; TensorRT, on a GPU) or MODEL.pt2 (libtorch, on either). Throws Error.
   explicit Classifier(const std::string& model, const Options& options = {});
   ~Classifier();
   Classifier(Classifier&&) noexcept;

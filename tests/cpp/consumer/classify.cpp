@@ -1,4 +1,4 @@
-// MODEL IMAGES OUT [THREADS]: images in a plain form of this test's own come in, rows of probabilities, float32, go out.
+// MODEL IMAGES OUT [THREADS [DEVICE]]: images in a plain form of this test's own come in, rows of probabilities, float32, go out.
 // Several threads share one classifier and must all give the first one's rows.
 #include <iostream>
 #include <thread>
@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
     const Images images = read_images(argv[2]);
     fer_fast::Options options;
     options.precision = fer_fast::Precision::kFp32;
-    if (std::string(argv[1]).find(".pt2") != std::string::npos) options.precision = fer_fast::Precision::kAuto;
+    if (std::string(argv[1]).find(".xml") == std::string::npos) options.precision = fer_fast::Precision::kAuto;
+    if (argc > 5) options.device = argv[5];
     const fer_fast::Classifier classifier(argv[1], options);
     std::cout << classifier.describe();
     const auto predictions = classifier.classify(images.views);

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   expect(ErrorCode::kInvalidArgument, "goal must be one of", [&] { open([](auto& o) { o.goal = static_cast<fer_fast::Goal>(-1); }); });
   expect(ErrorCode::kDeviceMissing, "device must be auto or cpu for an .xml, not 'cuda'", [&] { open([](auto& o) { o.device = "cuda"; }); });
   expect(ErrorCode::kModelNotFound, "nowhere.xml", [] { fer_fast::Classifier("nowhere.xml"); });
-  expect(ErrorCode::kModelUnsupported, "must be an .xml or a .pt2", [] { fer_fast::Classifier(""); });
+  expect(ErrorCode::kModelUnsupported, "must be an .xml, a .pt2 or an .engine", [] { fer_fast::Classifier(""); });
 
   fer_fast::Classifier classifier = open([](auto& o) { o.threads = 10000; });  // more than there are processors
   const std::vector<uint8_t> pixels(30 * 20 * 3, 99);

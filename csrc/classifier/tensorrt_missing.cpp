@@ -1,0 +1,7 @@
+#include "engine_missing.h"
+
+namespace fer_fast {
+
+OpenedModel open_tensorrt(const std::string& model, const Options&) { refuse_engine(model, "TensorRT", "FER_FAST_TENSORRT"); }
+
+}  // namespace fer_fast

@@ -1,0 +1,76 @@
+"""Programs that are built from this tree, what they read and write, and what Python says of the same images."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from fer_fast import Classifier
+
+ROOT = Path(__file__).parent.parent
+GREY, RGB, BGR, RGBA = range(4)
+
+
+def run(*command, check=True, **options):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def build(source, folder, *options):
+    run("cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DFER_FAST_CUDA=0", *options)
+    run("cmake", "--build", folder)
+    return folder
+
+
+def write_images(path, images):
+    """Arrays, with the format and the bytes that follow each row, as the stranger's program reads them."""
+    with path.open("wb") as file:
+        for array, format, gap in images:
+            rows = array.reshape(len(array), -1)
+            padded = np.pad(rows, ((0, 0), (0, gap)), constant_values=77)
+            stride = padded.shape[1] if gap else 0
+            data = padded.tobytes()[: padded.size - gap]  # the last row's gap need not be there
+            file.write(struct.pack("<5q", array.shape[1], array.shape[0], stride, format, len(data)) + data)
+
+
+def answers_of(classify, model, images, folder, threads=0, device="auto", **options):
+    """Probabilities, float32 [images, classes], and what the program `classify` said."""
+    write_images(folder / "images.bin", images)
+    done = run(classify, model, folder / "images.bin", folder / "out.bin", threads, device, **options)
+    return np.fromfile(folder / "out.bin", np.float32).reshape(len(images), -1), done.stdout
+
+
+def python_answers(model, images):
+    with Classifier(model, engine="torch", device="cpu", precision="fp32") as classifier:
+        return np.stack([prediction.probabilities for prediction in classifier.predict(images)])
+
+
+def assert_same(found, wanted):
+    assert np.abs(found - wanted).max() <= 1e-3
+    np.testing.assert_array_equal(found.argmax(axis=1), wanted.argmax(axis=1))
+
+
+def photo(rng, height, width, channels=3):
+    """Noise of few and of many pixels: it has edges, and flat places."""
+    coarse = rng.integers(0, 256, (height // 40 + 2, width // 40 + 2, channels), dtype=np.int16)
+    coarse = coarse.repeat(40, axis=0).repeat(40, axis=1)[:height, :width]
+    fine = rng.integers(-40, 41, (97, width, channels), dtype=np.int16)
+    fine = np.tile(fine, (height // 97 + 1, 1, 1))[:height]  # drawing every pixel of a photo takes long
+    return np.clip(coarse + fine, 0, 255).astype(np.uint8)
+
+
+def odd_images(count, most, least=1, seed=3):
+    """Sides of `least` to `most` pixels, all formats, with and without gaps; and the same in Python's form."""
+    rng = np.random.default_rng(seed)
+    given, plain = [], []
+    for number in range(count):
+        height, width = (int(side) for side in rng.integers(least, most + 1, 2))
+        format = number % 4
+        array = photo(rng, height, width, (1, 3, 3, 4)[format])
+        given.append((array, format, int(rng.integers(0, 2) * rng.integers(1, 50))))
+        plain.append({GREY: array[:, :, :1], BGR: array[:, :, ::-1]}.get(format, array[:, :, :3]))
+    return given, plain

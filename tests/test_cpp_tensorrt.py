@@ -1,0 +1,137 @@
+"""The C++ library with TensorRT, on stand-ins for it and for CUDA; where there is a card, on the real ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cpp_programs import ROOT, answers_of, assert_same, build, odd_images, python_answers, run
+from tiny_models import random_model, tiny_config
+
+import fer_fast
+from fer_fast.decode import pixels_of
+from fer_fast.export import export_model
+from fer_fast.models.storage import save_model
+
+SIDE, CLASSES, BATCH = 24, ("mean", "other", "third"), 6
+ENGINE = f"shim {SIDE} {len(CLASSES)} {BATCH}"
+DESCRIPTION = {"format": 1, "version": "0", "model": "m", "precision": "fp16", "image_size": SIDE, "batch_size": BATCH}
+
+
+@pytest.fixture(scope="module", params=["address,undefined", "thread"])
+def classify(request, tmp_path_factory):
+    """The stranger's program and the library in one, with the stand-ins, under the sanitizers."""
+    names = ["classifier", "description", "error", "files", "openvino_missing", "resize", "tensorrt", "torch_missing"]
+    sources = [ROOT / "csrc/classifier" / f"{name}.cpp" for name in names]
+    sources += [ROOT / "csrc/tokens/threads.cpp", ROOT / "tests/cpp/consumer/classify.cpp"]
+    flags = ["-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-pthread"]
+    flags += [f"-fsanitize={request.param}", "-fno-sanitize-recover=all", "-isystem", ROOT / "tests/cpp/tensorrt_shim"]
+    includes = [f"-I{Path(fer_fast.cmake_prefix_path) / 'include'}"]
+    program = tmp_path_factory.mktemp("cpp") / "classify"
+    run("c++", *flags, *includes, *sources, "-o", program)
+    return program
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_model(tmp_path)
+
+
+def write_model(folder, engine=ENGINE, **changes):
+    """An engine of the stand-in, and what lies beside it."""
+    facts = {**DESCRIPTION, "engine": f"{len(engine)} {zlib.crc32(engine.encode()):08x}", **changes}
+    lines = [f"{name} {value}" for name, value in facts.items()] + [f"class {name}" for name in CLASSES]
+    (folder / "model.txt").write_text("\n".join(lines) + "\n")
+    (folder / "model.engine").write_text(engine)
+    return folder / "model.engine"
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda", "cuda:1"])
+def test_batches_threads_and_cards(classify, model, tmp_path, device):
+    given, plain = odd_images(40, 90)
+    found, said = answers_of(classify, model, given, tmp_path, threads=8, device=device)
+    mean = np.array([pixels_of(array, SIDE).mean() / 255 for array in plain])
+    np.testing.assert_allclose(found, np.stack([mean, (1 - mean) / 2, (1 - mean) / 2], axis=1), atol=1e-5)
+    card = 1 if device == "cuda:1" else 0
+    assert f"engine=tensorrt\nversion=10.0.1\ndevice=cuda:{card}\nprecision=fp16\nstreams=2\n" in said
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (
+            {"engine": "no engine"},
+            "4 the model '.*' is for another TensorRT than 10.0.1 or for other cards: this is no engine",
+        ),
+        ({"format": 2}, "4 the model '.*model.engine' has format 2"),
+        ({"image_size": SIDE + 1}, "3 the model '.*' is damaged: it is not what its description says"),
+        ({"batch_size": BATCH - 1}, "3 the model '.*' is damaged: it is not what its description says"),
+        ({"class": "a fourth"}, "3 the model '.*' is damaged: it is not what its description says"),
+    ],
+)
+def test_wrong_models_are_told(classify, tmp_path, spoil, words):
+    assert_refused(classify, write_model(tmp_path, **spoil), words)
+
+
+def test_damage_is_told(classify, model):
+    model.write_text(model.read_text() + " ")
+    assert_refused(classify, model, "3 the model '.*' is damaged: its engine must have 11 bytes, not 12")
+    model.write_text("spoilt....."[:11])
+    assert_refused(classify, model, "3 the model '.*' is damaged: its engine changed since it was exported")
+    model.with_suffix(".txt").unlink()
+    assert_refused(classify, model, "2 the model's file '.*model.txt' cannot be read")
+    model.unlink()
+    assert_refused(classify, model, "2 the model's file '.*model.engine' cannot be read")
+
+
+def test_cards_that_are_missing_or_full_are_told(classify, model):
+    assert_refused(classify, model, "6 there is no CUDA card for '.*model.engine'", SHIM_CARDS="0")
+    assert_refused(classify, model, "8 taking .* bytes on the card failed: out of memory", SHIM_MEMORY="5000")
+    for device in ("cpu", "cuda:2", "cuda:01"):
+        words = f"6 device must be auto, cuda or cuda:0 to cuda:1 for an .engine, not '{device}'"
+        assert_refused(classify, model, words, device=device)
+
+
+def assert_refused(classify, model, words, device="auto", **settings):
+    command = (classify, model, "/dev/null", model.parent / "out.bin", 0, device)
+    done = run(*command, check=False, env=os.environ | settings)
+    assert done.returncode == 1 and re.match(words, done.stderr), done.stderr
+
+
+def test_cmake_finds_what_it_is_told(tmp_path):
+    """The stand-ins as an installed TensorRT; that the library is linked to it is for a real one to show."""
+    if shutil.which("nvcc") is None:
+        pytest.skip("there is no CUDA toolkit")
+    options = ["-DFER_FAST_CUDA=0", "-DFER_FAST_OPENVINO=0", "-DFER_FAST_TENSORRT=ON", "-G", "Ninja"]
+    nowhere = "-DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF"
+    done = run("cmake", "-S", ROOT, "-B", tmp_path / "none", *options, nowhere, check=False)
+    assert done.returncode == 1
+    assert "did not find TensorRT, or its headers: give -DTensorRT_ROOT" in " ".join(done.stderr.split())
+    shutil.copytree(ROOT / "tests/cpp/tensorrt_shim", tmp_path / "root" / "include")
+    (tmp_path / "root" / "lib").mkdir()
+    (tmp_path / "root" / "empty.cpp").touch()
+    run("c++", "-shared", tmp_path / "root" / "empty.cpp", "-o", tmp_path / "root" / "lib" / "libnvinfer.so")
+    build(ROOT, tmp_path / "build", *options[1:3], f"-DTensorRT_ROOT={tmp_path / 'root'}")
+    assert (tmp_path / "build" / "libfer_fast.so").is_file()
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.needs_tensorrt
+def test_on_a_card_gives_pythons_answers(tmp_path):
+    """Needs TensorRT's headers, which pip does not bring: TensorRT_ROOT names where they and the libraries are."""
+    if "TensorRT_ROOT" not in os.environ:
+        pytest.skip("TensorRT_ROOT does not say where TensorRT's headers are")
+    build(ROOT, tmp_path / "build", "-DFER_FAST_TENSORRT=ON", "-DFER_FAST_OPENVINO=0")
+    run("cmake", "--install", tmp_path / "build", "--component", "cpp", "--prefix", tmp_path / "prefix")
+    consumer = build(ROOT / "tests/cpp/consumer", tmp_path / "c", f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
+    save_model(random_model(tiny_config(sources=("image", "FM1"))), tmp_path / "model.safetensors")
+    export_model(tmp_path / "model.safetensors", "tensorrt", tmp_path / "model.engine", batch_size=16)
+    given, plain = odd_images(40, 200)
+    found, said = answers_of(consumer / "classify", tmp_path / "model.engine", given, tmp_path, threads=8)
+    assert_same(found, python_answers(tmp_path / "model.safetensors", plain))
+    assert "engine=tensorrt\n" in said
