@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import shutil
 import site
 import subprocess
 import sys
@@ -90,6 +91,8 @@ class CMakeBuild(build_ext):
         self._install(ROOT)
 
     def _install(self, prefix: Path) -> None:
+        for folder in ("lib", "cpp"):  # nothing else is there; an earlier build may have left what this one leaves out
+            shutil.rmtree(prefix / "fer_fast" / folder, ignore_errors=True)
         for component, folder in (("python", prefix.resolve()), ("cpp", prefix.resolve() / "fer_fast" / "cpp")):
             arguments = ["--component", component, "--prefix", str(folder)]
             subprocess.run(["cmake", "--install", str(self.build_tree), *arguments], check=True)

@@ -36,7 +36,6 @@ OPENVINO_FILES = (
     "libopenvino_intel_cpu_plugin.so",
     "libopenvino_ir_frontend.so.*",
     "libtbb.so.*",
-    "libhwloc.so.*",
 )
 
 
@@ -63,7 +62,7 @@ def shipped(binary: Path, graph: Path, folder: Path) -> dict[str, int]:
     images = folder / "images.raw"
     images.write_bytes(bytes(48 * 48 * 3))
     environment = os.environ | {"LD_LIBRARY_PATH": str(folder)}
-    command = [str(binary), str(folder / graph.name), "fp32", str(images), "48", "48", "0.1"]
+    command = [str(binary), str(folder / graph.name), "int8", str(images), "48", "48", "0.1"]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     found = subprocess.run(["ldd", str(binary)], check=True, env=environment, capture_output=True, text=True).stdout
     elsewhere = [line for line in found.splitlines() if "site-packages" in line or "not found" in line]
@@ -97,8 +96,10 @@ def compare(model: str, rounds: int, seconds: float) -> dict[str, Any]:
         folder = Path(work)
         binary = program(folder / "build")
         for precision in PRECISIONS:
-            (graph, _) = export_model(model, "openvino", folder / f"{precision}.xml", precision=precision)
-            files = files or shipped(binary, graph, folder / "shipped")
+            (folder / precision).mkdir()
+            (graph, _) = export_model(model, "openvino", folder / precision / f"{model}.xml", precision=precision)
+            if precision == "int8":
+                files = shipped(binary, graph, folder / "shipped")
             with Classifier(model, engine="openvino", precision=precision) as classifier:
                 for name, (count, width, height) in SIZES.items():
                     images = random.integers(0, 256, (count, height, width, 3)).astype(np.uint8)

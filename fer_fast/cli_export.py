@@ -8,7 +8,7 @@ _EPILOG = """
 onnx          ONNX Runtime and others; needs onnx and onnxscript
 openvino      OpenVINO's runtime: an .xml and a .bin
 pt2           libtorch (AOTInductor), compiled for this machine; needs a C++ compiler
-tensorrt      TensorRT 10 or 11, for this machine's card: an .engine and a .txt that describes it
+tensorrt      TensorRT 10 or 11, for this machine's card: an .engine and an .engine.txt that describes it
 tensorrt-rtx  TensorRT for RTX, for any card from Turing to Blackwell but data centres' Hopper; needs no card here
 
 The graph takes images, uint8 [batch, size, size, 3] RGB, and gives probabilities, float32 [batch, classes].

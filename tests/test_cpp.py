@@ -32,6 +32,7 @@ from tiny_models import random_model, tiny_config
 from fer_fast.decode import pixels_of
 from fer_fast.export import export_model
 from fer_fast.models.storage import save_model
+from fer_fast.types import EMOTIONS
 
 OPENVINO = Path(openvino.__file__).parent / "cmake"
 SHARED = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared"))
@@ -143,6 +144,9 @@ def spoiled(models, folder, xml=lambda data: data, weights=lambda data: data):
         ({"xml": lambda data: data.replace(b'"Convolution"', b'"convolution"')}, 3, "its graph changed since it was"),
         ({"xml": lambda data: data.replace(b"format 1\n", b"format 2\n")}, 4, "has format 2, this library reads 1"),
         ({"xml": lambda data: data.replace(b"image_size", b"image_sise")}, 3, "has no image_size"),
+        ({"xml": lambda data: data.replace(b"class neutral", b"class naughty")}, 3, "its description changed since it"),
+        ({"xml": lambda data: data.replace(b"class neutral\n", b"")}, 3, r"description must have \d+ bytes, not \d+"),
+        ({"xml": lambda data: data.replace(b"?>\n", b"class more\n?>\n")}, 3, "its description is not whole"),
         ({"weights": lambda data: data[:-1]}, 3, r"its weights must have \d+ bytes, not \d+"),
         ({"weights": lambda data: data[:99] + bytes([data[99] ^ 1]) + data[100:]}, 3, "its weights changed since"),
     ],
@@ -223,6 +227,20 @@ def test_bytes_of_others_do_no_harm(prefix, tmp_path):
     run(tmp_path / "fuzzer", "-max_total_time=10", "-max_len=4000", tmp_path / "corpus", cwd=tmp_path)
 
 
+def test_the_pages_program_runs(prefix, models, tmp_path):
+    blocks = dict(
+        re.findall(r"```(cpp|cmake)\n(.*?)```", (ROOT / "docs/cpp.md").read_text().partition("## ")[0], re.DOTALL)
+    )
+    (tmp_path / "camera.cpp").write_text(blocks["cpp"])
+    (tmp_path / "CMakeLists.txt").write_text(blocks["cmake"])
+    programs = build(tmp_path, tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    for suffix in (".xml", ".bin"):
+        shutil.copy((models / "model.xml").with_suffix(suffix), (tmp_path / "fast.xml").with_suffix(suffix))
+    label, confidence = run(programs / "camera", cwd=tmp_path).stdout.split()
+    wanted = python_answers(models / "model.safetensors", [np.zeros((240, 240, 3), np.uint8)])[0]
+    assert label == EMOTIONS[wanted.argmax()] and float(confidence) == pytest.approx(wanted.max(), abs=0.1)  # in bf16
+
+
 @pytest.mark.parametrize("decoder", ["OpenCV where it is found", "stb_image"])
 def test_examples(prefix, models, tmp_path, decoder):
     use = "ON" if decoder.startswith("OpenCV") else "OFF"
@@ -240,5 +258,7 @@ def test_examples(prefix, models, tmp_path, decoder):
     said = run(programs / "latency", models / "model.xml", 5).stdout
     assert re.search(r"p50=[\d.e-]+ ms\np95=[\d.e-]+ ms\np99=", said)
     for calls in (0, -1, "many"):
-        assert run(programs / "latency", models / "model.xml", calls, check=False).returncode == 1
-    assert run(programs / "classify_images", check=False).returncode == 2
+        assert run(programs / "latency", models / "model.xml", calls, check=False).returncode == 2
+    for arguments in ((), (models / "model.xml", tmp_path / "nowhere")):
+        done = run(programs / "classify_images", *arguments, check=False)
+        assert done.returncode == 2 and done.stderr.startswith("usage: ")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cpp_programs import ROOT, answers_of, assert_same, build, odd_images, python_answers, run
+from cpp_programs import ROOT, answers_of, assert_same, build, odd_images, python_answers, run, write_images
 from tiny_models import random_model, tiny_config
 
 import fer_fast
 from fer_fast.decode import pixels_of
 from fer_fast.export import export_model
+from fer_fast.export.graph import sealed
 from fer_fast.models.storage import save_model
 
 SIDE, CLASSES, BATCH = 24, ("mean", "other", "third"), 6
@@ -44,9 +44,9 @@ def model(tmp_path):
 
 def write_model(folder, engine=ENGINE, **changes):
     """An engine of the stand-in, and what lies beside it."""
-    facts = {**DESCRIPTION, "engine": f"{len(engine)} {zlib.crc32(engine.encode()):08x}", **changes}
-    lines = [f"{name} {value}" for name, value in facts.items()] + [f"class {name}" for name in CLASSES]
-    (folder / "model.txt").write_text("\n".join(lines) + "\n")
+    facts = [*{**DESCRIPTION, **changes}.items(), *(("class", name) for name in CLASSES)]
+    description = "".join(f"{name} {value}\n" for name, value in facts)
+    (folder / "model.engine.txt").write_text(sealed(description, engine=engine.encode()))
     (folder / "model.engine").write_text(engine)
     return folder / "model.engine"
 
@@ -66,7 +66,7 @@ def test_batches_threads_and_cards(classify, model, tmp_path, device):
     [
         (
             {"engine": "no engine"},
-            "4 the model '.*' is for another TensorRT than 10.0.1 or for other cards: this is no engine",
+            "4 the model '.*' is for another TensorRT than 10.0.1, or for other cards: this is no engine",
         ),
         ({"format": 2}, "4 the model '.*model.engine' has format 2"),
         ({"image_size": SIDE + 1}, "3 the model '.*' is damaged: it is not what its description says"),
@@ -83,8 +83,12 @@ def test_damage_is_told(classify, model):
     assert_refused(classify, model, "3 the model '.*' is damaged: its engine must have 11 bytes, not 12")
     model.write_text("spoilt....."[:11])
     assert_refused(classify, model, "3 the model '.*' is damaged: its engine changed since it was exported")
-    model.with_suffix(".txt").unlink()
-    assert_refused(classify, model, "2 the model's file '.*model.txt' cannot be read")
+    model.write_text(ENGINE)
+    beside = model.with_suffix(".engine.txt")
+    beside.write_text(beside.read_text().replace("class mean", "class mode"))
+    assert_refused(classify, model, "3 the model '.*' is damaged: its description changed since it was exported")
+    beside.unlink()
+    assert_refused(classify, model, "2 the model's file '.*model.engine.txt' cannot be read")
     model.unlink()
     assert_refused(classify, model, "2 the model's file '.*model.engine' cannot be read")
 
@@ -92,9 +96,26 @@ def test_damage_is_told(classify, model):
 def test_cards_that_are_missing_or_full_are_told(classify, model):
     assert_refused(classify, model, "6 there is no CUDA card for '.*model.engine'", SHIM_CARDS="0")
     assert_refused(classify, model, "8 taking .* bytes on the card failed: out of memory", SHIM_MEMORY="5000")
+    busy = "7 choosing card 1 failed: device\\(s\\) is/are busy"
+    assert_refused(classify, model, busy, device="cuda:1", SHIM_BAD_CARD="1")
+    assert_refused(classify, model, "8 TensorRT could not prepare the model: ", device="cuda:1", SHIM_CONTEXTS="1")
     for device in ("cpu", "cuda:2", "cuda:01"):
         words = f"6 device must be auto, cuda or cuda:0 to cuda:1 for an .engine, not '{device}'"
         assert_refused(classify, model, words, device=device)
+
+
+@pytest.mark.parametrize(("why", "code"), [("it broke", 7), ("CUDA error: out of memory", 8)])
+def test_a_batch_that_fails_is_told(classify, model, tmp_path, why, code):
+    write_images(tmp_path / "images.bin", odd_images(3, 30)[0])
+    command = (classify, model, tmp_path / "images.bin", tmp_path / "out.bin")
+    done = run(*command, check=False, env=os.environ | {"SHIM_FAILS": why})
+    assert (done.returncode, done.stderr) == (1, f"{code} TensorRT failed: {why}\n")
+
+
+def test_an_engine_for_single_images(classify, tmp_path):
+    model = write_model(tmp_path, engine=f"shim {SIDE} {len(CLASSES)} 1", batch_size=1)
+    found, _ = answers_of(classify, model, odd_images(5, 30)[0], tmp_path)
+    assert found.shape == (5, len(CLASSES)) and np.isfinite(found).all()
 
 
 def assert_refused(classify, model, words, device="auto", **settings):
@@ -109,7 +130,8 @@ def test_cmake_finds_what_it_is_told(tmp_path):
         pytest.skip("there is no CUDA toolkit")
     options = ["-DFER_FAST_CUDA=0", "-DFER_FAST_OPENVINO=0", "-DFER_FAST_TENSORRT=ON", "-G", "Ninja"]
     nowhere = "-DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF"
-    done = run("cmake", "-S", ROOT, "-B", tmp_path / "none", *options, nowhere, check=False)
+    told = {name: value for name, value in os.environ.items() if name != "TensorRT_ROOT"}
+    done = run("cmake", "-S", ROOT, "-B", tmp_path / "none", *options, nowhere, check=False, env=told)
     assert done.returncode == 1
     assert "did not find TensorRT, or its headers: give -DTensorRT_ROOT" in " ".join(done.stderr.split())
     shutil.copytree(ROOT / "tests/cpp/tensorrt_shim", tmp_path / "root" / "include")

@@ -34,9 +34,9 @@ def test_gives_pythons_answers(classify, tmp_path, monkeypatch, device):
     found, said = answers_of(classify, tmp_path / "model.pt2", given, tmp_path, threads=2)
     assert_same(found, python_answers(tmp_path / "model.safetensors", plain))
     assert "engine=libtorch\n" in said and f"device={device}" in said
-    other = {"cpu": "cuda", "cuda": "cpu"}[device]
-    done = run(classify, tmp_path / "model.pt2", "/dev/null", tmp_path / "out.bin", 0, other, check=False)
-    assert done.returncode == 1 and done.stderr.startswith(f"6 device must be auto or {device} for ")
+    for other in ({"cpu": "cuda", "cuda": "cpu"}[device], f"{device}:01", f"{device}:256"):
+        done = run(classify, tmp_path / "model.pt2", "/dev/null", tmp_path / "out.bin", 0, other, check=False)
+        assert done.returncode == 1 and done.stderr.startswith(f"6 device must be auto or {device} for "), done.stderr
 
 
 def test_what_is_no_model_is_told(classify, tmp_path):
@@ -49,6 +49,17 @@ def test_what_is_no_model_is_told(classify, tmp_path):
     ):
         done = run(classify, tmp_path / model, "/dev/null", tmp_path / "out.bin", check=False)
         assert done.returncode == 1 and re.match(words, done.stderr), done.stderr
+
+
+def test_another_processors_code_is_not_run(classify, tmp_path, monkeypatch):
+    assert "instruction " in pt2.instructions()
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu avx2 avx99\nbugs\t: none\n")
+    assert pt2.instructions(tmp_path / "cpuinfo") == "instruction avx2\ninstruction avx99\n"
+    monkeypatch.setattr(pt2, "instructions", lambda: "instruction avx99\n")
+    save_model(random_model(tiny_config(sources=("image",))), tmp_path / "model.safetensors")
+    export_model(tmp_path / "model.safetensors", "pt2", tmp_path / "model.pt2")
+    done = run(classify, tmp_path / "model.pt2", "/dev/null", tmp_path / "out.bin", check=False)
+    assert done.returncode == 1 and re.match("4 the model '.*' was exported for a processor with avx99: ", done.stderr)
 
 
 def test_half_a_package_is_told(classify, tmp_path):

@@ -109,7 +109,9 @@ def test_tensorrt_for_rtx_builds_engines_without_a_card(tmp_path, model, precisi
     assert engine.stat().st_size > 10_000
     said = beside.read_text().splitlines()
     assert {f"precision {precision}", "class neutral", "format 1"} <= set(said)
-    assert said[-1] == f"engine {engine.stat().st_size} {zlib.crc32(engine.read_bytes()):08x}"
+    assert said[-2] == f"engine {engine.stat().st_size} {zlib.crc32(engine.read_bytes()):08x}"
+    whole = beside.read_bytes().rpartition(b"description ")[0]
+    assert said[-1] == f"description {len(whole)} {zlib.crc32(whole):08x}"
 
 
 def test_tensorrt_says_what_it_does_not_take(tmp_path, model):

@@ -85,7 +85,8 @@ int32_t fer_fast_classify(const fer_fast_classifier* classifier, const fer_fast_
   return coded([&] {
     require(classifier != nullptr, "classifier must not be null");
     if (count == 0) return;
-    require(images != nullptr && probabilities != nullptr, "images and probabilities must not be null");
+    require(images != nullptr, "images must not be null");
+    require(probabilities != nullptr, "probabilities must not be null");
     const size_t classes = classifier->classifier.classes().size();
     if (capacity / classes < count) {
       throw Error(ErrorCode::kInvalidArgument, "capacity must be at least count x classes, " + std::to_string(count) +

@@ -54,10 +54,12 @@ Options checked(Options options) {
     throw Error(ErrorCode::kInvalidArgument, "threads must be 0 or more, not " + std::to_string(options.threads));
   }
   if (options.precision < Precision::kAuto || options.precision > Precision::kBf16) {
-    throw Error(ErrorCode::kInvalidArgument, "precision must be one of Precision");
+    throw Error(ErrorCode::kInvalidArgument, "precision must be 0, 1 or 2 (a Precision), not " +
+                                                 std::to_string(static_cast<int32_t>(options.precision)));
   }
   if (options.goal < Goal::kThroughput || options.goal > Goal::kLatency) {
-    throw Error(ErrorCode::kInvalidArgument, "goal must be one of Goal");
+    throw Error(ErrorCode::kInvalidArgument, "goal must be 0 or 1 (a Goal), not " +
+                                                 std::to_string(static_cast<int32_t>(options.goal)));
   }
   const int processors = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   options.threads = options.threads == 0 ? processors : std::min(options.threads, processors);
@@ -77,7 +79,6 @@ OpenedModel open_model(const std::string& model, const Options& options) {
 
 struct Classifier::Parts {
   OpenedModel model;
-  int64_t batch;
 
   int64_t classes() const { return static_cast<int64_t>(model.description.classes.size()); }
 
@@ -120,9 +121,7 @@ struct Work {
 
 Classifier::Classifier(const std::string& model, const Options& options) {
   guarded([&] {
-    OpenedModel opened = open_model(model, checked(options));
-    const int64_t batch = batch_size_of(options, opened.description);
-    parts_ = std::make_unique<Parts>(Parts{std::move(opened), batch});
+    parts_ = std::make_unique<Parts>(Parts{open_model(model, checked(options))});
   });
 }
 
@@ -139,13 +138,12 @@ void Classifier::classify(const ImageView* images, std::size_t count, float* pro
   guarded([&] {
     const Parts& parts = this->parts();
     if (count == 0) return;
-    if (images == nullptr || probabilities == nullptr) {
-      throw Error(ErrorCode::kInvalidArgument, "images and probabilities must not be null");
-    }
+    if (images == nullptr) throw Error(ErrorCode::kInvalidArgument, "images must not be null");
+    if (probabilities == nullptr) throw Error(ErrorCode::kInvalidArgument, "probabilities must not be null");
     for (std::size_t i = 0; i < count; ++i) check_image(images[i], i);
     // Few images are shared out evenly: every stream gets some.
     const auto images_count = static_cast<int64_t>(count), streams = static_cast<int64_t>(parts.model.engine->streams());
-    const int64_t batch = std::clamp<int64_t>((images_count + streams - 1) / streams, 1, parts.batch);
+    const int64_t batch = std::clamp<int64_t>((images_count + streams - 1) / streams, 1, parts.model.batch_size);
     Work<Parts> work{parts, images, images_count, batch, probabilities, {}, {}};
     // One thread more than streams: it resizes while they infer.
     spawn_threads((images_count + batch - 1) / batch, 1, static_cast<int>(streams) + 1, Work<Parts>::batches, &work);
@@ -186,7 +184,7 @@ std::string Classifier::describe() const {
     const Parts& parts = this->parts();
     const Description& model = parts.model.description;
     return parts.model.engine->describe() + "image_size=" + std::to_string(model.image_size) + "\nbatch_size=" +
-           std::to_string(parts.batch) + "\nmodel=" + model.model + "\nexported_by=fer-fast " + model.version + "\n";
+           std::to_string(parts.model.batch_size) + "\nmodel=" + model.model + "\nexported_by=fer-fast " + model.version + "\n";
   });
 }
 

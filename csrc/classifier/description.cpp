@@ -79,19 +79,26 @@ uint32_t crc32(std::string_view bytes) {
   throw Error(ErrorCode::kModelDamaged, "the model '" + name + "' is damaged: " + why);
 }
 
-Sealed read_sealed(const Facts& facts, const std::string& what, const std::string& name) {
-  Sealed found{parse_description(facts.text, name), what};
+Sum sum_of(const Facts& facts, const std::string& what, const std::string& name) {
   const auto value = facts.one(what);
   const std::size_t space = value ? value->find(' ') : std::string_view::npos;
   if (space != std::string_view::npos) {
     const auto size = number_of<uint64_t>(value->substr(0, space));
     const auto sum = number_of<uint32_t>(value->substr(space + 1), 16);
-    if (size && sum) {
-      found.size = *size, found.sum = *sum;
-      return found;
-    }
+    if (size && sum) return {what, *size, *sum};
   }
   damaged(name, "it lacks the sum of its " + what);
+}
+
+// A description whose last line is its own sum.
+Description parse_sealed(std::string_view text, const std::string& name) {
+  const Description found = parse_description(text, name);  // first: one of another format may have other sums
+  const std::size_t before = text.rfind("\ndescription ");
+  if (before == std::string_view::npos || text.find('\n', before + 1) != text.size() - 1) {
+    damaged(name, "its description is not whole");
+  }
+  check_bytes(sum_of(Facts{text.substr(before + 1)}, "description", name), text.substr(0, before + 1), name);
+  return found;
 }
 
 }  // namespace
@@ -119,11 +126,12 @@ Description parse_description(std::string_view text, const std::string& name) {
     *place = *value;
   }
   for (const std::string_view label : facts.all("class")) found.classes.emplace_back(label);
+  for (const std::string_view name : facts.all("instruction")) found.instructions.emplace_back(name);
   if (found.classes.size() < 2 || found.classes.size() > kMostClasses) damaged(name, "its description has no classes");
   return found;
 }
 
-Sealed read_sealed_graph(std::string_view graph, const std::string& name) {
+SealedDescription read_sealed_graph(std::string_view graph, const std::string& name) {
   const std::size_t begin = graph.rfind(kOpening);
   if (begin == std::string_view::npos || graph.size() < begin + kOpening.size() + kClosing.size() ||
       graph.substr(graph.size() - kClosing.size()) != kClosing) {
@@ -131,22 +139,23 @@ Sealed read_sealed_graph(std::string_view graph, const std::string& name) {
                 "the model '" + name + "' is cut short, or was not written by fer-fast export --format openvino");
   }
   const Facts facts{graph.substr(begin + kOpening.size(), graph.size() - begin - kOpening.size() - kClosing.size())};
-  const Sealed of_graph = read_sealed(facts, "graph", name);
-  check_size(of_graph, begin, name);
-  check_bytes(of_graph, graph.substr(0, begin), name);
-  return read_sealed(facts, "weights", name);
+  const Description description = parse_sealed(facts.text, name);
+  check_bytes(sum_of(facts, "graph", name), graph.substr(0, begin), name);
+  return {description, sum_of(facts, "weights", name)};
 }
 
-Sealed read_sealed_engine(std::string_view text, const std::string& name) { return read_sealed(Facts{text}, "engine", name); }
-
-void check_size(const Sealed& sealed, uint64_t size, const std::string& name) {
-  if (sealed.size == size) return;
-  damaged(name, "its " + sealed.what + " must have " + std::to_string(sealed.size) + " bytes, not " + std::to_string(size));
+SealedDescription read_sealed_engine(std::string_view text, const std::string& name) {
+  return {parse_sealed(text, name), sum_of(Facts{text}, "engine", name)};
 }
 
-void check_bytes(const Sealed& sealed, std::string_view bytes, const std::string& name) {
-  check_size(sealed, bytes.size(), name);  // it may have changed since it was asked for
-  if (sealed.sum != crc32(bytes)) damaged(name, "its " + sealed.what + " changed since it was exported");
+void check_size(const Sum& sum, uint64_t size, const std::string& name) {
+  if (sum.size == size) return;
+  damaged(name, "its " + sum.what + " must have " + std::to_string(sum.size) + " bytes, not " + std::to_string(size));
+}
+
+void check_bytes(const Sum& sum, std::string_view bytes, const std::string& name) {
+  check_size(sum, bytes.size(), name);  // it may have changed since it was asked for
+  if (sum.crc != crc32(bytes)) damaged(name, "its " + sum.what + " changed since it was exported");
 }
 
 }  // namespace fer_fast

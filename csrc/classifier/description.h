@@ -15,27 +15,33 @@ struct Description {
   int64_t image_size = 0;
   int64_t batch_size = 0;
   std::vector<std::string> classes;
+  std::vector<std::string> instructions;  // that the model, if it holds machine code, may use
 };
 
 // `text` is a line a fact; `name` the file, for messages. Throws Error.
 Description parse_description(std::string_view text, const std::string& name);
 
-// A description, and what the other file of the model must be.
-struct Sealed {
-  Description description;
-  std::string what;  // of that file: weights or engine
+// What a part of a model must be.
+struct Sum {
+  std::string what;  // the part: graph, weights, engine or description
   uint64_t size = 0;
-  uint32_t sum = 0;
+  uint32_t crc = 0;
+};
+
+// A description that is as it was exported, and what the model's other file must be.
+struct SealedDescription {
+  Description description;
+  Sum beside;
 };
 
 // Reads the last instruction of OpenVINO's graph and compares the graph with it; the weights are beside it. Throws Error.
-Sealed read_sealed_graph(std::string_view graph, const std::string& name);
+SealedDescription read_sealed_graph(std::string_view graph, const std::string& name);
 
 // Reads what lies beside a TensorRT engine. Throws Error.
-Sealed read_sealed_engine(std::string_view text, const std::string& name);
+SealedDescription read_sealed_engine(std::string_view text, const std::string& name);
 
 // The first before the other file is read: it may be any size. Throw Error.
-void check_size(const Sealed& sealed, uint64_t size, const std::string& name);
-void check_bytes(const Sealed& sealed, std::string_view bytes, const std::string& name);
+void check_size(const Sum& sum, uint64_t size, const std::string& name);
+void check_bytes(const Sum& sum, std::string_view bytes, const std::string& name);
 
 }  // namespace fer_fast

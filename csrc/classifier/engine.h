@@ -22,6 +22,7 @@ class Engine {
 // A description, and what runs it.
 struct OpenedModel {
   Description description;
+  int64_t batch_size;  // that is run: at most the description's
   std::unique_ptr<Engine> engine;
 };
 

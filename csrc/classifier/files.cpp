@@ -27,9 +27,11 @@ uint64_t file_size(const std::string& path) {
   return size;
 }
 
-std::string read_file(const std::string& path) {
-  std::string bytes(file_size(path), '\0');
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+std::string read_file(const std::string& path, uint64_t most) {
+  const uint64_t size = file_size(path);
+  if (size > most) refuse(path, "it has " + std::to_string(size) + " bytes, and no more than " + std::to_string(most) + " can be");
+  std::string bytes(size, '\0');
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
   if (!file) refuse(path, std::strerror(errno));
   const std::size_t read = std::fread(bytes.data(), 1, bytes.size(), file.get());
   if (std::ferror(file.get())) refuse(path, std::strerror(errno));

@@ -28,6 +28,17 @@ ov::AnyMap properties_of(ov::Core& core, const Options& options) {
           ov::inference_num_threads(options.threads)};
 }
 
+// OpenVINO loads its parts by name, and says that a model or a device is unknown when one was not shipped.
+template <typename Do>
+auto needing(const std::string& library, Do&& doing) {
+  try {
+    return doing();
+  } catch (const ov::Exception& error) {
+    throw Error(ErrorCode::kEngineMissing, "OpenVINO does not run the model; is " + library +
+                                               " of the same version beside libopenvino? It says: " + error.what());
+  }
+}
+
 class OpenVinoEngine : public Engine {
  public:
   // `weights` is what the graph points to, for as long as it lives.
@@ -35,8 +46,10 @@ class OpenVinoEngine : public Engine {
       : classes_(static_cast<int64_t>(description.classes.size())), side_(description.image_size),
         weights_(std::move(weights)), precision_(description.precision) {
     const ov::Tensor constants(ov::element::u8, {weights_.size()}, weights_.data());
-    const std::shared_ptr<ov::Model> model = core_.read_model(graph, constants);
-    const ov::AnyMap properties = properties_of(core_, options);
+    const std::shared_ptr<ov::Model> model =
+        needing("libopenvino_ir_frontend", [&] { return core_.read_model(graph, constants); });
+    const ov::AnyMap properties =
+        needing("libopenvino_intel_cpu_plugin", [&] { return properties_of(core_, options); });
     compiled_ = core_.compile_model(model, "CPU", properties);
     if (precision_ == "fp32" || precision_ == "fp16") {
       precision_ = compiled_.get_property(ov::hint::inference_precision) == ov::element::bf16 ? "bf16" : "fp32";
@@ -79,15 +92,15 @@ OpenedModel open_openvino(const std::string& model, const Options& options) {
   if (options.device != "auto" && options.device != "cpu") {
     throw Error(ErrorCode::kDeviceMissing, "device must be auto or cpu for an .xml, not '" + options.device + "'");
   }
-  const std::string graph = read_file(model);
-  const Sealed sealed = read_sealed_graph(graph, model);
-  batch_size_of(options, sealed.description);  // before seconds are spent on compiling
-  const std::string beside = std::filesystem::path(model).replace_extension(".bin").string();
-  check_size(sealed, file_size(beside), model);
-  std::string weights = read_file(beside);
-  check_bytes(sealed, weights, model);
+  const std::string graph = read_file(model, kMostText);
+  const SealedDescription sealed = read_sealed_graph(graph, model);
   OpenedModel opened;
   opened.description = sealed.description;
+  opened.batch_size = batch_size_of(options, sealed.description);  // before seconds are spent on compiling
+  const std::string beside = std::filesystem::path(model).replace_extension(".bin").string();
+  check_size(sealed.beside, file_size(beside), model);
+  std::string weights = read_file(beside);
+  check_bytes(sealed.beside, weights, model);
   opened.engine = std::make_unique<OpenVinoEngine>(graph, std::move(weights), opened.description, options);
   return opened;
 }

@@ -147,7 +147,7 @@ void check_image(const ImageView& image, std::size_t index) {
   const auto text = [](auto number) { return std::to_string(number); };
   const int64_t pixel = bytes_a_pixel(image.format);
   if (pixel == 0) {
-    refuse(index, "format must be one of PixelFormat, not " + text(static_cast<int32_t>(image.format)));
+    refuse(index, "format must be 0 to 3 (a PixelFormat), not " + text(static_cast<int32_t>(image.format)));
   }
   if (image.data == nullptr) refuse(index, "data must not be null");
   for (const int64_t side : {image.width, image.height}) {

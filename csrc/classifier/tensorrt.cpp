@@ -1,8 +1,9 @@
 // TensorRT, or TensorRT for RTX: a serialised engine comes in, what runs it on one card goes out.
 #include <NvInferRuntime.h>
+#include <cuda.h>
 #include <cuda_runtime_api.h>
 
-#include <filesystem>
+#include <utility>
 
 #include "engine.h"
 #include "files.h"
@@ -17,46 +18,78 @@ constexpr const char* kOutput = "probabilities";
 
 void check(cudaError_t status, const std::string& doing) {
   if (status == cudaSuccess) return;
-  cudaGetLastError();  // told here, so that the caller's next call of CUDA does not
   const ErrorCode code = status == cudaErrorMemoryAllocation ? ErrorCode::kOutOfMemory : ErrorCode::kEngineFailed;
   throw Error(code, doing + " failed: " + cudaGetErrorString(status));
 }
 
-// CUDA's current card is the thread's own, and the caller's again at the end.
+// A function of the driver, which this library is not linked to: a program starts where there is none, too.
+template <typename Function>
+Function* driver_function(const char* name) {
+  void* found = nullptr;
+  const cudaError_t status = cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, nullptr);
+  check(found == nullptr && status == cudaSuccess ? cudaErrorNotSupported : status, std::string("finding ") + name);
+  return reinterpret_cast<Function*>(found);
+}
+
+struct Driver {
+  decltype(cuCtxGetCurrent)* get_current = driver_function<decltype(cuCtxGetCurrent)>("cuCtxGetCurrent");
+  decltype(cuCtxSetCurrent)* set_current = driver_function<decltype(cuCtxSetCurrent)>("cuCtxSetCurrent");
+
+  static const Driver& functions() {
+    static const Driver found;
+    return found;
+  }
+};
+
+// A card's context is current. The thread's own is again at the end, or none: naming its card would make one there.
 class OnCard {
  public:
   explicit OnCard(int card) {
-    cudaGetDevice(&before_);
-    cudaSetDevice(card);  // what follows tells if it failed
+    driver_.get_current(&before_);
+    const cudaError_t status = cudaSetDevice(card);
+    if (status != cudaSuccess) driver_.set_current(before_);
+    check(status, "choosing card " + std::to_string(card));
   }
   OnCard(const OnCard&) = delete;
-  ~OnCard() { cudaSetDevice(before_); }
+  ~OnCard() { driver_.set_current(before_); }
 
  private:
-  int before_ = 0;
+  const Driver& driver_ = Driver::functions();
+  CUcontext before_ = nullptr;
 };
 
-// What TensorRT last complained of: it would print it.
+// What TensorRT complains of, which it would print; each thread has its own. TensorRT keeps the first logger of a process
+// for everything that has no runtime: this one is never destroyed.
 class Messages : public nvinfer1::ILogger {
  public:
+  static Messages& all() {
+    static Messages& messages = *new Messages;
+    return messages;
+  }
+
   void log(Severity severity, const char* message) noexcept override {
-    if (severity > Severity::kERROR) return;
+    if (severity > Severity::kERROR || text_.size() > 2000) return;
     try {
-      const std::lock_guard lock(mutex_);
-      last_ = message;
+      text_ += text_.empty() ? message : std::string("; ") + message;
     } catch (const std::exception&) {  // no memory for the text
     }
   }
 
-  std::string last() const {
-    const std::lock_guard lock(mutex_);
-    return last_;
-  }
+  // All since the last time.
+  static std::string take() { return text_.empty() ? "it does not say why" : std::exchange(text_, {}); }
 
  private:
-  mutable std::mutex mutex_;
-  std::string last_ = "it does not say why";
+  static thread_local std::string text_;
 };
+
+thread_local std::string Messages::text_;
+
+// TensorRT has no codes: memory that is full stands in its text.
+[[noreturn]] void refuse(ErrorCode code, const std::string& what) {
+  const std::string said = Messages::take();
+  const bool full = said.find("out of memory") != std::string::npos || said.find("OutOfMemory") != std::string::npos;
+  throw Error(full ? ErrorCode::kOutOfMemory : code, what + ": " + said);
+}
 
 struct FreeMemory {
   void operator()(void* memory) const { cudaFree(memory); }
@@ -89,40 +122,46 @@ struct Slot {
 
 // Each needs the ones before it.
 struct Loaded {
-  Messages messages;
   std::unique_ptr<nvinfer1::IRuntime> runtime;
   std::unique_ptr<nvinfer1::ICudaEngine> engine;
   Pool<Slot> slots;
 };
 
+// `shape` is without the batch, which is -1, or the number if it can be but one.
 bool has_tensor(const nvinfer1::ICudaEngine& engine, const char* name, nvinfer1::TensorIOMode mode, nvinfer1::DataType type,
                 const std::vector<int64_t>& shape) {
   if (engine.getTensorIOMode(name) != mode || engine.getTensorDataType(name) != type) return false;
   const nvinfer1::Dims dims = engine.getTensorShape(name);
-  return std::vector<int64_t>(dims.d, dims.d + std::max(0, dims.nbDims)) == shape;
+  return dims.nbDims >= 1 && std::vector<int64_t>(dims.d + 1, dims.d + dims.nbDims) == shape;
 }
 
 class TensorRtEngine : public Engine {
  public:
   TensorRtEngine(const std::string& model, const std::string& bytes, const Description& description, int64_t batch, int card,
                  Goal goal)
-      : description_(description), card_(card), loaded_(std::make_unique<Loaded>()) {
+      : description_(description), card_(card) {
     const OnCard on_card(card_);
-    loaded_->runtime.reset(nvinfer1::createInferRuntime(loaded_->messages));
-    if (!loaded_->runtime) throw Error(ErrorCode::kEngineFailed, "TensorRT does not start: " + loaded_->messages.last());
-    loaded_->engine.reset(loaded_->runtime->deserializeCudaEngine(bytes.data(), bytes.size()));
-    if (!loaded_->engine) {
-      throw Error(ErrorCode::kModelUnsupported, "the model '" + model + "' is for another TensorRT than " + version() +
-                                                    " or for other cards: " + loaded_->messages.last());
+    Messages::take();
+    auto loaded = std::make_unique<Loaded>();  // if this fails half-way, on the card, too
+    loaded->runtime.reset(nvinfer1::createInferRuntime(Messages::all()));
+    if (!loaded->runtime) refuse(ErrorCode::kEngineFailed, "TensorRT does not start");
+    loaded->engine.reset(loaded->runtime->deserializeCudaEngine(bytes.data(), bytes.size()));
+    if (!loaded->engine) {
+      refuse(ErrorCode::kModelUnsupported,
+             "the model '" + model + "' is for another TensorRT than " + version() + ", or for other cards");
     }
-    check_graph(model);
-    for (int i = 0; i < (goal == Goal::kLatency ? 1 : 2); ++i) loaded_->slots.add(make_slot(batch));
-    streams_ = static_cast<int>(loaded_->slots.size());
+    check_graph(*loaded->engine, model);
+    for (int i = 0; i < (goal == Goal::kLatency ? 1 : 2); ++i) loaded->slots.add(make_slot(*loaded->engine, batch));
+    streams_ = static_cast<int>(loaded->slots.size());
+    loaded_ = std::move(loaded);
   }
 
   ~TensorRtEngine() override {
-    const OnCard on_card(card_);
-    loaded_.reset();
+    try {
+      const OnCard on_card(card_);
+      loaded_.reset();
+    } catch (const Error&) {  // the card is gone: what was on it, too
+    }
   }
 
   int streams() const override { return streams_; }
@@ -130,18 +169,14 @@ class TensorRtEngine : public Engine {
   void infer(const uint8_t* images, int64_t count, float* probabilities) override {
     const OnCard on_card(card_);
     Pool<Slot>::Lease slot(loaded_->slots);
-    const cudaStream_t stream = slot->stream.get();
-    check(cudaMemcpyAsync(slot->images.get(), images, image_bytes(count), cudaMemcpyHostToDevice, stream),
-          "copying the images to the card");
-    nvinfer1::Dims shape{};
-    shape.nbDims = 4;
-    shape.d[0] = count, shape.d[1] = shape.d[2] = description_.image_size, shape.d[3] = 3;
-    if (!slot->context->setInputShape(kInput, shape) || !slot->context->enqueueV3(stream)) {
-      throw Error(ErrorCode::kEngineFailed, "TensorRT failed: " + loaded_->messages.last());
+    Messages::take();
+    try {
+      enqueue(*slot, images, count, probabilities);
+    } catch (const Error&) {
+      cudaStreamSynchronize(slot->stream.get());  // the pixels are the caller's to free
+      throw;
     }
-    check(cudaMemcpyAsync(probabilities, slot->probabilities.get(), row_bytes(count), cudaMemcpyDeviceToHost, stream),
-          "copying the probabilities from the card");
-    check(cudaStreamSynchronize(stream), "TensorRT");
+    check(cudaStreamSynchronize(slot->stream.get()), "TensorRT");
   }
 
   std::string describe() const override {
@@ -150,9 +185,23 @@ class TensorRtEngine : public Engine {
   }
 
  private:
+  // Of the library that runs: its headers may have been another's.
   static std::string version() {
-    return std::to_string(NV_TENSORRT_MAJOR) + '.' + std::to_string(NV_TENSORRT_MINOR) + '.' +
-           std::to_string(NV_TENSORRT_PATCH);
+    const int32_t number = getInferLibVersion();
+    return std::to_string(number / 10000) + '.' + std::to_string(number / 100 % 100) + '.' + std::to_string(number % 100);
+  }
+
+  void enqueue(Slot& slot, const uint8_t* images, int64_t count, float* probabilities) const {
+    nvinfer1::Dims shape{};
+    shape.nbDims = 4;
+    shape.d[0] = count, shape.d[1] = shape.d[2] = description_.image_size, shape.d[3] = 3;
+    if (!slot.context->setInputShape(kInput, shape)) refuse(ErrorCode::kEngineFailed, "TensorRT does not take the batch");
+    const cudaStream_t stream = slot.stream.get();
+    check(cudaMemcpyAsync(slot.images.get(), images, image_bytes(count), cudaMemcpyHostToDevice, stream),
+          "copying the images to the card");
+    if (!slot.context->enqueueV3(stream)) refuse(ErrorCode::kEngineFailed, "TensorRT failed");
+    check(cudaMemcpyAsync(probabilities, slot.probabilities.get(), row_bytes(count), cudaMemcpyDeviceToHost, stream),
+          "copying the probabilities from the card");
   }
 
   std::size_t image_bytes(int64_t count) const {
@@ -163,27 +212,28 @@ class TensorRtEngine : public Engine {
   }
 
   // That the engine is what the description says: memory is taken by the description.
-  void check_graph(const std::string& model) const {
+  void check_graph(const nvinfer1::ICudaEngine& engine, const std::string& model) const {
     const int64_t side = description_.image_size, classes = static_cast<int64_t>(description_.classes.size());
-    const nvinfer1::ICudaEngine& engine = *loaded_->engine;
     if (engine.getNbIOTensors() == 2 &&
-        has_tensor(engine, kInput, nvinfer1::TensorIOMode::kINPUT, nvinfer1::DataType::kUINT8, {-1, side, side, 3}) &&
-        has_tensor(engine, kOutput, nvinfer1::TensorIOMode::kOUTPUT, nvinfer1::DataType::kFLOAT, {-1, classes}) &&
+        has_tensor(engine, kInput, nvinfer1::TensorIOMode::kINPUT, nvinfer1::DataType::kUINT8, {side, side, 3}) &&
+        has_tensor(engine, kOutput, nvinfer1::TensorIOMode::kOUTPUT, nvinfer1::DataType::kFLOAT, {classes}) &&
         engine.getProfileShape(kInput, 0, nvinfer1::OptProfileSelector::kMAX).d[0] == description_.batch_size) {
       return;
     }
     throw Error(ErrorCode::kModelDamaged, "the model '" + model + "' is damaged: it is not what its description says");
   }
 
-  Slot make_slot(int64_t batch) {
+  Slot make_slot(nvinfer1::ICudaEngine& engine, int64_t batch) const {
     Slot slot;
     slot.images = allocate(image_bytes(batch));
     slot.probabilities = allocate(row_bytes(batch));
     slot.stream = make_stream();
-    slot.context.reset(loaded_->engine->createExecutionContext());
-    if (!slot.context || !slot.context->setTensorAddress(kInput, slot.images.get()) ||
+    slot.context.reset(engine.createExecutionContext());
+    // It takes most of the memory, and fails for want of it.
+    if (!slot.context) refuse(ErrorCode::kOutOfMemory, "TensorRT could not prepare the model");
+    if (!slot.context->setTensorAddress(kInput, slot.images.get()) ||
         !slot.context->setTensorAddress(kOutput, slot.probabilities.get())) {
-      throw Error(ErrorCode::kEngineFailed, "TensorRT could not prepare the model: " + loaded_->messages.last());
+      refuse(ErrorCode::kEngineFailed, "TensorRT could not prepare the model");
     }
     return slot;
   }
@@ -194,17 +244,16 @@ class TensorRtEngine : public Engine {
   std::unique_ptr<Loaded> loaded_;
 };
 
-// The card that is asked for: auto and cuda are the thread's current one.
+// The card that is asked for; auto and cuda are the first.
 int card_of(const std::string& model, const std::string& asked) {
-  int count = 0, card = 0;
+  int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0) {
-    cudaGetLastError();
-    throw Error(ErrorCode::kDeviceMissing, "there is no CUDA card for '" + model + "': " + cudaGetErrorString(status));
+    const std::string why = status == cudaSuccess ? "none is visible" : cudaGetErrorString(status);
+    throw Error(ErrorCode::kDeviceMissing, "there is no CUDA card for '" + model + "': " + why);
   }
-  check(cudaGetDevice(&card), "finding the current card");
-  if (asked == "auto" || asked == "cuda") return card;
-  for (card = 0; card < count; ++card) {
+  if (asked == "auto" || asked == "cuda") return 0;
+  for (int card = 0; card < count; ++card) {
     if (asked == "cuda:" + std::to_string(card)) return card;
   }
   throw Error(ErrorCode::kDeviceMissing, "device must be auto, cuda or cuda:0 to cuda:" + std::to_string(count - 1) +
@@ -216,15 +265,16 @@ int card_of(const std::string& model, const std::string& asked) {
 OpenedModel open_tensorrt(const std::string& model, const Options& options) {
   const uint64_t size = file_size(model);
   check_precision_is_auto(options, ".engine");
-  const Sealed sealed = read_sealed_engine(read_file(std::filesystem::path(model).replace_extension(".txt").string()), model);
-  const int64_t batch = batch_size_of(options, sealed.description);
-  check_size(sealed, size, model);
-  const std::string bytes = read_file(model);
-  check_bytes(sealed, bytes, model);
-  const int card = card_of(model, options.device);
+  const SealedDescription sealed = read_sealed_engine(read_file(model + ".txt", kMostText), model);
   OpenedModel opened;
   opened.description = sealed.description;
-  opened.engine = std::make_unique<TensorRtEngine>(model, bytes, opened.description, batch, card, options.goal);
+  opened.batch_size = batch_size_of(options, sealed.description);
+  check_size(sealed.beside, size, model);
+  const std::string bytes = read_file(model);
+  check_bytes(sealed.beside, bytes, model);
+  const int card = card_of(model, options.device);
+  opened.engine =
+      std::make_unique<TensorRtEngine>(model, bytes, opened.description, opened.batch_size, card, options.goal);
   return opened;
 }
 

@@ -1,10 +1,13 @@
 // libtorch: an AOTInductor package comes in, an engine for the device that it was exported on goes out.
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/version.h>
 
-#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
 
 #include "engine.h"
 #include "files.h"
@@ -14,6 +17,11 @@ namespace {
 
 using Loader = torch::inductor::AOTIModelPackageLoader;
 using Metadata = std::unordered_map<std::string, std::string>;
+
+[[noreturn]] void refuse(ErrorCode code, const std::string& what, const c10::Error& error) {
+  const bool full = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr;
+  throw Error(full ? ErrorCode::kOutOfMemory : code, what + ": " + error.what_without_backtrace());
+}
 
 class TorchEngine : public Engine {
  public:
@@ -25,11 +33,16 @@ class TorchEngine : public Engine {
 
   void infer(const uint8_t* images, int64_t count, float* probabilities) override {
     const c10::InferenceMode guard;
+    const c10::DeviceGuard on_device(device_);
     const int64_t side = description_.image_size, classes = static_cast<int64_t>(description_.classes.size());
     // from_blob takes no const; nothing writes to it.
     const at::Tensor pixels = at::from_blob(const_cast<uint8_t*>(images), {count, side, side, 3}, at::kByte);
-    const std::vector<at::Tensor> found = loader_.run({pixels.to(device_)});
-    at::from_blob(probabilities, {count, classes}, at::kFloat).copy_(found.at(0));
+    try {
+      const std::vector<at::Tensor> found = loader_.run({pixels.to(device_)});
+      at::from_blob(probabilities, {count, classes}, at::kFloat).copy_(found.at(0));
+    } catch (const c10::Error& error) {
+      refuse(ErrorCode::kEngineFailed, "libtorch failed", error);
+    }
   }
 
   std::string describe() const override {
@@ -44,44 +57,41 @@ class TorchEngine : public Engine {
   Loader loader_;
 };
 
-// The device that is asked for, if it is what the package was compiled for.
+// The device that is asked for, if it is what the package was compiled for; cuda is the first card.
 at::Device device_of(const std::string& model, const Metadata& metadata, const std::string& asked) {
   const auto found = metadata.find("AOTI_DEVICE_KEY");
   const std::string kind = found == metadata.end() ? "cpu" : found->second;
-  const std::string name = asked == "auto" ? kind : asked;
-  if (name != kind && name.rfind(kind + ":", 0) != 0) {
-    throw Error(ErrorCode::kDeviceMissing, "device must be auto or " + kind + " for '" + model +
-                                               "', which was exported on such a machine, not '" + asked + "'");
+  if (asked == "auto" || asked == kind) return kind == "cuda" ? at::Device(at::kCUDA, 0) : at::Device(kind);
+  for (at::DeviceIndex card = 0; kind == "cuda" && card < 64; ++card) {
+    if (asked == "cuda:" + std::to_string(card)) return {at::kCUDA, card};
   }
+  throw Error(ErrorCode::kDeviceMissing, "device must be auto or " + kind + " for '" + model +
+                                             "', which was exported on such a machine, not '" + asked + "'");
+}
+
+void check_device(at::Device device) {
   try {
-    at::Device device(name);
-    if (device.is_cuda()) {
-      if (!device.has_index()) device.set_index(0);
-      at::empty({1}, at::TensorOptions(device));  // throws without the card
-    }
-    return device;
+    at::empty({1}, at::TensorOptions(device));
   } catch (const c10::Error& error) {
-    throw Error(ErrorCode::kDeviceMissing, "device '" + name + "' is not there: " + error.what_without_backtrace());
+    refuse(ErrorCode::kDeviceMissing, "device '" + device.str() + "' is not there", error);
   }
 }
 
 // The package holds machine code: an instruction that the processor lacks would end the program.
-void check_processor(const std::string& model, const Metadata& metadata) {
-  const auto found = metadata.find("AOTI_CPU_ISA");
-  if (found == metadata.end()) return;
-#if defined(__x86_64__)
-  const std::string& needed = found->second;  // such as AVX512 AVX512_VNNI
-  bool there = true;
-  if (needed.find("AVX512") != std::string::npos) {
-    there = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-            __builtin_cpu_supports("avx512vl");
-  } else if (needed.find("AVX2") != std::string::npos) {
-    there = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+void check_processor(const std::string& model, const Description& description) {
+  std::set<std::string> there;
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line, word; std::getline(file, line);) {
+    if (line.rfind("flags", 0) != 0 && line.rfind("Features", 0) != 0) continue;
+    std::istringstream words(line.substr(line.find(':') + 1));
+    while (words >> word) there.insert(word);
+    break;  // of the first core
   }
-  if (there) return;
-  throw Error(ErrorCode::kModelUnsupported,
-              "the model '" + model + "' was exported for a processor with " + needed + ": export it on this one");
-#endif
+  for (const std::string& needed : description.instructions) {
+    if (there.count(needed) != 0) continue;
+    throw Error(ErrorCode::kModelUnsupported,
+                "the model '" + model + "' was exported for a processor with " + needed + ": export it on this one");
+  }
 }
 
 }  // namespace
@@ -92,6 +102,8 @@ OpenedModel open_torch(const std::string& model, const Options& options) {
   Metadata metadata;
   try {
     metadata = Loader::load_metadata_from_package(model, "model");
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception&) {
     throw Error(ErrorCode::kModelDamaged,
                 "the model '" + model + "' is damaged, or was not written by fer-fast export --format pt2");
@@ -102,15 +114,15 @@ OpenedModel open_torch(const std::string& model, const Options& options) {
   }
   OpenedModel opened;
   opened.description = parse_description(text->second, model);
-  batch_size_of(options, opened.description);
+  opened.batch_size = batch_size_of(options, opened.description);
   const at::Device device = device_of(model, metadata, options.device);
-  check_processor(model, metadata);
+  check_device(device);
+  check_processor(model, opened.description);
   try {
     // One call computes on all of torch's threads, which are the process's own matter; a card takes two.
     opened.engine = std::make_unique<TorchEngine>(model, opened.description, device, device.is_cuda() ? 2 : 1);
   } catch (const c10::Error& error) {
-    throw Error(ErrorCode::kModelDamaged,
-                "the model '" + model + "' is damaged: " + error.what_without_backtrace());
+    refuse(ErrorCode::kModelDamaged, "the model '" + model + "' is damaged", error);
   }
   return opened;
 }

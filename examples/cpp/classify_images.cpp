@@ -15,8 +15,9 @@ std::string quoted(const std::string& text) {
 }
 
 std::vector<std::string> files_in(const std::string& folder) {
+  constexpr auto skip = std::filesystem::directory_options::skip_permission_denied;
   std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, skip)) {
     if (entry.is_regular_file()) paths.push_back(entry.path().string());
   }
   std::sort(paths.begin(), paths.end());
@@ -49,7 +50,7 @@ void classify(const fer_fast::Classifier& classifier, const std::vector<std::str
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
+  if (argc != 3 || !std::filesystem::is_directory(argv[2])) {
     std::cerr << "usage: classify_images MODEL FOLDER\n";
     return 2;
   }

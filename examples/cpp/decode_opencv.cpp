@@ -3,7 +3,11 @@
 #include "decode.h"
 
 Image decode(const std::string& path) {
-  auto pixels = std::make_shared<cv::Mat>(cv::imread(path, cv::IMREAD_COLOR));  // upright by EXIF, three channels
+  auto pixels = std::make_shared<cv::Mat>();
+  try {
+    *pixels = cv::imread(path, cv::IMREAD_COLOR);  // upright by EXIF, three channels
+  } catch (const cv::Exception&) {  // more pixels than OpenCV takes
+  }
   if (pixels->empty()) return {};
   fer_fast::ImageView view;
   view.data = pixels->data;

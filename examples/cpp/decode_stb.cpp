@@ -3,6 +3,7 @@
 
 #include "decode.h"
 
+// Without EXIF's turns: photos that lie on their side stay so.
 Image decode(const std::string& path) {
   int width = 0, height = 0, channels = 0;
   const std::shared_ptr<stbi_uc> pixels(stbi_load(path.c_str(), &width, &height, &channels, 3), stbi_image_free);

@@ -3,18 +3,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <iostream>
-#include <string>
 #include <vector>
 
 int main(int argc, char** argv) {
-  if (argc != 2 && argc != 3) {
-    std::cerr << "usage: latency MODEL [CALLS]\n";
+  const int calls = argc == 3 ? std::atoi(argv[2]) : 300;
+  if ((argc != 2 && argc != 3) || calls < 1 || calls > 1000000) {
+    std::cerr << "usage: latency MODEL [CALLS], 1 to 1000000 calls\n";
     return 2;
   }
   try {
-    const int calls = argc == 3 ? std::stoi(argv[2]) : 300;
-    if (calls < 1 || calls > 1000000) throw std::invalid_argument("CALLS must be 1 to 1000000");
     fer_fast::Options options;
     options.batch_size = 1;
     options.goal = fer_fast::Goal::kLatency;

@@ -68,8 +68,14 @@ class ExportedModel(nn.Module):
         return (logits.float() / self.model.config.temperature).softmax(dim=1)
 
 
-def seal(name: str, data: bytes) -> str:
-    """A line behind the description: what the C++ library compares a file with before an engine reads it."""
+def sealed(description: str, **parts: bytes) -> str:
+    """A description with size and CRC-32 of each part of a model, and of itself: the C++ library compares them."""
+    for name, data in parts.items():
+        description += _sum(name, data)
+    return description + _sum("description", description.encode())
+
+
+def _sum(name: str, data: bytes) -> str:
     return f"{name} {len(data)} {zlib.crc32(data):08x}\n"
 
 

@@ -9,7 +9,7 @@ import openvino
 
 from fer_fast.engines.onnx_graph import INPUT
 from fer_fast.engines.openvino_graph import trace
-from fer_fast.export.graph import OUTPUT, Graph, graph_of, seal
+from fer_fast.export.graph import OUTPUT, Graph, graph_of, sealed
 
 
 def encode(graph: Graph) -> dict[str, bytes]:
@@ -24,11 +24,11 @@ def encode(graph: Graph) -> dict[str, bytes]:
         file = Path(folder) / "model.xml"
         # Weights alone are rounded: OpenVINO computes in what the processor has, whatever they are stored in.
         openvino.save_model(model, file, compress_to_fp16=graph.precision == "fp16")
-        return sealed(file.read_bytes(), file.with_suffix(".bin").read_bytes(), graph.description)
+        return with_seal(file.read_bytes(), file.with_suffix(".bin").read_bytes(), graph.description)
 
 
-def sealed(xml: bytes, weights: bytes, description: str) -> dict[str, bytes]:
-    """The files, the first with a processing instruction at its end: the description, and size and CRC-32 of both.
+def with_seal(xml: bytes, weights: bytes, description: str) -> dict[str, bytes]:
+    """The files, the first with a processing instruction at its end: the description, and size and CRC-32 of all three.
 
     OpenVINO does not notice a changed weight, and may crash on a changed graph; the C++ library checks before it reads.
 
@@ -37,5 +37,5 @@ def sealed(xml: bytes, weights: bytes, description: str) -> dict[str, bytes]:
     """
     if "?>" in description:
         raise ValueError("class names must not hold '?>' for format openvino, which is XML")
-    sums = seal("graph", xml) + seal("weights", weights)
-    return {".xml": xml + f"<?fer_fast\n{description}{sums}?>\n".encode(), ".bin": weights}
+    instruction = f"<?fer_fast\n{sealed(description, graph=xml, weights=weights)}?>\n"
+    return {".xml": xml + instruction.encode(), ".bin": weights}

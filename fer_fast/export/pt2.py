@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -23,8 +24,24 @@ def encode(graph: Graph) -> dict[str, bytes]:
             package = torch._inductor.aoti_compile_and_package(
                 program,
                 package_path=str(Path(folder) / "model.pt2"),
-                inductor_configs={"aot_inductor.metadata": {"fer_fast": graph.description}},
+                inductor_configs={"aot_inductor.metadata": {"fer_fast": graph.description + instructions()}},
             )
             return {".pt2": Path(package).read_bytes()}
     except RuntimeError as error:
         raise FerFastError(f"torch could not compile the model: {error}") from error
+
+
+#: What a C++ compiler may use of Linux' names for what a processor can: of x86 these, of ARM all.
+_COMPILED = re.compile(r"(ss?se|avx|amx|fma|bmi|f16c|gfni|vaes|vpclmul|adx|movbe|popcnt|abm|sha)")
+
+
+def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """What this processor can, a line each: the package holds machine code for it, which ends a program elsewhere."""
+    try:
+        text = cpuinfo.read_text()
+    except OSError:
+        return ""  # not Linux: then C++ cannot compare, either
+    if found := re.search(r"^(flags|Features)\s*:(.*)$", text, re.MULTILINE):
+        words = sorted(set(found[2].split()))
+        return "".join(f"instruction {word}\n" for word in words if found[1] == "Features" or _COMPILED.match(word))
+    return ""

@@ -6,7 +6,7 @@ An engine has no place for a description: it lies beside it.
 from __future__ import annotations
 
 from fer_fast.engines.tensorrt_build import build_engine, capabilities, load_tensorrt
-from fer_fast.export.graph import Graph, seal
+from fer_fast.export.graph import Graph, sealed
 from fer_fast.export.onnx import encode as encode_onnx
 
 
@@ -18,4 +18,4 @@ def encode(graph: Graph) -> dict[str, bytes]:
         # Turing computes no bf16.
         cards = tuple(card for card in capabilities(library) if graph.precision != "bf16" or float(card) >= 8)
     engine = build_engine(library, encode_onnx(graph, rest="fp16")[".onnx"], graph.batch_size, cards)
-    return {".engine": engine, ".txt": (graph.description + seal("engine", engine)).encode()}
+    return {".engine": engine, ".engine.txt": sealed(graph.description, engine=engine).encode()}

@@ -1,6 +1,6 @@
 // The CUDA twin's kernel body over every block and thread, on the host: what test_tokens.py calls without a GPU.
 // The shim comes first: the kernel needs its keywords.
-#include "cuda_shim.h"
+#include "kernel_shim.h"
 
 #include "../../csrc/tokens/tokens_kernel.h"
 

@@ -52,8 +52,8 @@ struct ImageView {
 
 enum class Precision : int32_t {
   kAuto,  // int8 where the model is; all else in bf16 where the processor computes it
-  kFp32,
-  kBf16,
+  kFp32,  // no bf16: of an int8 model, what int8 leaves is computed in fp32
+  kBf16,  // an error where the processor has none
 };
 
 enum class Goal : int32_t {
@@ -79,8 +79,8 @@ struct Prediction {
 // A model, ready to run. One may be used from many threads at once; each call waits until all its images are done.
 class FER_FAST_API Classifier {
  public:
-  // Opens MODEL.xml (with MODEL.bin beside it; OpenVINO, on a CPU, which takes seconds: it is compiled for this machine),
-  // MODEL.engine (with MODEL.txt; TensorRT, on a GPU) or MODEL.pt2 (libtorch, on either). Throws Error.
+  // Opens MODEL.xml (with MODEL.bin beside it; OpenVINO, which compiles it for this CPU: up to seconds),
+  // MODEL.engine (with MODEL.engine.txt; TensorRT, on a GPU) or MODEL.pt2 (libtorch, on either). Throws Error.
   explicit Classifier(const std::string& model, const Options& options = {});
   ~Classifier();
   Classifier(Classifier&&) noexcept;
@@ -97,7 +97,7 @@ class FER_FAST_API Classifier {
 
   const std::vector<std::string>& classes() const;
   int64_t image_size() const;  // side in pixels of what the model sees
-  // What runs: name=value lines of engine, version, device, precision, streams, batch_size, image_size, model.
+  // What runs: name=value lines of engine, version, device, precision, streams, image_size, batch_size, model, exported_by.
   std::string describe() const;
 
  private:

@@ -13,7 +13,9 @@ int main(int argc, char** argv) {
     options.precision = fer_fast::Precision::kFp32;
     if (std::string(argv[1]).find(".xml") == std::string::npos) options.precision = fer_fast::Precision::kAuto;
     if (argc > 5) options.device = argv[5];
+    auto earlier = std::make_unique<fer_fast::Classifier>(argv[1], options);
     const fer_fast::Classifier classifier(argv[1], options);
+    earlier.reset();  // a later one does not need it
     std::cout << classifier.describe();
     const auto predictions = classifier.classify(images.views);
     std::ofstream out(argv[3], std::ios::binary);

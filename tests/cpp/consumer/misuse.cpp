@@ -32,9 +32,9 @@ int main(int argc, char** argv) {
   expect(ErrorCode::kInvalidArgument, "threads must be 0 or more, not -1", [&] { open([](auto& o) { o.threads = -1; }); });
   expect(ErrorCode::kInvalidArgument, "batch_size must be at most the 16 that the model was exported for, not 17",
          [&] { open([](auto& o) { o.batch_size = 17; }); });
-  expect(ErrorCode::kInvalidArgument, "precision must be one of",
+  expect(ErrorCode::kInvalidArgument, "precision must be 0, 1 or 2 (a Precision), not",
          [&] { open([](auto& o) { o.precision = static_cast<fer_fast::Precision>(9); }); });
-  expect(ErrorCode::kInvalidArgument, "goal must be one of", [&] { open([](auto& o) { o.goal = static_cast<fer_fast::Goal>(-1); }); });
+  expect(ErrorCode::kInvalidArgument, "goal must be 0 or 1 (a Goal), not -1", [&] { open([](auto& o) { o.goal = static_cast<fer_fast::Goal>(-1); }); });
   expect(ErrorCode::kDeviceMissing, "device must be auto or cpu for an .xml, not 'cuda'", [&] { open([](auto& o) { o.device = "cuda"; }); });
   expect(ErrorCode::kModelNotFound, "nowhere.xml", [] { fer_fast::Classifier("nowhere.xml"); });
   expect(ErrorCode::kModelUnsupported, "must be an .xml, a .pt2 or an .engine", [] { fer_fast::Classifier(""); });
@@ -68,10 +68,10 @@ int main(int argc, char** argv) {
   wrong("width and height must be 1 to 65536, not 30 x -1", [](auto& i) { i.height = -1; });
   wrong("width and height must be 1 to 65536", [](auto& i) { i.height = kHuge; });
   wrong("width and height must be 1 to 65536", [](auto& i) { i.width = std::numeric_limits<int64_t>::min(); });
-  wrong("format must be one of PixelFormat, not 4", [](auto& i) { i.format = static_cast<fer_fast::PixelFormat>(4); });
+  wrong("format must be 0 to 3 (a PixelFormat), not 4", [](auto& i) { i.format = static_cast<fer_fast::PixelFormat>(4); });
   float row[64];
-  expect(ErrorCode::kInvalidArgument, "must not be null", [&] { classifier.classify(nullptr, 1, row); });
-  expect(ErrorCode::kInvalidArgument, "must not be null", [&] { classifier.classify(&good, 1, nullptr); });
+  expect(ErrorCode::kInvalidArgument, "images must not be null", [&] { classifier.classify(nullptr, 1, row); });
+  expect(ErrorCode::kInvalidArgument, "probabilities must not be null", [&] { classifier.classify(&good, 1, nullptr); });
   classifier.classify(nullptr, 0, nullptr);
   if (!classifier.classify(std::vector<ImageView>{}).empty()) ++failures;
 

@@ -1,6 +1,7 @@
 // TensorRT's runtime on the host, as much of it as the classifier calls, by the names and types of TensorRT 10's interface. An
 // engine's bytes are the text "shim IMAGE_SIZE CLASSES BATCH_SIZE"; the first class gets the mean of the image's bytes over 255,
-// the others share the rest.
+// the others share the rest. What is made on a card must end on it, and before what it was made of. SHIM_CONTEXTS is how many
+// contexts an engine makes, SHIM_FAILS what TensorRT says of every batch instead of running it.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +10,7 @@
 
 #include "cuda_runtime_api.h"
 
-#define NV_TENSORRT_MAJOR 10
-#define NV_TENSORRT_MINOR 0
-#define NV_TENSORRT_PATCH 1
+inline int32_t getInferLibVersion() noexcept { return 100001; }
 
 namespace nvinfer1 {
 
@@ -37,9 +36,35 @@ struct ShimFacts {
   int64_t side = 0, classes = 0, batch = 0;
 };
 
-class IExecutionContext {
+// The first of the process, as TensorRT keeps it for whatever has no runtime.
+inline ILogger* shim_logger = nullptr;
+
+// What was made on a card, of something else.
+class ShimPart {
  public:
-  explicit IExecutionContext(ShimFacts facts) : facts_(facts), card_(shim::current.card) {}
+  explicit ShimPart(ShimPart* maker) : maker_(maker), card_(shim::card()) {
+    if (maker_ != nullptr) ++maker_->parts_;
+  }
+  ShimPart(const ShimPart&) = delete;
+  ~ShimPart() {
+    check_card();
+    if (parts_ != 0) shim::refuse("ended before what was made of it");
+    if (maker_ != nullptr) --maker_->parts_;
+  }
+  void check_card() const {
+    if (shim::card() != card_) shim::refuse("this is another card's");
+  }
+  int parts() const { return parts_; }
+
+ private:
+  ShimPart* maker_;
+  int card_;
+  int parts_ = 0;
+};
+
+class IExecutionContext : public ShimPart {
+ public:
+  IExecutionContext(ShimPart* engine, ShimFacts facts) : ShimPart(engine), facts_(facts) {}
 
   bool setTensorAddress(char const* name, void* address) noexcept {
     (name == std::string("images") ? images_ : probabilities_) = address;
@@ -53,7 +78,11 @@ class IExecutionContext {
   }
 
   bool enqueueV3(cudaStream_t stream) noexcept {
-    if (shim::current.card != card_) shim::refuse("the context is another card's");
+    check_card();
+    if (const char* why = std::getenv("SHIM_FAILS")) {
+      shim_logger->log(ILogger::Severity::kERROR, why);
+      return false;
+    }
     const int64_t count = count_, bytes = facts_.side * facts_.side * 3, classes = facts_.classes;
     const auto* images = static_cast<const uint8_t*>(images_);
     auto* row = static_cast<float*>(probabilities_);
@@ -72,15 +101,14 @@ class IExecutionContext {
 
  private:
   ShimFacts facts_;
-  int card_;
   int64_t count_ = 0;
   void* images_ = nullptr;
   void* probabilities_ = nullptr;
 };
 
-class ICudaEngine {
+class ICudaEngine : public ShimPart {
  public:
-  explicit ICudaEngine(ShimFacts facts) : facts_(facts) {}
+  ICudaEngine(ShimPart* runtime, ShimFacts facts) : ShimPart(runtime), facts_(facts) {}
   int32_t getNbIOTensors() const noexcept { return 2; }
   TensorIOMode getTensorIOMode(char const* name) const noexcept {
     return name == std::string("images")          ? TensorIOMode::kINPUT
@@ -97,20 +125,26 @@ class ICudaEngine {
   Dims getProfileShape(char const*, int32_t, OptProfileSelector) const noexcept {
     return {4, {facts_.batch, facts_.side, facts_.side, 3}};
   }
-  IExecutionContext* createExecutionContext() noexcept { return new IExecutionContext(facts_); }
+  IExecutionContext* createExecutionContext() noexcept {
+    const bool there = static_cast<std::size_t>(parts()) < shim::setting("SHIM_CONTEXTS", 9);
+    return there ? new IExecutionContext(this, facts_) : nullptr;
+  }
 
  private:
   ShimFacts facts_;
 };
 
-class IRuntime {
+class IRuntime : public ShimPart {
  public:
-  explicit IRuntime(ILogger& logger) : logger_(logger) {}
+  explicit IRuntime(ILogger& logger) : ShimPart(nullptr), logger_(logger) {}
   ICudaEngine* deserializeCudaEngine(void const* blob, std::size_t size) noexcept {
     std::istringstream text(std::string(static_cast<const char*>(blob), size));
     std::string name;
     ShimFacts facts;
-    if (text >> name >> facts.side >> facts.classes >> facts.batch && name == "shim") return new ICudaEngine(facts);
+    if (text >> name >> facts.side >> facts.classes >> facts.batch && name == "shim") {
+      shim_logger->log(ILogger::Severity::kINFO, "an engine");
+      return new ICudaEngine(this, facts);
+    }
     logger_.log(ILogger::Severity::kERROR, "this is no engine");
     logger_.log(ILogger::Severity::kINFO, "this does not matter");
     return nullptr;
@@ -120,6 +154,9 @@ class IRuntime {
   ILogger& logger_;
 };
 
-inline IRuntime* createInferRuntime(ILogger& logger) noexcept { return new IRuntime(logger); }
+inline IRuntime* createInferRuntime(ILogger& logger) noexcept {
+  if (shim_logger == nullptr) shim_logger = &logger;
+  return new IRuntime(logger);
+}
 
 }  // namespace nvinfer1

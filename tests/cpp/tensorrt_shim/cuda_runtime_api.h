@@ -1,6 +1,7 @@
 // CUDA's runtime on the host, as much of it as the TensorRT engine calls. A stream does nothing until it is waited for; a
-// pointer that is not of the card, a copy past an allocation's end, and a thread that is left on another card end the program.
-// SHIM_CARDS is the number of cards, SHIM_MEMORY the bytes that each has.
+// pointer that is not of the card, a copy past an allocation's end, work without a card's context, and a thread that is left
+// with one end the program. SHIM_CARDS is the number of cards, SHIM_MEMORY the bytes that they have together, SHIM_BAD_CARD one
+// that refuses.
 #pragma once
 
 #include <cstdio>
@@ -11,7 +12,12 @@
 #include <mutex>
 #include <vector>
 
-enum cudaError_t { cudaSuccess, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100, cudaErrorInvalidDevice = 101 };
+#include "cuda.h"
+
+enum cudaError_t { cudaSuccess, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100, cudaErrorInvalidDevice = 101,
+                   cudaErrorDevicesUnavailable = 46, cudaErrorNotSupported = 801 };
+enum cudaDriverEntryPointQueryResult { cudaDriverEntryPointSuccess };
+constexpr unsigned long long cudaEnableDefault = 0;
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
 constexpr unsigned cudaStreamNonBlocking = 1;
 
@@ -37,27 +43,33 @@ struct Allocation {
   int card;
 };
 
-struct Card {
+// Of all cards.
+struct Memory {
   std::mutex mutex;
   std::map<const char*, Allocation> allocations;
   std::size_t taken = 0;
-  ~Card() {
-    if (!allocations.empty()) refuse("the card's memory was not given back");
+  ~Memory() {
+    if (!allocations.empty()) refuse("a card's memory was not given back");
   }
 };
 
-inline Card& memory() {
-  static Card card;
-  return card;
+inline Memory& memory() {
+  static Memory all;
+  return all;
 }
 
 struct Current {
-  int card = 0;
+  CUcontext context = nullptr;
   ~Current() {
-    if (card != 0) refuse("a thread was left on another card");
+    if (context != nullptr) refuse("a thread was left with a context");
   }
 };
 inline thread_local Current current;
+
+inline int card() {
+  if (current.context == nullptr) refuse("no card was chosen");
+  return current.context->card;
+}
 
 // That [pointer, pointer + bytes) is the current card's.
 inline void check_on_card(const void* pointer, std::size_t bytes) {
@@ -67,15 +79,14 @@ inline void check_on_card(const void* pointer, std::size_t bytes) {
   if (found == memory().allocations.begin()) refuse("no memory of a card");
   --found;
   if (begin + bytes > found->first + found->second.bytes) refuse("past the end of the card's memory");
-  if (found->second.card != current.card) refuse("another card's memory");
+  if (found->second.card != card()) refuse("another card's memory");
 }
 
 }  // namespace shim
 
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-
 inline const char* cudaGetErrorString(cudaError_t status) {
-  return status == cudaErrorMemoryAllocation ? "out of memory" : "no CUDA-capable device is detected";
+  if (status == cudaErrorMemoryAllocation) return "out of memory";
+  return status == cudaErrorDevicesUnavailable ? "device(s) is/are busy or unavailable" : "no CUDA-capable device is detected";
 }
 
 inline cudaError_t cudaGetDeviceCount(int* count) {
@@ -83,16 +94,32 @@ inline cudaError_t cudaGetDeviceCount(int* count) {
   return *count == 0 ? cudaErrorNoDevice : cudaSuccess;
 }
 
-inline cudaError_t cudaGetDevice(int* card) {
-  *card = shim::current.card;
+inline CUresult cuCtxGetCurrent(CUcontext* context) {
+  *context = shim::current.context;
+  return CUDA_SUCCESS;
+}
+
+inline CUresult cuCtxSetCurrent(CUcontext context) {
+  shim::current.context = context;
+  return CUDA_SUCCESS;
+}
+
+inline cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** found, unsigned version, unsigned long long,
+                                                    cudaDriverEntryPointQueryResult*) {
+  if (version != 12000) shim::refuse("another driver is asked for");
+  *found = std::strcmp(name, "cuCtxGetCurrent") == 0   ? reinterpret_cast<void*>(cuCtxGetCurrent)
+           : std::strcmp(name, "cuCtxSetCurrent") == 0 ? reinterpret_cast<void*>(cuCtxSetCurrent)
+                                                       : nullptr;
   return cudaSuccess;
 }
 
 inline cudaError_t cudaSetDevice(int card) {
+  static CUctx_st contexts[4] = {{0}, {1}, {2}, {3}};
   int count = 0;
   cudaGetDeviceCount(&count);
   if (card < 0 || card >= count) return cudaErrorInvalidDevice;
-  shim::current.card = card;
+  if (static_cast<std::size_t>(card) == shim::setting("SHIM_BAD_CARD", 99)) return cudaErrorDevicesUnavailable;
+  shim::current.context = &contexts[card];
   return cudaSuccess;
 }
 
@@ -101,13 +128,16 @@ inline cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   if (shim::memory().taken + bytes > shim::setting("SHIM_MEMORY", std::size_t{1} << 30)) return cudaErrorMemoryAllocation;
   shim::memory().taken += bytes;
   *pointer = std::malloc(bytes);
-  shim::memory().allocations[static_cast<char*>(*pointer)] = {bytes, shim::current.card};
+  shim::memory().allocations[static_cast<char*>(*pointer)] = {bytes, shim::card()};
   return cudaSuccess;
 }
 
 inline cudaError_t cudaFree(void* pointer) {
   const std::lock_guard lock(shim::memory().mutex);
-  if (shim::memory().allocations.erase(static_cast<char*>(pointer)) == 0) shim::refuse("freed what is not the card's");
+  const auto found = shim::memory().allocations.find(static_cast<char*>(pointer));
+  if (found == shim::memory().allocations.end()) shim::refuse("freed what is not the card's");
+  shim::memory().taken -= found->second.bytes;
+  shim::memory().allocations.erase(found);
   std::free(pointer);
   return cudaSuccess;
 }
@@ -119,6 +149,7 @@ inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flag
 }
 
 inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  if (!stream->work.empty()) shim::refuse("a stream was not waited for");
   delete stream;
   return cudaSuccess;
 }
