@@ -172,7 +172,7 @@ class TensorRtEngine : public Engine {
     Messages::take();
     try {
       enqueue(*slot, images, count, probabilities);
-    } catch (const Error&) {
+    } catch (...) {
       cudaStreamSynchronize(slot->stream.get());  // the pixels are the caller's to free
       throw;
     }
