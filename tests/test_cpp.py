@@ -175,6 +175,18 @@ def test_what_is_no_model_is_told(consumer, models, tmp_path):
         assert (done.returncode, done.stderr[:2]) == (1, f"{code} ") and words in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("missing", ["libopenvino_intel_cpu_plugin", "libopenvino_ir_frontend"])
+def test_a_library_that_was_not_shipped_is_named(consumer, models, tmp_path, missing):
+    for name in ("libopenvino", "libtbb", "libopenvino_ir_frontend", "libopenvino_intel_cpu_plugin"):
+        if name != missing:
+            (library,) = (OPENVINO.parent / "libs").glob(f"{name}.so*")
+            shutil.copy(library, tmp_path)
+    command = (consumer / "classify", models / "model.xml", "/dev/null", tmp_path / "out.bin")
+    done = run(*command, check=False, env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)})
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"is {missing} of the same version beside libopenvino? It says: Exception" in done.stderr
+
+
 def test_misuse_gives_errors(consumer, models):
     run(consumer / "misuse", models / "model.xml")
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <mutex>
 #include <new>
+#include <sstream>
 #include <thread>
 
 #include "engine.h"
@@ -21,6 +22,15 @@ int64_t batch_size_of(const Options& options, const Description& description) {
                                                  std::to_string(options.batch_size));
   }
   return static_cast<int64_t>(options.batch_size == 0 ? most : options.batch_size);
+}
+
+std::string one_line(const std::string& text) {
+  std::istringstream lines(text);
+  std::string found;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty()) found += (found.empty() ? "" : "; ") + line;
+  }
+  return found;
 }
 
 void check_precision_is_auto(const Options& options, const std::string& suffix) {
@@ -43,7 +53,7 @@ auto guarded(Do&& doing) {
   } catch (const std::bad_alloc&) {
     throw no_memory;
   } catch (const std::exception& error) {
-    throw Error(ErrorCode::kEngineFailed, error.what());
+    throw Error(ErrorCode::kEngineFailed, one_line(error.what()));
   } catch (...) {
     throw Error(ErrorCode::kEngineFailed, "an exception of no known kind");
   }

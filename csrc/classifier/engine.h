@@ -34,6 +34,9 @@ OpenedModel open_torch(const std::string& model, const Options& options);
 // The batch size that is run: what was asked for, at most what the model was exported for. Throws Error.
 int64_t batch_size_of(const Options& options, const Description& description);
 
+// An engine's text, whose lines become one: what() is a sentence.
+std::string one_line(const std::string& text);
+
 // Of a model whose precision the export fixed. Throws Error.
 void check_precision_is_auto(const Options& options, const std::string& suffix);
 

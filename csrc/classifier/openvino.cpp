@@ -35,7 +35,7 @@ auto needing(const std::string& library, Do&& doing) {
     return doing();
   } catch (const ov::Exception& error) {
     throw Error(ErrorCode::kEngineMissing, "OpenVINO does not run the model; is " + library +
-                                               " of the same version beside libopenvino? It says: " + error.what());
+                                               " of the same version beside libopenvino? It says: " + one_line(error.what()));
   }
 }
 

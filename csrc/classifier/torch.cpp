@@ -20,7 +20,7 @@ using Metadata = std::unordered_map<std::string, std::string>;
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& what, const c10::Error& error) {
   const bool full = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr;
-  throw Error(full ? ErrorCode::kOutOfMemory : code, what + ": " + error.what_without_backtrace());
+  throw Error(full ? ErrorCode::kOutOfMemory : code, what + ": " + one_line(error.what_without_backtrace()));
 }
 
 class TorchEngine : public Engine {
