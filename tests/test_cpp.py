@@ -31,6 +31,7 @@ from tiny_models import random_model, tiny_config
 
 from fer_fast.decode import pixels_of
 from fer_fast.export import export_model
+from fer_fast.export.graph import sealed
 from fer_fast.models.storage import save_model
 from fer_fast.types import EMOTIONS
 
@@ -234,8 +235,9 @@ def test_bytes_of_others_do_no_harm(prefix, tmp_path):
         return
     (tmp_path / "corpus").mkdir()
     facts = "format 1\nversion 0\nmodel 0\nprecision fp32\nimage_size 9\nbatch_size 9\nclass a\nclass b\n"
-    seed = f"\1<?fer_fast\n{facts}graph 0 00000000\nweights 0 00000000\n?>\n"
-    (tmp_path / "corpus" / "model").write_text(seed)
+    graph = f"\1<?fer_fast\n{sealed(facts, graph=b'', weights=b'')}?>\n"
+    (tmp_path / "corpus" / "graph").write_text(graph)
+    (tmp_path / "corpus" / "engine").write_text("\1" + sealed(facts, engine=b""))
     run(tmp_path / "fuzzer", "-max_total_time=10", "-max_len=4000", tmp_path / "corpus", cwd=tmp_path)
 
 
