@@ -231,7 +231,9 @@ def test_bytes_of_others_do_no_harm(prefix, tmp_path):
     run("c++", "-fsanitize=address,undefined", *command, "-o", tmp_path / "by_chance")
     run(tmp_path / "by_chance", 1, 5)
     fuzzer = ["-DFER_FAST_LIBFUZZER", "-fsanitize=fuzzer,address,undefined", *command, "-o", tmp_path / "fuzzer"]
-    if shutil.which("clang++") is None or run("clang++", *fuzzer, check=False).returncode:
+    names = ("clang++", *(f"clang++-{version}" for version in range(14, 25)))  # Debian's have the version alone
+    clang = next(filter(None, map(shutil.which, names)), None)
+    if clang is None or run(clang, *fuzzer, check=False).returncode:
         return
     (tmp_path / "corpus").mkdir()
     facts = "format 1\nversion 0\nmodel 0\nprecision fp32\nimage_size 9\nbatch_size 9\nclass a\nclass b\n"
