@@ -5,7 +5,7 @@
 Image decode(const std::string& path) {
   auto pixels = std::make_shared<cv::Mat>();
   try {
-    *pixels = cv::imread(path, cv::IMREAD_COLOR);  // upright by EXIF, three channels
+    *pixels = cv::imread(path, cv::IMREAD_COLOR);  // upright by EXIF, three channels; what a cut JPEG lacks is grey
   } catch (const cv::Exception&) {  // more pixels than OpenCV takes
   }
   if (pixels->empty()) return {};
