@@ -126,7 +126,7 @@ Description parse_description(std::string_view text, const std::string& name) {
     *place = *value;
   }
   for (const std::string_view label : facts.all("class")) found.classes.emplace_back(label);
-  for (const std::string_view name : facts.all("instruction")) found.instructions.emplace_back(name);
+  for (const std::string_view needed : facts.all("instruction")) found.instructions.emplace_back(needed);
   if (found.classes.size() < 2 || found.classes.size() > kMostClasses) damaged(name, "its description has no classes");
   return found;
 }
