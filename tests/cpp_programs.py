@@ -26,6 +26,18 @@ def build(source, folder, *options):
     return folder
 
 
+def install(folder, *options):
+    """Builds the library as the options say; where it is installed."""
+    build(ROOT, folder / "build", *options)
+    run("cmake", "--install", folder / "build", "--component", "cpp", "--prefix", folder / "prefix")
+    return folder / "prefix"
+
+
+def build_consumer(folder, prefix, *options):
+    """The stranger's programs, which know an install alone; the folder that they are in."""
+    return build(ROOT / "tests/cpp/consumer", folder, f"-DCMAKE_PREFIX_PATH={prefix}", *options)
+
+
 def write_images(path, images):
     """Arrays, with the format and the bytes that follow each row, as the stranger's program reads them."""
     with path.open("wb") as file:

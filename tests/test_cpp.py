@@ -20,6 +20,8 @@ from cpp_programs import (
     answers_of,
     assert_same,
     build,
+    build_consumer,
+    install,
     odd_images,
     photo,
     python_answers,
@@ -42,17 +44,13 @@ SHARED = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "sha
 @pytest.fixture(scope="session")
 def prefix(tmp_path_factory):
     """Where the library is installed."""
-    folder = tmp_path_factory.mktemp("cpp")
-    build(ROOT, folder / "build", f"-DOpenVINO_DIR={OPENVINO}", "-DFER_FAST_OPENVINO=1")
-    run("cmake", "--install", folder / "build", "--component", "cpp", "--prefix", folder / "prefix")
-    return folder / "prefix"
+    return install(tmp_path_factory.mktemp("cpp"), f"-DOpenVINO_DIR={OPENVINO}", "-DFER_FAST_OPENVINO=1")
 
 
 @pytest.fixture(scope="session")
 def consumer(prefix, tmp_path_factory):
     """The folder of the stranger's programs."""
-    folder = tmp_path_factory.mktemp("consumer")
-    return build(ROOT / "tests/cpp/consumer", folder, f"-DCMAKE_PREFIX_PATH={prefix}")
+    return build_consumer(tmp_path_factory.mktemp("consumer"), prefix)
 
 
 @pytest.fixture(scope="module")
@@ -202,13 +200,9 @@ LEAKS = "leak:libopenvino\nleak:libtbb\n"
 
 @pytest.mark.parametrize("sanitizers", SANITIZERS)
 def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
-    options = [f"-DOpenVINO_DIR={OPENVINO}", f"-DFER_FAST_SANITIZE={sanitizers}"]
-    build(ROOT, tmp_path / "build", *options)
-    run("cmake", "--install", tmp_path / "build", "--component", "cpp", "--prefix", tmp_path / "prefix")
+    prefix = install(tmp_path, f"-DOpenVINO_DIR={OPENVINO}", f"-DFER_FAST_SANITIZE={sanitizers}")
     flags = [f"-DCMAKE_{language}_FLAGS=-fsanitize={sanitizers}" for language in ("C", "CXX")]
-    programs = build(
-        ROOT / "tests/cpp/consumer", tmp_path / "consumer", f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}", *flags
-    )
+    programs = build_consumer(tmp_path / "consumer", prefix, *flags)
     (tmp_path / "leaks.txt").write_text(LEAKS)
     told = {name: value.format(folder=tmp_path) for name, value in SANITIZERS[sanitizers].items()}
     told["TBB_ENABLE_SANITIZERS"] = "1"  # TBB loads a library in a way that they do not take

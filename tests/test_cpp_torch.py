@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from cpp_programs import ROOT, answers_of, assert_same, build, odd_images, python_answers, run
+from cpp_programs import answers_of, assert_same, build_consumer, install, odd_images, python_answers, run
 from tiny_models import random_model, tiny_config
 
 from fer_fast.export import export_model, pt2
@@ -20,9 +20,7 @@ def classify(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cpp")
     torch = Path(importlib.util.find_spec("torch").origin).parent
     options = ["-DFER_FAST_LIBTORCH=ON", "-DFER_FAST_OPENVINO=0", f"-DTorch_DIR={torch / 'share/cmake/Torch'}"]
-    build(ROOT, folder / "build", *options)
-    run("cmake", "--install", folder / "build", "--component", "cpp", "--prefix", folder / "prefix")
-    return build(ROOT / "tests/cpp/consumer", folder / "c", f"-DCMAKE_PREFIX_PATH={folder / 'prefix'}") / "classify"
+    return build_consumer(folder / "consumer", install(folder, *options)) / "classify"
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])

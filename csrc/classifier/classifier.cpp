@@ -24,6 +24,15 @@ int64_t batch_size_of(const Options& options, const Description& description) {
   return static_cast<int64_t>(options.batch_size == 0 ? most : options.batch_size);
 }
 
+int card_of(const std::string& device) {
+  if (device == "auto" || device == "cuda") return 0;
+  constexpr int kMostCards = 64;
+  for (int card = 0; card < kMostCards; ++card) {
+    if (device == "cuda:" + std::to_string(card)) return card;
+  }
+  return -1;
+}
+
 std::string one_line(const std::string& text) {
   std::istringstream lines(text);
   std::string found;

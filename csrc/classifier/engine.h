@@ -34,6 +34,9 @@ OpenedModel open_torch(const std::string& model, const Options& options);
 // The batch size that is run: what was asked for, at most what the model was exported for. Throws Error.
 int64_t batch_size_of(const Options& options, const Description& description);
 
+// The card that a device names: 0 for auto and cuda, N for cuda:N, -1 for anything else.
+int card_of(const std::string& device);
+
 // An engine's text, whose lines become one: what() is a sentence.
 std::string one_line(const std::string& text);
 

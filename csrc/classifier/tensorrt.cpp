@@ -244,18 +244,16 @@ class TensorRtEngine : public Engine {
   std::unique_ptr<Loaded> loaded_;
 };
 
-// The card that is asked for; auto and cuda are the first.
-int card_of(const std::string& model, const std::string& asked) {
+// The card that is asked for, if it is there.
+int present_card(const std::string& model, const std::string& asked) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0) {
     const std::string why = status == cudaSuccess ? "none is visible" : cudaGetErrorString(status);
     throw Error(ErrorCode::kDeviceMissing, "there is no CUDA card for '" + model + "': " + why);
   }
-  if (asked == "auto" || asked == "cuda") return 0;
-  for (int card = 0; card < count; ++card) {
-    if (asked == "cuda:" + std::to_string(card)) return card;
-  }
+  const int card = card_of(asked);
+  if (card >= 0 && card < count) return card;
   throw Error(ErrorCode::kDeviceMissing, "device must be auto, cuda or cuda:0 to cuda:" + std::to_string(count - 1) +
                                              " for an .engine, not '" + asked + "'");
 }
@@ -272,7 +270,7 @@ OpenedModel open_tensorrt(const std::string& model, const Options& options) {
   check_size(sealed.beside, size, model);
   const std::string bytes = read_file(model);
   check_bytes(sealed.beside, bytes, model);
-  const int card = card_of(model, options.device);
+  const int card = present_card(model, options.device);
   opened.engine =
       std::make_unique<TensorRtEngine>(model, bytes, opened.description, opened.batch_size, card, options.goal);
   return opened;

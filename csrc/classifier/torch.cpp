@@ -61,10 +61,9 @@ class TorchEngine : public Engine {
 at::Device device_of(const std::string& model, const Metadata& metadata, const std::string& asked) {
   const auto found = metadata.find("AOTI_DEVICE_KEY");
   const std::string kind = found == metadata.end() ? "cpu" : found->second;
-  if (asked == "auto" || asked == kind) return kind == "cuda" ? at::Device(at::kCUDA, 0) : at::Device(kind);
-  for (at::DeviceIndex card = 0; kind == "cuda" && card < 64; ++card) {
-    if (asked == "cuda:" + std::to_string(card)) return {at::kCUDA, card};
-  }
+  const int card = card_of(asked);
+  if (kind == "cuda" && card >= 0) return {at::kCUDA, static_cast<at::DeviceIndex>(card)};
+  if (kind != "cuda" && (asked == "auto" || asked == kind)) return at::Device(kind);
   throw Error(ErrorCode::kDeviceMissing, "device must be auto or " + kind + " for '" + model +
                                              "', which was exported on such a machine, not '" + asked + "'");
 }
