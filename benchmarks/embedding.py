@@ -24,7 +24,7 @@ import fer_fast
 from fer_fast import Classifier
 from fer_fast.bench.environment import environment
 from fer_fast.export import export_model
-from fer_fast.output import check_place, write_whole
+from fer_fast.machine.disk import check_place, write_whole
 
 HERE = Path(__file__).parent
 #: Name to images, width and height: what a camera's face detector cuts out, small and large.

@@ -12,8 +12,8 @@ from typing import Any
 
 from fer_fast.bench.environment import environment
 from fer_fast.evaluation import evaluate, json_text
+from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.models.checkpoint import packaged_models
-from fer_fast.output import check_place, write_whole
 
 RESULTS = Path(__file__).parent / "results"
 SPLITS = ("valid", "test")

@@ -21,8 +21,8 @@ from fer_fast.types import (
 if TYPE_CHECKING:
     from fer_fast.classifier import Classifier
     from fer_fast.models.storage import load_model
-    from fer_fast.pipeline import classify_folder, classify_rows
-    from fer_fast.summary import Summary
+    from fer_fast.pipeline.run import classify_folder, classify_rows
+    from fer_fast.pipeline.summary import Summary
 
 __version__ = "0.1.0"
 
@@ -51,9 +51,9 @@ __all__ = [
 # torch takes seconds to import: whoever asks for --help or for a status does not wait for it.
 _HOMES = {
     "Classifier": "fer_fast.classifier",
-    "Summary": "fer_fast.summary",
-    "classify_folder": "fer_fast.pipeline",
-    "classify_rows": "fer_fast.pipeline",
+    "Summary": "fer_fast.pipeline.summary",
+    "classify_folder": "fer_fast.pipeline.run",
+    "classify_rows": "fer_fast.pipeline.run",
     "load_model": "fer_fast.models.storage",
 }
 

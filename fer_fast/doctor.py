@@ -101,7 +101,7 @@ def _machine() -> Iterator[Finding]:
     import PIL
     import torch
 
-    from fer_fast.engines.devices import has_amx, has_bf16_instructions, has_int8_dot_products
+    from fer_fast.machine.devices import has_amx, has_bf16_instructions, has_int8_dot_products
 
     offered = {"int8": has_int8_dot_products(), "bf16": has_bf16_instructions(), "AMX": has_amx()}
     kinds = ", ".join(name for name, there in offered.items() if there) or "none"
@@ -185,7 +185,7 @@ def card_advice(card: Card) -> str:
     """What to do where torch cannot compute on a card."""
     import torch
 
-    from fer_fast.native import has_cuda_library
+    from fer_fast.ops.native import has_cuda_library
 
     if (0, 0) < card.capability < (7, 5):
         capability = ".".join(map(str, card.capability))

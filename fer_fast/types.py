@@ -117,3 +117,8 @@ class Row:
         if self.prediction is None or round(self.prediction.confidence, 6) >= below:
             return self
         return replace(self, status=Status.ABSTAINED)
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, on one line and not longer than a table's cell should be."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]

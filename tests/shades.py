@@ -57,12 +57,13 @@ def save_shade(path, shade):
 
 def main():
     """The command, with this classifier: what kill and Ctrl-C tests run in a process of its own."""
-    from fer_fast import cli, pipeline
+    from fer_fast import cli
+    from fer_fast.pipeline import run
 
     def opened(options):
         return ShadeClassifier(delay=float(os.environ.get("SHADE_DELAY", 0)), **options)
 
-    pipeline._open = opened
+    run._open = opened
     sys.argv[0] = "fer-fast"
     cli.main()
 

@@ -22,7 +22,7 @@ from fer_fast.bench.report import SCHEMA, read_report, write_report
 from fer_fast.bench.stages import tokens
 from fer_fast.bench.suite import DEVICES, ENGINES, PRECISIONS, STAGES
 from fer_fast.bench.table import cells_of
-from fer_fast.engines.devices import cuda_is_present
+from fer_fast.machine.devices import cuda_is_present
 from fer_fast.models.storage import save_model
 
 GOOD = 6

@@ -15,7 +15,7 @@ from fer_fast.bench.measure import Measured, noise
 from fer_fast.bench.report import SCHEMA, limits_of, read_report, row_of, typical_noise, write_report
 from fer_fast.bench.stages import decode, folder, model, tokens
 from fer_fast.bench.table import HEADER, cells_of, lines
-from fer_fast.summary import Stages, Summary
+from fer_fast.pipeline.summary import Stages, Summary
 
 CHOSEN = {"cpu": ("openvino", "bf16"), "cuda": ("torch", "fp16")}
 OURS, FUSED, WRITTEN = model.ENGINES_FORM, model.FUSED_FORM, model.WRITTEN_FORM

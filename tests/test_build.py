@@ -24,7 +24,7 @@ ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 CHECK_WHEEL = """
 import pathlib, sys, torch
 import fer_fast
-from fer_fast.tokens import fused_tokens, fused_tokens_reference
+from fer_fast.ops.tokens import fused_tokens, fused_tokens_reference
 assert pathlib.Path(fer_fast.__file__).parent.parent == pathlib.Path(sys.argv[1]), fer_fast.__file__
 arguments = ([torch.randn(2, 8, 4, 4)], [torch.zeros(8)], [torch.ones(8)], [1], 7)
 torch.testing.assert_close(fused_tokens(*arguments), fused_tokens_reference(*arguments))

@@ -64,7 +64,7 @@ def ended(monkeypatch, capsys):
     """Runs the command in this process; gives its status, output and errors."""
 
     def ended(*arguments, **options):
-        monkeypatch.setattr("fer_fast.pipeline._open", lambda given: ShadeClassifier(**given, **options))
+        monkeypatch.setattr("fer_fast.pipeline.run._open", lambda given: ShadeClassifier(**given, **options))
         status = run(["classify", *map(str, arguments)])
         return status, *capsys.readouterr()
 
@@ -285,7 +285,7 @@ def test_version_is_that_of_the_package(capsys):
 
 
 def test_nothing_heavy_is_imported_before_there_is_work():
-    code = "import sys, fer_fast, fer_fast.cli, fer_fast.cli_classify\nprint([*sys.modules])"
+    code = "import sys, fer_fast, fer_fast.cli, fer_fast.cli.classify\nprint([*sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
     modules = json.loads(done.stdout.replace("'", '"'))
     assert not {"torch", "openvino", "numpy", "PIL", "pyarrow", "tqdm"} & set(modules)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from fer_fast import cli, doctor, native
+from fer_fast import cli, doctor
 from fer_fast.doctor import Card, Finding, card_advice, cards, examine
+from fer_fast.ops import native
 from fer_fast.types import FerFastError
 
 PASCAL = Card("NVIDIA GeForce GTX 1080 Ti", "580.95.05", (6, 1), "11264")

@@ -18,10 +18,10 @@ from tiny_models import faces, random_model, tiny_config
 
 from fer_fast.engines import ENGINES, Engine, open_engine
 from fer_fast.engines import torch as torch_engine
-from fer_fast.engines.devices import cuda_is_present
 from fer_fast.engines.openvino import OpenVinoEngine
 from fer_fast.engines.tensorrt import TensorRtEngine
 from fer_fast.engines.torch import TorchEngine
+from fer_fast.machine.devices import cuda_is_present
 from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
 from fer_fast.models.storage import build_model, load_model, save_model
 from fer_fast.types import FerFastError

@@ -306,7 +306,7 @@ def test_the_command(ferplus: Path, model: Path, teller: Any, tmp_path: Path, ca
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:
-    code = "import sys, fer_fast.cli, fer_fast.cli_evaluate; print(*sys.modules)"
+    code = "import sys, fer_fast.cli, fer_fast.cli.evaluate; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "openvino", "numpy", "PIL"} & set(done.stdout.split())
 

@@ -17,7 +17,7 @@ from fer_fast.models.checkpoint import packaged_models, read_checkpoint
 from fer_fast.models.config import PRESETS, SOURCES, ModelConfig
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.vit import Block
-from fer_fast.tokens import fused_tokens, fused_tokens_reference
+from fer_fast.ops.tokens import fused_tokens, fused_tokens_reference
 
 ALL_SETS = [chosen for count in range(1, 6) for chosen in itertools.combinations(SOURCES, count)]
 #: fp32, logits of about 1: sums of up to 2,048 products in another order, 2^-24 relative each.

@@ -21,8 +21,8 @@ from fer_fast import (
     classify_folder,
     classify_rows,
 )
-from fer_fast.pipeline import classify_batches
-from fer_fast.summary import Stages
+from fer_fast.pipeline.run import classify_batches
+from fer_fast.pipeline.summary import Stages
 
 
 def table(out):

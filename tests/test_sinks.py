@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_fast.rows import CsvRecords, JsonRecords, columns_of, printable
-from fer_fast.sinks import FileSink, StreamSink, check_out
+from fer_fast.table.records import CsvRecords, JsonRecords, columns_of, printable
+from fer_fast.table.sinks import FileSink, StreamSink, check_out
 from fer_fast.types import OutputError, OutputRefusedError, Prediction, Row, Status
 
 CLASSES = ("calm", "not, calm")

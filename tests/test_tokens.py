@@ -13,7 +13,7 @@ from token_cases import BF16, CASES, F16, F32, TOLERANCES, U8, Case, Source
 from token_witnesses import Shim, by_level, on_device
 
 from fer_fast import _C as core  # noqa: N811
-from fer_fast.tokens import fused_tokens, fused_tokens_reference
+from fer_fast.ops.tokens import fused_tokens, fused_tokens_reference
 
 WITNESSES = [
     "reference",

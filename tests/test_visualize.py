@@ -17,9 +17,9 @@ from tiny_models import faces, random_model, tiny_config
 
 from fer_fast import Classifier, FerFastError
 from fer_fast.cli import run
-from fer_fast.figure import DOTS_PER_INCH, HEIGHT, WIDTH, compose, draw
 from fer_fast.models.backbone import TAP_CHANNELS, ResNet18Taps
 from fer_fast.models.storage import save_model
+from fer_fast.reports.figure import DOTS_PER_INCH, HEIGHT, WIDTH, compose, draw
 from fer_fast.visualize import attention_rollout, attention_weights, channel_means, inspect_face
 
 FACE = faces(1, 64, seed=3)[0]
@@ -334,7 +334,7 @@ def test_a_full_disk_leaves_the_old_figure(ended, tmp_path, monkeypatch):
 
 
 def test_help_is_quick_and_says_where_the_figure_goes():
-    code = "import sys, fer_fast.cli_visualize\nprint([*sys.modules])"
+    code = "import sys, fer_fast.cli.visualize\nprint([*sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"'torch'", "'matplotlib'", "'numpy'", "'PIL'"} & set(done.stdout[1:-2].split(", "))
     done = subprocess.run(

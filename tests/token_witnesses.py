@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fer_fast import _C as core  # noqa: N811
-from fer_fast.tokens import fused_tokens
+from fer_fast.ops.tokens import fused_tokens
 
 ROOT = Path(__file__).parent.parent
 NAMES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}

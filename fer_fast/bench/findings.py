@@ -10,7 +10,7 @@ from fer_fast.bench.case import Key
 from fer_fast.bench.stages import decode, folder, model, tokens
 
 if TYPE_CHECKING:
-    from fer_fast.summary import Summary
+    from fer_fast.pipeline.summary import Summary
 
 Row = Mapping[str, Any]
 Chosen = Mapping[str, tuple[str, str]]

@@ -17,17 +17,17 @@ from fer_fast.bench.case import Agreement, Work
 from fer_fast.bench.images import make_faces, make_photos
 from fer_fast.decode import open_decoder
 from fer_fast.engines import open_engine
-from fer_fast.folder import ImageFiles
+from fer_fast.inputs.files import ImageFiles
 from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.dtypes import DTYPES
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.storage import build_model
-from fer_fast.tokens import fused_tokens_reference
+from fer_fast.ops.tokens import fused_tokens_reference
 
 #: Files of a folder given by the caller that are used.
 MOST_IMAGES = 1024
 #: Bytes of a number.
 SIZES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 #: Largest difference of any number from fp32, as a share of the largest exact number. fp32 sums in another order; bf16
 #: keeps 8 bits of each number, through some twenty layers (up to 0.05 in the folded backbone, on drawn faces), and fp16
 #: 11; int8 rounds each layer's input to one of 256 values and cuts its outliers. A wrong weight, a lost channel or

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fer_fast.bench.case import Agreement, Case, Prepared
-from fer_fast.types import FerFastError
+from fer_fast.types import FerFastError, one_line
 
 #: The engine that takes half a minute and more to prepare.
 COMPILED = "torch.compile"
@@ -131,7 +131,7 @@ def check(case: Case) -> tuple[Measured, Prepared | None]:
     try:
         prepared = case.prepare()
     except (ValueError, ImportError, FerFastError) as error:
-        return Measured(case, "absent", _one_line(error)), None
+        return Measured(case, "absent", one_line(error)), None
     except Exception as error:  # whatever broke, the other rows are still worth having
         return _broken(Measured(case), error), None
     try:
@@ -189,9 +189,5 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 
 def _broken(measured: Measured, error: Exception) -> Measured:
-    measured.state, measured.reason = "failed", f"{type(error).__name__}: {_one_line(error)}"
+    measured.state, measured.reason = "failed", f"{type(error).__name__}: {one_line(error)}"
     return measured
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -19,7 +19,7 @@ from fer_fast.bench.material import Material, given_folder, made_folders
 from fer_fast.bench.measure import measure
 from fer_fast.bench.report import SCHEMA, limits_of, row_of, typical_noise
 from fer_fast.bench.stages.folder import Runs
-from fer_fast.engines.devices import present_devices
+from fer_fast.machine.devices import present_devices
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fer_fast.datasets.split import Split
 from fer_fast.decode import open_decoder
-from fer_fast.folder import IMAGE_SUFFIXES
+from fer_fast.inputs.files import IMAGE_SUFFIXES
 from fer_fast.types import EMOTIONS
 
 #: Split -> the sub-folders that may hold it.

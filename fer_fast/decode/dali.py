@@ -21,8 +21,7 @@ from PIL import Image
 from fer_fast.decode.files import jpeg_coding
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
 from fer_fast.decode.pillow import Opened, decode_file, decode_opened, opened
-from fer_fast.decode.pixels import one_line
-from fer_fast.types import DecodeError, FerFastError
+from fer_fast.types import DecodeError, FerFastError, one_line
 
 if TYPE_CHECKING:
     import numpy.typing as npt

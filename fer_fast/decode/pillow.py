@@ -24,8 +24,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from fer_fast.decode.files import check_png, read_image_file
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
-from fer_fast.decode.pixels import Pixels, one_line, write_pixels
-from fer_fast.types import DecodeError, FerFastError, Status
+from fer_fast.decode.pixels import Pixels, write_pixels
+from fer_fast.types import DecodeError, FerFastError, Status, one_line
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from fer_fast.types import DecodeError, Status
+from fer_fast.types import DecodeError, Status, one_line
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -128,8 +128,3 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     return pixels
-
-
-def one_line(error: BaseException) -> str:
-    """What an exception says, on one line and not longer than a table's cell should be."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -86,6 +86,6 @@ def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batc
 def _wants_cuda(device: str) -> bool:
     if device != "auto":
         return device.startswith("cuda")
-    from fer_fast.engines.devices import cuda_is_present
+    from fer_fast.machine.devices import cuda_is_present
 
     return cuda_is_present()

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from fer_fast.engines import cache
-from fer_fast.engines.devices import torch_device
 from fer_fast.engines.onnx_graph import INPUT, onnx_bytes
 from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits, failing, opening
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt, messages_of
-from fer_fast.engines.torch import DTYPES, card_precision, tensor_of
+from fer_fast.engines.torch import card_precision, tensor_of
+from fer_fast.machine.devices import torch_device
 from fer_fast.models.algebraic import AlgebraicModel
+from fer_fast.models.dtypes import DTYPES
 from fer_fast.models.quantised import quantise
 from fer_fast.models.storage import build_model
 from fer_fast.types import FerFastError

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fer_fast import native
-from fer_fast.engines.devices import torch_device
 from fer_fast.engines.interface import keeps_accuracy
 from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, opening
+from fer_fast.machine.devices import torch_device
 from fer_fast.models.backbone import channels_last, fold_batch_norm
+from fer_fast.models.dtypes import DTYPES
 from fer_fast.models.storage import build_model
-from fer_fast.tokens import fused_tokens
+from fer_fast.ops import native
+from fer_fast.ops.tokens import fused_tokens
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from fer_fast.models.checkpoint import Checkpoint
     from fer_fast.models.config import ModelConfig
     from fer_fast.models.fusion import FusionModel
-
-DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchEngine:

@@ -19,7 +19,7 @@ from fer_fast.evaluation.lines import (
 )
 from fer_fast.evaluation.pictures import confusion_picture, reliability_picture
 from fer_fast.evaluation.report import run_of
-from fer_fast.style import style
+from fer_fast.reports.style import style
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_fast.engines.interface import check_choice
+from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.models.checkpoint import read_checkpoint
-from fer_fast.output import check_place, write_whole
 from fer_fast.types import OutputError
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from fer_fast import __version__
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.checkpoint import Checkpoint
+from fer_fast.models.dtypes import DTYPES
 from fer_fast.models.quantised import quantise
 from fer_fast.models.storage import build_model
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 OUTPUT = "probabilities"
 #: Of the description and the graph's input and output; raise it when a program that reads them must change.
 FORMAT = 1

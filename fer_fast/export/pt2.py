@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from fer_fast.engines.devices import cuda_is_present
 from fer_fast.export.graph import Graph, graph_of
+from fer_fast.machine.devices import cuda_is_present
 from fer_fast.types import FerFastError
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from fer_fast.machine.disk import write_whole
 from fer_fast.models.config import ModelConfig
-from fer_fast.output import write_whole
 from fer_fast.types import CheckpointError
 
 FORMAT = "fer_fast 1"

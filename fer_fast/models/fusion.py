@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fer_fast.models.backbone import TAP_CHANNELS, TAP_STRIDES, ResNet18Taps
 from fer_fast.models.config import ModelConfig
 from fer_fast.models.vit import VisionTransformer
-from fer_fast.tokens import fused_tokens_reference
+from fer_fast.ops.tokens import fused_tokens_reference
 
 
 class FusionModel(nn.Module):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fer_fast.console import complain, log_to_stderr
+from fer_fast.cli.console import complain, log_to_stderr
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.storage import load_model
 from fer_fast.train.distil import taught

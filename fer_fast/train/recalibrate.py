@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fer_fast.console import complain, log_to_stderr
+from fer_fast.cli.console import complain, log_to_stderr
+from fer_fast.machine.disk import check_place
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.storage import load_model
-from fer_fast.output import check_place
 from fer_fast.train.augment import as_pixels
 from fer_fast.train.calibrate import RANGE_FACES, measure_falls, save_calibrated
 from fer_fast.train.faces import Faces, load_faces, spread

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fer_fast.output import write_whole
+from fer_fast.machine.disk import write_whole
 from fer_fast.types import FerFastError
 
 LOG_FIELDS = (

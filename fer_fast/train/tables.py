@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fer_fast.bench.environment import environment
-from fer_fast.console import complain, log_to_stderr
+from fer_fast.cli.console import complain, log_to_stderr
 from fer_fast.datasets import unseen
 from fer_fast.datasets.ferplus import load_ferplus
 from fer_fast.models.fusion import FusionModel

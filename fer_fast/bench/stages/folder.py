@@ -19,8 +19,8 @@ from fer_fast.bench.plain import BATCH, classify_plainly
 from fer_fast.bench.stages import decode
 from fer_fast.bench.stages.model import WRITTEN_FORM, Infer, engine_form, torch_form
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
-from fer_fast.sinks import FileSink
-from fer_fast.summary import Summary
+from fer_fast.pipeline.summary import Summary
+from fer_fast.table.sinks import FileSink
 
 FORM = "fer-fast classify"
 PLAIN_FORM = "plain script"

@@ -16,7 +16,7 @@ from fer_fast.bench.forms import TORCH_PRECISIONS, Graphs, on_device, torch_mode
 from fer_fast.bench.material import Material, compared
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.engines import open_engine
-from fer_fast.tokens import fused_tokens
+from fer_fast.ops.tokens import fused_tokens
 
 #: uint8 [batch, size, size, 3], an array or on a card a tensor, to logits.
 Infer = Callable[[Any], npt.NDArray[np.float32]]

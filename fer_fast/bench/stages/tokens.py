@@ -13,9 +13,10 @@ from torch import Tensor
 from fer_fast.bench import cuda
 from fer_fast.bench.case import Agreement, Case, Key, Prepared, Work
 from fer_fast.bench.forms import TORCH_PRECISIONS
-from fer_fast.bench.material import DTYPES, Material, compared
+from fer_fast.bench.material import Material, compared
 from fer_fast.models.algebraic import AlgebraicModel
-from fer_fast.tokens import fused_tokens, fused_tokens_reference
+from fer_fast.models.dtypes import DTYPES
+from fer_fast.ops.tokens import fused_tokens, fused_tokens_reference
 
 #: Sources and tokens in rotation, so that each call finds its memory cold: more than a last-level cache.
 COLD_BYTES = 2**28

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from fer_fast.paths import PathSet
+from fer_fast.inputs.seen import PathSet
 
 #: What a file in a folder must be called to be an input, in any case; a file that is named outright always is one.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fer_fast.output import check_place, write_whole
+from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.types import OutputRefusedError
 
 

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_fast.output import check_place, write_whole
+from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.types import DecodeError, OutputError, OutputRefusedError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = load_model(arguments.model)
     inspection = inspect_face(model, _pixels(image, model.config.image_size))
-    from fer_fast.figure import draw
+    from fer_fast.reports.figure import draw
 
     figure = draw(inspection, Path(arguments.model).stem)
     try:

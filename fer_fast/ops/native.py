@@ -8,7 +8,7 @@ from types import ModuleType
 
 from fer_fast.types import FerFastError
 
-_LIBRARIES = Path(__file__).parent / "lib"
+_LIBRARIES = Path(__file__).parent.parent / "lib"
 _CUDA = _LIBRARIES / "libfer_fast_torch_cuda.so"
 _HOW_TO_BUILD = "build it with `pip install .` in fer_fast's source folder (needs a C++17 compiler)"
 

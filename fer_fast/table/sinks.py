@@ -14,8 +14,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fer_fast.output import check_place, sync_folder, write_whole
-from fer_fast.rows import CsvRecords, JsonRecords, Records, columns_of, printable
+from fer_fast.machine.disk import check_place, sync_folder, write_whole
+from fer_fast.table.records import CsvRecords, JsonRecords, Records, columns_of, printable
 from fer_fast.types import OutputError, OutputRefusedError, Row
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -170,7 +170,7 @@ class FileSink:
         """A function that tells of each listed path whether its row was kept, and counts that row as used."""
         import numpy as np
 
-        from fer_fast.paths import PathCounts
+        from fer_fast.inputs.seen import PathCounts
 
         counts = PathCounts(np.frombuffer(self._digests, np.uint64))
         return lambda path: counts.left > 0 and counts.take(_digest(printable(path)))

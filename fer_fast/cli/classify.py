@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fer_fast.decode import DECODERS
 
 if TYPE_CHECKING:
-    from fer_fast.summary import Summary
+    from fer_fast.pipeline.summary import Summary
 
 _EPILOG = """
 INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff and gif), a file, a quoted glob such as
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume and arguments.output is None:
         raise ValueError("--resume needs the table's file: add -o OUT")
     warnings.filterwarnings("ignore", module=r"PIL\.")  # the table tells what is wrong with a file
-    from fer_fast.pipeline import classify_folder
+    from fer_fast.pipeline.run import classify_folder
 
     names = ("model", "device", "engine", "precision", "batch_size", "workers", "decoder", "max_pixels")
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
@@ -122,7 +122,7 @@ class _Progress:
             self._bar.close()
 
     def _count(self) -> None:
-        from fer_fast.folder import ImageFiles
+        from fer_fast.inputs.files import ImageFiles
 
         files = ImageFiles(self._inputs, quiet=True)
         if not files.countable:

@@ -12,9 +12,9 @@ from itertools import chain, islice
 from numbers import Real
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from fer_fast.folder import ImageFiles
-from fer_fast.sinks import FileSink, StreamSink, check_out
-from fer_fast.summary import Stages, Summary
+from fer_fast.inputs.files import ImageFiles
+from fer_fast.pipeline.summary import Stages, Summary
+from fer_fast.table.sinks import FileSink, StreamSink, check_out
 from fer_fast.types import FerFastError, Prediction, Row, Status
 
 if TYPE_CHECKING:

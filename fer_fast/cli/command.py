@@ -17,16 +17,16 @@ from types import FrameType
 from typing import NoReturn, Protocol
 
 from fer_fast import __version__
-from fer_fast.console import complain, log_to_stderr
+from fer_fast.cli.console import complain, log_to_stderr
 from fer_fast.types import CheckpointError, FerFastError
 
 #: Commands by name: what they do, and the module that has their `add_arguments` and `run`.
 COMMANDS = {
-    "classify": ("classify folders of face images into a table", "fer_fast.cli_classify"),
-    "visualize": ("draw what a model makes of one face", "fer_fast.cli_visualize"),
-    "evaluate": ("score a model on labelled faces", "fer_fast.cli_evaluate"),
-    "export": ("write a model for another program", "fer_fast.cli_export"),
-    "doctor": ("say what works on this machine, and what to install", "fer_fast.cli_doctor"),
+    "classify": ("classify folders of face images into a table", "fer_fast.cli.classify"),
+    "visualize": ("draw what a model makes of one face", "fer_fast.cli.visualize"),
+    "evaluate": ("score a model on labelled faces", "fer_fast.cli.evaluate"),
+    "export": ("write a model for another program", "fer_fast.cli.export"),
+    "doctor": ("say what works on this machine, and what to install", "fer_fast.cli.doctor"),
 }
 
 

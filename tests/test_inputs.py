@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from fer_fast.folder import ImageFiles
-from fer_fast.paths import PathCounts, PathSet
+from fer_fast.inputs.files import ImageFiles
+from fer_fast.inputs.seen import PathCounts, PathSet
 
 
 def found(*inputs):
@@ -162,7 +162,7 @@ def test_nothing_is_listed_before_it_is_wanted(tree, monkeypatch):
 
 
 def test_a_path_set_knows_what_it_was_given(monkeypatch):
-    monkeypatch.setattr("fer_fast.paths._RECENT", 8)
+    monkeypatch.setattr("fer_fast.inputs.seen._RECENT", 8)
     digests = PathSet()
     assert not digests
     values = [value * 2**58 + 7 for value in range(50)]

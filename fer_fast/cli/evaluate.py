@@ -6,8 +6,8 @@ import argparse
 import warnings
 from pathlib import Path
 
-from fer_fast.console import Progress
-from fer_fast.output import check_place, write_whole
+from fer_fast.cli.console import Progress
+from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.types import OutputError
 
 _EPILOG = """
