@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,8 @@ class Status(enum.StrEnum):
     """What became of one input file; the `status` column.
 
     `OK` and `ABSTAINED` have a prediction: an abstained one is not sure enough for a label. The others have none.
+    `FAILED` is no verdict on the file: the machine was at fault (no memory, no descriptor left, a disk or a network
+    that failed), and a resumed run tries again.
     """
 
     OK = "ok"
@@ -51,6 +53,24 @@ class Status(enum.StrEnum):
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"
     EMPTY = "empty"
+    FAILED = "failed"
+
+
+#: What tells that a file is still the one that was read: its size in bytes, and when it was last modified, ns.
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a stage of its own adds to a table.
+
+    Attributes:
+        name: as the table's head has it.
+        kind: what its cells hold; a cell may be None in any of them.
+    """
+
+    name: str
+    kind: Literal["text", "integer", "number"]
 
 
 class DecodeError(FerFastError):
@@ -58,11 +78,13 @@ class DecodeError(FerFastError):
 
     Attributes:
         status: why, as the `status` column says it; never one that has a prediction.
+        stamp: of the file, if it could be opened.
     """
 
-    def __init__(self, status: Status, reason: str) -> None:
+    def __init__(self, status: Status, reason: str, stamp: Stamp | None = None) -> None:
         super().__init__(reason)
         self.status = status
+        self.stamp = stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +112,21 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the output table: one input file.
+    """One line of the output table; an input has none, one or many of them.
 
     Attributes:
         path: the file, as it was found (undecodable bytes as surrogate escapes).
         status: `Status.OK` or `Status.ABSTAINED` if and only if `prediction` is present.
         error: the reason, in one line; empty when there is a prediction.
         prediction: None unless the status is ok or abstained; an abstained row's is as good as any, but not sure.
+        cells: of the columns that stages add, in their order; empty if there are none, or the row has nothing for them.
     """
 
     path: str
     status: Status
     error: str = ""
     prediction: Prediction | None = None
+    cells: tuple[Any, ...] = ()
 
     @property
     def label(self) -> str:

@@ -223,7 +223,7 @@ def test_failed_write_leaves_the_old_file(
     def full_disk(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fer_fast.output.os.fsync", full_disk)
+    monkeypatch.setattr("fer_fast.machine.disk.os.fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_model(model, path)
     assert path.read_bytes() == before

@@ -99,7 +99,7 @@ def test_decoders_take_turns():
 
         def submit(self, paths):
             done = Future()
-            done.set_result(Decoded(np.full((len(paths), 64, 64, 3), self.number, np.uint8), [], [], 0.0))
+            done.set_result(Decoded(np.full((len(paths), 64, 64, 3), self.number, np.uint8), [], [], 0.0, []))
             return done
 
         def close(self):

@@ -21,7 +21,7 @@ from PIL import Image
 from fer_fast.decode.files import jpeg_coding
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
 from fer_fast.decode.pillow import Opened, decode_file, decode_opened, opened
-from fer_fast.types import DecodeError, FerFastError, one_line
+from fer_fast.types import DecodeError, FerFastError, Stamp, one_line
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -104,7 +104,7 @@ class DaliDecoder(Decoder):
             pixels, indices = self._decoded(batch)
             batch.seconds += time.perf_counter() - begun
             batch.failures.sort(key=lambda failure: failure[0])
-            batch.future.set_result(Decoded(pixels, indices, batch.failures, batch.seconds))
+            batch.future.set_result(Decoded(pixels, indices, batch.failures, batch.seconds, batch.stamps))
         except BaseException as error:
             batch.future.set_exception(FerFastError(f"the decoder failed: {one_line(error)}"))
             raise
@@ -153,6 +153,7 @@ class _Batch:
         self.own: dict[int, npt.NDArray[np.uint8]] = {}
         self.failures: list[tuple[int, DecodeError]] = []
         self.seconds = 0.0
+        self.stamps: list[Stamp | None] = [None] * len(paths)
         self._paths = paths
         self._side = side
         self._max_pixels = max_pixels
@@ -164,6 +165,7 @@ class _Batch:
         for place in range(start, end):
             try:
                 with opened(self._paths[place], self._max_pixels) as file:
+                    self.stamps[place] = file.stamp
                     encoded = _for_dali(file)
                     if encoded is not None:
                         self.encoded[place] = encoded
@@ -179,11 +181,12 @@ class _Batch:
         """Decodes one file by Pillow."""
         self.own[place] = self._empty()
         try:
-            decode_file(self._paths[place], self.own[place], self._max_pixels)
+            self.stamps[place] = decode_file(self._paths[place], self.own[place], self._max_pixels)
         except DecodeError as error:
             self._fail(place, error)
 
     def _fail(self, place: int, error: DecodeError) -> None:
+        self.stamps[place] = error.stamp
         self.own.pop(place, None)
         self.failures.append((place, error))
 

@@ -9,7 +9,7 @@ import stat
 import zlib
 from typing import BinaryIO
 
-from fer_fast.types import DecodeError, Status
+from fer_fast.types import DecodeError, Stamp, Status
 
 #: The formats that are read, by their first bytes; the suffix has no say.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -29,11 +29,11 @@ _HEAD = 18  # bytes that tell the format: up to the header size of a BMP
 _READ_AT_ONCE = 64 << 20
 
 
-def read_image_file(path: str) -> tuple[BinaryIO, str, int]:
+def read_image_file(path: str) -> tuple[BinaryIO, str, int, Stamp]:
     """Opens a regular file that begins like an image.
 
     Returns:
-        The content (the caller closes it), the format (jpeg, png, webp, bmp, tiff, gif), the size in bytes.
+        The content (the caller closes it), the format (jpeg, png, webp, bmp, tiff, gif), the size in bytes, the stamp.
 
     Raises:
         DecodeError: `UNREADABLE`, `EMPTY`, `UNSUPPORTED`, or `CORRUPT` if it ends within its first bytes.
@@ -46,38 +46,40 @@ def read_image_file(path: str) -> tuple[BinaryIO, str, int]:
     except ValueError as error:  # a NUL or a lone surrogate: no file can be called so
         raise DecodeError(Status.UNREADABLE, f"no file can have this name: {error}") from None
     try:
-        content, size = _content(descriptor)
+        content, size, stamp = _content(descriptor)
     except OSError as error:
         raise DecodeError(Status.UNREADABLE, error.strerror or str(error)) from None
     try:
         head = content.read(_HEAD)
         content.seek(0)
-        return content, _format_of(head, size), size
+        return content, _format_of(head, size), size, stamp
     except OSError as error:
         content.close()
-        raise DecodeError(Status.UNREADABLE, error.strerror or str(error)) from None
-    except DecodeError:
+        raise DecodeError(Status.UNREADABLE, error.strerror or str(error), stamp) from None
+    except DecodeError as error:
         content.close()
+        error.stamp = stamp
         raise
 
 
-def _content(descriptor: int) -> tuple[BinaryIO, int]:
+def _content(descriptor: int) -> tuple[BinaryIO, int, Stamp]:
     """Takes over the descriptor of a file that is open for reading."""
     try:
         status = os.fstat(descriptor)
+        stamp = (status.st_size, status.st_mtime_ns)
         if stat.S_ISDIR(status.st_mode):
-            raise DecodeError(Status.UNREADABLE, "is a directory")
+            raise DecodeError(Status.UNREADABLE, "is a directory", stamp)
         if not stat.S_ISREG(status.st_mode):
-            raise DecodeError(Status.UNREADABLE, "is not a regular file")
+            raise DecodeError(Status.UNREADABLE, "is not a regular file", stamp)
         if status.st_size == 0:
-            raise DecodeError(Status.EMPTY, "the file has no bytes")
+            raise DecodeError(Status.EMPTY, "the file has no bytes", stamp)
         if status.st_size > _READ_AT_ONCE:
             descriptor, taken = -1, descriptor
-            return os.fdopen(taken, "rb"), status.st_size
+            return os.fdopen(taken, "rb"), status.st_size, stamp
         data = os.read(descriptor, status.st_size)
         while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
             data += more
-        return io.BytesIO(data), len(data)
+        return io.BytesIO(data), len(data), stamp
     finally:
         if descriptor >= 0:
             os.close(descriptor)

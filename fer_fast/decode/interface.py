@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fer_fast.types import DecodeError
+from fer_fast.types import Column, DecodeError, Stamp
 
 if TYPE_CHECKING:
-    from typing import Self, TypeAlias
+    from typing import Any, Self, TypeAlias
 
     import numpy as np
     import numpy.typing as npt
@@ -26,19 +26,25 @@ DEFAULT_MAX_PIXELS = 178_956_970
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What became of a batch of paths. Every index is in `indices` or in `failures`, and only once.
+    """What became of a batch of paths.
+
+    A file gives any number of pictures: its position is in `indices` as often. A file with a failure gives none.
 
     Attributes:
         pixels: uint8 [len(indices), S, S, 3], RGB; C-contiguous; complete, if it is a tensor on a GPU.
-        indices: the position in the batch of each image of `pixels`, ascending.
-        failures: position and reason of the files that gave no pixels, ascending.
+        indices: the position in the batch of each picture of `pixels`, ascending.
+        failures: position and reason of the files that gave no pixels, ascending, each once.
         seconds: time spent, summed over the workers.
+        stamps: of each path the file that was read; None where none was, for example because it could not be opened.
+        cells: of each picture what it has for the decoder's `columns`; empty if there are none.
     """
 
     pixels: Pixels
     indices: list[int]
     failures: list[tuple[int, DecodeError]]
     seconds: float
+    stamps: list[Stamp | None]
+    cells: list[tuple[Any, ...]] = field(default_factory=list)
 
     def on_host(self) -> npt.NDArray[np.uint8]:
         """The pixels in memory."""
@@ -57,12 +63,14 @@ class Decoder(ABC):
     Attributes:
         name: the backend, as `open_decoder` knows it.
         image_size: S.
-        workers: threads that decode.
+        workers: how many files are decoded at once.
+        columns: those that it adds to a table; see `Decoded.cells`.
     """
 
     name: str
     image_size: int
     workers: int
+    columns: tuple[Column, ...] = ()
 
     @abstractmethod
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:

@@ -25,7 +25,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from fer_fast.decode.files import check_png, read_image_file
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
 from fer_fast.decode.pixels import Pixels, write_pixels
-from fer_fast.types import DecodeError, FerFastError, Status, one_line
+from fer_fast.types import DecodeError, FerFastError, Stamp, Status, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -60,12 +60,14 @@ class Opened(NamedTuple):
         image: its pixels are still in the file.
         kind: jpeg, png, webp, bmp, tiff or gif.
         content, size: the file and its bytes.
+        stamp: tells whether the file was changed later.
     """
 
     image: ImageFile
     kind: str
     content: BinaryIO
     size: int
+    stamp: Stamp
 
 
 @contextmanager
@@ -79,7 +81,7 @@ def opened(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[Opened]:
     Raises:
         DecodeError: with the status that the file's row gets; nothing else, whatever the file holds.
     """
-    content, kind, size = read_image_file(path)
+    content, kind, size, stamp = read_image_file(path)
     try:
         image = _PLUGINS[kind](content)
         width, height = image.size
@@ -88,22 +90,23 @@ def opened(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[Opened]:
             raise DecodeError(Status.TOO_LARGE, reason)
         if kind == "png":
             check_png(content)
-        yield Opened(image, kind, content, size)
-    except DecodeError:
+        yield Opened(image, kind, content, size, stamp)
+    except DecodeError as error:
+        error.stamp = stamp
         raise
     except (MemoryError, Image.DecompressionBombError) as error:
-        raise DecodeError(Status.TOO_LARGE, one_line(error)) from None
+        raise DecodeError(Status.TOO_LARGE, one_line(error), stamp) from None
     except OSError as error:
         # Only the operating system sets errno; Pillow's own complaints have none.
         status = Status.CORRUPT if error.errno is None else Status.UNREADABLE
-        raise DecodeError(status, one_line(error)) from None
+        raise DecodeError(status, one_line(error), stamp) from None
     except Exception as error:  # a plugin may raise anything on a damaged file, and no file may stop the run
-        raise DecodeError(Status.CORRUPT, one_line(error)) from None
+        raise DecodeError(Status.CORRUPT, one_line(error), stamp) from None
     finally:
         content.close()
 
 
-def decode_file(path: str, out: Pixels, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+def decode_file(path: str, out: Pixels, max_pixels: int = DEFAULT_MAX_PIXELS) -> Stamp:
     """Decodes the first frame of one file.
 
     Args:
@@ -111,11 +114,15 @@ def decode_file(path: str, out: Pixels, max_pixels: int = DEFAULT_MAX_PIXELS) ->
         out: uint8 [S, S, 3]; of no use after an error.
         max_pixels: see `open_decoder`.
 
+    Returns:
+        Of the file that was read.
+
     Raises:
         DecodeError: as `opened`.
     """
     with opened(path, max_pixels) as file:
         decode_opened(file, out)
+        return file.stamp
 
 
 def decode_opened(file: Opened, out: Pixels) -> None:
@@ -169,6 +176,7 @@ class _Batch:
         self._max_pixels = max_pixels
         self._pixels = np.empty((len(paths), side, side, 3), np.uint8)
         self._failures: list[tuple[int, DecodeError]] = []
+        self._stamps: list[Stamp | None] = [None] * len(paths)
         self._seconds = 0.0
         self._left = len(paths)
         self._lock = threading.Lock()
@@ -182,8 +190,9 @@ class _Batch:
         try:
             for index in range(start, end):
                 try:
-                    decode_file(self._paths[index], self._pixels[index], self._max_pixels)
+                    self._stamps[index] = decode_file(self._paths[index], self._pixels[index], self._max_pixels)
                 except DecodeError as error:
+                    self._stamps[index] = error.stamp
                     failures.append((index, error))
         except BaseException as error:
             with self._lock:
@@ -202,4 +211,4 @@ class _Batch:
         indices = [index for index in range(len(self._paths)) if index not in failed]
         pixels = self._pixels if not failed else self._pixels[indices]
         self._failures.sort(key=lambda failure: failure[0])
-        self.future.set_result(Decoded(pixels, indices, self._failures, self._seconds))
+        self.future.set_result(Decoded(pixels, indices, self._failures, self._seconds, self._stamps))
