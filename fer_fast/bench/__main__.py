@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_fast.bench.suite import DEFAULT_BATCH_SIZES, DEVICES, ENGINES, PRECISIONS, STAGES, Choice
-from fer_fast.cli.console import Progress
+from fer_fast.cli.progress import Progress
 from fer_fast.types import CheckpointError, FerFastError
 
 #: Seconds for the whole run but the making of its images, and for one case in one round.

@@ -24,25 +24,3 @@ def complain(command: str, error: object) -> None:
     """Prints an error in one line, whatever characters a file's name in it has."""
     sentence = " ".join(str(error).split()) or type(error).__name__
     print(f"{command}: {sentence}".encode(errors="backslashreplace").decode(), file=sys.stderr)
-
-
-class Progress:
-    """The last line of a terminal, rewritten; nothing where standard error is no terminal.
-
-    Args:
-        quiet: nothing there, either.
-    """
-
-    def __init__(self, quiet: bool = False) -> None:
-        self._shown = sys.stderr.isatty() and not quiet
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.show("")
-
-    def show(self, doing: str) -> None:
-        """Says what is done now."""
-        if self._shown:
-            print(f"\r\x1b[K{ascii(doing)[1:-1][:100]}", end="", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from fer_fast.cli.console import Progress
+from fer_fast.cli.progress import Progress
 from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.types import OutputError
 

@@ -1,0 +1,53 @@
+"""The kinds of value that options take: each reads a word of the command line, or says what it must be."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def positive(text: str) -> int:
+    """Reads an integer of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of 1 or more, not {text!r}")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """Reads an integer of 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be an integer of 0 or more, not {text!r}")
+    return int(text)
+
+
+def positives(text: str) -> tuple[int, ...]:
+    """Reads integers of 1 or more with commas between them."""
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"must be integers of 1 or more, with commas between them, not {text!r}")
+    return tuple(int(part) for part in text.split(","))
+
+
+def threshold(text: str) -> float:
+    """Reads a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:  # not a number is not, either
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Reads a number of seconds, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")
+    return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Reads names with commas between them; whether each is known is for the command to check."""
+    return tuple(name.strip() for name in text.split(","))  # an empty name is an unknown one
