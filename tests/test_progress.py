@@ -44,15 +44,15 @@ def test_a_bar_counts_and_gets_its_end_when_it_is_known(screen):
         progress.update(3, 3)
         time.sleep(0.11)  # it is drawn ten times a second
         progress.update(6, 3)
-        counter = threading.Thread(target=progress.expect, args=(12,))
+        counter = threading.Thread(target=progress.expect, args=(24,))
         counter.start()
         counter.join()
         time.sleep(0.11)
-        progress.update(9, 3)
+        progress.update(18, 12)
     lines = terminal.lines()
     assert any(line.startswith("6 images") for line in lines)
-    assert any("75%" in line and "9/12" in line for line in lines)
-    assert progress.done == 9
+    assert any("75%" in line and "18/24" in line for line in lines)
+    assert progress.done == 18
 
 
 def test_the_rate_leaves_out_what_an_earlier_run_did(screen):
