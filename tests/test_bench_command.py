@@ -7,6 +7,7 @@ import copy
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -15,13 +16,14 @@ import pytest
 from PIL import Image
 from tiny_models import faces, random_model, tiny_config
 
-from fer_fast.bench import __main__ as command
 from fer_fast.bench import limits
 from fer_fast.bench.cards import CARDS
-from fer_fast.bench.report import SCHEMA, read_report, write_report
+from fer_fast.bench.lines import cells_of
+from fer_fast.bench.report import SCHEMA, json_text, read_report
 from fer_fast.bench.stages import tokens
 from fer_fast.bench.suite import DEVICES, ENGINES, PRECISIONS, STAGES
-from fer_fast.bench.table import cells_of
+from fer_fast.cli import bench as command
+from fer_fast.cli import run
 from fer_fast.machine.devices import cuda_is_present
 from fer_fast.models.storage import save_model
 
@@ -31,10 +33,9 @@ GOOD = 6
 def ended(*arguments):
     """Runs the command in this process; gives its status, output and errors."""
     out, error = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-        patch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         try:
-            status = command.main()
+            status = run(["bench", *map(str, arguments)])
         except SystemExit as left:
             status = left.code
     return status, out.getvalue(), error.getvalue()
@@ -119,7 +120,7 @@ def replayed(ran, monkeypatch, tmp_path):
         new = copy.deepcopy(ran.report)
         for row in new["rows"]:
             row["noise"] = 0.05
-        write_report(old, tmp_path / "old.json")
+        (tmp_path / "old.json").write_text(json_text(old))
         monkeypatch.setattr("fer_fast.bench.run.run_benchmark", lambda *_: new)
         status, text, _ = ended("--compare", tmp_path / "old.json")
         return status, text.rpartition("COMPARED")[2].splitlines()[-1]
@@ -179,7 +180,7 @@ def refused(monkeypatch):
 
     def refused(*arguments, status=2):
         found, out, error = ended(*arguments)
-        assert (found, out, error.count("\n")) == (status, "", 1) and error.startswith("fer_fast.bench: ")
+        assert (found, out, error.count("\n")) == (status, "", 1) and error.startswith("fer-fast: ")
         return error
 
     return refused
@@ -215,8 +216,10 @@ def test_inputs_that_are_not_there(refused, options, folder, tmp_path):
 
 def test_outputs_that_cannot_be_written(refused, tmp_path):
     for option in ("--json", "--html"):
-        assert "cannot be written: No such file or directory" in refused(option, tmp_path / "none" / "out")
-        assert "cannot be written: Is a directory" in refused(option, tmp_path)
+        assert "the folder of the output" in refused(option, tmp_path / "none" / "out")
+        assert "is a folder" in refused(option, tmp_path)
+    both = refused("--json", tmp_path / "one", "--html", tmp_path / "one")
+    assert "--json and --html must be two files" in both
 
 
 def test_an_old_report_that_is_none(refused, tmp_path):
@@ -244,9 +247,9 @@ def test_a_reader_that_goes_away_costs_no_report(ran, monkeypatch, tmp_path):
         raise BrokenPipeError
 
     monkeypatch.setattr("fer_fast.bench.run.run_benchmark", lambda *_: ran.report)
-    monkeypatch.setattr("builtins.print", gone)
-    with contextlib.suppress(BrokenPipeError):
-        command.run(["--json", str(tmp_path / "out.json")])
+    monkeypatch.setattr(command, "print_out", gone)
+    monkeypatch.setattr("fer_fast.cli.command._drop_output", lambda: None)  # standard output is the test's own
+    assert ended("--json", tmp_path / "out.json")[0] == 128 + signal.SIGPIPE
     assert read_report(tmp_path / "out.json") == ran.report
 
 
@@ -255,7 +258,7 @@ def test_an_interrupt_says_so(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fer_fast.bench.run.run_benchmark", interrupted)
-    assert ended() == (130, "", "fer_fast.bench: interrupted; nothing was written\n")
+    assert ended() == (130, "", "fer-fast: interrupted; nothing was written\n")
 
 
 def test_the_module_runs_as_a_command():

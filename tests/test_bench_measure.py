@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fer_fast.bench import cuda
+from fer_fast.bench import cuda_timing
 from fer_fast.bench.case import Agreement, Case, Key, Prepared, wall_clock
 from fer_fast.bench.measure import (
     LEAST_NOISE,
@@ -244,7 +244,7 @@ def test_threads_call_at_once_and_each_call_is_timed(threads):
 @pytest.mark.parametrize("copies", [1, 3])
 def test_graphs_replay_the_calls_in_turn(copies):
     counters = [torch.zeros(4, device="cuda") for _ in range(copies)]
-    ready = cuda.prepared_in_turn([partial(counter.add_, 1) for counter in counters])
+    ready = cuda_timing.prepared_in_turn([partial(counter.add_, 1) for counter in counters])
     for counter in counters:
         counter.zero_()
     elapsed, durations = ready.time(7)
@@ -260,7 +260,7 @@ def test_a_replayed_graph_computes_what_the_call_computes():
     generator = torch.Generator("cuda").manual_seed(0)
     a, b = torch.rand(2, 64, 64, device="cuda", generator=generator)
     out = torch.empty_like(a)
-    ready = cuda.prepared(lambda: torch.mm(a, b, out=out), lambda _: Agreement(0.0, 0.0, "none"))
+    ready = cuda_timing.prepared(lambda: torch.mm(a, b, out=out), lambda _: Agreement(0.0, 0.0, "none"))
     a.copy_(torch.rand(64, 64, device="cuda", generator=generator))
     out.zero_()
     ready.time(1)
@@ -271,5 +271,8 @@ def test_a_replayed_graph_computes_what_the_call_computes():
         with torch.inference_mode():
             return a @ b
 
-    checked = cuda.prepared(inferred, lambda answer: Agreement(float((answer - a @ b).abs().max()), 1e-5, "difference"))
+    def difference(answer):
+        return Agreement(float((answer - a @ b).abs().max()), 1e-5, "difference")
+
+    checked = cuda_timing.prepared(inferred, difference)
     assert checked.check is not None and checked.check().holds

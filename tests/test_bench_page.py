@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from fer_fast.bench.findings import alternatives
+from fer_fast.bench.lines import cells_of
 from fer_fast.bench.page import page
-from fer_fast.bench.table import cells_of
 
 NASTY = "<b>&\"'\udcff"
 VOID = {"meta"}

@@ -11,10 +11,10 @@ import pytest
 from fer_fast.bench import findings
 from fer_fast.bench.case import Agreement, Case, Key, Work
 from fer_fast.bench.compare import Ratio, compare
+from fer_fast.bench.lines import HEADER, cells_of, lines
 from fer_fast.bench.measure import Measured, noise
-from fer_fast.bench.report import SCHEMA, limits_of, read_report, row_of, typical_noise, write_report
+from fer_fast.bench.report import SCHEMA, json_text, limits_of, read_report, row_of, typical_noise
 from fer_fast.bench.stages import decode, folder, model, tokens
-from fer_fast.bench.table import HEADER, cells_of, lines
 from fer_fast.pipeline.summary import Stages, Summary
 
 CHOSEN = {"cpu": ("openvino", "bf16"), "cuda": ("torch", "fp16")}
@@ -145,13 +145,13 @@ def test_rows_without_images_or_without_an_answer():
 
 def test_a_report_comes_back_from_its_file(tmp_path):
     report = report_of(row("model", OURS, "openvino", "bf16", 99.0, 100.0, 101.0))
-    write_report(report, tmp_path / "report.json")
+    (tmp_path / "report.json").write_text(json_text(report))
     assert read_report(tmp_path / "report.json") == report
 
 
 def test_a_report_of_an_answer_that_is_no_number_is_json(tmp_path):
     report = report_of(row("model", OURS, "openvino", "bf16", **FAILED | {"agreement": Agreement(math.nan, 0.1, "")}))
-    write_report(report, tmp_path / "report.json")
+    (tmp_path / "report.json").write_text(json_text(report))
     json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
 
 

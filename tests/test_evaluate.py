@@ -21,8 +21,8 @@ from fer_fast.datasets.split import FERPLUS_COLUMNS
 from fer_fast.evaluation import evaluate, json_text, run_of
 from fer_fast.evaluation import runs as engine_runs
 from fer_fast.evaluation.lines import lines
-from fer_fast.evaluation.material import load_material
 from fer_fast.evaluation.page import page
+from fer_fast.evaluation.scored_split import load_scored_split
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.storage import save_model
 from fer_fast.types import EMOTIONS, CheckpointError, FerFastError, Prediction
@@ -69,47 +69,47 @@ def ferplus(tmp_path: Path) -> Path:
 
 
 def test_a_split_is_told_from_its_copies(ferplus: Path) -> None:
-    material = load_material(ferplus, None, EMOTIONS, 8)
-    assert (material.name, material.why, material.against) == ("test", "the default", ("train", "valid"))
-    assert material.fresh is not None and material.fresh.tolist() == [True, False, False, True, True]
-    valid = load_material(ferplus, "valid", EMOTIONS, 8)
+    scored = load_scored_split(ferplus, None, EMOTIONS, 8)
+    assert (scored.name, scored.why, scored.against) == ("test", "the default", ("train", "valid"))
+    assert scored.fresh is not None and scored.fresh.tolist() == [True, False, False, True, True]
+    valid = load_scored_split(ferplus, "valid", EMOTIONS, 8)
     assert valid.against == ("train",) and valid.fresh is not None and valid.fresh.tolist() == [True]
-    assert load_material(ferplus, "train", EMOTIONS, 8).fresh is None
+    assert load_scored_split(ferplus, "train", EMOTIONS, 8).fresh is None
 
 
 def test_a_missing_split_is_told(ferplus: Path) -> None:
     for file in (ferplus / "FER2013Train").iterdir():
         file.unlink()
     (ferplus / "FER2013Train").rmdir()
-    material = load_material(ferplus, "test", EMOTIONS, 8)
-    assert material.against == ("valid",) and material.fresh is not None
-    assert material.fresh.tolist() == [True, True, False, True, True]
-    assert list(material.unchecked) == ["train"] and "FER2013Train/" in material.unchecked["train"]
+    scored = load_scored_split(ferplus, "test", EMOTIONS, 8)
+    assert scored.against == ("valid",) and scored.fresh is not None
+    assert scored.fresh.tolist() == [True, True, False, True, True]
+    assert list(scored.unchecked) == ["train"] and "FER2013Train/" in scored.unchecked["train"]
 
 
 def test_a_protocol_that_the_model_cannot_answer_is_left_out(ferplus: Path) -> None:
-    material = load_material(ferplus, "test", (*EMOTIONS[:5], "fear"), 8)
-    assert list(material.protocols) == ["paper6"]
-    assert material.left_out["argmax10"] == "the model lacks disgust, contempt"
+    scored = load_scored_split(ferplus, "test", (*EMOTIONS[:5], "fear"), 8)
+    assert list(scored.protocols) == ["paper6"]
+    assert scored.left_out["argmax10"] == "the model lacks disgust, contempt"
     with pytest.raises(ValueError, match=r"must have images of the model's classes alone \(joy, fear\); argmax10: the"):
-        load_material(ferplus, "test", ("joy", "fear"), 8)
+        load_scored_split(ferplus, "test", ("joy", "fear"), 8)
 
 
 def test_a_folder_of_classes_has_one_split(tmp_path: Path) -> None:
     write_image(tmp_path / "anger" / "a.png", 10)
     write_image(tmp_path / "fear" / "b.png", 20)
-    material = load_material(tmp_path, None, EMOTIONS, 8)
-    assert (material.name, material.why, material.fresh) == ("all", "data has no splits", None)
-    assert material.unchecked == {} and list(material.protocols) == ["labels"]
+    scored = load_scored_split(tmp_path, None, EMOTIONS, 8)
+    assert (scored.name, scored.why, scored.fresh) == ("all", "data has no splits", None)
+    assert scored.unchecked == {} and list(scored.protocols) == ["labels"]
     with pytest.raises(ValueError, match="must hold a split test/"):
-        load_material(tmp_path, "test", EMOTIONS, 8)
+        load_scored_split(tmp_path, "test", EMOTIONS, 8)
 
 
 def test_a_folder_with_splits_but_no_test_is_refused(tmp_path: Path) -> None:
     for name in ("train/anger/a.png", "train/fear/b.png"):
         write_image(tmp_path / name, 10)
     with pytest.raises(ValueError, match="must hold the split test in test/"):
-        load_material(tmp_path, None, EMOTIONS, 8)
+        load_scored_split(tmp_path, None, EMOTIONS, 8)
 
 
 # ---------------------------------------------------------------------------------- the report, by a fake classifier

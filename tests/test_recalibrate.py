@@ -1,4 +1,4 @@
-"""`python -m fer_fast.train.recalibrate`: calibration leaves the weights alone, and wrong options are told."""
+"""`fer-fast recalibrate`: calibration leaves the weights alone, and wrong options are told."""
 
 import re
 
@@ -7,9 +7,9 @@ import pytest
 from drawn_data import draw_classes
 from tiny_models import random_model, tiny_config
 
+from fer_fast.cli import run
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.storage import save_model
-from fer_fast.train.recalibrate import main
 
 CLASSES = ("circle", "square")
 
@@ -26,7 +26,7 @@ def made(tmp_path):
 def test_weights_stay_and_the_rest_is_measured(made, monkeypatch):
     monkeypatch.setenv("FER_FAST_CACHE", str(made / "cache"))
     command = [str(made / "model.safetensors"), "--data", str(made / "data"), "--out", str(made / "new.safetensors")]
-    assert main([*command, "--views", "2"]) == 0
+    assert run(["recalibrate", *command, "--views", "2"]) == 0
     old, new = (read_checkpoint(made / f"{name}.safetensors") for name in ("model", "new"))
     assert all(np.array_equal(new.tensors[name], old.tensors[name]) for name in old.tensors)
     assert new.config.flip_average and not old.config.flip_average
@@ -45,6 +45,6 @@ def test_weights_stay_and_the_rest_is_measured(made, monkeypatch):
 def test_wrong_options(made, capsys, monkeypatch, changes, words):
     monkeypatch.chdir(made)
     given = {"model": "model.safetensors", "--data": "data", "--out": "new.safetensors"} | changes
-    assert main([given["model"], "--data", given["--data"], "--out", given["--out"]]) == 2
+    assert run(["recalibrate", given["model"], "--data", given["--data"], "--out", given["--out"]]) == 2
     assert re.search(words, capsys.readouterr().err)
     assert not (made / "new.safetensors").exists()

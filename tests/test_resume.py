@@ -18,8 +18,9 @@ import torch
 from drawn_data import RECIPE, draw_backbone, draw_ferplus, last_sentence
 from PIL import Image
 
+from fer_fast.cli import run
+from fer_fast.cli import train as command
 from fer_fast.models.checkpoint import read_checkpoint
-from fer_fast.train import __main__ as command
 from fer_fast.train import calibrate, record
 from fer_fast.train import run as run_module
 
@@ -49,7 +50,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def unbroken(inputs: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing interrupted."""
     out = tmp_path_factory.mktemp("unbroken")
-    assert command.main([*inputs, "--out", str(out)]) == 0
+    assert run(["train", *inputs, "--out", str(out)]) == 0
     assert [row["step"] for row in logged(out)] == STEPS
     return out
 
@@ -93,16 +94,16 @@ def test_stopped_run_ends_as_the_unbroken_one(
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "SAVE_SECONDS", save_seconds)
         patch.setattr(command, "_print_row", report)
-        assert command.main([*inputs, "--out", str(tmp_path)]) == 130
-    said = "fer_fast.train: stopped; the same command goes on from the last saved state\n"
-    assert last_sentence(capsys.readouterr().err, "fer_fast.train") == said
+        assert run(["train", *inputs, "--out", str(tmp_path)]) == 130
+    said = "fer-fast: stopped; the same command goes on from the last saved state\n"
+    assert last_sentence(capsys.readouterr().err, "fer-fast") == said
     assert len(logged(tmp_path)) == row
     assert (tmp_path / "state.pt").exists() == (row > 1)
     assert not (tmp_path / "last.safetensors").exists()
-    assert command.main([*inputs, "--out", str(tmp_path)]) == 0
+    assert run(["train", *inputs, "--out", str(tmp_path)]) == 0
     assert_same_run(tmp_path, unbroken)
     capsys.readouterr()
-    assert command.main([*inputs, "--out", str(tmp_path)]) == 0
+    assert run(["train", *inputs, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "", "a finished run has no step left"
     best = torch.load(tmp_path / "state.pt", weights_only=True)["best"][0]
     assert best == pytest.approx(float(logged(tmp_path)[-1]["valid_accuracy"]), abs=1e-4)
@@ -111,11 +112,11 @@ def test_stopped_run_ends_as_the_unbroken_one(
 
 def test_killed_run_ends_as_the_unbroken_one(inputs: list[str], tmp_path: Path, unbroken: Path) -> None:
     code = (
-        "import os, signal, sys, torch; from fer_fast.train import __main__ as command, run; "
+        "import os, signal, sys, torch; from fer_fast import cli; from fer_fast.train import run; "
         "torch.set_num_threads(1); run.SAVE_SECONDS = -1; step = run.Training._advance; "
         "run.Training._advance = lambda self, now: "
         "os.kill(os.getpid(), signal.SIGKILL) if now.number == 9 else step(self, now); "
-        "command.main(sys.argv[1:])"
+        "cli.run(['train', *sys.argv[1:]])"
     )
     arguments = [*inputs, "--out", str(tmp_path)]
     killed = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
@@ -126,15 +127,15 @@ def test_killed_run_ends_as_the_unbroken_one(inputs: list[str], tmp_path: Path, 
     ]
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert (state["done"], len(state["losses"]), state["best"][0]) == (9, 2, -1.0), "no epoch at the model's size yet"
-    assert command.main(arguments) == 0
+    assert run(["train", *arguments]) == 0
     assert_same_run(tmp_path, unbroken)
 
 
 def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that a command that fails says."""
     capsys.readouterr()
-    assert command.main(arguments) == 2
-    return last_sentence(capsys.readouterr().err, "fer_fast.train")
+    assert run(["train", *arguments]) == 2
+    return last_sentence(capsys.readouterr().err, "fer-fast")
 
 
 def test_full_disk_keeps_what_was_saved(
@@ -161,7 +162,7 @@ def test_full_disk_keeps_what_was_saved(
     assert "state.pt' cannot be written; what was saved before is kept: [Errno 28] No space left on device" in said
     assert (tmp_path / "state.pt").read_bytes() == saved[0]
     assert not list(tmp_path.glob("*.partial"))
-    assert command.main(arguments) == 0
+    assert run(["train", *arguments]) == 0
     assert_same_run(tmp_path, unbroken)
 
 
@@ -184,7 +185,7 @@ def test_loss_that_is_not_finite_leaves_what_was_saved(
     monkeypatch.setattr(run_module, "weighted_loss", loss)
     assert "the loss is nan at step 5: lower the learning rate" in complaint(arguments, capsys)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["done"] == 4
-    assert command.main(arguments) == 0
+    assert run(["train", *arguments]) == 0
     assert_same_run(tmp_path, unbroken)
     rows = (losses[:4], losses[6:9], losses[9:])  # those of the step before and of the failed step were not kept
     means = [round(sum(row) / len(row), 4) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import dataclasses
 import os
@@ -18,10 +19,11 @@ from PIL import Image
 from tiny_models import faces
 
 from fer_fast import Classifier
+from fer_fast.cli import run
+from fer_fast.cli import train as command
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.storage import load_model, save_model
-from fer_fast.train import __main__ as command
 from fer_fast.train import calibrate, distil
 from fer_fast.train import run as run_module
 from fer_fast.train.augment import plain
@@ -61,7 +63,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def trained(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole run."""
     out = tmp_path_factory.mktemp("runs") / "deeper" / "trained"
-    assert command.main(words(inputs, {"--out": str(out)})) == 0
+    assert run(["train", *words(inputs, {"--out": str(out)})]) == 0
     return out
 
 
@@ -97,16 +99,18 @@ SHORT = (STAGES, "stages = [{ steps = 1 }]\n")
 def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that a command that fails says."""
     capsys.readouterr()
-    assert command.main(arguments) == 2
+    assert run(["train", *arguments]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    return last_sentence(said.err, "fer_fast.train")
+    return last_sentence(said.err, "fer-fast")
 
 
 def new_training(inputs: dict[str, str], out: Path, *options: dict[str, str]) -> Training:
     """What the command would run."""
     arguments = words(inputs, *options, {"--out": str(out)})
-    return command._training(command._parser().parse_args(arguments))
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.training(parser.parse_args(arguments))
 
 
 # ----------------------------------------------------------------------------------------------- a whole run
@@ -161,7 +165,7 @@ def test_something_is_learnt(tmp_path: Path, nothing_compiled: None, capsys: pyt
             for number in range(count):
                 Image.new("L", (40, 40), shade + 5 * number + apart).save(tmp_path / split / label / f"{number}.png")
     recipe = changed(tmp_path, (STAGES, "stages = [{ epochs = 6 }]\n"), ('["image", "FM1"]', '["image"]'))
-    assert command.main(words(recipe, {"--data": str(tmp_path), "--out": str(tmp_path / "out")})) == 0
+    assert run(["train", *words(recipe, {"--data": str(tmp_path), "--out": str(tmp_path / "out")})]) == 0
     assert "valid_accuracy 1.0" in capsys.readouterr().out.splitlines()[-1]
     model = load_model(tmp_path / "out" / "best.safetensors")
     assert model.config.classes == ("bright", "dark")
@@ -182,7 +186,7 @@ def test_a_short_run_keeps_what_it_learnt(tmp_path: Path, nothing_compiled: None
         ('["image", "FM1"]', '["image"]'),
         ("average_decay = 0.5", "average_decay = 0.99"),
     )
-    assert command.main(words(recipe, {"--data": str(tmp_path), "--out": str(tmp_path / "out")})) == 0
+    assert run(["train", *words(recipe, {"--data": str(tmp_path), "--out": str(tmp_path / "out")})]) == 0
     state = torch.load(tmp_path / "out" / "state.pt", weights_only=True)
     live, averaged = state["live"]["model.vit.head.weight"], state["averaged"]["module.model.vit.head.weight"]
     model = load_model(tmp_path / "out" / "last.safetensors")
@@ -198,7 +202,7 @@ def test_what_valid_has_from_train_is_left_out(
     shutil.copy(data / "FER2013Train" / "train000.png", data / "FER2013Valid" / "valid008.png")
     caplog.set_level("INFO")
     given = {"--data": str(data), "--out": str(tmp_path / "out")}
-    assert command.main(words(inputs, changed(tmp_path, SHORT), given)) == 0
+    assert run(["train", *words(inputs, changed(tmp_path, SHORT), given)]) == 0
     assert "1 images of valid occur in train, too, and are left out" in caplog.text
     assert "valid: 9 images of neutral" in caplog.text
 
@@ -207,7 +211,7 @@ def test_backbone_run_is_where_the_next_starts(
     inputs: dict[str, str], tmp_path: Path, nothing_compiled: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     only = changed(tmp_path, (STAGES, 'stages = [{ steps = 2, part = "backbone" }]\n'))
-    assert command.main(words(inputs, only, {"--out": str(tmp_path / "first")})) == 0
+    assert run(["train", *words(inputs, only, {"--out": str(tmp_path / "first")})]) == 0
     names = {path.name for path in (tmp_path / "first").iterdir()}
     assert names == {"backbone.safetensors", "curves.png", "log.csv", "state.pt"}, "no classifier was trained"
     weights = read_backbone_weights([tmp_path / "first" / "backbone.safetensors"])
@@ -221,10 +225,10 @@ def test_backbone_run_is_where_the_next_starts(
     assert not torch.equal(weights["conv1.weight"], before["conv1.weight"])
     frozen = changed(tmp_path, SHORT, ("backbone_learning_rate = 5e-4\n", ""))
     start = {"--backbone": str(tmp_path / "first" / "backbone.safetensors"), "--out": str(tmp_path / "second")}
-    assert command.main(words(inputs, frozen, start)) == 0
+    assert run(["train", *words(inputs, frozen, start)]) == 0
     kept = read_checkpoint(tmp_path / "second" / "last.safetensors").tensors["backbone.conv1.weight"]
     np.testing.assert_array_equal(kept, weights["conv1.weight"].numpy().astype(np.float16))
-    assert "fer_fast.train:" not in capsys.readouterr().err
+    assert "fer-fast:" not in capsys.readouterr().err
 
 
 def test_start_from_a_model_on_ones_own_classes(
@@ -245,7 +249,7 @@ def test_start_from_a_model_on_ones_own_classes(
     )
     start = {"--start": str(trained / "last.safetensors"), "--backbone": "", "--data": str(tmp_path / "data")}
     caplog.set_level("INFO")
-    assert command.main(words(inputs, recipe, start, {"--out": str(tmp_path / "out")})) == 0
+    assert run(["train", *words(inputs, recipe, start, {"--out": str(tmp_path / "out")})]) == 0
     assert f"1 images of train are left out; the first is {tmp_path}/data/train/lost/000.png: " in caplog.text
     assert "train: 9 images of bored, curious, lost" in caplog.text
     before, after = (read_checkpoint(folder / "last.safetensors") for folder in (trained, tmp_path / "out"))
@@ -298,7 +302,7 @@ def test_answers_are_asked_for_once(trained: Path, tmp_path: Path, monkeypatch: 
 def test_run_with_a_teacher(inputs: dict[str, str], trained: Path, tmp_path: Path, nothing_compiled: None) -> None:
     recipe = changed(tmp_path, SHORT, ("balance = 0.25", "distillation = 0.5"))
     teacher = {"--teacher": str(trained / "best.safetensors")}
-    assert command.main(words(inputs, recipe, teacher, {"--out": str(tmp_path / "out")})) == 0
+    assert run(["train", *words(inputs, recipe, teacher, {"--out": str(tmp_path / "out")})]) == 0
     assert (tmp_path / "out" / "last.safetensors").is_file()
 
 
@@ -352,7 +356,7 @@ def test_command_says_what_is_wrong(
 def test_command_without_arguments_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["fast", "--data", "x", "--out", "y", "--start", "fast", "--backbone", "z"]):
         with pytest.raises(SystemExit) as caught:
-            command.main(arguments)
+            run(["train", *arguments])
         assert caught.value.code == 2
     assert "--backbone: not allowed with argument --start" in capsys.readouterr().err
 
@@ -407,7 +411,7 @@ def test_a_bug_is_no_sentence(inputs: dict[str, str], tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(Training, "_advance", fail)
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        command.main(words(inputs, {"--out": str(tmp_path)}))
+        run(["train", *words(inputs, {"--out": str(tmp_path)})])
 
 
 # ----------------------------------------------------------------------------------------------- inside a run

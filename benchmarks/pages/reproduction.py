@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pages.shared import load, machine
 
-from fer_fast.train.paper import read_published
+from fer_fast.reproduction.page import body
+from fer_fast.reproduction.paper import read_published
 from fer_fast.train.recipe import load_recipe
-from fer_fast.train.reproduction import body
 
 
 def study() -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fer_fast.bench import cuda
+from fer_fast.bench import cuda_timing
 from fer_fast.bench.case import Agreement, Prepared
 from fer_fast.bench.compiled import Compiler
 from fer_fast.bench.material import Material, compared
@@ -137,7 +137,7 @@ def on_device(
     def compare(answer: Tensor | list[Tensor]) -> Agreement:
         return compared([answer] if isinstance(answer, Tensor) else answer, exact, precision)
 
-    return Prepared(call, lambda: compare(call())) if device == "cpu" else cuda.prepared(call, compare)
+    return Prepared(call, lambda: compare(call())) if device == "cpu" else cuda_timing.prepared(call, compare)
 
 
 def in_graph(

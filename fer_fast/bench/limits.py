@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from fer_fast.bench import cuda
+from fer_fast.bench import cuda_timing
 from fer_fast.bench.case import Case, Key, Prepared, Work
 from fer_fast.types import FerFastError
 
@@ -61,7 +61,7 @@ def _copy(device: str) -> Prepared:
     if device == "cpu":
         return Prepared(ThreadedCopy(COPY_BYTES["cpu"]))
     source, target = torch.ones(2, COPY_BYTES["cuda"] // 2, dtype=torch.uint8, device="cuda")
-    return cuda.prepared(lambda: target.copy_(source))
+    return cuda_timing.prepared(lambda: target.copy_(source))
 
 
 def _products(device: str) -> dict[tuple[str, str], Callable[[Tensor, Tensor], Callable[[], Tensor]]]:
@@ -106,4 +106,4 @@ def _product(device: str, side: int, make: Callable[[Tensor, Tensor], Callable[[
     result, exact = (product.to_dense() if product.is_mkldnn else product).float(), a @ b
     if not torch.allclose(result, exact, rtol=2**-7, atol=1.0):
         raise ArithmeticError(f"the product is off by {(result - exact).abs().max():.3g}")
-    return Prepared(call) if device == "cpu" else cuda.prepared(call)
+    return Prepared(call) if device == "cpu" else cuda_timing.prepared(call)

@@ -10,8 +10,8 @@ from typing import Any
 
 from fer_fast.bench.case import Key
 from fer_fast.bench.findings import key_of, name_of, ours
+from fer_fast.bench.lines import HEADER, alternative_line, cells_of, environment_lines
 from fer_fast.bench.stages import decode, folder, model, tokens
-from fer_fast.bench.table import HEADER, alternative_line, cells_of, environment_lines
 from fer_fast.reports.style import style
 
 Report = Mapping[str, Any]

@@ -116,17 +116,13 @@ def _digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def write_report(report: Mapping[str, Any], path: Path) -> None:
-    """Writes the JSON file.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
-    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+def json_text(report: Mapping[str, Any]) -> str:
+    """The JSON file."""
+    return json.dumps(report, indent=1, allow_nan=False) + "\n"
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """Reads what `write_report` wrote.
+    """Reads a file of `json_text`.
 
     Raises:
         ValueError: if there is no such file, or it is not a report of this schema.

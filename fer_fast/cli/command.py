@@ -26,6 +26,10 @@ COMMANDS = {
     "visualize": ("draw what a model makes of one face", "fer_fast.cli.visualize"),
     "evaluate": ("score a model on labelled faces", "fer_fast.cli.evaluate"),
     "export": ("write a model for another program", "fer_fast.cli.export"),
+    "bench": ("measure how fast each stage is here, against what it could be", "fer_fast.cli.bench"),
+    "train": ("train a model on labelled faces", "fer_fast.cli.train"),
+    "recalibrate": ("measure a model's temperature, int8 ranges and costs anew", "fer_fast.cli.recalibrate"),
+    "tables": ("train every row of the tables of Oh & Yoo 2023", "fer_fast.cli.tables"),
     "doctor": ("say what works on this machine, and what to install", "fer_fast.cli.doctor"),
 }
 
@@ -72,10 +76,11 @@ def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("fer-fast", description="Facial expression recognition at speed.")
     parser.add_argument("--version", action="version", version=f"fer-fast {__version__}")
+    chosen = next((word for word in argv if not word.startswith("-")), None)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (help_line, module) in COMMANDS.items():
-        subparser = commands.add_parser(name, help=help_line, description=f"{help_line.capitalize()}.")
-        if name in argv:  # only the chosen command's module is imported
+        subparser = commands.add_parser(name, help=help_line, description=f"{help_line[:1].upper()}{help_line[1:]}.")
+        if name == chosen:  # only the chosen command's module is imported
             command: Command = importlib.import_module(module)
             command.add_arguments(subparser)
             subparser.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary, no warnings")

@@ -1,9 +1,38 @@
-"""What a command says on standard error: the package's log, what it does now, and one sentence for an error."""
+"""What a command says: its results on standard output, all else, the package's log included, on standard error."""
 
 from __future__ import annotations
 
 import logging
 import sys
+
+from fer_fast.machine.disk import write_all
+
+
+def print_out(text: str) -> None:
+    """Writes text and the end of its line to standard output: all of it, however little that takes at a time.
+
+    What the output's encoding lacks, a file's odd name say, becomes a backslash escape.
+
+    Raises:
+        OSError: the reader has gone, or the disk is full.
+    """
+    line = f"{text}\n"
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream is None:  # a caller in this process reads it as text
+        sys.stdout.write(line)
+        return
+    sys.stdout.flush()  # what was said before stands before it
+    write_all(stream, line.encode(sys.stdout.encoding, errors="backslashreplace"))
+
+
+def say(line: str) -> None:
+    """Writes a line to standard error, whatever characters a file's name in it has."""
+    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+
+
+def complain(command: str, error: object) -> None:
+    """Says an error in one line."""
+    say(f"{command}: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def log_to_stderr(level: int, prefix: str = "") -> None:
@@ -18,9 +47,3 @@ def log_to_stderr(level: int, prefix: str = "") -> None:
     logger = logging.getLogger("fer_fast")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
-
-
-def complain(command: str, error: object) -> None:
-    """Prints an error in one line, whatever characters a file's name in it has."""
-    sentence = " ".join(str(error).split()) or type(error).__name__
-    print(f"{command}: {sentence}".encode(errors="backslashreplace").decode(), file=sys.stderr)

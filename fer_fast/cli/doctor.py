@@ -1,9 +1,11 @@
-"""`fer-fast doctor`: nothing comes in, what works on this machine and what to install goes to standard output."""
+"""`fer-fast doctor`: what works on this machine, and what to install."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+
+from fer_fast.cli.console import print_out
 
 _MARKS = {True: "works", False: "no", None: ""}
 
@@ -34,5 +36,5 @@ def run(arguments: argparse.Namespace) -> int:
             lines.append(f"  {finding.name:{width}}  {mark + ': ' if mark else ''}{finding.said}")
             if finding.advice:
                 lines.append(f"  {'':{width}}  -> {finding.advice}")
-    print("\n".join(lines).encode(errors="backslashreplace").decode(), flush=True)
+    print_out("\n".join(lines))
     return 0 if any(finding.works for finding in sections["engines"]) else 1

@@ -1,4 +1,4 @@
-"""`fer-fast evaluate`: a model and labelled faces come in, scores go to standard output, JSON and a page."""
+"""`fer-fast evaluate`: a model's scores on labelled faces, as text, JSON and a page."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import warnings
 from pathlib import Path
 
+from fer_fast.cli.console import print_out
+from fer_fast.cli.output import check_outputs, write_output
 from fer_fast.cli.progress import Progress
-from fer_fast.machine.disk import check_place, write_whole
-from fer_fast.types import OutputError
 
 _EPILOG = """
 DATA is FERPlus (fer2013new.csv with FER2013Train/ ... or with Kaggle's fer2013.csv), or a folder with test/CLASS/ (and
@@ -41,23 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
     from fer_fast.evaluation.lines import lines
     from fer_fast.evaluation.page import page
 
-    places = [check_place(name) for name in (arguments.json, arguments.html) if name is not None]
-    if len(set(places)) < len(places):
-        raise ValueError(f"--json and --html must be two files, not {arguments.json!r} both")
+    check_outputs({"--json": arguments.json, "--html": arguments.html})
     names = ("split", "engine", "precision", "device")
     options = {name: getattr(arguments, name) for name in names}
     with Progress(arguments.quiet) as progress:
         report = evaluate(arguments.model, arguments.data, **options, tell=progress.show)
     for name, form in ((arguments.json, json_text), (arguments.html, page)):
         if name is not None:  # before anything is printed: nobody may be reading
-            _write(name, form(report))
-    text = "\n".join(lines(report))
-    print(text.encode(errors="backslashreplace").decode(), flush=True)
+            write_output(name, form(report))
+    print_out("\n".join(lines(report)))
     return 0
-
-
-def _write(name: str, text: str) -> None:
-    try:
-        write_whole(check_place(name), text.encode())
-    except OSError as error:
-        raise OutputError(f"the output {name!r} cannot be written: {error.strerror or error}") from error

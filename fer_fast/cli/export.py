@@ -1,8 +1,11 @@
-"""`fer-fast export`: a model comes in, a file for another program goes out."""
+"""`fer-fast export`: a model as a file for another program."""
 
 from __future__ import annotations
 
 import argparse
+
+from fer_fast.cli.arguments import positive
+from fer_fast.cli.console import print_out
 
 _EPILOG = """
 onnx          ONNX Runtime and others; needs onnx and onnxscript
@@ -26,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", required=True, choices=FORMATS, help="what to write")
     add("-o", "--out", metavar="FILE", help="where (default: the model's name and the format's suffix, here)")
     add("--precision", default="fp32", help="fp32, and by format fp16, bf16 or int8 (default: fp32)")
-    add("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, metavar="N", help="largest batch (default: %(default)s)")
+    batch = f"largest batch (default: {DEFAULT_BATCH_SIZE})"
+    add("--batch-size", type=positive, default=DEFAULT_BATCH_SIZE, metavar="N", help=batch)
     add("--cards", default="", metavar="C,C", help="tensorrt-rtx: compute capabilities, 8.6,12.0 (default: all)")
 
 
@@ -44,5 +48,5 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if not arguments.quiet:
         for file in files:
-            print(f"{file}: {file.stat().st_size:,} bytes", flush=True)
+            print_out(f"{file}: {file.stat().st_size:,} bytes")
     return 0

@@ -1,15 +1,15 @@
-"""`fer-fast visualize`: one image comes in, a figure of what the model makes of it goes out."""
+"""`fer-fast visualize`: a figure of what a model makes of one face."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_fast.cli.console import say
 from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.types import DecodeError, OutputError, OutputRefusedError
 
@@ -58,8 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise OutputError(f"{name!r} cannot be written: {error.strerror or error}") from error
     if not arguments.quiet:
         prediction = inspection.prediction
-        line = f"{name}: {prediction.label} {100 * prediction.confidence:.1f} %"
-        print(line.encode(errors="backslashreplace").decode(), file=sys.stderr)
+        say(f"{name}: {prediction.label} {100 * prediction.confidence:.1f} %")
     return 0
 
 

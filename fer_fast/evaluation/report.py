@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from fer_fast.engines.interface import LARGEST_FALL
-from fer_fast.evaluation.material import Material, load_material
 from fer_fast.evaluation.runs import REFERENCE, Run, run_all
+from fer_fast.evaluation.scored_split import ScoredSplit, load_scored_split
 from fer_fast.evaluation.scores import split_scores
 from fer_fast.models.checkpoint import read_checkpoint
 
@@ -60,10 +60,10 @@ def evaluate(
     checkpoint = read_checkpoint(model)
     config = checkpoint.config
     tell(f"reading {data}")
-    material = load_material(Path(data), split, config.classes, config.image_size)
-    runs, chosen = run_all(str(model), list(material.split.pixels), engine, precision, device, tell)
-    default = next(iter(material.protocols))
-    rows = _rows(runs, material, config.classes, default)
+    scored = load_scored_split(Path(data), split, config.classes, config.image_size)
+    runs, chosen = run_all(str(model), list(scored.split.pixels), engine, precision, device, tell)
+    default = next(iter(scored.protocols))
+    rows = _rows(runs, scored, config.classes, default)
     return {
         "schema": SCHEMA,
         "model": {
@@ -72,7 +72,7 @@ def evaluate(
             "image_size": config.image_size,
             "classes": list(config.classes),
         },
-        **_about(material, Path(data).resolve().name),
+        **_about(scored, Path(data).resolve().name),
         "default_protocol": default,
         "reference": REFERENCE._asdict(),
         "asked": {"engine": engine, "precision": precision, "device": device},
@@ -93,28 +93,28 @@ def run_of(report: Mapping[str, Any], which: str) -> dict[str, Any]:
     return next(run for run in report["runs"] if {name: run[name] for name in report[which]} == report[which])
 
 
-def _about(material: Material, data: str) -> dict[str, Any]:
+def _about(scored: ScoredSplit, data: str) -> dict[str, Any]:
     """What was scored, and against which copies it was checked."""
     leakage = {
-        "against": list(material.against),
-        "leaked": None if material.fresh is None else int((~material.fresh).sum()),
-        "unchecked": material.unchecked,
+        "against": list(scored.against),
+        "leaked": None if scored.fresh is None else int((~scored.fresh).sum()),
+        "unchecked": scored.unchecked,
     }
     return {
         "data": {
             "name": data,
-            "split": material.name,
-            "why": material.why,
-            "images": len(material.split.names),
-            "unread": [list(pair) for pair in material.split.unread],
+            "split": scored.name,
+            "why": scored.why,
+            "images": len(scored.split.names),
+            "unread": [list(pair) for pair in scored.split.unread],
         },
         "leakage": leakage,
-        "protocols": {name: list(classes) for name, classes in material.protocols.items()},
-        "protocols_left_out": material.left_out,
+        "protocols": {name: list(classes) for name, classes in scored.protocols.items()},
+        "protocols_left_out": scored.left_out,
     }
 
 
-def _rows(runs: list[Run], material: Material, classes: tuple[str, ...], protocol: str) -> list[dict[str, Any]]:
+def _rows(runs: list[Run], scored: ScoredSplit, classes: tuple[str, ...], protocol: str) -> list[dict[str, Any]]:
     """The runs, ready for JSON; the first is what the others are compared with."""
     rows: list[dict[str, Any]] = []
     for run in runs:
@@ -122,8 +122,8 @@ def _rows(runs: list[Run], material: Material, classes: tuple[str, ...], protoco
         if run.reason:
             rows.append(row | {"reason": run.reason})
             continue
-        scores = split_scores(material.split, run.probabilities, classes, material.fresh)
-        row |= {"ran": run.ran, "scores": {name: scores[name] for name in material.protocols}}
+        scores = split_scores(scored.split, run.probabilities, classes, scored.fresh)
+        row |= {"ran": run.ran, "scores": {name: scores[name] for name in scored.protocols}}
         rows.append(row | {"against_reference": _difference(run, runs[0], row, rows[0], protocol) if rows else None})
     return rows
 

@@ -1,4 +1,4 @@
-"""After training: a model and validation faces come in, its temperature, int8 ranges and precisions' costs go out."""
+"""What is measured of a trained model and kept in its file: its temperature, int8 ranges and precisions' costs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from fer_fast.models.checkpoint import Checkpoint, read_checkpoint, write_checkp
 from fer_fast.models.fusion import FusionModel
 from fer_fast.models.quantised import measure_ranges
 from fer_fast.models.storage import save_model
+from fer_fast.train.augment import as_pixels
+from fer_fast.train.faces import Faces, spread
 from fer_fast.types import FerFastError
 
 log = logging.getLogger(__name__)
@@ -114,6 +116,36 @@ def measure_falls(path: Path, faces: Tensor, labels: Tensor, device: str) -> dic
     config = dataclasses.replace(checkpoint.config, precision_falls=falls)
     write_checkpoint(path, config, checkpoint.tensors)
     return falls
+
+
+def recalibrate(model: FusionModel, train: Faces, valid: Faces, out: Path) -> None:
+    """Writes a model with temperature, int8 ranges and precisions' costs measured anew; its weights stay.
+
+    Args:
+        model: in fp32, on the CPU; its configuration is changed in place.
+        train: faces to measure ranges on.
+        valid: faces for the temperature and the costs.
+        out: the checkpoint.
+
+    Raises:
+        ValueError: if the faces' classes are not the model's.
+    """
+    if train.classes != model.config.classes:
+        raise ValueError(
+            f"data must have the model's classes, {', '.join(model.config.classes)}, not {', '.join(train.classes)}"
+        )
+    size = model.config.image_size
+    pixels = as_pixels(valid.pixels, size)
+    ranges = as_pixels(spread(train.pixels, RANGE_FACES), size)
+    save_calibrated(model, _logits(model, pixels), valid.labels, ranges, out)
+    log.info("temperature %.4f", model.config.temperature)
+    for name, fall in measure_falls(out, pixels, valid.labels, "cpu").items():
+        log.info("precision %s costs %.2f points on the validation images", name, 100 * fall)
+
+
+@torch.no_grad()
+def _logits(model: FusionModel, pixels: Tensor) -> Tensor:
+    return torch.cat([model.eval()(part) for part in torch.split(pixels, 64)])
 
 
 def _right(checkpoint: Checkpoint, faces: Tensor, labels: Tensor, device: str, precision: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fer_fast.bench import cuda
+from fer_fast.bench import cuda_timing
 from fer_fast.bench.case import Agreement, Case, Key, Prepared, Work
 from fer_fast.bench.forms import TORCH_PRECISIONS
 from fer_fast.bench.material import Material, compared
@@ -126,4 +126,6 @@ def _cold(calls: ColdCalls, exact: Sequence[Tensor], device: str, precision: str
     def compare(answer: Tensor) -> Agreement:
         return compared([answer], exact, precision)
 
-    return Prepared(calls, lambda: compare(calls())) if device == "cpu" else cuda.prepared_in_turn(calls.calls, compare)
+    if device == "cpu":
+        return Prepared(calls, lambda: compare(calls()))
+    return cuda_timing.prepared_in_turn(calls.calls, compare)

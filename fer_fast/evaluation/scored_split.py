@@ -17,7 +17,7 @@ LEARNT_BEFORE: dict[str, tuple[str, ...]] = {"valid": ("train",), "test": ("trai
 
 
 @dataclass(frozen=True)
-class Material:
+class ScoredSplit:
     """What is scored.
 
     Attributes:
@@ -41,7 +41,7 @@ class Material:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def load_material(data: Path, split: str | None, classes: tuple[str, ...], image_size: int) -> Material:
+def load_scored_split(data: Path, split: str | None, classes: tuple[str, ...], image_size: int) -> ScoredSplit:
     """Reads the split that is scored, and the others as far as they are there.
 
     Args:
@@ -69,7 +69,7 @@ def load_material(data: Path, split: str | None, classes: tuple[str, ...], image
         except ValueError as error:
             unchecked[other] = str(error)
     found = fresh if against else None
-    return Material(chosen, name, why, found, tuple(against), unchecked, protocols, left_out)
+    return ScoredSplit(chosen, name, why, found, tuple(against), unchecked, protocols, left_out)
 
 
 def _default_split(data: Path) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_fast.train.paper import paper_rows
+from fer_fast.reproduction.paper import paper_rows
 from fer_fast.train.recipe import Recipe
 
 _TITLES = {1: "Table 1: one source", 2: "Table 2: feature maps together", 3: "Table 3: the image with feature maps"}

@@ -1,0 +1,48 @@
+"""Commands that work for hours and keep what they have done: how they speak, and how they end before the end."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fer_fast.cli.console import log_to_stderr, say
+from fer_fast.types import FerFastError
+
+
+@contextmanager
+def resumable(arguments: argparse.Namespace, goes_on: str) -> Iterator[None]:
+    """While inside the log is told from INFO on, and what stops the work is the caller's to mend: status 2.
+
+    Args:
+        arguments: with `quiet` and `verbose`, as every command's.
+        goes_on: the end of the sentence for who interrupts: "the same command goes on ...".
+
+    Raises:
+        ValueError: in place of a failing machine, a full disk, numbers that are no longer finite, or too little memory;
+            the same command goes on once that is mended.
+    """
+    if not arguments.quiet and not arguments.verbose:
+        log_to_stderr(logging.INFO)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"fer-fast: stopped; the same command goes on {goes_on}")
+        raise
+    except BrokenPipeError:
+        raise
+    except (FerFastError, OSError, ArithmeticError) as error:
+        raise ValueError(str(error)) from error
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _is_for_want_of_memory(error):
+            raise
+        told = f"memory does not suffice; a smaller batch_size or image_size needs less: {error}"
+        raise ValueError(told) from error
+
+
+def _is_for_want_of_memory(error: RuntimeError) -> bool:
+    """Whether torch found no room; on the CPU it says so in words alone."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

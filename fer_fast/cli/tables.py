@@ -1,0 +1,65 @@
+"""`fer-fast tables`: the 31 rows of the tables of Oh & Yoo 2023, trained again in two readings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fer_fast.cli.arguments import positive
+from fer_fast.cli.console import print_out
+from fer_fast.cli.resumable import resumable
+from fer_fast.reproduction.paper import PUBLISHED
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `fer-fast tables` takes."""
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="FERPlus")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of maps and rows; what it lacks is made")
+    add("--recipe", default="paper", help="paper (224 px, 10,000 steps: for a GPU), or paper-scaled (for two cores)")
+    add(
+        "--backbone",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a file of ResNet-18 weights; may be repeated",
+    )
+    add("--jobs", type=positive, metavar="N", help="rows at a time on a CPU (default: one a core)")
+    add("--report", type=Path, metavar="FILE", help="write the tables to this Markdown file")
+    add("--json", type=Path, metavar="FILE", help="write the rows to this JSON file, with the machine and its versions")
+    add(
+        "--published",
+        type=Path,
+        default=PUBLISHED,
+        metavar="FILE",
+        help="a csv of the paper's own results: sources, train, test",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains the rows that are missing; returns 0."""
+    with resumable(arguments, "with the rows that are missing"):
+        _run(arguments)
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from fer_fast.reproduction.page import page
+    from fer_fast.reproduction.paper import read_published
+    from fer_fast.reproduction.study import open_study, read_rows, record_of, run_rows
+    from fer_fast.train.recipe import load_recipe
+    from fer_fast.train.record import keep
+
+    recipe = load_recipe(arguments.recipe)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    jobs = 1 if device == "cuda" else arguments.jobs or torch.get_num_threads()
+    study = open_study(recipe, arguments.data, arguments.out, arguments.backbone, device)
+    run_rows(study, arguments.out, jobs, print_out)
+    rows = read_rows(arguments.out)
+    if arguments.report:
+        keep(arguments.report, page(rows, recipe, read_published(arguments.published)).encode())
+    if arguments.json:
+        keep(arguments.json, record_of(rows, arguments.recipe).encode())

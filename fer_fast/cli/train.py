@@ -1,0 +1,98 @@
+"""`fer-fast train`: a model made of labelled faces by a recipe; a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_fast.cli.console import print_out
+from fer_fast.cli.resumable import resumable
+
+if TYPE_CHECKING:
+    from fer_fast.train.run import Training
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `fer-fast train` takes."""
+    from fer_fast.train.recipe import packaged
+
+    add = parser.add_argument
+    add("recipe", metavar="RECIPE", help=f"a .toml file, or one of: {', '.join(packaged())}")
+    add(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="FERPlus (fer2013new.csv beside FER2013Train/ ... or fer2013.csv), "
+        "or a folder whose sub-folders are classes, in train/ and valid/ or alone",
+    )
+    add("--out", type=Path, required=True, metavar="RUN", help="folder of the run; an unfinished run there goes on")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--backbone",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a file of ResNet-18 weights; may be repeated, later files win; without it torchvision's are downloaded",
+    )
+    start.add_argument("--start", metavar="MODEL", help="a packaged model or a .safetensors checkpoint to go on from")
+    add(
+        "--teacher",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a model whose answers are learnt, too; may be repeated",
+    )
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains; returns 0."""
+    with resumable(arguments, "from the last saved state"):
+        training(arguments).run(_print_row)
+    return 0
+
+
+def training(arguments: argparse.Namespace) -> Training:
+    """What the options ask for, ready to run.
+
+    Raises:
+        ValueError: options that do not go together, or a wrong recipe or data.
+        FerFastError: a model is missing or damaged.
+    """
+    import torch
+
+    from fer_fast.models.checkpoint import read_checkpoint
+    from fer_fast.models.storage import load_model
+    from fer_fast.train.distil import taught
+    from fer_fast.train.faces import load_faces
+    from fer_fast.train.recipe import load_recipe
+    from fer_fast.train.run import Training
+    from fer_fast.train.start import new_start, read_backbone_weights, tuned_start
+
+    recipe = load_recipe(arguments.recipe)
+    teachers = arguments.teacher
+    if bool(teachers) != (recipe.distillation > 0):
+        raise ValueError(f"teacher must be given if and only if distillation is above 0; it is {recipe.distillation}")
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device must be cpu where torch sees no GPU")
+    device = "cuda" if arguments.device != "cpu" and torch.cuda.is_available() else "cpu"
+    start = load_model(arguments.start) if arguments.start else None
+    if start is None and not recipe.model:
+        raise ValueError(f"start must be given: recipe {arguments.recipe!r} has no [model] of its own")
+    config = start.config if start else recipe.config(("0", "1"))
+    size = max(config.image_size, *(read_checkpoint(teacher).config.image_size for teacher in teachers), 0)
+    train, valid = load_faces(arguments.data, size, recipe.protocol, recipe.targets)
+    if teachers:
+        train = taught(train, teachers, recipe.distillation, arguments.out / "answers.safetensors", device)
+    if start is not None:
+        beginning = tuned_start(recipe, train, start)
+    else:
+        beginning = new_start(recipe, train, read_backbone_weights(arguments.backbone) if config.taps else {})
+    return Training(recipe, train, valid, arguments.out, beginning, device)
+
+
+def _print_row(row: dict[str, Any]) -> None:
+    print_out("  ".join(f"{name} {value}" for name, value in row.items() if value is not None))
