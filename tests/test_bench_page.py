@@ -120,7 +120,7 @@ def test_whole_and_closed_to_the_network(more):
 def test_names_are_escaped():
     text = page(made_report())
     assert '<b>&"' not in text and "<0.5>" not in text and "A & B" not in text
-    assert "&lt;b&gt;&amp;&quot;&#x27;" in text and "off by &lt;0.5&gt;" in text and "A &amp; B" in text
+    assert "&lt;b&gt;&amp;&#34;&#39;" in text and "off by &lt;0.5&gt;" in text and "A &amp; B" in text
 
 
 def test_every_row_with_its_cells_or_its_reason():

@@ -57,7 +57,9 @@ def test_all_is_written_to_a_stream_that_takes_little(monkeypatch):
 def test_all_comes_through_a_pipe_that_does_not_block(unbuffered):
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETFL, fcntl.fcntl(writer, fcntl.F_GETFL) | os.O_NONBLOCK)
-    program = "from fer_fast.cli.console import print_out\nfrom test_console import TEXT\nprint_out(TEXT)\nprint_out('end')"
+    program = (
+        "from fer_fast.cli.console import print_out\nfrom test_console import TEXT\nprint_out(TEXT)\nprint_out('end')"
+    )
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, env=environment)
     os.close(writer)

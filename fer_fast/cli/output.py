@@ -18,14 +18,15 @@ def check_outputs(names: Mapping[str, str | None]) -> None:
         OutputRefusedError: a name is a folder or a device, or lies in no folder that can be written.
         ValueError: two options name one file.
     """
-    options: dict[str, str] = {}
+    taken: dict[str, tuple[str, str]] = {}
     for option, name in names.items():
         if name is None:
             continue
         place = str(check_place(name))
-        if place in options:
-            raise ValueError(f"{options[place]} and {option} must be two files, not {name!r} both")
-        options[place] = option
+        if place in taken:
+            other, first = taken[place]
+            raise ValueError(f"{other} and {option} must be two files, not {first!r} both")
+        taken[place] = (option, name)
 
 
 def write_output(name: str, text: str) -> None:

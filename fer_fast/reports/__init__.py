@@ -1,1 +1,1 @@
-"""What people look at: pages and figures."""
+"""Pages and figures to look at: templates and drawings that know neither a benchmark nor an evaluation."""
