@@ -23,7 +23,7 @@ from PIL import Image
 from fer_fast import Classifier
 from fer_fast.bench.environment import environment
 from fer_fast.bench.plain import read_plainly
-from fer_fast.datasets.ferplus import SPLITS
+from fer_fast.datasets.ferplus import SPLIT_PLACES
 from fer_fast.decode import Decoder, open_decoder
 
 RESULTS = Path(__file__).parent / "results" / "decoders.json"
@@ -80,9 +80,9 @@ def main() -> None:
     parser.add_argument("--model", default="fast")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    faces = sorted((options.data / SPLITS["test"][0]).glob("*.png"))
+    faces = sorted((options.data / SPLIT_PLACES["test"][0]).glob("*.png"))
     if not faces:
-        parser.error(f"data must hold {SPLITS['test'][0]}/*.png")
+        parser.error(f"data must hold {SPLIT_PLACES['test'][0]}/*.png")
     with (
         Classifier(options.model, engine="torch", device="cpu", precision="fp32", batch_size=BATCH) as classifier,
         open_decoder("dali", classifier.image_size, device=options.device) as ours,

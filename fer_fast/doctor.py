@@ -1,4 +1,4 @@
-"""Nothing comes in; what this machine has, and which engines and decoders work on it or why not, go out.
+"""What this machine has, and which engines and decoders work on it or why not.
 
 Everything is tried for real, on one image: a library that is installed may still not load.
 """

@@ -1,4 +1,4 @@
-"""A face's pixels come in; what the model makes of them goes out: feature maps, attention rollout, probabilities."""
+"""What a model makes of one face: feature maps, attention rollout, probabilities."""
 
 from __future__ import annotations
 

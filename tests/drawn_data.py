@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from tiny_models import faces
 
-from fer_fast.datasets.ferplus import SPLITS
+from fer_fast.datasets.ferplus import SPLIT_PLACES
 from fer_fast.datasets.split import FERPLUS_COLUMNS
 from fer_fast.models.backbone import ResNet18Taps
 
@@ -54,7 +54,7 @@ def draw_ferplus(folder: Path, counts: dict[str, int]) -> Path:
     """A made-up FERPlus of PNG files: the emotions in turn, each seen by 7 of 10 annotators."""
     rows = [HEADER]
     for split, count in counts.items():
-        inside, usage = SPLITS[split]
+        inside, usage = SPLIT_PLACES[split]
         (folder / inside).mkdir(parents=True)
         for number, pixels in enumerate(faces(count, 48, seed=len(rows))):
             name = f"{split}{number:03}.png"

@@ -21,7 +21,7 @@ from fer_fast.bench.cards import CARDS
 from fer_fast.bench.lines import cells_of
 from fer_fast.bench.report import SCHEMA, json_text, read_report
 from fer_fast.bench.stages import tokens
-from fer_fast.bench.suite import DEVICES, ENGINES, PRECISIONS, STAGES
+from fer_fast.bench.suite import COMPUTED_PRECISIONS, DEVICES, ENGINES, STAGES
 from fer_fast.cli import bench as command
 from fer_fast.cli import run
 from fer_fast.machine.devices import cuda_is_present
@@ -169,7 +169,7 @@ def test_a_wrong_answer_ends_with_one(monkeypatch, options, tmp_path):
     assert text.count("failed: tokens: fused op, native, fp32: largest difference") == 2
 
 
-NAMES = {"--stages": STAGES, "--engines": ENGINES, "--precisions": PRECISIONS, "--devices": DEVICES}
+NAMES = {"--stages": STAGES, "--engines": ENGINES, "--precisions": COMPUTED_PRECISIONS, "--devices": DEVICES}
 NAMES["--card"] = tuple(CARDS)
 
 

@@ -31,7 +31,9 @@ def test_help_does_not_wait_for_what_is_heavy(name: str) -> None:
 
 
 def test_only_the_chosen_commands_module_is_imported() -> None:
-    program = "import sys; from fer_fast.cli.command import _parser; _parser(['classify', 'train']); print(*sys.modules)"
+    program = (
+        "import sys; from fer_fast.cli.command import _parser; _parser(['classify', 'train']); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {name for name in COMMANDS if f"fer_fast.cli.{name}" in done.stdout.split()} == {"classify"}
 

@@ -12,7 +12,7 @@ from drawn_data import HEADER, draw_classes
 from PIL import Image
 
 from fer_fast.datasets import folders, load_split
-from fer_fast.datasets.ferplus import SPLITS, _agreed, _read_votes
+from fer_fast.datasets.ferplus import SPLIT_PLACES, _agreed, _read_votes
 from fer_fast.datasets.split import Split, unseen
 from fer_fast.train.faces import faces_of
 from fer_fast.types import EMOTIONS
@@ -28,7 +28,7 @@ def write_table(data: Path, *rows: str) -> None:
 
 
 def write_face(data: Path, name: str, grey: int, split: str = "train", mode: str = "L", side: int = 48) -> Path:
-    folder = data / SPLITS[split][0]
+    folder = data / SPLIT_PLACES[split][0]
     folder.mkdir(exist_ok=True)
     Image.new(mode, (side, side), (grey,) * 3 if mode == "RGB" else grey).save(folder / name)
     return folder / name
@@ -79,7 +79,11 @@ def test_usage_decides_the_split(tmp_path: Path) -> None:
         write_face(tmp_path, f"{name}.png", 1, name)
     rows = (("Training", "train"), ("PublicTest", "valid"), ("PrivateTest", "test"))
     write_table(tmp_path, *(f"{usage},{name}.png,{ONE}" for usage, name in rows))
-    assert [load_split(tmp_path, name, 48).names for name in SPLITS] == [["train.png"], ["valid.png"], ["test.png"]]
+    assert [load_split(tmp_path, name, 48).names for name in SPLIT_PLACES] == [
+        ["train.png"],
+        ["valid.png"],
+        ["test.png"],
+    ]
 
 
 def test_unreadable_faces_are_left_out_and_told(tmp_path: Path) -> None:
@@ -144,7 +148,7 @@ def test_kaggle_rows_are_the_vote_tables(tmp_path: Path, name: str) -> None:
         "icml_face_data.csv": ["emotion, Usage, pixels", *(f"0,{usage},{pixels(grey)}" for usage, _, _, grey in table)],
     }
     (tmp_path / name).write_text("\n".join(rows[name]) + "\n")
-    found = {split: load_split(tmp_path, split, 48) for split in SPLITS}
+    found = {split: load_split(tmp_path, split, 48) for split in SPLIT_PLACES}
     assert {split: (each.names, greys(each)) for split, each in found.items()} == {
         "train": (["a.png", "c.png"], [11, 33]),
         "valid": (["d.png"], [44]),
@@ -381,11 +385,11 @@ def real() -> dict[str, Split]:
     """FERPlus from its tar files, in memory: unpacking 35,710 files takes longer than reading them."""
     if not (REAL / "fer2013new.csv").is_file():
         pytest.skip(f"no FERPlus in {REAL}; FER_FAST_SHARED names the folder that holds data/ferplus")
-    return {split: read_archive(split) for split in SPLITS}
+    return {split: read_archive(split) for split in SPLIT_PLACES}
 
 
 def read_archive(split: str) -> Split:
-    folder, usage = SPLITS[split]
+    folder, usage = SPLIT_PLACES[split]
     votes = _agreed(list(_read_votes(REAL / "fer2013new.csv")), usage)
     faces = {}
     with tarfile.open(REAL / f"{folder}.tar") as archive:
@@ -410,7 +414,7 @@ def read_archive(split: str) -> Split:
     ],
 )
 def test_official_counts(real: dict[str, Split], protocol: str, counts: list[int]) -> None:
-    assert [len(real[split].selection(protocol)[0]) for split in SPLITS] == counts
+    assert [len(real[split].selection(protocol)[0]) for split in SPLIT_PLACES] == counts
 
 
 def test_official_counts_without_leakage(real: dict[str, Split]) -> None:

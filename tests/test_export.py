@@ -11,7 +11,7 @@ from tiny_models import faces, random_model, tiny_config
 
 from fer_fast import Classifier, cli
 from fer_fast.engines import tensorrt_build
-from fer_fast.export import FORMATS, PRECISIONS, export_model
+from fer_fast.export import FORMAT_PRECISIONS, FORMATS, export_model
 from fer_fast.export.graph import graph_of
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.checkpoint import read_checkpoint
@@ -46,7 +46,7 @@ def check(found, wanted, precision):
     np.testing.assert_allclose(found, wanted, atol=TOLERANCE[precision])
 
 
-@pytest.mark.parametrize("precision", PRECISIONS["onnx"])
+@pytest.mark.parametrize("precision", FORMAT_PRECISIONS["onnx"])
 def test_onnx_runtime_agrees(tmp_path, model, answers, precision):
     runtime = pytest.importorskip("onnxruntime")
     (path,) = export_model(model, "onnx", tmp_path / "m.onnx", precision=precision, batch_size=5)

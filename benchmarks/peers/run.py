@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from fer_fast.bench.environment import environment
 from fer_fast.datasets import Split, unseen
-from fer_fast.datasets.ferplus import SPLITS, load_ferplus
+from fer_fast.datasets.ferplus import SPLIT_PLACES, load_ferplus
 from fer_fast.evaluation import split_scores
 from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.models.checkpoint import packaged_models
@@ -121,11 +121,11 @@ def read_material(data: Path, images: int | None) -> Material:
     Raises:
         ValueError: if `data` has no test split in files, or `images` is out of range.
     """
-    if not (data / SPLITS["test"][0]).is_dir():
-        raise ValueError(f"data {str(data)!r} must hold the faces in {SPLITS['test'][0]}/: the peers read files")
+    if not (data / SPLIT_PLACES["test"][0]).is_dir():
+        raise ValueError(f"data {str(data)!r} must hold the faces in {SPLIT_PLACES['test'][0]}/: the peers read files")
     test = load_ferplus(data, "test")
     try:
-        fresh = unseen(test, [load_ferplus(data, name) for name in SPLITS if name != "test"])
+        fresh = unseen(test, [load_ferplus(data, name) for name in SPLIT_PLACES if name != "test"])
     except ValueError:
         fresh = None
     count = len(test.names) if images is None else images
@@ -133,7 +133,7 @@ def read_material(data: Path, images: int | None) -> Material:
         raise ValueError(f"--images must be from 1 to {len(test.names)}, the images of the test split, not {count}")
     chosen = np.linspace(0, len(test.names) - 1, count).round().astype(int)
     names = [test.names[number] for number in chosen]
-    paths = [str((data / SPLITS["test"][0] / name).resolve()) for name in names]
+    paths = [str((data / SPLIT_PLACES["test"][0] / name).resolve()) for name in names]
     split = replace(test, names=names, pixels=test.pixels[chosen], votes=test.votes[chosen])
     return Material(paths, split, None if fresh is None else fresh[chosen])
 

@@ -1,1 +1,1 @@
-"""Measuring: what a benchmark needs to be believed, and the plain script that it is compared with."""
+"""Measures each stage on this machine; a row's answer is checked before it is timed."""

@@ -1,4 +1,4 @@
-"""Two reports come in; the ratio of each row to its older self, and whether anything is slower than noise, go out."""
+"""A report against an older one: the ratio of each row to its older self, and whether noise explains it."""
 
 from __future__ import annotations
 

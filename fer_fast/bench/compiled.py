@@ -1,4 +1,4 @@
-"""torch.compile beside everything else: a checkpoint comes in, its kernels land in torch's own cache on disk.
+"""torch.compile in a process of its own, beside everything else; its kernels land in torch's cache on disk.
 
 Compiling takes half a minute and more, mostly of a C++ compiler's time; preparing the other rows keeps one core busy.
 

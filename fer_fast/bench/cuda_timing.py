@@ -1,4 +1,4 @@
-"""Timing on a GPU: calls come in; one graph that replays them in turn, timed by the card's own events, goes out."""
+"""Timing on a GPU: calls are captured in one CUDA graph, replayed and timed by the card's own events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ran where: nothing comes in, a JSON-ready description of machine, versions and commit goes out."""
+"""What a run was measured on: machine, versions, load and commit, ready for JSON."""
 
 from __future__ import annotations
 

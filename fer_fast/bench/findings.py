@@ -1,4 +1,4 @@
-"""What the rows say together: rows come in, ratios to the alternatives and the bottleneck of each folder go out."""
+"""What the rows say together: ratios to the alternatives, and the bottleneck of each folder."""
 
 from __future__ import annotations
 

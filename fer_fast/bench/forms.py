@@ -1,4 +1,4 @@
-"""Parts of a model and whole models: exact weights come in, a call that is ready for any number of threads goes out."""
+"""Ways of computing a part of a model or all of it, with exact weights; each is a call for any number of threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders to measure on: a count comes in, made images on disk go out."""
+"""Folders of made images to measure on; a seed always gives the same files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine can do at most: a device comes in; a large copy and large matrix products to time go out."""
+"""What the machine can do at most: a large copy, and large matrix products in each precision, as cases to time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as text for a terminal: a report comes in, lines go out."""
+"""A benchmark's report as text for a terminal, and the words that its page shares."""
 
 from __future__ import annotations
 

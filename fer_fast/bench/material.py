@@ -1,4 +1,4 @@
-"""What all rows are measured on: a model and a folder come in; images, exact answers and costs go out."""
+"""What all rows are measured on: the model, images on disk and in memory, exact answers, tolerances and costs."""
 
 from __future__ import annotations
 

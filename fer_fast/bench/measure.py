@@ -1,4 +1,4 @@
-"""Timing: cases come in, are checked and then timed in turn; rates, latencies and their noise go out."""
+"""Checks cases, then times them in turn, round after round, so that a busy moment hits all; rates and their noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user would write instead: paths come in, one CSV row each goes out, one image after the other."""
+"""The script that a user would write instead: plain Pillow and torch, one image after the other, a CSV row each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run found: measured cases come in, a JSON-ready report goes out; and back from a file."""
+"""The report of a run, ready for JSON, and read back from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of the benchmark: what to measure comes in, the report goes out."""
+"""One run of the benchmark, from the making of images to the report."""
 
 from __future__ import annotations
 

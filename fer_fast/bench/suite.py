@@ -1,4 +1,4 @@
-"""Which cases a run has: the caller's choice comes in, the cases of all stages go out."""
+"""Which cases a run has: all stages' cases, as far as the caller wants them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEVICES: tuple[str, ...] = ("cpu", "cuda")
 STAGES: tuple[str, ...] = ("decode", "backbone", "tokens", "vit", "model", "folder", "latency", "startup")
 #: What computes a row that has a choice; decoding, writing and starting have none.
 ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile", "tensorrt")
-PRECISIONS: tuple[str, ...] = tuple(name for name in ENGINE_PRECISIONS if name != "auto")
+COMPUTED_PRECISIONS: tuple[str, ...] = tuple(name for name in ENGINE_PRECISIONS if name != "auto")
 DEFAULT_BATCH_SIZES: tuple[int, ...] = (32,)
 
 
@@ -39,13 +39,13 @@ class Choice:
 
     stages: tuple[str, ...] = STAGES
     engines: tuple[str, ...] = ENGINES
-    precisions: tuple[str, ...] = PRECISIONS
+    precisions: tuple[str, ...] = COMPUTED_PRECISIONS
     batch_sizes: tuple[int, ...] = DEFAULT_BATCH_SIZES
     quick: bool = False
     devices: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        for field, known in (("stages", STAGES), ("engines", ENGINES), ("precisions", PRECISIONS)):
+        for field, known in (("stages", STAGES), ("engines", ENGINES), ("precisions", COMPUTED_PRECISIONS)):
             for value in getattr(self, field):
                 check_choice(f"each of {field}", value, known)
         for device in self.devices or ():
@@ -58,7 +58,7 @@ class Choice:
         """Whether a case is wanted."""
         key = case.key
         # The short run takes the precision that "auto" chooses, unless it was told which.
-        told = bool(key.precision) and self.precisions != PRECISIONS and key.engine != "torch.compile"
+        told = bool(key.precision) and self.precisions != COMPUTED_PRECISIONS and key.engine != "torch.compile"
         return (
             (key.engine not in ENGINES or key.engine in self.engines)
             and (not key.precision or key.precision in self.precisions)

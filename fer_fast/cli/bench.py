@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fer_fast.bench.suite import DEFAULT_BATCH_SIZES, DEVICES, ENGINES, PRECISIONS, STAGES, Choice
+from fer_fast.bench.suite import COMPUTED_PRECISIONS, DEFAULT_BATCH_SIZES, DEVICES, ENGINES, STAGES, Choice
 from fer_fast.cli.arguments import names, natural, positives
 from fer_fast.cli.console import print_out, say
 from fer_fast.cli.output import check_outputs, write_output
@@ -33,7 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quick", action="store_true", help="the short run: 30 seconds instead of 3 minutes")
     add("--stages", type=names, default=STAGES, metavar="A,B", help=f"of {', '.join(STAGES)} (default: all)")
     add("--engines", type=names, default=ENGINES, metavar="A,B", help=f"of {', '.join(ENGINES)} (default: all)")
-    add("--precisions", type=names, default=PRECISIONS, metavar="A,B", help=f"of {', '.join(PRECISIONS)}")
+    add(
+        "--precisions",
+        type=names,
+        default=COMPUTED_PRECISIONS,
+        metavar="A,B",
+        help=f"of {', '.join(COMPUTED_PRECISIONS)}",
+    )
     add("--devices", type=names, metavar="A,B", help=f"of {', '.join(DEVICES)} (default: what this machine has)")
     add("--batch-sizes", type=positives, default=DEFAULT_BATCH_SIZES, metavar="N,M", help="images a call (default: 32)")
     add("--images", type=Path, metavar="DIR", help="measure on these images, the first 1,024, instead of made ones")

@@ -1,4 +1,4 @@
-"""Labelled faces on disk come in, whatever their layout; splits in memory go out."""
+"""Labelled faces on disk, in whatever layout, read a split at a time into memory."""
 
 from __future__ import annotations
 

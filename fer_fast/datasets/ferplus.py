@@ -1,4 +1,4 @@
-"""FERPlus on disk: PNG folders or Kaggle's csv, and Microsoft's vote table, come in; one split goes out."""
+"""FERPlus on disk: Microsoft's vote table, and the faces as PNG files or in Kaggle's csv."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from fer_fast.datasets.split import FERPLUS_COLUMNS, Split
 
 #: Split -> its folder in the official layout and its value in the tables' Usage columns.
-SPLITS: dict[str, tuple[str, str]] = {
+SPLIT_PLACES: dict[str, tuple[str, str]] = {
     "train": ("FER2013Train", "Training"),
     "valid": ("FER2013Valid", "PublicTest"),
     "test": ("FER2013Test", "PrivateTest"),
@@ -32,7 +32,7 @@ Votes = tuple[int, ...]
 
 def is_ferplus(data: Path) -> bool:
     """Whether a folder looks like FERPlus, complete or not."""
-    return any((data / name).exists() for name in (TABLE, *KAGGLE, *(folder for folder, _ in SPLITS.values())))
+    return any((data / name).exists() for name in (TABLE, *KAGGLE, *(folder for folder, _ in SPLIT_PLACES.values())))
 
 
 def load_ferplus(data: Path, split: str) -> Split:
@@ -50,9 +50,9 @@ def load_ferplus(data: Path, split: str) -> Split:
     Raises:
         ValueError: if `data` does not have the layout, the tables do not match, or no image is left.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)} of FERPlus, not {split!r}")
-    folder, usage = SPLITS[split]
+    if split not in SPLIT_PLACES:
+        raise ValueError(f"split must be one of {', '.join(SPLIT_PLACES)} of FERPlus, not {split!r}")
+    folder, usage = SPLIT_PLACES[split]
     table = data / TABLE
     kaggle = next((data / name for name in KAGGLE if (data / name).is_file()), None)
     if not table.is_file():

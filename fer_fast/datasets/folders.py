@@ -1,4 +1,4 @@
-"""Anybody's faces: a folder whose sub-folders are classes comes in, one split goes out."""
+"""Anybody's faces: a folder whose sub-folders are classes, with or without splits above them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from fer_fast.inputs.files import IMAGE_SUFFIXES
 from fer_fast.types import EMOTIONS
 
 #: Split -> the sub-folders that may hold it.
-SPLITS: dict[str, tuple[str, ...]] = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
+SPLIT_FOLDERS: dict[str, tuple[str, ...]] = {
+    "train": ("train",),
+    "valid": ("valid", "val", "validation"),
+    "test": ("test",),
+}
 #: What is set apart for validation where the data set has no such split.
 VALID_SHARE = 0.1
 #: Files that are decoded at once.
@@ -55,21 +59,21 @@ def load_folders(data: Path, split: str, image_size: int) -> Split:
 
 def _files(data: Path, split: str) -> list[tuple[str, Path]]:
     """Class and file of every image of a split, by name."""
-    if not any(_existing(data, name) for name in SPLITS):
+    if not any(_existing(data, name) for name in SPLIT_FOLDERS):
         return _share(data, split)
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)} where data holds splits, not {split!r}")
-    folder = {name: _existing(data, name) for name in SPLITS}
+    if split not in SPLIT_FOLDERS:
+        raise ValueError(f"split must be one of {', '.join(SPLIT_FOLDERS)} where data holds splits, not {split!r}")
+    folder = {name: _existing(data, name) for name in SPLIT_FOLDERS}
     if folder["train"] and not folder["valid"] and split != "test":
         return _share(folder["train"], split)
     chosen = folder[split]
     if chosen is None:
-        raise ValueError(f"data {str(data)!r} must hold the split {split} in {'/ or '.join(SPLITS[split])}/")
+        raise ValueError(f"data {str(data)!r} must hold the split {split} in {'/ or '.join(SPLIT_FOLDERS[split])}/")
     return _by_class(chosen)
 
 
 def _existing(data: Path, split: str) -> Path | None:
-    return next((data / name for name in SPLITS[split] if (data / name).is_dir()), None)
+    return next((data / name for name in SPLIT_FOLDERS[split] if (data / name).is_dir()), None)
 
 
 def _share(folder: Path, split: str) -> list[tuple[str, Path]]:
@@ -81,7 +85,7 @@ def _share(folder: Path, split: str) -> list[tuple[str, Path]]:
     valid: set[Path] = set()
     for name in sorted({name for name, _ in files}):
         # By name, so that an image that joins the folder moves one other to the other side at most.
-        inside = sorted((path for label, path in files if label == name), key=_digest)
+        inside = sorted((path for label, path in files if label == name), key=_name_digest)
         if len(inside) < 2:
             raise ValueError(f"class {name!r} of {str(folder)!r} must hold two images, one of them for validation")
         valid.update(inside[: math.ceil(VALID_SHARE * len(inside))])
@@ -110,5 +114,5 @@ def _ordered(classes: set[str]) -> tuple[str, ...]:
     return tuple(sorted(classes))
 
 
-def _digest(path: Path) -> bytes:
+def _name_digest(path: Path) -> bytes:
     return hashlib.blake2b(path.name.encode(errors="surrogateescape")).digest()

@@ -1,4 +1,4 @@
-"""A model and labelled faces come in, a report of how well it does goes out: as JSON, as lines, as a page."""
+"""How well a model does on labelled faces, in every engine and precision: a report, as JSON, as lines, as a page."""
 
 from __future__ import annotations
 

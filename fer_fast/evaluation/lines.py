@@ -1,4 +1,4 @@
-"""A report comes in, lines for a terminal go out."""
+"""An evaluation's report as text for a terminal, and the words that its page shares."""
 
 from __future__ import annotations
 

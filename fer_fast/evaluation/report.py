@@ -1,4 +1,4 @@
-"""A model and a folder of labelled faces come in, a report goes out: JSON-ready, with the same digits every time."""
+"""The report of an evaluation: ready for JSON, with the same digits every time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model and images come in; the probabilities by each engine and precision that this machine offers go out."""
+"""The probabilities of every image by each engine and precision that this machine offers; one engine at a time."""
 
 from __future__ import annotations
 

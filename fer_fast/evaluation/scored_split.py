@@ -1,4 +1,4 @@
-"""A folder of labelled faces comes in; the split to score, and which of its images leak, go out."""
+"""The split that is scored, whole in memory, and which of its images leak from the splits learnt before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fer_fast.datasets import Split, load_split, unseen
 from fer_fast.datasets.ferplus import is_ferplus
-from fer_fast.datasets.folders import SPLITS as FOLDERS
+from fer_fast.datasets.folders import SPLIT_FOLDERS
 
 #: Split -> those whose images a model may have learnt from when it is scored on it.
 LEARNT_BEFORE: dict[str, tuple[str, ...]] = {"valid": ("train",), "test": ("train", "valid")}
@@ -74,7 +74,7 @@ def load_scored_split(data: Path, split: str | None, classes: tuple[str, ...], i
 
 def _default_split(data: Path) -> tuple[str, str]:
     """Test if `data` has splits, otherwise all; and why."""
-    folders = (data / name for names in FOLDERS.values() for name in names)
+    folders = (data / name for names in SPLIT_FOLDERS.values() for name in names)
     if is_ferplus(data) or any(folder.is_dir() for folder in folders):
         return "test", "the default"
     return "all", "data has no splits"

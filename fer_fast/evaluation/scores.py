@@ -1,4 +1,4 @@
-"""Probabilities and labels come in, scores go out: accuracy and its interval, F1, confusion, calibration."""
+"""Scores of probabilities against labels: accuracy and its interval, F1, confusion, calibration."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from fer_fast.types import OutputError
 if TYPE_CHECKING:
     from fer_fast.export.graph import Graph
 
-__all__ = ["FORMATS", "PRECISIONS", "export_model"]
+__all__ = ["FORMATS", "FORMAT_PRECISIONS", "export_model"]
 
 #: Format -> suffix of its file, and the module whose `encode` makes it.
 FORMATS: dict[str, tuple[str, str]] = {
@@ -26,7 +26,7 @@ FORMATS: dict[str, tuple[str, str]] = {
     "tensorrt-rtx": (".engine", "fer_fast.export.tensorrt"),
 }
 #: What each format can hold.
-PRECISIONS: dict[str, tuple[str, ...]] = {
+FORMAT_PRECISIONS: dict[str, tuple[str, ...]] = {
     "onnx": ("fp32", "fp16", "int8"),
     "openvino": ("fp32", "fp16", "int8"),
     "pt2": ("fp32", "bf16", "fp16"),
@@ -69,7 +69,7 @@ def export_model(
         OutputError: the file cannot be written.
     """
     check_choice("format", format, tuple(FORMATS))
-    check_choice(f"precision of format {format}", precision, PRECISIONS[format])
+    check_choice(f"precision of format {format}", precision, FORMAT_PRECISIONS[format])
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     if cards and format != "tensorrt-rtx":

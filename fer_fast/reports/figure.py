@@ -1,4 +1,4 @@
-"""What a model makes of one face comes in; a figure for a paper, the bytes of a PNG, goes out."""
+"""A figure for a paper, drawn by matplotlib as the bytes of a PNG: what a model makes of one face."""
 
 from __future__ import annotations
 

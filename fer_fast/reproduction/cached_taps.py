@@ -1,4 +1,4 @@
-"""Frozen feature maps on disk: faces and a backbone come in, FM1..FM4 of every face go out, computed once."""
+"""A frozen backbone's maps FM1..FM4 of every face, computed once into files that several processes may read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's rows as they were trained here come in, a Markdown page with the paper's own beside them goes out."""
+"""The paper's rows as they were trained here, in Markdown beside the paper's own."""
 
 from __future__ import annotations
 

@@ -232,8 +232,8 @@ def record_of(rows: list[dict[str, Any]], recipe: str) -> str:
 
 def _check_same(out: Path, recipe: Recipe, weights: dict[str, Tensor], studied: Sequence[Faces]) -> None:
     """A folder holds the rows of one recipe, one backbone and the same faces."""
-    backbone = _digest(*(weights[name] for name in sorted(weights)))
-    faces = _digest(*(tensor for each in studied for tensor in (each.pixels, each.labels)))
+    backbone = _digest_of(*(weights[name] for name in sorted(weights)))
+    faces = _digest_of(*(tensor for each in studied for tensor in (each.pixels, each.labels)))
     file, text = out / "recipe.txt", f"{recipe}\nbackbone {backbone}\nfaces {faces}\n"
     if file.is_file() and file.read_text() != text:
         raise ValueError(
@@ -242,7 +242,7 @@ def _check_same(out: Path, recipe: Recipe, weights: dict[str, Tensor], studied: 
     keep(file, text.encode())
 
 
-def _digest(*tensors: Tensor) -> str:
+def _digest_of(*tensors: Tensor) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for tensor in tensors:
         digest.update(tensor.contiguous().numpy().tobytes())

@@ -1,1 +1,1 @@
-"""Training: FERPlus folders come in, checkpoints go out (`python -m fer_fast.train`)."""
+"""Training on labelled faces, from a recipe to a calibrated checkpoint. `fer-fast train` is its command."""

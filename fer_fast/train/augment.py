@@ -1,4 +1,4 @@
-"""Random faces: uint8 faces come in, rotated, scaled, shifted, flipped, erased and mixed faces of any size go out."""
+"""Random changes of faces, a batch at a time, and faces as floats or as pixels of any size."""
 
 from __future__ import annotations
 

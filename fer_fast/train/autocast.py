@@ -1,4 +1,4 @@
-"""Where training computes in bf16: a device comes in, the context in which its layers run goes out."""
+"""Where training computes in bf16: the context of a device in which its layers run."""
 
 from __future__ import annotations
 

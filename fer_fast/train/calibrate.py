@@ -29,7 +29,7 @@ _ENOUGH = 50
 #: Training faces that int8's ranges are measured on.
 RANGE_FACES = 512
 #: What each device computes besides fp32.
-_PRECISIONS: dict[str, tuple[str, ...]] = {"cpu": ("bf16", "int8"), "cuda": ("bf16", "fp16")}
+_LOSSY_PRECISIONS: dict[str, tuple[str, ...]] = {"cpu": ("bf16", "int8"), "cuda": ("bf16", "fp16")}
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -105,7 +105,7 @@ def measure_falls(path: Path, faces: Tensor, labels: Tensor, device: str) -> dic
     falls: dict[str, float] = {}
     for each in dict.fromkeys(("cpu", device)):
         reference = _right(checkpoint, faces, labels, each, "fp32")
-        for precision in _PRECISIONS[each]:
+        for precision in _LOSSY_PRECISIONS[each]:
             try:
                 lost = reference - _right(checkpoint, faces, labels, each, precision)
             except (ValueError, FerFastError) as error:

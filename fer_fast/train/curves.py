@@ -1,4 +1,4 @@
-"""The rows of a run's log come in, one picture of its curves goes out."""
+"""The curves of a run's log, as one picture."""
 
 from __future__ import annotations
 

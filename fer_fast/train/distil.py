@@ -1,4 +1,4 @@
-"""Faces and trained models come in; the same faces, with the models' answers as a part of their targets, go out."""
+"""Distillation: the answers of trained models as a part of the faces' targets, computed once and kept in the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is trained: float images come in, logits of the model and of an auxiliary head on its backbone go out."""
+"""What is trained: the model, and an auxiliary head on its backbone that no checkpoint keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training recipe: a TOML file comes in, checked settings go out."""
+"""Training recipes: checked settings from a TOML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training run: a recipe, a model to start from and faces come in, a log and calibrated checkpoints go out."""
+"""One training run, saved so that it goes on exactly where it was stopped; it ends in calibrated checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoding by itself: image files come in, uint8 pixels go out and are dropped."""
+"""Decoding by itself: image files to uint8 pixels, which are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One image at a time, as an interactive program asks: one file or one array comes in, one prediction goes out."""
+"""One image at a time, as an interactive program asks: a file or an array to one prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backbone and Vision Transformer, each by itself: exact inputs in memory come in, taps or logits go out."""
+"""Backbone and Vision Transformer, each by itself, on exact inputs in memory."""
 
 from __future__ import annotations
 

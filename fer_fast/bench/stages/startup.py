@@ -1,4 +1,4 @@
-"""Processes from start to end, or to their first row: a command comes in, its seconds go out."""
+"""Processes from start to end, or to their first row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fused op and what it replaces: exact taps in memory that is cold for all come in, tokens go out."""
+"""The fused op and what it replaces, on exact taps in memory that is cold for all."""
 
 from __future__ import annotations
 
