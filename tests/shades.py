@@ -59,11 +59,13 @@ def main():
     """The command, with this classifier: what kill and Ctrl-C tests run in a process of its own."""
     from fer_fast import cli
     from fer_fast.pipeline import run
+    from fer_fast.table import parts
 
     def opened(options):
         return ShadeClassifier(delay=float(os.environ.get("SHADE_DELAY", 0)), **options)
 
     run._open = opened
+    parts.SECONDS = (float(os.environ.get("SHADE_PART_SECONDS", parts.SECONDS[0])), parts.SECONDS[1])
     sys.argv[0] = "fer-fast"
     cli.main()
 

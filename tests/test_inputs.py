@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from fer_fast.inputs.files import ImageFiles
-from fer_fast.inputs.seen import PathCounts, PathSet
+from fer_fast.inputs.seen import KeySet
 
 
 def found(*inputs):
@@ -163,17 +163,9 @@ def test_nothing_is_listed_before_it_is_wanted(tree, monkeypatch):
 
 def test_a_path_set_knows_what_it_was_given(monkeypatch):
     monkeypatch.setattr("fer_fast.inputs.seen._RECENT", 8)
-    digests = PathSet()
+    digests = KeySet()
     assert not digests
     values = [value * 2**58 + 7 for value in range(50)]
     assert all(digests.add(value) for value in values)
     assert not any(digests.add(value) for value in values)
     assert len(digests) == 50 and 6 not in digests and values[3] in digests
-
-
-def test_path_counts_give_each_digest_as_often_as_they_hold_it():
-    import numpy as np
-
-    counts = PathCounts(np.array([5, 9, 5, 2**64 - 1], np.uint64))
-    assert [counts.take(5), counts.take(5), counts.take(5)] == [True, True, False]
-    assert counts.take(2**64 - 1) and not counts.take(1) and counts.left == 1

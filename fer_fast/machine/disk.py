@@ -1,9 +1,12 @@
-"""A file's name and bytes come in; the file stands in its place whole, or what was there before still does."""
+"""Files that stand in their place whole or not at all, and streams to which all is written."""
 
 from __future__ import annotations
 
+import io
 import os
+import select
 from pathlib import Path
+from typing import BinaryIO
 
 from fer_fast.types import OutputRefusedError
 
@@ -56,3 +59,32 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_all(stream: BinaryIO, data: bytes) -> None:
+    """Writes all of it and flushes.
+
+    A raw stream, as standard output is where Python is told not to buffer, may take less than it is given and says so
+    only in what `write` returns; a pipe that does not block takes nothing while it is full.
+
+    Raises:
+        OSError: the stream fails.
+    """
+    left = memoryview(data)
+    while left:
+        try:
+            taken = stream.write(left)
+        except BlockingIOError as error:
+            taken = error.characters_written
+        if taken is None:
+            # What is no raw stream and does not say how much it took has taken all.
+            taken = 0 if isinstance(stream, io.RawIOBase) else len(left)
+        if taken == 0:
+            select.select([], [stream], [])
+        left = left[taken:]
+    while True:
+        try:
+            stream.flush()
+            return
+        except BlockingIOError:
+            select.select([], [stream], [])
