@@ -34,6 +34,10 @@ class OutputError(FerFastError):
     """An output that cannot be written: no room, no permission, not resumable."""
 
 
+class StalledError(FerFastError):
+    """Nothing has come through for too long: a thread, a library or a disk does not answer."""
+
+
 class OutputRefusedError(OutputError, ValueError):
     """An output that the caller must choose otherwise; refused before the run begins."""
 
@@ -141,6 +145,40 @@ class Row:
         if self.prediction is None or round(self.prediction.confidence, 6) >= below:
             return self
         return replace(self, status=Status.ABSTAINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One of the things that the inputs name: a file.
+
+    Attributes:
+        path: how it is opened (undecodable bytes as surrogate escapes).
+        name: what the table calls it; another than `path` only where a run goes on that began with other words for the
+            same inputs.
+        key: 64 bits of where it really lies, however it was named: its folder's resolved path and its own name.
+    """
+
+    path: str
+    name: str
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRows:
+    """What became of one item: all of its rows, or none of them are in a table.
+
+    Attributes:
+        stamp: of the file that was read; None where none was.
+    """
+
+    item: Item
+    rows: tuple[Row, ...]
+    stamp: Stamp | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the machine was at fault, so that another try may succeed."""
+        return any(row.status is Status.FAILED for row in self.rows)
 
 
 def one_line(error: BaseException) -> str:

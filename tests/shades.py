@@ -1,5 +1,6 @@
 """A classifier whose answer is the image's shade, so that a row with another file's pixels is found out."""
 
+import ctypes
 import os
 import sys
 import threading
@@ -24,6 +25,7 @@ class ShadeClassifier:
         self.identity = f"{model} fp32"
         self.decoder = open_decoder("auto", self.image_size, workers)
         self.delay, self.fail_at = delay, fail_at
+        self.hang = os.environ.get("SHADE_HANG")  # "python": while it holds the interpreter's lock
         self.calls = self.images = 0
         self.closed = False
         self.sizes = []
@@ -37,6 +39,8 @@ class ShadeClassifier:
             if self.fail_at is not None and self.calls > self.fail_at:
                 raise RuntimeError("out of\nmemory")
         time.sleep(self.delay)
+        if self.hang and self.calls > 5:
+            (ctypes.PyDLL(None) if self.hang == "python" else ctypes.CDLL(None)).sleep(600)
         answer = np.zeros((len(pixels), len(self.classes)), np.float32)
         answer[:, 0] = pixels.mean(axis=(1, 2, 3)) / 255
         answer[:, 1] = 1 - answer[:, 0]
@@ -59,11 +63,13 @@ def main():
     """The command, with this classifier: what kill and Ctrl-C tests run in a process of its own."""
     from fer_fast import cli
     from fer_fast.pipeline import run
+    from fer_fast.table import parts
 
     def opened(options):
         return ShadeClassifier(delay=float(os.environ.get("SHADE_DELAY", 0)), **options)
 
     run._open = opened
+    parts.SECONDS = (float(os.environ.get("SHADE_PART_SECONDS", parts.SECONDS[0])), parts.SECONDS[1])
     sys.argv[0] = "fer-fast"
     cli.main()
 

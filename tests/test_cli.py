@@ -6,6 +6,8 @@ import io
 import json
 import os
 import pty
+import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -19,6 +21,7 @@ from shades import ShadeClassifier, save_shade
 
 from fer_fast import __version__
 from fer_fast.cli import run
+from fer_fast.table.file_table import rows_on_disk
 
 HERE = Path(__file__).parent
 COMMAND = [sys.executable, str(HERE / "shades.py"), "classify"]  # the real command but for the model
@@ -44,7 +47,7 @@ def hear_interrupts():
 
 
 def start(*arguments, **settings):
-    environment = {**ENVIRONMENT, **{key: str(value) for key, value in settings.items()}}
+    environment = {**ENVIRONMENT, "SHADE_PART_SECONDS": "0", **{key: str(value) for key, value in settings.items()}}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
     started.append(subprocess.Popen([*COMMAND, *map(str, arguments)], preexec_fn=hear_interrupts, **options))
     return started[-1]
@@ -71,8 +74,9 @@ def ended(monkeypatch, capsys):
     return ended
 
 
-def wait_for_rows(partial, process, rows):
-    while not partial.exists() or partial.read_bytes().count(b"\n") <= rows:
+def wait_for_rows(out, process, rows):
+    """Waits until so many rows are in finished parts; with 0 until the run has its folder."""
+    while not (out.with_name(f"{out.name}.partial") / "manifest.json").exists() or rows_on_disk(out) < rows:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.005)
 
@@ -109,7 +113,7 @@ def test_resume_with_another_threshold_is_refused(shades, tmp_path, ended):
     assert ended(shades, "-o", out, "--abstain", "0.9", fail_at=5)[0] == 1
     for other in ([], ["--abstain", "0.8"]):
         status, _, error = ended(shades, "-o", out, "--resume", *other)
-        assert status == 2 and "identity is that of another run" in error and "abstain 0.9" in error
+        assert status == 2 and "with abstain 0.9, not " in error
     assert ended(shades, "-o", out, "--resume", "--abstain", ".90")[0] == 0
     assert out.read_text().count(",ok,") == 26 and out.read_text().count(",abstained,") == 74
 
@@ -118,25 +122,24 @@ def test_resume_with_another_threshold_is_refused(shades, tmp_path, ended):
 def test_killed_and_resumed_gives_the_table_of_an_undisturbed_run(shades, tmp_path, ended, suffix):
     whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
     assert ended(shades, "-o", whole)[0] == 0
-    partial = tmp_path / f"out{suffix}.partial"
     for rows in (10, 45) if suffix == ".csv" else (30,):
         process = start(shades, "-o", out, *(["--resume"] if rows == 45 else []), SHADE_DELAY=0.02)
-        wait_for_rows(partial, process, rows)
+        wait_for_rows(out, process, rows)
         process.kill()
         process.communicate()
         assert not out.exists()
-        with partial.open("ab") as journal:
-            journal.write(b'"half a r')
+        (tmp_path / f"out{suffix}.partial" / "writing").write_bytes(b"half a part")
     status, _, error = ended(shades, "-o", out, "--resume")
     assert status == 0 and "kept from an earlier run" in error
     assert out.read_bytes() == whole.read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, whole.name])
+    left = [out.name, f"{out.name}.manifest", whole.name, f"{whole.name}.manifest"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(left)
 
 
 def test_ctrl_c_stops_with_130_and_can_be_resumed(shades, tmp_path, ended):
     out = tmp_path / "out.csv"
     process = start(shades, "-o", out, SHADE_DELAY=0.05)
-    wait_for_rows(tmp_path / "out.csv.partial", process, 8)
+    wait_for_rows(out, process, 8)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130 and "rows are kept, go on with --resume" in error
@@ -145,11 +148,142 @@ def test_ctrl_c_stops_with_130_and_can_be_resumed(shades, tmp_path, ended):
     assert out.read_text().count("ok,") == 100
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_batch_schedulers_signal_stops_as_ctrl_c_does(shades, tmp_path, ended, number, status):
+    out = tmp_path / "out.csv"
+    process = start(shades, "-o", out, SHADE_DELAY=0.05)
+    wait_for_rows(out, process, 8)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == status and error.count("\n") == 1
+    kept = int(re.fullmatch(r"fer-fast: interrupted; (\d+) rows are kept, go on with --resume\n", error)[1])
+    assert kept == rows_on_disk(out) >= 8
+    assert ended(shades, "-o", out, "--resume")[0] == 0 and out.read_text().count("ok,") == 100
+
+
+def test_a_signal_that_is_ignored_stays_so(shades):
+    command = f"trap '' HUP; exec {' '.join(COMMAND)} {shades} --quiet"
+    process = subprocess.Popen(
+        ["bash", "-c", command], stdout=subprocess.PIPE, env={**ENVIRONMENT, "SHADE_DELAY": "0.02"}, text=True
+    )
+    started.append(process)
+    assert process.stdout.readline().startswith("path,")
+    process.send_signal(signal.SIGHUP)
+    assert process.stdout.read().count("\n") == 102 and process.wait(timeout=30) == 0
+
+
+def test_an_interrupt_counts_rows_of_the_last_part(shades, tmp_path, ended):
+    out = tmp_path / "out.csv"
+    process = start(shades, "-o", out, SHADE_DELAY=0.2, SHADE_PART_SECONDS=60)
+    wait_for_rows(out, process, 0)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 143 and rows_on_disk(out) > 0
+
+
+def test_a_model_that_hangs_ends_the_run_with_stacks_and_rows(shades, tmp_path, ended):
+    out = tmp_path / "out.csv"
+    process = start(shades, "-o", out, "--stall-timeout", "1", SHADE_HANG="model")
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "in predict_batch" in error and "thread MainThread:" in error
+    last = error.splitlines()[-1]
+    assert last.startswith("fer-fast: the next batch has not come for 1 seconds: the run has stalled; ")
+    assert last.endswith(f"{rows_on_disk(out)} rows are kept, go on with --resume") and rows_on_disk(out) >= 12
+    assert ended(shades, "-o", out, "--resume")[0] == 0 and out.read_text().count("ok,") == 100
+
+
+def test_a_library_that_keeps_python_from_running_ends_the_run_too(shades, tmp_path, ended):
+    out = tmp_path / "out.csv"
+    process = start(shades, "-o", out, "--stall-timeout", "1", SHADE_HANG="python", SHADE_DELAY=0.05)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "in predict_batch" in error and error.count("Thread 0x") >= 3
+    assert rows_on_disk(out) >= 8
+    assert ended(shades, "-o", out, "--resume")[0] == 0 and out.read_text().count("ok,") == 100
+
+
+def test_a_reader_that_pauses_is_no_stall(shades):
+    process = start(shades, "--stall-timeout", "0.3", "--quiet", SHADE_DELAY=0)
+    assert process.stdout.readline().startswith("path,")
+    time.sleep(1)
+    assert process.stdout.read().count("\n") == 102 and process.wait(timeout=30) == 0
+
+
+def test_a_list_that_pauses_is_no_stall(shades):
+    slow = f"(echo {shades}/000.png; sleep 1; echo {shades}/001.png) | {' '.join(COMMAND)} - --stall-timeout 0.3 -q"
+    done = subprocess.run(["bash", "-c", slow], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    assert done.stdout.count(",ok,") == 2
+
+
+def test_resume_from_another_folder_takes_no_rows_of_this_one(tmp_path, ended, monkeypatch):
+    for name, shade in (("a", 10), ("b", 20)):
+        (tmp_path / name / "faces").mkdir(parents=True)
+        for number in range(40):
+            save_shade(tmp_path / name / "faces" / f"{number}.png", shade)
+    out = tmp_path / "out.csv"
+    monkeypatch.chdir(tmp_path / "a")
+    assert ended("faces", "-o", out, fail_at=5)[0] == 1
+    monkeypatch.chdir(tmp_path / "b")
+    status, _, error = ended("faces", "-o", out, "--resume")
+    assert status == 2 and f"with inputs ['{tmp_path}/a/faces'], not ['{tmp_path}/b/faces']" in error
+    status, _, error = ended("../a/./faces/", "-o", out, "--resume")
+    assert status == 0 and "kept from an earlier run" in error
+    lines = list(csv.DictReader(out.open()))
+    assert sorted(line["path"] for line in lines) == sorted(f"faces/{number}.png" for number in range(40))
+    assert {line["p_neutral"] for line in lines} == {f"{10 / 255:.6f}"}
+
+
+def test_resume_of_a_finished_table_looks_at_model_inputs_files_and_rows(shades, tmp_path, ended):
+    folder = tmp_path / "faces"
+    shutil.copytree(shades, folder)
+    out = tmp_path / "out.csv"
+    assert ended(folder, "-o", out)[0] == 0
+    status, _, error = ended(folder, "-o", out, "--resume")
+    assert status == 0 and "101 of them kept from an earlier run: ok 100, unsupported 1" in error
+    assert "nothing was classified" in error
+    assert ended(folder, "-o", out, "--resume", "--strict")[0] == 1
+    assert ended(folder, "-o", out, "--resume", "--model", "other")[0] == 2
+    assert ended(tmp_path / "nowhere", "-o", out, "--resume")[0] == 2
+    assert ended(shades, "-o", out, "--resume")[0] == 2
+    save_shade(folder / "050-bad,\n.png", 50)
+    save_shade(folder / "100.png", 100)
+    status, _, error = ended(folder, "-o", out, "--resume", "--strict")
+    assert status == 0 and "102 rows" in error and "1 files have changed since" in error
+    out.write_text("junk")
+    status, _, error = ended(folder, "-o", out, "--resume")
+    assert status == 2 and "it was changed since it was written" in error
+
+
+def test_what_failed_is_tried_again(shades, tmp_path, ended, monkeypatch):
+    out, real = tmp_path / "out.csv", os.open
+
+    def starved(path, *arguments, **options):
+        if str(path).endswith("/007.png"):
+            raise OSError(24, "Too many open files")
+        return real(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", starved)
+        status, _, error = ended(shades, "-o", out, "--strict")
+    assert status == 1 and "failed 1" in error and "2 of 101 files have no prediction" in error
+    status, _, error = ended(shades, "-o", out, "--retry-failed")
+    assert status == 0 and "101 rows" in error and "100 of them kept" in error and "ok 100" in error
+    assert ended(shades, "-o", tmp_path / "none.csv", "--retry-failed")[0] == 2
+
+
+def test_files_that_are_left_out_are_counted(shades, tmp_path, ended):
+    for name in ("one.txt", "two.txt", "README", "a.cr2"):
+        (tmp_path / name).touch()
+    save_shade(tmp_path / "face.png", 3)
+    _, _, error = ended(tmp_path)
+    assert "4 files in the folders are not called as images are: .txt 2, " in error and "no suffix 1" in error
+
+
 def test_a_second_ctrl_c_does_not_wait_for_the_model(shades, tmp_path):
     process = start(shades, "-o", tmp_path / "out.csv", SHADE_DELAY=300)
-    while not (tmp_path / "out.csv.partial").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_for_rows(tmp_path / "out.csv", process, 0)
     time.sleep(0.3)  # into the model, which one Ctrl-C would wait for
     for _ in range(100):
         process.send_signal(signal.SIGINT)
@@ -184,15 +318,13 @@ def test_a_failing_model_exits_with_one_and_keeps_the_rows(shades, tmp_path, end
     status, _, error = ended(shades, "-o", tmp_path / "out.csv")
     assert status == 2 and "unfinished run" in error and "--resume" in error
     status, _, error = ended(shades, "-o", tmp_path / "out.csv", "--resume", "--model", "other")
-    assert status == 2 and "identity is that of another run" in error
+    assert status == 2 and "with model 'fast fp32', not 'other fp32'" in error
     assert ended(shades, "-o", tmp_path / "out.csv", "--resume")[0] == 0
-    status, _, error = ended(shades, "-o", tmp_path / "out.csv", "--resume")
-    assert (status, error) == (0, f"{tmp_path}/out.csv is already complete; nothing was done\n")
 
 
 def test_two_runs_on_one_table(shades, tmp_path, ended):
     first = start(shades, "-o", tmp_path / "out.csv", SHADE_DELAY=300)
-    wait_for_rows(tmp_path / "out.csv.partial", first, 0)
+    wait_for_rows(tmp_path / "out.csv", first, 0)
     for options in ([], ["--resume"]):
         status, _, error = ended(shades, "-o", tmp_path / "out.csv", *options)
         assert status == 2 and "another run is writing" in error
@@ -238,6 +370,7 @@ def test_a_terminal_shows_a_bar_with_the_total(shades, tmp_path):
         (["{}", "-o", "out.xls"], "must end in .csv, .jsonl or .parquet"),
         (["{}", "-o", "nowhere/out.csv"], "does not exist"),
         (["{}", "--resume"], "--resume needs the table's file"),
+        (["{}", "--retry-failed"], "--retry-failed needs the table's file"),
     ],
 )
 def test_the_callers_fault_is_one_sentence_and_two(shades, tmp_path, capsys, monkeypatch, arguments, message):
@@ -269,6 +402,8 @@ def test_a_folder_without_images_is_one_sentence_and_two(tmp_path, capsys):
         ["classify", ".", "--abstain", "-0.1"],
         ["classify", ".", "--abstain", "nan"],
         ["classify", ".", "--abstain"],
+        ["classify", ".", "--stall-timeout", "-1"],
+        ["classify", ".", "--stall-timeout", "nan"],
     ],
 )
 def test_wrong_arguments_are_two(arguments, capsys):

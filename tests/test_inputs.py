@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from fer_fast.inputs.files import ImageFiles
-from fer_fast.inputs.seen import PathCounts, PathSet
+from fer_fast.inputs.files import ImageFiles, absolute
+from fer_fast.inputs.seen import KeySet
 
 
 def found(*inputs):
@@ -163,7 +163,7 @@ def test_nothing_is_listed_before_it_is_wanted(tree, monkeypatch):
 
 def test_a_path_set_knows_what_it_was_given(monkeypatch):
     monkeypatch.setattr("fer_fast.inputs.seen._RECENT", 8)
-    digests = PathSet()
+    digests = KeySet()
     assert not digests
     values = [value * 2**58 + 7 for value in range(50)]
     assert all(digests.add(value) for value in values)
@@ -171,9 +171,97 @@ def test_a_path_set_knows_what_it_was_given(monkeypatch):
     assert len(digests) == 50 and 6 not in digests and values[3] in digests
 
 
-def test_path_counts_give_each_digest_as_often_as_they_hold_it():
-    import numpy as np
+def test_a_missing_or_odd_name_in_a_list_is_an_input_though_its_folder_was_searched(tree):
+    (tree / "list").write_text("b.jpg\nmissing.jpg\nalso/gone.webp\nnotes.txt\nsub/z.jpeg\n")
+    assert found(".", "@list")[5:] == ["missing.jpg", "also/gone.webp", "notes.txt"]
 
-    counts = PathCounts(np.array([5, 9, 5, 2**64 - 1], np.uint64))
-    assert [counts.take(5), counts.take(5), counts.take(5)] == [True, True, False]
-    assert counts.take(2**64 - 1) and not counts.take(1) and counts.left == 1
+
+def test_a_named_file_is_an_input_though_its_folder_cannot_be_listed(tree, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("also"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert "also/c.webp" in found(".", "also/c.webp")
+    assert "also/c.webp" in found("also", "also/c.webp")
+
+
+def test_files_that_are_not_called_as_images_are_counted_by_suffix(tree):
+    for name in ("photo.CR2", "sub/other.cr2", "Makefile", ".hidden"):
+        (tree / name).touch()
+    files = ImageFiles(["."])
+    assert len(list(files)) == 5
+    assert files.skipped == {".txt": 2, ".cr2": 2, "": 2}
+
+
+def test_suffixes_without_end_are_counted_in_bounded_memory(tree):
+    for number in range(70):
+        (tree / f"part.{number:03}").touch()
+    files = ImageFiles(["."])
+    list(files)
+    assert files.skipped["others"] > 20 and len(files.skipped) == 51 and files.skipped.total() == 72
+
+
+def test_a_folder_that_is_left_out_is_not_searched(tree):
+    files = ImageFiles(["."])
+    files.leave_out("sub")
+    assert list(files) == ["./a.PNG", "./b.jpg", "./also/c.webp"]
+
+
+def keys(*inputs, **options):
+    return {item.path: item.key for item in ImageFiles(inputs, **options).items()}
+
+
+def test_a_file_has_one_key_however_it_is_named(tree, monkeypatch):
+    (tree / "shortcut").symlink_to("sub")
+    (tree / "list").write_text("shortcut/z.jpeg\n")
+    ways = [
+        ("sub/z.jpeg",),
+        ("./sub//z.jpeg",),
+        ("shortcut/z.jpeg",),
+        ("s*/z.jpeg",),
+        ("@list",),
+        (str(tree / "sub/z.jpeg"),),
+    ]
+    found_keys = {key for way in ways for key in keys(*way).values()}
+    monkeypatch.chdir(tree / "sub" / "deep")
+    assert found_keys == set(keys("../z.jpeg").values()) and len(found_keys) == 1
+
+
+def test_files_of_one_name_in_two_folders_have_two_keys(tree, monkeypatch):
+    (tree / "other").mkdir()
+    (tree / "other" / "z.jpeg").touch()
+    monkeypatch.chdir(tree / "sub")
+    here = keys("z.jpeg")
+    monkeypatch.chdir(tree / "other")
+    assert here != keys("z.jpeg")
+    assert len(set(keys("..").values())) == 6
+
+
+@pytest.mark.parametrize(
+    ("inputs", "called", "names"),
+    [
+        (["sub"], ["./sub/"], ["./sub/z.jpeg", "./sub/deep/x.Tif"]),
+        (["./sub//"], ["sub"], ["sub/z.jpeg", "sub/deep/x.Tif"]),
+        (["a.PNG", "also"], ["/x/a.PNG", "/x/also"], ["/x/a.PNG", "/x/also/c.webp"]),
+        (["*.PNG"], ["./*.PNG"], ["./a.PNG"]),
+        (["./s?b/*"], ["s?b/*"], ["s?b/z.jpeg", "sub/deep/x.Tif"]),
+    ],
+)
+def test_names_begin_as_the_inputs_were_called(tree, inputs, called, names):
+    items = list(ImageFiles(inputs, called).items())
+    assert sorted(item.name for item in items) == sorted(name.replace("s?b/z", "sub/z") for name in names)
+    assert all(os.path.exists(item.path) for item in items)  # noqa: PTH110
+
+
+def test_inputs_are_the_same_from_anywhere(tree, monkeypatch):
+    (tree / "shortcut").symlink_to("sub")
+    (tree / "list").touch()
+    here = [absolute(entry) for entry in ("sub", "./sub/", "shortcut", "s?b/*.jpg", "@list", "-")]
+    assert here[0] == here[1] == here[2] == str(tree.resolve() / "sub")
+    assert here[3] == str(tree.resolve() / "s?b" / "*.jpg") and here[4] == f"@{tree.resolve()}/list" and here[5] == "-"
+    monkeypatch.chdir(tree / "sub")
+    assert [absolute(entry) for entry in (".", "../sub", "../shortcut/", "../s?b/*.jpg", "@../list", "-")] == here

@@ -21,7 +21,8 @@ from fer_fast import (
     classify_folder,
     classify_rows,
 )
-from fer_fast.pipeline.run import classify_batches
+from fer_fast.inputs import ImageFiles
+from fer_fast.pipeline.batches import classify_items
 from fer_fast.pipeline.summary import Stages
 
 
@@ -141,13 +142,13 @@ def test_a_batch_without_one_image_never_reaches_the_model(tmp_path):
 def test_work_is_done_ahead_but_not_far(shades):
     taken = []
 
-    def paths():
-        for path in sorted(shades.iterdir()):
-            taken.append(path)
-            yield str(path)
+    def items():
+        for item in ImageFiles([shades]).items():
+            taken.append(item)
+            yield item
 
     classifier = ShadeClassifier()
-    batches = classify_batches(paths(), classifier, Stages())
+    batches = classify_items(items(), classifier, Stages())
     next(batches)
     ahead = (2 * classifier.streams + 2) * classifier.batch_size
     assert len(taken) == ahead < 60
@@ -256,7 +257,7 @@ def test_an_abstaining_run_is_resumed_by_its_own_threshold_alone(tmp_path, shade
     with pytest.raises(FerFastError):
         classify_folder(shades, out, classifier=ShadeClassifier(fail_at=6), abstain=0.8)
     for other in (0.0, 0.81):
-        with pytest.raises(OutputRefusedError, match=r"identity is that of another run .* abstain 0\.8'"):
+        with pytest.raises(OutputRefusedError, match=r"with abstain 0\.8, not"):
             classify_folder(shades, out, classifier=ShadeClassifier(), resume=True, abstain=other)
     summary = classify_folder(shades, out, classifier=ShadeClassifier(), resume=True, abstain=0.80)
     assert summary.kept and summary.statuses == {"ok": 22, "abstained": 38}
@@ -268,7 +269,7 @@ def test_an_abstaining_run_is_resumed_by_its_own_threshold_alone(tmp_path, shade
 def test_a_run_that_never_abstains_is_resumed_as_before(tmp_path, shades):
     with pytest.raises(FerFastError):
         classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(fail_at=6))
-    with pytest.raises(OutputRefusedError, match="identity"):
+    with pytest.raises(OutputRefusedError, match="with abstain"):
         classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(), resume=True, abstain=0.5)
     assert classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(), resume=True, abstain=0).kept
 
@@ -310,14 +311,15 @@ def test_a_finished_table_is_not_done_again(tmp_path, shades):
     classify_folder(shades, out, classifier=ShadeClassifier())
     before, again = out.stat(), ShadeClassifier()
     summary = classify_folder(shades, out, classifier=again, resume=True)
-    assert not summary.ran and again.calls == 0 and out.stat() == before
+    assert (summary.new, summary.kept, again.calls) == (0, 60, 0) and out.stat() == before
+    assert summary.statuses == {"ok": 60} and summary.labels.total() == 60
     assert classify_folder(shades, out, classifier=again).rows == 60 and out.stat().st_ino != before.st_ino
 
 
 def test_another_models_rows_are_not_mixed_in(tmp_path, shades):
     with pytest.raises(FerFastError):
         classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier(fail_at=6))
-    with pytest.raises(OutputRefusedError, match="another run"):
+    with pytest.raises(OutputRefusedError, match="with model"):
         classify_folder(shades, tmp_path / "out.csv", classifier=ShadeClassifier("other"), resume=True)
 
 

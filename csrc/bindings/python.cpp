@@ -1,4 +1,4 @@
-// The module fer_fast._C: NumPy arrays come in, the CPU twin's tokens go out; and what this build contains. No torch.
+// The module fer_fast._C: the CPU twin on NumPy arrays, what this build contains, a watchdog. No torch.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fer_fast/tokens.h"
+#include "watchdog.h"
 
 namespace py = pybind11;
 
@@ -145,4 +146,9 @@ PYBIND11_MODULE(_C, module) {
   module.def(
       "set_cpu_level", [](const std::string& name) { fer_fast::set_cpu_level(fer_fast::level_named(name)); },
       "level"_a);
+  const py::call_guard<py::gil_scoped_release> unlocked;  // its thread may be telling what Python's threads do
+  py::class_<fer_fast::Watchdog>(module, "Watchdog")
+      .def(py::init<double, int>(), "seconds"_a, "signal"_a)
+      .def("beat", &fer_fast::Watchdog::beat)
+      .def("stop", &fer_fast::Watchdog::stop, unlocked);
 }

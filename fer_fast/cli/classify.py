@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from fer_fast.cli.watchdog import watching
 from fer_fast.decode import DECODERS
+from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT
+from fer_fast.types import StalledError
 
 if TYPE_CHECKING:
     from fer_fast.pipeline.summary import Summary
@@ -18,11 +22,14 @@ INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff and gif)
 'faces/**/*.png', @LIST (a file with one path a line, or separated by NULs), or - (such a list on standard input).
 A file that several inputs name is one row.
 
-Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty), error, label, confidence,
-p_<class>. An abstained row has all but a label: its confidence is below --abstain. That is no failure to --strict.
+Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty, failed), error, label,
+confidence, p_<class>. An abstained row has all but a label: its confidence is below --abstain. That is no failure to
+--strict. A failed row is no verdict on the file: the machine was at fault, and --resume tries again.
 The table is UTF-8; a byte of a name that is not becomes a backslash escape such as \\xff.
 
-Rows wait in OUT.partial until the table is complete. After a crash or Ctrl-C, --resume goes on where it stopped.
+Rows wait in the folder OUT.partial until the table is complete. After a crash, Ctrl-C or SIGTERM, --resume goes on
+where it stopped. OUT.manifest beside a finished table tells --resume what made it: files that are new, have changed or
+failed are classified, other rows stay.
 """
 
 
@@ -33,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", metavar="INPUT", help="a folder, a file, a glob, @LIST, or - for a list on stdin")
     add("-o", "--output", metavar="OUT", help="the table: .csv, .jsonl or .parquet; without it csv on stdout")
-    add("--resume", action="store_true", help="go on with the unfinished run in OUT.partial")
+    add("--resume", action="store_true", help="keep the rows of OUT, finished or not, that are still true")
+    add(
+        "--retry-failed",
+        action="store_true",
+        help="classify again what failed in the finished table OUT, and nothing else",
+    )
     add("--strict", action="store_true", help="exit with 1 if any file has no prediction (abstained ones have)")
     add(
         "--abstain",
@@ -49,32 +61,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=_positive, metavar="N", help="images that the model takes at once")
     add("--workers", type=_positive, metavar="N", help="threads that decode (default: one a processor)")
     add("--decoder", default="auto", choices=DECODERS, help="what decodes images")
+    add(
+        "--stall-timeout",
+        type=_seconds,
+        default=DEFAULT_STALL_TIMEOUT,
+        metavar="S",
+        help="end the run after so many seconds without a batch (default: %(default)g; 0: never)",
+    )
     add("--max-pixels", type=_positive, metavar="N", help="an image with more is too_large (default: 178956970)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Classifies; returns 1 if `--strict` is set and a file has no prediction, else 0."""
-    if arguments.resume and arguments.output is None:
-        raise ValueError("--resume needs the table's file: add -o OUT")
+    for option in ("resume", "retry_failed"):
+        if getattr(arguments, option) and arguments.output is None:
+            raise ValueError(f"--{option.replace('_', '-')} needs the table's file: add -o OUT")
     warnings.filterwarnings("ignore", module=r"PIL\.")  # the table tells what is wrong with a file
-    from fer_fast.pipeline.run import classify_folder
+    from fer_fast.pipeline import classify_folder
+    from fer_fast.table.file_table import rows_on_disk
 
     names = ("model", "device", "engine", "precision", "batch_size", "workers", "decoder", "max_pixels")
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    with _Progress(arguments.inputs, arguments.quiet) as progress:
+    with watching(arguments.stall_timeout), _Progress(arguments.inputs, arguments.quiet) as progress:
         try:
             out = sys.stdout.buffer if arguments.output is None else arguments.output
             summary = classify_folder(
                 arguments.inputs,
                 out,
                 resume=arguments.resume,
+                retry_failed=arguments.retry_failed,
                 abstain=arguments.abstain,
+                stall_timeout=arguments.stall_timeout,
                 progress=progress.update,
                 **options,
             )
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, StalledError) as error:
             progress.close()
-            kept = f"; {progress.done} rows are kept, go on with --resume" if arguments.output and progress.done else ""
+            rows = rows_on_disk(arguments.output) if arguments.output else 0
+            kept = f"; {rows} rows are kept, go on with --resume" if rows else ""
+            if isinstance(error, StalledError):
+                raise StalledError(f"{error}{kept}") from error
             _say(f"fer-fast: interrupted{kept}")
             raise
     if not arguments.quiet:
@@ -135,17 +161,21 @@ class _Progress:
 
 
 def _report(summary: Summary) -> None:
-    if not summary.ran:
-        _say(f"{summary.out} is already complete; nothing was done")
-        return
     where = f" in {summary.out}" if summary.out else ""
     kept = f", {summary.kept} of them kept from an earlier run" if summary.kept else ""
-    _say(f"{summary.rows} rows{where}{kept}: {_counts(summary.statuses)}")
+    changed = f", {summary.changed} files have changed since" if summary.changed else ""
+    _say(f"{summary.rows} rows{where}{kept}{changed}: {_counts(summary.statuses)}")
     if summary.labels:
         _say(f"labels: {_counts(summary.labels)}")
+    if summary.skipped:
+        named = {suffix or "no suffix": count for suffix, count in summary.skipped.items()}
+        _say(f"{summary.skipped.total()} files in the folders are not called as images are: {_counts(named)}")
     if summary.unlistable:
         first = ascii(summary.unlistable[0])
         _say(f"{len(summary.unlistable)} folders could not be read and are left out, the first is {first}")
+    if not summary.new:
+        _say("every row was there and is still true: nothing was classified")
+        return
     rate = f"{summary.images_per_second:.1f} images/s"
     _say(f"{summary.seconds:.1f} s, {rate}; {', '.join(f'{key} {value}' for key, value in summary.ran.items())}")
     stages, seconds = summary.stages, max(summary.seconds, 1e-9)
@@ -174,4 +204,14 @@ def _threshold(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 1:  # not a number is not, either
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")
     return value

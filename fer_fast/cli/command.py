@@ -1,7 +1,7 @@
 """The `fer-fast` command: arguments come in, an exit status goes out, and one sentence for each expected error.
 
 Exit statuses: 0 all went well; 1 the run failed, or --strict found a file without a prediction; 2 the caller must
-change something; 130 interrupted; 141 nobody reads the output any more.
+change something; 130 interrupted, 143 terminated, 129 hung up; 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn, Protocol
 
@@ -53,24 +54,47 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         _drop_output()
         return 128 + signal.SIGPIPE
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as interrupt:
+        return 128 + getattr(interrupt, "signal", signal.SIGINT)
     except (ValueError, CheckpointError) as error:  # OutputRefusedError is a ValueError
         return _complain(error, 2)
     except (FerFastError, OSError, MemoryError) as error:
         return _complain(error, 1)
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal that asks to stop.
+
+    Attributes:
+        signal: which one.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = number
+
+
 def main() -> NoReturn:
-    """The console's entry: a first Ctrl-C stops in good order, a second one at once."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupted)
-    sys.exit(run(sys.argv[1:]))
+    """The console's entry: a first Ctrl-C, SIGTERM or SIGHUP stops in good order, a second one at once."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # What is ignored stays so: nohup and shells' background jobs mean it.
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _interrupted)
+    status = run(sys.argv[1:])
+    if status not in (0, 2):
+        # Python would wait for its threads, and one of them may be the reason.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
-    raise KeyboardInterrupt
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is _interrupted:
+            signal.signal(each, lambda again, _: os._exit(128 + again))
+    raise Interrupted(number)
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

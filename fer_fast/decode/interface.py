@@ -64,12 +64,16 @@ class Decoder(ABC):
         name: the backend, as `open_decoder` knows it.
         image_size: S.
         workers: how many files are decoded at once.
+        max_pixels: a file whose header promises more is not decoded.
+        several: whether a file may give no picture, or more than one.
         columns: those that it adds to a table; see `Decoded.cells`.
     """
 
     name: str
     image_size: int
     workers: int
+    max_pixels: int
+    several: bool = False
     columns: tuple[Column, ...] = ()
 
     @abstractmethod

@@ -20,6 +20,7 @@ class SeveralDecoders(Decoder):
     def __init__(self, decoders: Sequence[Decoder]) -> None:
         self.name = decoders[0].name
         self.image_size = decoders[0].image_size
+        self.max_pixels = decoders[0].max_pixels
         self.workers = sum(decoder.workers for decoder in decoders)
         self.decoders = list(decoders)
         self._turn = cycle(self.decoders)

@@ -1,25 +1,30 @@
-"""Folders, files, globs and lists come in; the paths of image files go out, lazily and each of them once."""
+"""Folders, files, globs and lists become the files that they mean, found while the first of them are classified."""
 
 # Paths stay str: a Path would change "./face.jpg", and costs a microsecond for each of millions.
-# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH114, PTH116, PTH118, PTH119, PTH120, PTH123
+# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH118, PTH122, PTH123
 from __future__ import annotations
 
-import fnmatch
 import glob
 import hashlib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from fer_fast.inputs.seen import PathSet
+from fer_fast.inputs.globs import fixed_part, matches
+from fer_fast.inputs.lists import listed
+from fer_fast.inputs.seen import KeySet
+from fer_fast.types import Item
 
 #: What a file in a folder must be called to be an input, in any case; a file that is named outright always is one.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
 
-_BLOCK = 1 << 16
 _log = logging.getLogger(__name__)
+
+#: What `ImageFiles.skipped` calls suffixes after the first so many: a folder may hold part.000001, part.000002 ...
+OTHERS = "others"
+_MOST_SUFFIXES = 50
 
 Directory = tuple[int, int]  # device and inode: what a folder is, however it is reached
 
@@ -30,64 +35,92 @@ class ImageFiles:
     A folder is searched to the bottom: of each folder first the files, then the folders in it, both sorted by name.
     Links to folders are followed after everything else, except one that leads back to a folder that holds it. Only
     one folder's names are held in memory at a time. A file that several inputs name comes once, where it is named
-    first.
+    first; that takes 8 bytes a file, but where folders alone are named, which takes none.
 
     Args:
         inputs: a folder; a file, whatever its suffix; a glob with *, ?, [] and ** for any depth; @LIST, a file of
             paths; or -, such a list on standard input. A list has one path a line, or is separated by NULs.
+        called: what `Item.name` begins with instead of each input; None leaves them as they are.
         quiet: do not log the folders that cannot be read.
 
     Attributes:
         unlistable: folders that could not be read, so that their files are missing.
+        skipped: files in folders that are not called as images are, by their suffix in lower case ("" has none,
+            `OTHERS` are those after the first fifty suffixes).
 
     Raises:
         ValueError: an input that does not exist or matches nothing, or no input.
     """
 
-    def __init__(self, inputs: Iterable[str | os.PathLike[str]], quiet: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: Iterable[str | os.PathLike[str]],
+        called: Sequence[str] | None = None,
+        quiet: bool = False,
+    ) -> None:
         self.inputs = [os.fspath(entry) for entry in inputs]
+        self.called = self.inputs if called is None else list(called)
         self.unlistable: list[str] = []
+        self.skipped: Counter[str] = Counter()
         self._quiet = quiet
         self._walked: set[Directory] = set()
-        self._named = PathSet()
-        self._parent: tuple[str, Directory | None] = ("", None)
+        self._named = KeySet()
+        self._key = _Keys()
         if not self.inputs:
             raise ValueError("no input: name a folder, a file, a glob or @LIST")
         for entry in self.inputs:
             _check(entry)
 
     def __iter__(self) -> Iterator[str]:
-        links: list[str] = []
-        for entry in self.inputs:
+        return (item.path for item in self.items())
+
+    def items(self) -> Iterator[Item]:
+        """The files with the names that a table gives them and the keys by which a run knows them again."""
+        links: list[tuple[str, Callable[[str], str]]] = []
+        last_named = max((n for n, entry in enumerate(self.inputs) if not os.path.isdir(entry)), default=-1)
+        for number, (entry, called) in enumerate(zip(self.inputs, self.called, strict=True)):
+            # What a folder holds need be known only where files are named after it.
+            self._remembering = number < last_named
             if entry == "-":
-                yield from self._each(_listed(sys.stdin.buffer))
+                yield from self._each(listed(sys.stdin.buffer), _as_it_is)
             elif entry.startswith("@"):
                 with open(entry[1:], "rb") as lines:
-                    yield from self._each(_listed(lines))
-            elif not os.path.lexists(entry):
-                for match in _matches(entry):
-                    yield from self._walk(match, links) if os.path.isdir(match) else self._each([match])
+                    yield from self._each(listed(lines), _as_it_is)
             elif os.path.isdir(entry):
-                yield from self._walk(entry, links)
+                yield from self._walk(entry, links, _renaming(entry, called))
+            elif os.path.lexists(entry):
+                yield from self._each([entry], _renaming(entry, called))
             else:
-                yield from self._each([entry])
+                self._remembering = True  # a glob may match a folder, and then what is in it
+                naming = _renaming(fixed_part(entry), fixed_part(called))
+                for match in matches(entry):
+                    walk = os.path.isdir(match)
+                    yield from self._walk(match, links, naming) if walk else self._each([match], naming)
+        self._remembering = False
         while links:
-            yield from self._walk(links.pop(0), links)
+            link, naming = links.pop(0)
+            yield from self._walk(link, links, naming)
 
     @property
     def countable(self) -> bool:
         """Whether the inputs can be read twice: a pipe cannot."""
         return all(entry != "-" and (not entry.startswith("@") or os.path.isfile(entry[1:])) for entry in self.inputs)
 
-    def _each(self, paths: Iterable[str]) -> Iterator[str]:
+    def leave_out(self, folder: str | os.PathLike[str]) -> None:
+        """Does not search a folder, if it is among the inputs."""
+        status = os.stat(folder)
+        self._walked.add((status.st_dev, status.st_ino))
+
+    def _each(self, paths: Iterable[str], naming: Callable[[str], str]) -> Iterator[Item]:
         """Files that were named outright."""
         for path in paths:
-            directory = self._directory_of(path)
-            walked = directory in self._walked and _has_image_suffix(path)
-            if not walked and self._named.add(_key(directory, path)):
-                yield path
+            key = self._key(path)
+            if self._named.add(key):
+                yield Item(path, naming(path), key)
 
-    def _walk(self, top: str, links: list[str]) -> Iterator[str]:
+    def _walk(
+        self, top: str, links: list[tuple[str, Callable[[str], str]]], naming: Callable[[str], str]
+    ) -> Iterator[Item]:
         pending = [top]
         while pending:
             folder = pending.pop()
@@ -95,29 +128,97 @@ class ImageFiles:
                 status = os.stat(folder)
                 if (status.st_dev, status.st_ino) in self._walked:
                     continue
+                files, folders, linked = self._list(folder)
                 self._walked.add((status.st_dev, status.st_ino))
-                files, folders = _list(folder, links)
             except OSError as error:
                 self.unlistable.append(folder)
                 if not self._quiet:
                     _log.warning("the folder %s is left out: %s", ascii(folder), error.strerror)
                 continue
             pending += reversed(folders)
+            links += ((link, naming) for link in linked)
             files.reverse()
             while files:  # from the end, so that a name's memory is free once it is used
                 path = os.path.join(folder, files.pop())
-                if not self._named or _key((status.st_dev, status.st_ino), path) not in self._named:
-                    yield path
+                key = self._key(path)
+                if self._named.add(key) if self._remembering else key not in self._named:
+                    yield Item(path, naming(path), key)
 
-    def _directory_of(self, path: str) -> Directory | None:
-        parent = os.path.dirname(path)
-        if parent != self._parent[0] or self._parent[1] is None:
-            try:
-                status = os.stat(parent or ".")
-                self._parent = (parent, (status.st_dev, status.st_ino))
-            except (OSError, ValueError):
-                self._parent = (parent, None)
-        return self._parent[1]
+    def _list(self, folder: str) -> tuple[list[str], list[str], list[str]]:
+        """The sorted names of the images in a folder, the folders in it, and the links that lead to others."""
+        files, folders, linked = [], [], []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    is_folder = entry.is_dir()
+                except OSError:  # a link that leads to itself
+                    is_folder = False
+                if not is_folder:
+                    if entry.name.lower().endswith(IMAGE_SUFFIXES):
+                        files.append(entry.name)
+                    else:
+                        self._skip(entry.name)
+                elif not entry.is_symlink():
+                    folders.append(entry.path)
+                elif not _holds(entry.path, folder):
+                    linked.append(entry.path)
+        return sorted(files), sorted(folders), sorted(linked)
+
+    def _skip(self, name: str) -> None:
+        suffix = os.path.splitext(name)[1].lower()
+        known = suffix in self.skipped or len(self.skipped) < _MOST_SUFFIXES
+        self.skipped[suffix if known else OTHERS] += 1
+
+
+class _Keys:
+    """Keys of paths; the folder of the last one is remembered, since its neighbours follow."""
+
+    def __init__(self) -> None:
+        self._folder: str | None = None
+        self._start = hashlib.blake2b(digest_size=8)
+
+    def __call__(self, path: str) -> int:
+        folder, name = os.path.split(path)
+        if folder != self._folder:
+            self._folder = folder
+            self._start = hashlib.blake2b(_bytes(_resolved(folder)) + b"/", digest_size=8)
+        digest = self._start.copy()
+        digest.update(_bytes(name))
+        return int.from_bytes(digest.digest(), "little")
+
+
+def absolute(entry: str) -> str:
+    """An input as it is called from anywhere, links resolved: of a glob its fixed part; a list stays one."""
+    if entry == "-":
+        return entry
+    if entry.startswith("@"):
+        return "@" + os.path.realpath(entry[1:])
+    if os.path.lexists(entry):
+        return os.path.realpath(entry)
+    fixed = fixed_part(entry)
+    return os.path.join(_resolved(fixed), entry[len(fixed) :])
+
+
+def _resolved(folder: str) -> str:
+    try:
+        return os.path.realpath(folder or ".")
+    except (OSError, ValueError):  # a NUL, or no current folder any more
+        return folder
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogatepass")
+
+
+def _as_it_is(path: str) -> str:
+    return path
+
+
+def _renaming(entry: str, called: str) -> Callable[[str], str]:
+    """Paths that begin with `entry` to what they are called where they begin with `called`."""
+    if entry == called:
+        return _as_it_is
+    return lambda path: os.path.join(called, rest) if (rest := path[len(entry) :].lstrip("/")) else called
 
 
 def _check(entry: str) -> None:
@@ -129,102 +230,11 @@ def _check(entry: str) -> None:
     elif entry != "-" and not os.path.lexists(entry):
         if not glob.has_magic(entry):
             raise ValueError(f"{entry!r} does not exist")
-        if next(_matches(entry), None) is None:
+        if next(matches(entry), None) is None:
             raise ValueError(f"nothing matches {entry!r}")
-
-
-def _list(folder: str, links: list[str]) -> tuple[list[str], list[str]]:
-    """The sorted names of the images in a folder, and its folders; adds to `links` those that lead elsewhere."""
-    files, folders, linked = [], [], []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                is_folder = entry.is_dir()
-            except OSError:  # a link that leads to itself
-                is_folder = False
-            if not is_folder:
-                if _has_image_suffix(entry.name):
-                    files.append(entry.name)
-            elif not entry.is_symlink():
-                folders.append(entry.path)
-            elif not _holds(entry.path, folder):
-                linked.append(entry.path)
-    links += sorted(linked)
-    return sorted(files), sorted(folders)
 
 
 def _holds(link: str, folder: str) -> bool:
     """Whether a link leads to the folder that it is in, or to one above it."""
     target, inside = os.path.realpath(link), os.path.realpath(folder)
     return os.path.commonpath([target, inside]) == target
-
-
-def _has_image_suffix(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def _key(directory: Directory | None, path: str) -> int:
-    """What tells one file from another, in 8 bytes: its folder and its name, not how the folder is reached."""
-    where = repr(directory) if directory else os.path.abspath(path)
-    name = os.path.basename(path).encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(where.encode("utf-8", "surrogatepass") + b"\0" + name, digest_size=8)
-    return int.from_bytes(digest.digest(), "little")
-
-
-def _matches(pattern: str) -> Iterator[str]:
-    """What a glob matches, sorted folder by folder, with one folder's names in memory at a time."""
-    head = "/" if pattern.startswith("/") else ""
-    return _descend(head, [part for part in pattern.split("/") if part])
-
-
-def _descend(prefix: str, parts: list[str]) -> Iterator[str]:
-    if not parts:
-        yield prefix
-        return
-    part, rest = parts[0], parts[1:]
-    if part == "**":
-        if rest:
-            yield from _descend(prefix, rest)
-        for name in _names(prefix, only_folders=bool(rest)):
-            if os.path.isdir(prefix + name) and not os.path.islink(prefix + name):
-                yield from _descend(f"{prefix}{name}/", parts)
-            elif not rest:
-                yield prefix + name
-        return
-    names = _names(prefix, part) if glob.has_magic(part) else [part]
-    for name in names:
-        if rest and os.path.isdir(prefix + name):
-            yield from _descend(f"{prefix}{name}/", rest)
-        elif not rest and os.path.lexists(prefix + name):
-            yield prefix + name
-
-
-def _names(folder: str, pattern: str = "*", only_folders: bool = False) -> list[str]:
-    try:
-        with os.scandir(folder or ".") as entries:
-            names = [entry.name for entry in entries if not only_folders or entry.is_dir()]
-    except OSError:
-        return []
-    hidden = pattern.startswith(".")  # as in a shell, * does not match a leading dot
-    return sorted(name for name in fnmatch.filter(names, pattern) if hidden or not name.startswith("."))
-
-
-def _listed(stream: BinaryIO) -> Iterator[str]:
-    """The paths of a list; the first block decides whether lines or NULs separate them."""
-    block = stream.read(_BLOCK)
-    if block.startswith(b"\xef\xbb\xbf"):
-        block = block[3:]
-    separator = b"\0" if b"\0" in block else b"\n"
-    rest = b""
-    while block:
-        *whole, rest = (rest + block).split(separator)
-        yield from _names_of(whole, separator)
-        block = stream.read(_BLOCK)
-    yield from _names_of([rest], separator)
-
-
-def _names_of(entries: list[bytes], separator: bytes) -> Iterator[str]:
-    for entry in entries:
-        name = entry.removesuffix(b"\r") if separator == b"\n" else entry
-        if name:
-            yield os.fsdecode(name)

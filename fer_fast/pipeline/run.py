@@ -1,27 +1,27 @@
-"""Paths come in, rows go out in the same order; files are found, decoded, classified and written at the same time."""
+"""A run: inputs become a table or rows; files are found, decoded, classified and written at the same time."""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from numbers import Real
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from fer_fast.inputs.files import ImageFiles
+from fer_fast.inputs import ImageFiles, absolute
+from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, within
+from fer_fast.pipeline.batches import BatchClassifier, classify_items
 from fer_fast.pipeline.summary import Stages, Summary
-from fer_fast.table.sinks import FileSink, StreamSink, check_out
-from fer_fast.types import FerFastError, Prediction, Row, Status
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from fer_fast.decode import Decoded, Decoder, Pixels
+from fer_fast.table.file_table import FileTable
+from fer_fast.table.manifest import run_of
+from fer_fast.table.schema import Schema
+from fer_fast.table.stream_table import StreamTable
+from fer_fast.table.workplace import check_out, earlier_run
+from fer_fast.types import Item, ItemRows, Row, StalledError
 
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -31,32 +31,15 @@ Progress = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
 
 
-class BatchClassifier(Protocol):
-    """What this module asks of a `fer_fast.Classifier`."""
-
-    classes: tuple[str, ...]
-    batch_size: int
-    streams: int
-    identity: str
-    decoder: Decoder
-
-    def predict_batch(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """uint8 [batch, S, S, 3] to float32 [batch, classes]; from several threads at once."""
-
-    def describe(self) -> dict[str, Any]:
-        """What runs."""
-
-    def close(self) -> None:
-        """Gives everything back."""
-
-
 def classify_folder(
     inputs: Inputs,
     out: str | os.PathLike[str] | BinaryIO,
     *,
     classifier: BatchClassifier | None = None,
     resume: bool = False,
+    retry_failed: bool = False,
     abstain: float = 0.0,
+    stall_timeout: float = DEFAULT_STALL_TIMEOUT,
     progress: Progress | None = None,
     **options: Any,
 ) -> Summary:
@@ -70,205 +53,159 @@ def classify_folder(
         inputs: one or several of what `ImageFiles` takes.
         out: where the table goes (.csv, .jsonl, .parquet), or a binary stream for csv.
         classifier: None opens `Classifier(**options)` and closes it at the end.
-        resume: keep the rows of an unfinished run of the same model and `abstain`; if `out` is finished, do nothing.
+        resume: keep the rows of an unfinished or finished run of the same inputs, model and options whose files are
+            still those that were read; classify the rest, and again what failed.
+        retry_failed: of a finished table do again the rows that failed, and nothing else.
         abstain: a confidence below it, to the six decimals of the table, gives the row no label and the status
             abstained; probabilities and confidence stay. 0 to 1; 0 never abstains.
+        stall_timeout: seconds without a batch after which the run ends; 0 never ends it.
         progress: see `Progress`.
         **options: as for `Classifier`.
 
     Raises:
         ValueError: an input that does not exist, no image at all, or a wrong option.
-        TypeError: `abstain` is not a number, or options come with a classifier.
-        OutputRefusedError: see `check_out` and `FileSink`.
+        TypeError: `abstain` or `stall_timeout` is not a number, or options come with a classifier.
+        OutputRefusedError: see `check_out` and `FileTable`.
         OutputError: the disk is full or fails; the rows so far are kept.
         CheckpointError: the model is missing or damaged.
         FerFastError: the model fails on a batch; the rows so far are kept.
+        StalledError: see `stall_timeout`; the rows so far are kept. Threads that do not answer are left behind, and
+            keep the process from ending in good order.
     """
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
-    abstain = _checked(abstain)
+    abstain = _checked("abstain", abstain, 1)
+    stall_timeout = _checked("stall_timeout", stall_timeout)
+    keep = resume or retry_failed
     path = os.fspath(out) if isinstance(out, (str, os.PathLike)) else None
-    if path is None and resume:
+    if path is None and keep:
         raise ValueError("only a file can be resumed, not a stream")
-    if path is not None and check_out(path, resume):
-        return Summary(path)
-    files = ImageFiles([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
-    found = iter(files)
+    named = [os.fspath(entry) for entry in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
+    target = check_out(path, keep) if path is not None else None
+    files = ImageFiles(named, _called(named, target if keep else None))
+    found = files.items()
     first = next(found, None)
     if first is None:
         raise ValueError(_no_images(files))
-    runner = classifier if classifier is not None else _open(options)
+    runner = classifier if classifier is not None else within(stall_timeout, lambda: _open(options), "the model")
+    answering = True
     try:
-        sink: FileSink | StreamSink
+        schema = Schema(runner.classes, runner.decoder.columns)
+        table: FileTable | StreamTable
         if isinstance(out, (str, os.PathLike)):
-            threshold = f" abstain {abstain}" if abstain else ""
-            sink = FileSink(out, runner.classes, runner.identity + threshold, resume)
+            run = run_of(Path(out), schema, files.inputs, _settings(runner, abstain))
+            table = FileTable(out, schema, run, resume, retry_failed)
+            files.leave_out(table.folder)
         else:
-            sink = StreamSink(out, runner.classes)
-        summary = Summary(path, unlistable=files.unlistable, ran=runner.describe())
+            table = StreamTable(out, schema)
+        summary = Summary(path, unlistable=files.unlistable, skipped=files.skipped, ran=runner.describe())
         try:
-            _run(chain([first], found), runner, sink, summary, abstain, progress)
+            _run(chain([first], found), runner, table, summary, abstain, stall_timeout, progress)
         finally:
-            sink.close()
+            table.close()
+    except StalledError:
+        answering = False
+        raise
     finally:
-        if classifier is None:
+        if classifier is None and answering:
             runner.close()
     return summary
 
 
-def classify_rows(inputs: Inputs, classifier: BatchClassifier, abstain: float = 0.0) -> Iterator[Row]:
+def classify_rows(
+    inputs: Inputs,
+    classifier: BatchClassifier,
+    abstain: float = 0.0,
+    stall_timeout: float = DEFAULT_STALL_TIMEOUT,
+) -> Iterator[Row]:
     """Classifies like `classify_folder`, but hands each row to the caller, in order, and works some batches ahead.
 
     Raises:
         ValueError: an input that does not exist, or `abstain` is not from 0 to 1.
-        TypeError: `abstain` is not a number.
+        TypeError: `abstain` or `stall_timeout` is not a number.
         FerFastError: the model fails on a batch.
+        StalledError: nothing has come for `stall_timeout` seconds.
     """
-    abstain = _checked(abstain)
-    paths = ImageFiles([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
-    rows = chain.from_iterable(classify_batches(paths, classifier, Stages()))
-    return (row.abstaining(abstain) for row in rows) if abstain else rows
-
-
-def classify_batches(paths: Iterable[str], classifier: BatchClassifier, stages: Stages) -> Iterator[list[Row]]:
-    """Classifies paths batch by batch, some batches ahead of the caller.
-
-    Args:
-        paths: taken lazily.
-        classifier: its decoder and its model work at the same time.
-        stages: gets the time that decoder and model take.
-
-    Yields:
-        Rows in the order of `paths`. A batch with files that give no pixels goes to the model with fewer images:
-        they are too rare to be worth filling it up.
-
-    Raises:
-        FerFastError: the decoder or the model fails.
-    """
-    remaining = iter(paths)
-    ahead = 2 * classifier.streams + 2  # one batch in each stream, one ready for it, two being decoded
-    flight: deque[Future[list[Row]]] = deque()
-    pool = ThreadPoolExecutor(classifier.streams, thread_name_prefix="fer-fast-model")
-    try:
-        while True:
-            while len(flight) < ahead and (batch := list(islice(remaining, classifier.batch_size))):
-                flight.append(_start(batch, classifier, stages, pool))
-            if not flight:
-                return
-            yield flight.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # at most one batch a stream
-
-
-def _start(
-    paths: Sequence[str], classifier: BatchClassifier, stages: Stages, pool: ThreadPoolExecutor
-) -> Future[list[Row]]:
-    rows: Future[list[Row]] = Future()
-
-    def decoded(future: Future[Decoded]) -> None:
-        try:
-            pool.submit(predict, future)
-        except RuntimeError:  # the run has stopped
-            rows.cancel()
-
-    def predict(future: Future[Decoded]) -> None:
-        try:
-            rows.set_result(_rows(paths, future.result(), classifier, stages))
-        except BaseException as error:
-            rows.set_exception(error)
-
-    classifier.decoder.submit(paths).add_done_callback(decoded)
-    return rows
-
-
-def _rows(paths: Sequence[str], decoded: Decoded, classifier: BatchClassifier, stages: Stages) -> list[Row]:
-    begun = time.perf_counter()
-    rows: list[Row | None] = [None] * len(paths)
-    for index, error in decoded.failures:
-        rows[index] = Row(paths[index], error.status, str(error))
-    if decoded.indices:
-        probabilities = _predict(decoded.pixels, classifier)
-        for index, row in zip(decoded.indices, probabilities, strict=True):
-            rows[index] = Row(paths[index], Status.OK, prediction=Prediction(classifier.classes, row))
-    with stages.lock:
-        stages.decode += decoded.seconds
-        stages.model += time.perf_counter() - begun
-    if None in rows:
-        raise FerFastError("the decoder lost an image of a batch")
-    return [row for row in rows if row is not None]
-
-
-def _predict(pixels: Pixels, classifier: BatchClassifier) -> npt.NDArray[np.float32]:
-    import numpy as np
-
-    try:
-        probabilities = classifier.predict_batch(pixels)  # [batch, classes]
-    except Exception as error:
-        raise FerFastError(f"the model failed on a batch of {len(pixels)} images: {error}") from error
-    wanted = (len(pixels), len(classifier.classes))
-    if probabilities.shape != wanted:
-        raise FerFastError(f"the model gave probabilities {list(probabilities.shape)} instead of {list(wanted)}")
-    if not np.isfinite(probabilities).all():
-        raise FerFastError("the model gave a probability that is not a number; another precision may help")
-    return probabilities
+    abstain = _checked("abstain", abstain, 1)
+    stall_timeout = _checked("stall_timeout", stall_timeout)
+    files = ImageFiles([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
+    results = chain.from_iterable(classify_items(files.items(), classifier, Stages(), stall_timeout))
+    return (row.abstaining(abstain) for result in results for row in result.rows)
 
 
 def _run(
-    paths: Iterator[str],
+    items: Iterator[Item],
     classifier: BatchClassifier,
-    sink: FileSink | StreamSink,
+    table: FileTable | StreamTable,
     summary: Summary,
     abstain: float,
+    stall_timeout: float,
     progress: Progress | None,
 ) -> None:
     _log.info("classifying with %s", summary.ran)
-    report: Progress = progress or (lambda done, new: None)
     begun = time.perf_counter()
-    if isinstance(sink, FileSink) and sink.rows:
-        summary.statuses, summary.labels = sink.kept.copy(), sink.kept_labels.copy()
-        summary.kept = summary.unlisted = sink.rows
-        report(summary.rows, 0)
-        paths = _not_kept(paths, sink, summary)
-    batches = classify_batches(paths, classifier, summary.stages)
+    wanted = (item for item in items if table.place(item))
+    batches = classify_items(wanted, classifier, summary.stages, stall_timeout)
     try:
         for found in batches:
             started = time.perf_counter()
-            rows = [row.abstaining(abstain) for row in found] if abstain else found
-            sink.write(rows)
+            table.write([_abstaining(result, abstain) for result in found] if abstain else found)
             summary.stages.write += time.perf_counter() - started
-            summary.statuses.update(row.status.value for row in rows)
-            summary.labels.update(row.label for row in rows if row.status is Status.OK)
-            report(summary.rows, len(rows))
+            new = sum(len(result.rows) for result in found)
+            summary.new += new
+            if progress is not None:
+                progress(table.kept_rows + summary.new, new)
     finally:
         batches.close()  # type: ignore[attr-defined]
-    sink.finish()
-    summary.seconds = time.perf_counter() - begun
+    started = time.perf_counter()
+    table.finish()
+    ended = time.perf_counter()
+    summary.stages.write += ended - started
+    summary.seconds = ended - begun
+    summary.statuses, summary.labels = table.statuses, table.labels
+    summary.kept, summary.changed, summary.unlisted = table.kept_rows, table.changed, table.unlisted
     if summary.unlisted:
         _log.warning("%d kept rows are of files that were not found again", summary.unlisted)
 
 
-def _not_kept(paths: Iterator[str], sink: FileSink, summary: Summary) -> Iterator[str]:
-    holds = sink.holds()
-    for path in paths:
-        if holds(path):
-            summary.unlisted -= 1
-        else:
-            yield path
+def _abstaining(result: ItemRows, below: float) -> ItemRows:
+    return ItemRows(result.item, tuple(row.abstaining(below) for row in result.rows), result.stamp)
+
+
+def _settings(classifier: BatchClassifier, abstain: float) -> dict[str, Any]:
+    """What rows depend on besides their files."""
+    decoder = classifier.decoder
+    return {
+        "model": classifier.identity,
+        "decoder": decoder.name,
+        "max_pixels": decoder.max_pixels,
+        "abstain": abstain,
+    }
+
+
+def _called(inputs: list[str], out: Path | None) -> list[str] | None:
+    """The inputs as an earlier run of them into the same table called them: its rows do, too."""
+    earlier = earlier_run(out) if out is not None else None
+    if earlier is None or earlier.inputs != [absolute(entry) for entry in inputs]:
+        return None  # another run's inputs are refused when the table is opened
+    return earlier.called
 
 
 def _no_images(files: ImageFiles) -> str:
     names = ", ".join(map(repr, files.inputs[:3])) + (", ..." if len(files.inputs) > 3 else "")
     if files.unlistable:
         return f"no image can be found in {names}: {files.unlistable[0]!r} cannot be read"
-    return f"no image in {names}"
+    skipped = f" ({files.skipped.total()} files there are not called as images are)" if files.skipped else ""
+    return f"no image in {names}{skipped}"
 
 
-def _checked(abstain: float) -> float:
-    if isinstance(abstain, bool) or not isinstance(abstain, Real):
-        raise TypeError(f"abstain must be a number from 0 to 1, not {abstain!r}")
-    if not 0 <= abstain <= 1:
-        raise ValueError(f"abstain must be a number from 0 to 1, not {abstain!r}")
-    return float(abstain)
+def _checked(name: str, value: float, most: float | None = None) -> float:
+    rule = f"a number from 0 to {most:g}" if most is not None else "a number of 0 or more"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be {rule}, not {value!r}")
+    if not 0 <= value <= (math.inf if most is None else most):
+        raise ValueError(f"{name} must be {rule}, not {value!r}")
+    return float(value)
 
 
 def _open(options: dict[str, Any]) -> BatchClassifier:

@@ -1,4 +1,4 @@
-"""Counts and seconds of a run come in while it goes; what it did goes out."""
+"""What a run did: rows by status and by label, what was left out, and where the time went."""
 
 from __future__ import annotations
 
@@ -28,20 +28,26 @@ class Summary:
         out: the finished table; None if it went to a stream.
         statuses: rows of the table by status, those of an earlier run included.
         labels: rows of the table by label, likewise; abstained rows have none.
+        new: rows that this run made.
         kept: rows of an earlier run that was resumed.
+        changed: files that were classified again, since they are others than the ones of which there were rows.
         unlisted: kept rows whose file was not found again.
         unlistable: folders that could not be read, so that their files are missing.
+        skipped: files in the folders that are not called as images are, by suffix; see `fer_fast.inputs.ImageFiles`.
         seconds: how long this run took, without loading the model.
         stages: where the time went.
-        ran: what `Classifier.describe` says; empty if nothing was left to do.
+        ran: what `Classifier.describe` says.
     """
 
     out: str | None = None
     statuses: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
+    new: int = 0
     kept: int = 0
+    changed: int = 0
     unlisted: int = 0
     unlistable: list[str] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     stages: Stages = field(default_factory=Stages)
     ran: dict[str, Any] = field(default_factory=dict)
@@ -59,9 +65,9 @@ class Summary:
     @property
     def images_per_second(self) -> float:
         """New rows a second."""
-        return (self.rows - self.kept) / self.seconds if self.seconds > 0 else 0.0
+        return self.new / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def faultless(self) -> bool:
-        """Whether every file has a prediction, abstained or not, and every folder could be read."""
+        """Whether every row has a prediction, abstained or not, and every folder could be read."""
         return self.predicted == self.rows and not self.unlistable

@@ -1,1 +1,1 @@
-"""Rows come in, a table goes out: csv, jsonl or parquet, whole or resumable."""
+"""Rows become a table, csv, jsonl or parquet, of finished parts: it is whole, or can be resumed, or is not there."""

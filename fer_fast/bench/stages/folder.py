@@ -20,7 +20,10 @@ from fer_fast.bench.stages import decode
 from fer_fast.bench.stages.model import WRITTEN_FORM, Infer, engine_form, torch_form
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.pipeline.summary import Summary
-from fer_fast.table.sinks import FileSink
+from fer_fast.table.file_table import FileTable
+from fer_fast.table.manifest import run_of
+from fer_fast.table.schema import Schema
+from fer_fast.types import Item, ItemRows
 
 FORM = "fer-fast classify"
 PLAIN_FORM = "plain script"
@@ -157,17 +160,20 @@ def _probabilities(table: Path) -> dict[str, list[float]]:
 def _write(material: Material) -> Prepared:
     classes = material.config.classes
     prediction = Prediction(classes, np.full(len(classes), 1 / len(classes), np.float32))
-    rows = [
-        Row(f"faces/face{number:06d}.png", Status.OK, prediction=prediction) for number in range(DEFAULT_BATCH_SIZE)
-    ]
     out = material.work / "rows.csv"
+    schema = Schema(classes)
+    run = run_of(out, schema, [str(material.work)], {})
 
     def call() -> None:
-        out.unlink(missing_ok=True)
-        sink = FileSink(out, classes, "benchmark", False)
-        for _ in range(100):
-            sink.write(rows)
-        sink.finish()
-        sink.close()
+        table = FileTable(out, schema, run)
+        for batch in range(100):
+            results = []
+            for number in range(DEFAULT_BATCH_SIZE):
+                name = f"faces/face{number:06d}.png"
+                item = Item(name, name, batch * DEFAULT_BATCH_SIZE + number)
+                table.place(item)
+                results.append(ItemRows(item, (Row(name, Status.OK, prediction=prediction),), (1000, 0)))
+            table.write(results)
+        table.finish()
 
     return Prepared(call)

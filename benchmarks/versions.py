@@ -1,0 +1,95 @@
+"""What a change cost or gained: two checkouts classify the same folders in turn; JSON goes out.
+
+    python benchmarks/versions.py --before DIR [--out benchmarks/results/versions.json]
+
+DIR is an older checkout with its native libraries built. Both run in this interpreter, each in processes of its own, so
+that a machine whose speed drifts is as unfair to one as to the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fer_fast.bench.environment import environment
+from fer_fast.bench.images import make_faces, make_photos
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).parent / "results" / "versions.json"
+FACES, PHOTOS = 3000, 200
+
+
+def rate(checkout: Path, folder: Path, precision: str, suffix: str, work: Path) -> float:
+    """Images a second that a checkout's command tells of a run."""
+    out = work / f"table{suffix}"
+    for left in work.glob(f"{out.name}*"):
+        left.unlink()
+    command = [sys.executable, "-m", "fer_fast", "classify", str(folder), "-o", str(out), "--precision", precision]
+    found = subprocess.run(
+        command, cwd=work, env={**os.environ, "PYTHONPATH": str(checkout)}, capture_output=True, text=True, check=True
+    )
+    told = re.search(r"([\d.]+) images/s", found.stderr)
+    if told is None:
+        raise SystemExit(f"{checkout} tells no rate: {found.stderr}")
+    return float(told[1])
+
+
+def compare(before: Path, folder: Path, precision: str, suffix: str, rounds: int, work: Path) -> dict[str, Any]:
+    """Both checkouts in turn; a ratio above 1 is a gain."""
+    for checkout in (before, ROOT):  # the first run compiles the model
+        rate(checkout, folder, precision, suffix, work)
+    rates: dict[str, list[float]] = {"before": [], "after": []}
+    for number in range(rounds):
+        pair = [("before", before), ("after", ROOT)]
+        for name, checkout in pair if number % 2 else reversed(pair):
+            rates[name].append(rate(checkout, folder, precision, suffix, work))
+    ratios = [after / earlier for earlier, after in zip(rates["before"], rates["after"], strict=True)]
+    return {"precision": precision, "table": suffix, "images_per_second": rates, "ratio": statistics.median(ratios)}
+
+
+def commit_of(checkout: Path) -> str:
+    """What is checked out there."""
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def main() -> None:
+    """Measures and writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--before-commit", help="of DIR, where it is no git checkout")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    record: dict[str, Any] = {
+        "environment": environment(),
+        "before": options.before_commit or commit_of(options.before),
+        "found": {},
+    }
+    with tempfile.TemporaryDirectory(prefix="fer-fast-") as name:
+        work = Path(name)
+        make_faces(work / "faces", FACES)
+        make_photos(work / "photos", PHOTOS)
+        for kind, precision, suffix in (
+            ("faces", "auto", ".csv"),
+            ("faces", "int8", ".csv"),
+            ("faces", "int8", ".parquet"),
+            ("photos", "auto", ".csv"),
+            ("photos", "int8", ".csv"),
+        ):
+            found = compare(options.before.resolve(), work / kind, precision, suffix, options.rounds, work)
+            record["found"][f"{kind}, {precision}, {suffix[1:]}"] = found
+            print(f"{kind}, {precision}, {suffix[1:]}: {found['ratio']:.3f}", flush=True)
+    options.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""A run that waits too long ends: what every thread does is told, and the caller gets an error instead of no answer."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from fer_fast.types import StalledError
+
+#: Seconds without a batch after which a run ends.
+DEFAULT_STALL_TIMEOUT = 300.0
+#: The wait is cut in as many: a process that was stopped meanwhile, by Ctrl-Z say, loses one of them alone.
+_SLICES = 10
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+def wait_for(future: Future[_T], seconds: float, progress: Callable[[], object], waiting_for: str) -> _T:
+    """The result of a future, if anything happens meanwhile.
+
+    Args:
+        future: what is waited for.
+        seconds: how long `progress` may stay as it is; 0 is for ever.
+        progress: changes with all that is done.
+        waiting_for: what the message says.
+
+    Raises:
+        StalledError: nothing has happened for so long; the log has every thread's stack.
+    """
+    idle = 0
+    while True:
+        seen = progress()
+        try:
+            return future.result(seconds / _SLICES if seconds else None)
+        except TimeoutError:
+            if future.done():
+                return future.result()  # an error of its own that is a TimeoutError, or it came just now
+            idle = idle + 1 if progress() == seen else 0
+            if idle == _SLICES:
+                _log.error("%s", stacks())
+                raise StalledError(f"{waiting_for} has not come for {seconds:g} seconds: the run has stalled") from None
+
+
+def within(seconds: float, work: Callable[[], _T], waiting_for: str) -> _T:
+    """What `work` returns, done on a thread of its own, so that the caller's can stop waiting.
+
+    Raises:
+        StalledError: see `wait_for`; the thread is left behind.
+    """
+    future: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="fer-fast-open", daemon=True).start()
+    return wait_for(future, seconds, lambda: None, waiting_for)
+
+
+def stacks() -> str:
+    """What every thread does now."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    told = []
+    for ident, frame in sys._current_frames().items():
+        told.append(f"thread {names.get(ident, ident)}:")
+        told += [line.rstrip() for line in traceback.format_stack(frame)]
+    return "\n".join(told)

@@ -1,0 +1,126 @@
+"""The items of an earlier run: which of them still hold, and in which order they stand in the table to come."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fer_fast.table.parts import ITEM, Index, Source
+from fer_fast.types import Item, Stamp
+
+#: What became of a kept item: not asked for yet, in the table, or done again since its file changed or its row failed.
+_UNLISTED, _USED, _REPLACED = 0, 1, 2
+
+
+class Kept:
+    """Items that have their rows; about 50 bytes an item.
+
+    Items have numbers: those of the sources in their order, and behind them those that are new.
+
+    Args:
+        sources: where their records lie; of an item that several hold the last one counts.
+        failed_alone: hold to an item whose file has changed, and do again what failed alone.
+
+    Attributes:
+        rows: rows that are kept so far.
+        changed: items whose file is another than the one that was read.
+    """
+
+    def __init__(self, sources: Sequence[Source], failed_alone: bool = False) -> None:
+        self.sources = list(sources)
+        self._failed_alone = failed_alone
+        self._items = np.concatenate([np.empty(0, ITEM), *(source.index().items for source in sources)])
+        keys = self._items["key"]
+        order = np.argsort(keys, kind="stable")
+        self._order, self._keys = order, keys[order]
+        self._state = np.zeros(len(keys), np.uint8)
+        # Of two rows of one item the earlier one was done again.
+        self._state[order[:-1][self._keys[:-1] == self._keys[1:]]] = _REPLACED
+        self.rows = self.changed = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def unlisted_rows(self) -> int:
+        """Rows of items that nobody asked for."""
+        return int(self._items["rows"][self._state == _UNLISTED].sum())
+
+    def number_of(self, item: Item) -> int | None:
+        """Which one an item is, if it is here and holds; None if it is to be classified. Asked once an item."""
+        place = int(np.searchsorted(self._keys, np.uint64(item.key), "right")) - 1
+        if place < 0 or int(self._keys[place]) != item.key:
+            return None
+        number = int(self._order[place])
+        held = self._items[number]
+        same = self._failed_alone or _stamp(item.path) == _stamp_of(held)
+        if held["failed"] or not same:
+            self._state[number] = _REPLACED
+            self.changed += not same
+            return None
+        self._state[number] = _USED
+        self.rows += int(held["rows"])
+        return number
+
+    def knows(self, item: Item) -> bool:
+        """Whether an item has rows, still true or not."""
+        place = int(np.searchsorted(self._keys, np.uint64(item.key)))
+        return place < len(self._keys) and int(self._keys[place]) == item.key
+
+    def unlisted(self) -> list[tuple[int, int]]:
+        """The numbers (from, to before) of items that nobody asked for: their files were not found again."""
+        runs = Runs()
+        for number in np.flatnonzero(self._state == _UNLISTED).tolist():
+            runs.add(number)
+        return list(runs)
+
+
+class Runs:
+    """Numbers in an order, of which most follow the one before: kept as runs (from, to before)."""
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[int, int]] = []
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(self._runs)
+
+    def add(self, number: int) -> None:
+        """The next number."""
+        if self._runs and self._runs[-1][1] == number:
+            self._runs[-1] = (self._runs[-1][0], number + 1)
+        else:
+            self._runs.append((number, number + 1))
+
+
+def records_of(runs: Sequence[tuple[int, int]], sources: Sequence[Source]) -> Iterator[tuple[Index, bytes]]:
+    """The records of items in an order, in pieces of whole items.
+
+    Args:
+        runs: the items' numbers, from and to before.
+        sources: where they lie, in the order of the numbers.
+    """
+    starts = [0]
+    for source in sources:
+        starts.append(starts[-1] + len(source.index().items))
+    for first, last in runs:
+        while first < last:
+            place = bisect_right(starts, first) - 1
+            until = min(last, starts[place + 1])
+            yield from sources[place].slices(first - starts[place], until - starts[place])
+            first = until
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 (a Path cannot hold every str)
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _stamp_of(held: np.void) -> Stamp | None:
+    size = int(held["size"])
+    return (size, int(held["modified"])) if size >= 0 else None

@@ -1,0 +1,203 @@
+"""Finished parts: files of whole items and their rows, written aside, synced and renamed, and never changed again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_fast.table.records import Records
+from fer_fast.table.schema import Schema
+from fer_fast.types import ItemRows, Row, Status
+
+#: What a part holds of an item: its key, the stamp of its file (size -1 where there is none), how many rows it has, and
+#: whether one of them failed.
+ITEM = np.dtype([("key", "<u8"), ("size", "<i8"), ("modified", "<i8"), ("rows", "<u4"), ("failed", "?")])
+#: What it holds of a row beside its record: the record's bytes, the status' place in `STATUSES`, the label's among the
+#: classes (-1 where there is none).
+ROW = np.dtype([("length", "<u4"), ("status", "u1"), ("label", "<i4")])
+STATUSES: tuple[Status, ...] = tuple(Status)
+_CODES = {status: code for code, status in enumerate(STATUSES)}
+
+#: A part is written after this many seconds of work, and of a long run after a sixtieth of it, up to the second number:
+#: so much is done again after a kill. Before that when its records have so many bytes.
+SECONDS = (1.0, 10.0)
+LARGEST = 4 << 20
+#: Rows that are taken from a finished table at once.
+ROWS_AT_ONCE = 1 << 16
+
+_PREFIX, _SUFFIX = "part-", ".npz"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is known of some items without their records.
+
+    Attributes:
+        items: `ITEM` [items].
+        rows: `ROW` [rows]; the rows of an item follow each other, in the items' order.
+    """
+
+    items: npt.NDArray[np.void]
+    rows: npt.NDArray[np.void]
+
+
+class Source(Protocol):
+    """Where the records of some items lie: a part, or a table that was finished."""
+
+    def index(self) -> Index:
+        """Read anew at each call."""
+
+    def slices(self, first: int, last: int) -> Iterator[tuple[Index, bytes]]:
+        """The items from `first` to before `last` with their records, in pieces of whole items."""
+
+
+class PartFile:
+    """A part on the disk.
+
+    Args:
+        path: as `part_files` gives it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def index(self) -> Index:
+        """See `Source.index`."""
+        with np.load(self.path) as arrays:
+            return Index(arrays["items"], arrays["rows"])
+
+    def slices(self, first: int, last: int) -> Iterator[tuple[Index, bytes]]:
+        """See `Source.slices`."""
+        with np.load(self.path) as arrays:
+            items, rows, records = arrays["items"], arrays["rows"], arrays["records"]
+        row_starts, starts = starts_of(items["rows"]), starts_of(rows["length"])
+        begin, end = int(row_starts[first]), int(row_starts[last])
+        yield Index(items[first:last], rows[begin:end]), records[starts[begin] : starts[end]].tobytes()
+
+    def is_whole(self) -> bool:
+        """Whether its bytes are those that were written; a machine that fell may leave others."""
+        try:
+            with zipfile.ZipFile(self.path) as file:
+                if file.testzip() is not None:
+                    return False
+            index = self.index()
+            return int(index.items["rows"].sum()) == len(index.rows)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return False
+
+
+class PartWriter:
+    """Gathers the rows of items and writes them as parts; of one thread.
+
+    Args:
+        folder: where parts lie.
+        records: how a row becomes bytes.
+        schema: of the table.
+
+    Attributes:
+        written: the parts, in their order.
+    """
+
+    def __init__(self, folder: Path, records: Records, schema: Schema) -> None:
+        self._folder, self._records = folder, records
+        self.written: list[PartFile] = []
+        self._labels = {name: place for place, name in enumerate(schema.classes)}
+        self._waiting: list[tuple[npt.NDArray[np.void], npt.NDArray[np.void], bytes]] = []
+        self._bytes = 0
+        self._begun = self._last = time.monotonic()
+
+    def add(self, results: Sequence[ItemRows]) -> None:
+        """Takes items; writes a part when enough have come.
+
+        Raises:
+            OSError: the disk is full or fails.
+        """
+        rows = [row for result in results for row in result.rows]
+        encoded = [self._records.encode(row) for row in rows]
+        items = np.array([_item(result) for result in results], ITEM)
+        about = np.array([self._row(row, data) for row, data in zip(rows, encoded, strict=True)], ROW)
+        # In one step: an interrupt finds all of it or nothing.
+        self._waiting.append((items, about, b"".join(encoded)))
+        self._bytes += sum(map(len, encoded))
+        now = time.monotonic()
+        shortest, longest = SECONDS
+        if self._bytes >= LARGEST or now - self._last >= min(max(shortest, (now - self._begun) / 60), longest):
+            self.write()
+
+    def write(self) -> None:
+        """Writes what has come as a part.
+
+        Raises:
+            OSError: the disk is full or fails; what was to be written is still waiting.
+        """
+        if not self._waiting:
+            return
+        waiting = list(self._waiting)
+        aside = self._folder / "writing"
+        try:
+            with aside.open("wb") as file:
+                np.savez(
+                    file,
+                    items=np.concatenate([items for items, _, _ in waiting]),
+                    rows=np.concatenate([rows for _, rows, _ in waiting]),
+                    records=np.frombuffer(b"".join(records for _, _, records in waiting), np.uint8),
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            part = PartFile(self._folder / f"{_PREFIX}{self._next_number():08}{_SUFFIX}")
+            aside.rename(part.path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        self.written.append(part)
+        del self._waiting[: len(waiting)]
+        self._bytes = sum(len(records) for _, _, records in self._waiting)
+        self._last = time.monotonic()
+
+    def _next_number(self) -> int:
+        if self.written:
+            return _number_of(self.written[-1].path) + 1
+        return max(map(_number_of, _paths(self._folder)), default=-1) + 1
+
+    def _row(self, row: Row, data: bytes) -> tuple[int, int, int]:
+        return len(data), _CODES[row.status], self._labels[row.label] if row.label else -1
+
+
+def _item(result: ItemRows) -> tuple[int, int, int, int, bool]:
+    size, modified = result.stamp or (-1, -1)
+    return result.item.key, size, modified, len(result.rows), result.failed
+
+
+def part_files(folder: Path) -> list[PartFile]:
+    """The parts in a folder, in the order in which they were written; damaged ones are told of and left out."""
+    found = [PartFile(path) for path in _paths(folder)]
+    whole = [part for part in found if part.is_whole()]
+    for part in found:
+        if part not in whole:
+            _log.warning("%s is damaged: its files are classified again", part.path)
+    return whole
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
+
+
+def _number_of(path: Path) -> int:
+    return int(path.name[len(_PREFIX) : -len(_SUFFIX)])
+
+
+def starts_of(lengths: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+    """Where each of several things begins that lie behind each other, and where the last ends."""
+    starts = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    return starts

@@ -1,0 +1,64 @@
+"""A table on a stream, such as standard output: csv, written as it comes; it cannot be resumed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from fer_fast.machine.disk import write_all
+from fer_fast.table.records import CsvRecords
+from fer_fast.table.schema import Schema
+from fer_fast.types import Item, ItemRows, OutputError
+
+
+class StreamTable:
+    """Writes csv to a stream; the interface is that of `FileTable`.
+
+    Args:
+        stream: any binary stream, unbuffered ones and pipes that do not block, too.
+        schema: the columns.
+
+    Raises:
+        BrokenPipeError: nobody reads any more.
+        OutputError: the stream fails otherwise.
+    """
+
+    kept_rows = changed = unlisted = 0
+
+    def __init__(self, stream: BinaryIO, schema: Schema) -> None:
+        self._stream = stream
+        self._records = CsvRecords(schema)
+        self.statuses: Counter[str] = Counter()
+        self.labels: Counter[str] = Counter()
+        self._write(self._records.header)
+
+    def place(self, item: Item) -> bool:
+        """Every item is to be classified."""
+        return True
+
+    def write(self, results: Sequence[ItemRows]) -> None:
+        """Writes rows at once.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            OutputError: the stream fails otherwise.
+        """
+        rows = [row for result in results for row in result.rows]
+        self._write(b"".join(map(self._records.encode, rows)))
+        self.statuses.update(row.status.value for row in rows)
+        self.labels.update(row.label for row in rows if row.label)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            write_all(self._stream, data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"the output cannot be written: {error.strerror or error}") from error
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+    def close(self) -> None:
+        """Nothing is held."""
