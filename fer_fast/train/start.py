@@ -1,4 +1,4 @@
-"""The start of a training run: pre-trained ResNet-18 weights come in, a model ready to be trained goes out."""
+"""What a training run begins with: a new model on ResNet-18 weights, or a trained one with other classes."""
 
 from __future__ import annotations
 
