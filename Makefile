@@ -1,5 +1,5 @@
 # make demo   classify two real photos, or any folder: make demo DIR=~/photos
-# make test   the whole test suite
+# make test   the whole test suite; make test-pythons: the part of it that runs other Pythons
 # Both need python3 (3.11 or later), its venv module and a C++17 compiler, and set up .venv by themselves.
 
 PYTHON ?= python3
@@ -11,13 +11,17 @@ VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 SOURCES := $(shell find csrc fer_fast -name '*.py' -o -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.toml')
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-pythons lint clean
 
 demo: $(VENV)/installed-demo
 	$(VENV)/bin/python examples/demo.py $(DIR)
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest
+
+# The Python part on 3.12 and 3.13, where they are found; FER_FAST_PYTHONS=/path/python3.12:/path/python3.13 names them.
+test-pythons: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest tests/test_pythons.py
 
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
@@ -35,4 +39,4 @@ $(VENV)/installed-%: pyproject.toml setup.py CMakeLists.txt $(SOURCES)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build .demo
+	rm -rf $(VENV) .venv-pythons build .demo

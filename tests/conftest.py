@@ -6,10 +6,13 @@ import importlib.util
 import os
 
 import pytest
-import torch
 
 
 def _missing_cuda() -> str | None:
+    if importlib.util.find_spec("torch") is None:
+        return "torch is not installed"
+    import torch
+
     return None if torch.cuda.is_available() else "no CUDA device"
 
 
@@ -22,7 +25,17 @@ def _missing_tensorrt() -> str | None:
     return None if importlib.util.find_spec("tensorrt") is not None else "TensorRT is not installed"
 
 
-_MISSING = {"needs_cuda": _missing_cuda, "needs_dali": _missing_dali, "needs_tensorrt": _missing_tensorrt}
+def _missing_native() -> str | None:
+    found = importlib.util.find_spec("fer_fast._C") is not None
+    return None if found else "the native part is not built for this Python"
+
+
+_MISSING = {
+    "needs_native": _missing_native,
+    "needs_cuda": _missing_cuda,
+    "needs_dali": _missing_dali,
+    "needs_tensorrt": _missing_tensorrt,
+}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

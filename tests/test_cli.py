@@ -194,6 +194,7 @@ def test_a_model_that_hangs_ends_the_run_with_stacks_and_rows(shades, tmp_path, 
     assert ended(shades, "-o", out, "--resume")[0] == 0 and out.read_text().count("ok,") == 100
 
 
+@pytest.mark.needs_native
 def test_a_library_that_keeps_python_from_running_ends_the_run_too(shades, tmp_path, ended):
     out = tmp_path / "out.csv"
     process = start(shades, "-o", out, "--stall-timeout", "1", SHADE_HANG="python", SHADE_DELAY=0.05)
