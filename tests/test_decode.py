@@ -15,15 +15,18 @@ from image_files import FACE, FILES, encoded, face, oriented
 from PIL import Image, ImageFile, ImageOps
 
 from fer_fast.decode import DEFAULT_MAX_PIXELS, open_decoder, pixels_of
-from fer_fast.decode.pillow import decode_file
+from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.pixels import spread
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
 
 
 def decoded(path, side=SIDE, **options):
+    data, stamp = decode_file(str(path), side, **options)
+    assert stamp == (os.stat(path).st_size, os.stat(path).st_mtime_ns)
     out = np.empty((side, side, 3), np.uint8)
-    decode_file(str(path), out, **options)
+    spread(data, out)
     return out
 
 
