@@ -65,7 +65,7 @@ class DecodingProcesses:
         if any(path.startswith(_OWN) for path in paths):
             return None
         try:
-            process, channel = self._idle.get_nowait()
+            process, channel = self._taken()
         except Empty:
             return None
         try:
@@ -99,6 +99,13 @@ class DecodingProcesses:
                 self._give(process)
             except FerFastError as error:
                 self._tell(error)
+
+    def _taken(self) -> tuple[DecodingProcess, int]:
+        while True:
+            process, channel = self._idle.get_nowait()
+            with self._lock:
+                if process in self._all:  # or it was lost by another channel
+                    return process, channel
 
     def _one_by_one(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
         """Tells the file that ends processes from those that were with it in a run."""
