@@ -1,7 +1,9 @@
 """DALI against Pillow: the same files, the same pixels up to rounding, the same statuses; here on the CPU."""
 
 import importlib
+import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -165,7 +167,9 @@ def test_codings_and_missing_ends_are_left_to_pillow(tmp_path, decoders, monkeyp
     dali = importlib.import_module("fer_fast.decode.dali")
     seen = []
     real = dali.DaliPipeline.run
-    monkeypatch.setattr(dali.DaliPipeline, "run", lambda self, encoded: seen.append(len(encoded)) or real(self, encoded))
+    monkeypatch.setattr(
+        dali.DaliPipeline, "run", lambda self, encoded: seen.append(len(encoded)) or real(self, encoded)
+    )
     content = encoded("jpeg")
     lossless = content.replace(b"\xff\xc0", b"\xff\xc3")
     decoded = decoders[0].decode(written(tmp_path, [content, lossless, content + bytes(100)]))
@@ -228,6 +232,60 @@ def test_an_unforeseen_error_reaches_the_caller(tmp_path, monkeypatch):
     monkeypatch.setattr(dali, "_merged", broken)
     with open_decoder("dali", SIDE, 1) as decoder, pytest.raises(FerFastError, match="the decoder failed: 'lost'"):
         decoder.decode(written(tmp_path, [encoded("jpeg")]))
+
+
+def test_closing_answers_what_was_asked_and_nothing_more_is_taken(tmp_path, monkeypatch):
+    dali = importlib.import_module("fer_fast.decode.dali")
+    gate = threading.Event()
+    monkeypatch.setattr(dali._Batch, "read", lambda *_: gate.wait(60))
+    paths = written(tmp_path, [encoded("jpeg")])
+    decoder = open_decoder("dali", SIDE, 1)
+    futures = [decoder.submit(paths) for _ in range(3)]
+    decoder.close()
+    for future in futures:
+        with pytest.raises(FerFastError, match="the decoder is closed"):
+            future.result(timeout=10)
+    gate.set()
+    with pytest.raises(FerFastError, match="the decoder is closed"):
+        decoder.submit(paths)
+    decoder.close()
+
+
+def test_a_forked_child_is_refused():
+    code = """
+import os
+from fer_fast.decode import open_decoder
+from fer_fast.types import FerFastError
+decoder = open_decoder("dali", 24, 1)
+decoder.decode(["/nowhere"])
+if not os.fork():
+    try:
+        decoder.submit(["/nowhere"])
+    except FerFastError as error:
+        print(error, flush=True)
+    decoder.close()
+    os._exit(0)
+os.wait()
+decoder.close()
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "a forked process opens its own" in ran.stdout, ran.stderr
+
+
+def test_a_card_that_is_not_there_closes_the_others(monkeypatch):
+    dali = importlib.import_module("fer_fast.decode.dali")
+    opened = []
+
+    def second_fails(self, *given, right=dali.DaliDecoder.__init__):
+        if opened:
+            raise FerFastError("no second card")
+        opened.append(self)
+        right(self, *given)
+
+    monkeypatch.setattr(dali.DaliDecoder, "__init__", second_fails)
+    with pytest.raises(FerFastError, match="no second card"):
+        open_decoder("dali", SIDE, 1, device="cpu,cpu")
+    assert opened[0]._pending.closed
 
 
 @pytest.mark.needs_cuda

@@ -1,5 +1,6 @@
 """Decoding in processes: the threads' answers, whatever becomes of the processes or of the program around them."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -176,7 +177,9 @@ def test_a_codec_that_crashes_costs_its_own_file(tmp_path, at_once, monkeypatch)
 def test_processes_leave_signals_for_the_group_alone_and_write_nothing(tmp_path):
     broken = tmp_path / "broken.tiff"
     broken.write_bytes(encoded("tiff-deflate-turned")[:-20].replace(b"\0\0\1", b"\7\7\7"))
-    program = OPENED + """
+    program = (
+        OPENED
+        + """
 for pid in pids:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid, number)
@@ -185,6 +188,7 @@ assert [each._process.pid for each in decoder._processes._all] == pids
 assert decoder.runs_on == "2 processes"
 decoder.close()
 """
+    )
     ran = run(program, str(broken))
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
@@ -224,7 +228,7 @@ def test_processes_inherit_nothing_but_what_they_need(tmp_path, at_once):
     try:
         with open_decoder("pillow", SIDE, 2) as decoder:
             for pid in pids(running(decoder)):
-                targets = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
+                targets = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
                 kinds = sorted(target.partition(":")[0] for target in targets)
                 assert kinds == [*["/dev/null"] * 3, "/memfd", *["socket"] * process.CHANNELS]
     finally:
@@ -232,7 +236,9 @@ def test_processes_inherit_nothing_but_what_they_need(tmp_path, at_once):
 
 
 @pytest.mark.parametrize("executable", ["", "/bin/false", None])
-def test_without_an_interpreter_threads_decode_and_that_is_told_once(tmp_path, at_once, monkeypatch, caplog, executable):
+def test_without_an_interpreter_threads_decode_and_that_is_told_once(
+    tmp_path, at_once, monkeypatch, caplog, executable
+):
     monkeypatch.setattr(sys, "executable", executable)
     paths = written(tmp_path, [encoded("png")] * 20)
     with open_decoder("pillow", SIDE, 2) as decoder:
@@ -310,7 +316,9 @@ def test_closing_while_processes_start_leaves_none(at_once, monkeypatch):
 
 def test_a_forked_child_is_refused_and_takes_nothing_away(tmp_path):
     FACE.save(tmp_path / "face.png")
-    program = OPENED + """
+    program = (
+        OPENED
+        + """
 from fer_fast.types import FerFastError
 child = os.fork()
 if not child:
@@ -328,6 +336,7 @@ assert decoder.decode(sys.argv[1:] * 40).indices == [*range(40)]
 assert [each._process.pid for each in decoder._processes._all] == pids
 decoder.close()
 """
+    )
     ran = run(program, str(tmp_path / "face.png"))
     assert ran.returncode == 0, ran.stderr
     assert "a forked process opens its own" in ran.stdout
@@ -336,7 +345,5 @@ decoder.close()
 def test_a_decoder_that_is_forgotten_ends_its_processes(at_once):
     left = pids(running(open_decoder("pillow", SIDE, 2)))
     assert len(left) == 2
-    import gc
-
     gc.collect()
     until(lambda: not any(Path(f"/proc/{pid}").exists() and state(Path(f"/proc/{pid}")) != "Z" for pid in left))

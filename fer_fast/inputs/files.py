@@ -16,7 +16,10 @@ from typing import BinaryIO
 from fer_fast.inputs.seen import PathSet
 
 #: What a file in a folder must be called to be an input, in any case; a file that is named outright always is one.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"),
+    *(".heic", ".heif", ".hif", ".avif"),
+)
 
 _BLOCK = 1 << 16
 _log = logging.getLogger(__name__)
