@@ -101,7 +101,7 @@ def _machine() -> Iterator[Finding]:
     import PIL
     import torch
 
-    from fer_fast.machine.devices import has_amx, has_bf16_instructions, has_int8_dot_products
+    from fer_fast.machine.processors import has_amx, has_bf16_instructions, has_int8_dot_products
 
     offered = {"int8": has_int8_dot_products(), "bf16": has_bf16_instructions(), "AMX": has_amx()}
     kinds = ", ".join(name for name, there in offered.items() if there) or "none"

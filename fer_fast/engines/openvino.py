@@ -12,7 +12,7 @@ import openvino
 from fer_fast.engines import cache
 from fer_fast.engines.interface import keeps_accuracy
 from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, trace
-from fer_fast.machine.devices import has_amx, has_int8_dot_products
+from fer_fast.machine.processors import has_amx, has_int8_dot_products
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from fer_fast.types import FerFastError
@@ -41,29 +40,3 @@ def torch_device(device: str) -> str:
 def present_devices() -> tuple[str, ...]:
     """The kinds of device that this machine can compute on: cpu, and cuda if there is a card."""
     return ("cpu", "cuda") if cuda_is_present() else ("cpu",)
-
-
-def has_int8_dot_products() -> bool:
-    """Whether the processor multiplies and adds int8 in one instruction (VNNI)."""
-    return bool({"avx512_vnni", "avx_vnni"} & _processor_flags())
-
-
-def has_amx() -> bool:
-    """Whether the processor has matrix tiles for bf16 (AMX)."""
-    return "amx_bf16" in _processor_flags()
-
-
-def has_bf16_instructions() -> bool:
-    """Whether the processor multiplies bf16 without going through fp32."""
-    return bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
-
-
-@cache
-def _processor_flags() -> frozenset[str]:
-    """The flags that Linux names; empty where it names none."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return frozenset()
-    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.split())
