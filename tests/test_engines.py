@@ -229,7 +229,7 @@ def test_bf16_without_its_instructions_is_refused(
 def test_auto_on_a_cpu(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, engines: Any) -> None:
     best = "bf16" if HAS_BF16 else "fp32"
     engines("paper", "openvino", best)  # compiled once: the next one comes from the cache
-    monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: False)
+    monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: False)
     running = open_engine(checkpoints["paper"], batch_size=BATCH_SIZE)
     assert isinstance(running, OpenVinoEngine)
     assert (running.precision, running.cache) == (best, "hit")
@@ -241,11 +241,12 @@ def test_auto_on_a_cpu(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.M
 
 def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: True)
+    monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
     monkeypatch.setattr(
         TorchEngine, "__init__", lambda self, _, device, precision, __: opened.append((device, precision))
     )
     monkeypatch.setattr(TorchEngine, "describe", lambda self: {"precision": "fp16"})
+    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine, _: engine)
     open_engine(checkpoints["paper"])
     open_engine(checkpoints["paper"], device="cuda:1", precision="fp16")
     assert opened == [("auto", "auto"), ("cuda:1", "fp16")]
@@ -257,8 +258,9 @@ def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: py
 def test_auto_takes_tensorrt_before_torch_on_a_card(
     checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: True)
+    monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
     monkeypatch.setattr("fer_fast.engines.choice.find_spec", lambda name: name == "tensorrt")
+    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine, _: engine)
     for engine in (TorchEngine, TensorRtEngine):
         monkeypatch.setattr(engine, "__init__", lambda self, *_: None)
         monkeypatch.setattr(engine, "describe", lambda self: {"precision": "fp16"})

@@ -10,7 +10,7 @@ import numpy as np
 import openvino
 
 from fer_fast.engines import cache
-from fer_fast.engines.interface import keeps_accuracy
+from fer_fast.engines.interface import Engine, keeps_accuracy
 from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, trace
 from fer_fast.machine.processors import has_amx, has_int8_dot_products
 from fer_fast.types import FerFastError
@@ -29,7 +29,7 @@ PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 GRAPH_VERSION = 3
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(Engine):
     """OpenVINO on the CPU; see `fer_fast.engines.Engine` for the methods.
 
     The tokens are computed by convolutions inside the graph (`models.algebraic`), not by the fused op: a graph cut
@@ -41,6 +41,7 @@ class OpenVinoEngine:
     def __init__(
         self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int, cached: bool = True
     ) -> None:
+        super().__init__()
         if device not in ("auto", "cpu"):
             raise ValueError(f"device must be auto or cpu for engine 'openvino', not {device!r}")
         self.core = openvino.Core()
@@ -55,8 +56,7 @@ class OpenVinoEngine:
             raise FerFastError(f"OpenVINO could not compile the model: {error}") from error
         self.streams = self.graph.streams
 
-    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
-        """See `Engine.infer`."""
+    def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         return self.graph([np.asarray(images)])[0]
 
     def describe(self) -> dict[str, str]:
@@ -71,8 +71,7 @@ class OpenVinoEngine:
             "cache": self.cache,
         }
 
-    def close(self) -> None:
-        """See `Engine.close`."""
+    def _release(self) -> None:
         self.__dict__.pop("graph", None)
 
     def _compile(self, checkpoint: Checkpoint, batch_size: int) -> openvino.CompiledModel:

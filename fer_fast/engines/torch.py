@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fer_fast.engines.interface import keeps_accuracy
+from fer_fast.engines.interface import Engine, keeps_accuracy
 from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, opening
 from fer_fast.machine.devices import torch_device
 from fer_fast.models.backbone import channels_last, fold_batch_norm
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from fer_fast.models.fusion import FusionModel
 
 
-class TorchEngine:
+class TorchEngine(Engine):
     """PyTorch without a compiler, which refuses cards before Volta; see `fer_fast.engines.Engine` for the methods."""
 
     def __init__(self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int = 32) -> None:
+        super().__init__()
         self.device = torch_device(device)
         native.load_torch_ops()  # a missing library is told here, not at the first batch
         card = torch.device(self.device)
@@ -49,8 +50,7 @@ class TorchEngine:
             )
 
     @torch.inference_mode()
-    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
-        """See `Engine.infer`."""
+    def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         pixels = tensor_of(images)
         with failing("torch", self.device):
             if self._replays is None:
@@ -75,8 +75,7 @@ class TorchEngine:
             **({} if self._replays is None else {"graph": f"CUDA graph of {self.most} images"}),
         }
 
-    def close(self) -> None:
-        """See `Engine.close`."""
+    def _release(self) -> None:
         self._replays = None
         self.__dict__.pop("model", None)
 
