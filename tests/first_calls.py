@@ -4,7 +4,7 @@ OpenVINO's Python module asks numpy for its version in its first conversion of a
 variable; another thread that meets the guard waits for it with the GIL, which the first one needs to go on. Here the
 first one gives the GIL away for certain.
 
-    python first_calls.py WAY MODEL
+    python first_calls.py WAY MODEL SECONDS
 """
 
 from __future__ import annotations
@@ -67,10 +67,17 @@ def classify_read_only(model: str) -> None:
         at_once(lambda: classifier.predict_batch(pixels))
 
 
+def predict(model: str) -> None:
+    """Pictures in memory, whose batches are spread over threads of the classifier's own."""
+    with Classifier(model, engine="openvino", precision="fp32", batch_size=4) as classifier:
+        at_once(lambda: classifier.predict(np.zeros((13, 20, 20, 3), np.uint8)))
+
+
 def open_several(model: str) -> None:
     """Each thread opens an engine of its own."""
     checkpoint = read_checkpoint(model)
-    at_once(lambda: open_engine(checkpoint, engine="openvino", precision="fp32", batch_size=4).close())
+    images = np.zeros((1, checkpoint.config.image_size, checkpoint.config.image_size, 3), np.uint8)
+    at_once(lambda: open_engine(checkpoint, engine="openvino", precision="fp32", batch_size=4).infer(images))
 
 
 def without_us(model: str) -> None:
@@ -84,4 +91,6 @@ def without_us(model: str) -> None:
 if __name__ == "__main__":
     faulthandler.dump_traceback_later(float(sys.argv[3]), exit=True)
     give_the_gil_away()
-    {way.__name__: way for way in (classify, classify_read_only, open_several, without_us)}[sys.argv[1]](sys.argv[2])
+    {way.__name__: way for way in (classify, classify_read_only, predict, open_several, without_us)}[sys.argv[1]](
+        sys.argv[2]
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import openvino
 
-from fer_fast.engines import cache
+from fer_fast.engines.cache import Place
 from fer_fast.engines.interface import Engine, keeps_accuracy
 from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, trace
 from fer_fast.machine.processors import has_amx, has_int8_dot_products
@@ -80,21 +80,16 @@ class OpenVinoEngine(Engine):
 
     def _fetch_or_compile(self, checkpoint: Checkpoint, batch_size: int) -> tuple[openvino.CompiledModel, str]:
         """The compiled model, and what its cache did: hit, stored or why not."""
-        file = cache.cache_file("openvino", self._key(checkpoint, batch_size))
-        if (blob := cache.fetch(file)) is not None:
+        place = Place("openvino", self._key(checkpoint, batch_size))
+        if (blob := place.fetch()) is not None:
             try:
                 options = compile_options(self.core, self.precision)
                 return self.core.import_model(blob, "CPU", options), "hit"
             except RuntimeError as error:
-                log.warning("compiled model %s cannot be used and is made again: %s", file, error)
+                log.warning("compiled model %s cannot be used and is made again: %s", place.file, error)
         log.info("compiling the model for this processor in %s; that is done once", self.precision)
         compiled = self._compile(checkpoint, batch_size)
-        try:
-            cache.store(file, compiled.export_model().getvalue())
-        except OSError as error:
-            log.warning("the compiled model cannot be kept: %s", error)
-            return compiled, f"not stored: {error.strerror or error}"
-        return compiled, "stored"
+        return compiled, place.store(compiled.export_model().getvalue())
 
     def _key(self, checkpoint: Checkpoint, batch_size: int) -> dict[str, str | int]:
         return {

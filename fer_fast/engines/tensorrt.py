@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fer_fast.engines import cache
+from fer_fast.engines.cache import Place
 from fer_fast.engines.interface import Engine
 from fer_fast.engines.onnx_graph import INPUT, onnx_bytes
 from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits, failing, opening
@@ -114,25 +114,18 @@ class TensorRtEngine(Engine):
     def _fetch_or_build(self, checkpoint: Checkpoint, batch_size: int, cached: bool) -> tuple[Any, str]:
         """The engine, and what its cache did: hit, stored, or why not."""
         runtime = self.library.Runtime(messages_of(self.library))
-        file = cache.cache_file("tensorrt", self._key(checkpoint, batch_size))
-        if cached and (blob := cache.fetch(file)) is not None:
+        place = Place("tensorrt", self._key(checkpoint, batch_size)) if cached else None
+        if place is not None and (blob := place.fetch()) is not None:
             engine = runtime.deserialize_cuda_engine(blob)
             if engine is not None:
                 return engine, "hit"
-            log.warning("engine %s cannot be used here and is built again", file)
+            log.warning("engine %s cannot be used here and is built again", place.file)
         log.info("building the engine for this card in %s; that is done once", self.precision)
         blob = build_engine(self.library, self._graph(checkpoint, batch_size), batch_size)
         engine = runtime.deserialize_cuda_engine(blob)
         if engine is None:
             raise FerFastError("TensorRT cannot read the engine that it built")
-        if not cached:
-            return engine, "not used"
-        try:
-            cache.store(file, blob)
-        except OSError as error:
-            log.warning("the engine cannot be kept: %s", error)
-            return engine, f"not stored: {error.strerror or error}"
-        return engine, "stored"
+        return engine, "not used" if place is None else place.store(blob)
 
     def _graph(self, checkpoint: Checkpoint, batch_size: int) -> bytes:
         return logits_graph(checkpoint, self.precision, batch_size)

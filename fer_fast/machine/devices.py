@@ -23,13 +23,15 @@ def torch_device(device: str) -> str:
     """The device of torch that is meant by auto, cpu, cuda or cuda:N: cpu or cuda:N.
 
     Raises:
-        FerFastError: there is no such card.
+        FerFastError: there is no such card, or CUDA was in use when this process was forked.
     """
     import torch
 
     name = "cuda" if device == "auto" and cuda_is_present() else device.replace("auto", "cpu")
     if name == "cpu":
         return name
+    if torch.cuda._is_in_bad_fork():
+        raise FerFastError(f"device {device!r} cannot be used in a forked process whose parent used it: use spawn")
     number = torch.device(name).index or 0
     if number >= torch.cuda.device_count():
         seen = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA cards"
