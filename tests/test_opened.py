@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -67,7 +68,7 @@ def busy(engine):
 class Tiny:
     class config:  # noqa: N801 (stands in for an attribute)
         image_size = 4
-        precision_falls: dict = {}
+        precision_falls = types.MappingProxyType({})
 
 
 def test_first_calls_are_made_by_the_thread_that_opens(monkeypatch):
@@ -107,7 +108,7 @@ def test_closing_waits_for_the_calls_of_other_threads(busy):
     closing = [pool.submit(engine.close), pool.submit(engine.close)]
     while not engine._closed:
         time.sleep(0.001)
-    with pytest.raises(FerFastError, match="^the engine is closed$"):
+    with pytest.raises(FerFastError, match=r"^the engine is closed$"):
         engine.infer(IMAGES)
     assert not any(each.done() for each in closing) and not engine.released
     engine.may_go_on.set()
@@ -227,6 +228,6 @@ def test_a_forked_child_may_open_while_a_thread_of_its_parent_opens():
 
 def test_a_card_is_refused_in_a_forked_child_of_a_process_that_used_it(monkeypatch):
     monkeypatch.setattr("torch.cuda._is_in_bad_fork", lambda: True)
-    with pytest.raises(FerFastError, match="device 'cuda:1' .* forked .* spawn"):
+    with pytest.raises(FerFastError, match=r"device 'cuda:1' .* forked .* spawn"):
         devices.torch_device("cuda:1")
     assert devices.torch_device("cpu") == "cpu"

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from fer_fast import __version__
@@ -82,10 +83,8 @@ class Place:
 
     def _mark_as_used(self) -> None:
         assert self.file is not None
-        try:
+        with suppress(OSError):  # another user's, or a disk that is only read: then it counts as old as it is
             os.utime(self.file)
-        except OSError:
-            pass  # another user's, or a disk that is only read: then it counts as old as it is
 
     def _cannot_keep(self, reason: str) -> None:
         self.obstacle = reason
@@ -157,8 +156,7 @@ def _write(file: Path, content: bytes) -> None:
     """Writes beside the place and moves it there; readable by whom the umask allows, so that users share it."""
     partial = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        with open(descriptor, "wb") as stream:
+        with partial.open("xb") as stream:
             stream.write(content)
         partial.replace(file)
     except BaseException:
