@@ -161,6 +161,47 @@ def test_torch_describes_what_runs(engines: Any) -> None:
     assert (said["version"], said["streams"], said["tokens"]) == (torch.__version__, "1", "fused op")
 
 
+@pytest.fixture
+def quota(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A container with one processor's worth of time on a machine with two."""
+    monkeypatch.setattr(torch_engine.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("fer_fast.machine.processors.cpu_quota", lambda _: 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_openvino_takes_the_threads_of_a_quota(checkpoints: dict[str, Checkpoint], quota: Any) -> None:
+    for cached in (False, True, True):  # compiled, stored and read back
+        running = open_engine(
+            checkpoints["small"], engine="openvino", precision="fp32", batch_size=BATCH_SIZE, cached=cached
+        )
+        assert isinstance(running, OpenVinoEngine)
+        assert running.graph.compiled.get_property("INFERENCE_NUM_THREADS") == 1
+        said = running.describe()
+        assert (said["threads"], said["streams"]) == ("1", "1")
+        running.close()
+    assert said["cache"] == "hit"
+
+
+@pytest.mark.parametrize(("set_by_user", "threads"), [(None, 1), ("2", 2)])
+def test_torch_takes_the_threads_of_a_quota(
+    checkpoints: dict[str, Checkpoint],
+    quota: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    set_by_user: str | None,
+    threads: int,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if set_by_user:
+        monkeypatch.setenv("OMP_NUM_THREADS", set_by_user)
+    running = open_engine(checkpoints["small"], engine="torch", device="cpu", precision="fp32", batch_size=BATCH_SIZE)
+    assert torch.get_num_threads() == threads
+    assert running.describe()["threads"] == str(threads)
+    running.close()
+
+
 def test_torch_folds_norms_before_it_rounds(checkpoints: dict[str, Checkpoint], references: dict[str, Any]) -> None:
     with torch.inference_mode():
         exact = build_model(checkpoints["paper"])

@@ -119,3 +119,11 @@ def test_flags_and_name(tmp_path):
         "empty": ("", set()),
         "absent": ("", set()),
     }
+
+
+def test_threads_for_a_quota(monkeypatch):
+    monkeypatch.setattr(processors, "cpu_quota", lambda _: 3)
+    assert processors.quota_threads() == 3
+    for quota in (None, ALLOWED, ALLOWED + 1):
+        monkeypatch.setattr(processors, "cpu_quota", lambda _, quota=quota: quota)
+        assert processors.quota_threads() is None

@@ -12,7 +12,7 @@ import openvino
 from fer_fast.engines.cache import Place
 from fer_fast.engines.interface import Engine, keeps_accuracy
 from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, trace
-from fer_fast.machine.processors import has_amx, has_int8_dot_products
+from fer_fast.machine.processors import has_amx, has_int8_dot_products, quota_threads
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class OpenVinoEngine(Engine):
             self.graph = CompiledGraph(compiled)
         except RuntimeError as error:
             raise FerFastError(f"OpenVINO could not compile the model: {error}") from error
-        self.streams = self.graph.streams
+        self.streams, self.threads = self.graph.streams, self.graph.threads
 
     def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         return self.graph([np.asarray(images)])[0]
@@ -67,6 +67,7 @@ class OpenVinoEngine(Engine):
             "device": str(self.core.get_property("CPU", "FULL_DEVICE_NAME")).strip(),
             "precision": self.precision,
             "streams": str(self.streams),
+            "threads": str(self.threads),
             "tokens": "convolutions",
             "cache": self.cache,
         }
@@ -97,6 +98,7 @@ class OpenVinoEngine(Engine):
             "graph": GRAPH_VERSION,
             "precision": self.precision,
             "batch_size": batch_size,
+            "threads": quota_threads() or 0,
             "openvino": openvino.__version__,
             "torch": importlib.metadata.version("torch"),  # it traces the graph
             "processor": str(self.core.get_property("CPU", "FULL_DEVICE_NAME")),

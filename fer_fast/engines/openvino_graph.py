@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino
 
+from fer_fast.machine.processors import quota_threads
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def compile_options(core: openvino.Core, precision: str) -> dict[str, Any]:
         precision: fp32, bf16, or int8: then what is not quantised is computed in bf16 where the processor has it.
     """
     bf16 = precision != "fp32" and has_bf16(core)
-    return {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+    options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+    # OpenVINO counts the processors that a process may run on, and knows nothing of a container's quota.
+    return options | ({"INFERENCE_NUM_THREADS": quota_threads()} if quota_threads() else {})
 
 
 class CompiledGraph:
@@ -56,11 +59,13 @@ class CompiledGraph:
 
     Attributes:
         streams: calls at once that keep the processor busy.
+        threads: that all calls together compute on.
     """
 
     def __init__(self, compiled: openvino.CompiledModel) -> None:
         self.compiled = compiled
         self.streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
         for _ in range(self.streams):
             self._requests.put(compiled.create_infer_request())
