@@ -91,10 +91,10 @@ def _capability(text: str) -> tuple[int, int]:
 def _processor() -> str:
     """Its name, by OpenVINO where it is installed."""
     try:
-        import openvino
+        from fer_fast.engines.openvino_graph import openvino_core
     except ImportError:
         return platform.processor() or platform.machine()
-    return str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+    return str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
 
 
 def _machine() -> Iterator[Finding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -262,7 +264,7 @@ def test_bf16_without_its_instructions_is_refused(
         def get_property(self, *names: str) -> Any:
             return ["FP32", "INT8"] if names[-1] == "OPTIMIZATION_CAPABILITIES" else super().get_property(*names)
 
-    monkeypatch.setattr(openvino, "Core", OldProcessor)
+    monkeypatch.setattr("fer_fast.engines.openvino.openvino_core", OldProcessor)
     with pytest.raises(FerFastError, match="precision 'bf16' is not there"):
         open_engine(checkpoints["paper"], engine="openvino", precision="bf16")
 
@@ -397,6 +399,19 @@ def test_flip_average_is_the_mean_of_both_views(references: dict[str, Any], tmp_
 
 def mirrored(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(images[:, :, ::-1])
+
+
+def test_a_signal_finds_its_stack_after_an_engine_is_gone(checkpoints: dict[str, Checkpoint]) -> None:
+    code = (
+        "import os, signal, threading; from fer_fast.engines import open_engine; "
+        "from fer_fast.models.checkpoint import read_checkpoint; checkpoint = read_checkpoint('tiny'); "
+        "engines = [open_engine(checkpoint, engine='openvino', batch_size=2) for _ in range(2)]; "
+        "drop = lambda: [engines.pop(0).close() for _ in range(2)]; "
+        "thread = threading.Thread(target=drop); thread.start(); thread.join(); "
+        "signal.signal(signal.SIGUSR1, lambda *_: print('handled')); signal.raise_signal(signal.SIGUSR1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

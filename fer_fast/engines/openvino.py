@@ -11,7 +11,7 @@ import openvino
 
 from fer_fast.engines.cache import Place
 from fer_fast.engines.interface import Engine, keeps_accuracy
-from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, trace
+from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, openvino_core, trace
 from fer_fast.machine.processors import has_amx, has_int8_dot_products, quota_threads
 from fer_fast.types import FerFastError
 
@@ -44,7 +44,7 @@ class OpenVinoEngine(Engine):
         super().__init__()
         if device not in ("auto", "cpu"):
             raise ValueError(f"device must be auto or cpu for engine 'openvino', not {device!r}")
-        self.core = openvino.Core()
+        self.core = openvino_core()
         self.precision = _precision(precision, self.core, checkpoint.config)
         try:
             if cached:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import queue
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,18 @@ from fer_fast.types import FerFastError
 if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
+
+
+@cache
+def openvino_core() -> openvino.Core:
+    """OpenVINO, once a process and never given back.
+
+    The processor's plugin sets a stack for signals on the thread that loads it, where there are AMX tiles, and frees it
+    with the last reference to the core, on any thread: the next signal, a Ctrl-C, then ends the process.
+    """
+    core = openvino.Core()
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(core))
+    return core
 
 
 def trace(module: nn.Module, example: Tensor) -> openvino.Model:
