@@ -245,7 +245,7 @@ def negative(image, out):
     out[...] = 255 - out
 
 
-def renamed(classifier, pixels, right=Classifier.predict_batch):
+def renamed(classifier, pixels, right=Classifier._probabilities):
     return np.roll(right(classifier, pixels), 1, axis=1)
 
 
@@ -266,7 +266,7 @@ TORCH = {"engines": ("native", "torch")}
 DECODES = "fer_fast.decode.pillow.write_pixels"
 #: For the forms as written, and for the engine's.
 BUILDS = "fer_fast.bench.material.build_model fer_fast.engines.torch.build_model"
-PREDICTS = "fer_fast.classifier.Classifier.predict_batch"
+PREDICTS = "fer_fast.classifier.Classifier._probabilities"
 
 
 @pytest.mark.parametrize(
