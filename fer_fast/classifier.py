@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ import numpy as np
 
 from fer_fast.decode import DEFAULT_MAX_PIXELS, Decoder, check_decoder, open_decoder, pixels_of
 from fer_fast.engines import open_engine
-from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.engines.opened import Opened
+from fer_fast.models.checkpoint import packaged_models, read_checkpoint
 from fer_fast.types import DecodeError, FerFastError, Prediction
 
 if TYPE_CHECKING:
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
 DEFAULT_BATCH_SIZE = 32
 
 
-class Classifier:
+class Classifier(Opened):
     """Classifies facial expressions; safe to use from many threads at once, and a context manager.
+
+    It belongs to the process that opened it. Pickled, it is opened anew with the same arguments where it is unpickled;
+    in a forked child its calls raise, and a new one is to be opened.
 
     Args:
         model: the name of a packaged model, or the path of a .safetensors checkpoint.
@@ -56,6 +61,8 @@ class Classifier:
         FerFastError: if the device is not there.
     """
 
+    kind = "classifier"
+
     def __init__(
         self,
         model: str | Path = "fast",
@@ -68,7 +75,19 @@ class Classifier:
         decoder: str = "auto",
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
+        super().__init__()
         checkpoint = read_checkpoint(model)
+        self._arguments: dict[str, Any] = {
+            # Absolute: another process may have another working directory.
+            "model": model if str(model) in packaged_models() else Path(model).absolute(),
+            "device": device,
+            "engine": engine,
+            "precision": precision,
+            "batch_size": batch_size,
+            "workers": workers,
+            "decoder": decoder,
+            "max_pixels": max_pixels,
+        }
         self.model = str(model)
         self.classes = checkpoint.config.classes
         self.image_size = checkpoint.config.image_size
@@ -100,8 +119,13 @@ class Classifier:
         Raises:
             TypeError: if `pixels` is not a uint8 array or tensor.
             ValueError: if its shape is another.
-            FerFastError: if the device fails, or the model gives a value that is not a number.
+            FerFastError: if the device fails, the model gives a value that is not a number, or the classifier is closed
+                or another process's.
         """
+        with self._call():
+            return self._probabilities(pixels)
+
+    def _probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         side = self.image_size
         if str(getattr(pixels, "dtype", "")) not in ("uint8", "torch.uint8"):
             raise TypeError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
@@ -130,15 +154,15 @@ class Classifier:
             TypeError: if `images` is one image or path instead of several, or one of them is of another type.
             ValueError: if an array has another shape.
             DecodeError: if a file gives no pixels; the message names it.
-            FerFastError: if the device fails.
+            FerFastError: as `predict_batch`.
         """
         one_array = isinstance(images, np.ndarray) and images.ndim != 4
         if one_array or isinstance(images, (str, os.PathLike)) or not isinstance(images, Iterable):
             raise TypeError(f"images must be several images, such as a list, not one {type(images).__name__}")
         every = list(images)
         batches = [every[start : start + self.batch_size] for start in range(0, len(every), self.batch_size)]
-        with ThreadPoolExecutor(self.streams) as pool:
-            results = list(pool.map(lambda batch: self.predict_batch(self._pixels(batch)), batches))
+        with self._call(), ThreadPoolExecutor(self.streams) as pool:
+            results = list(pool.map(lambda batch: self._probabilities(self._pixels(batch)), batches))
         return [Prediction(self.classes, row) for result in results for row in result]
 
     def describe(self) -> dict[str, Any]:
@@ -152,10 +176,12 @@ class Classifier:
             "workers": self.decoder.workers,
         }
 
-    def close(self) -> None:
-        """Gives threads and device memory back; the classifier is not used again. A second call does nothing."""
+    def _release(self) -> None:
         self.decoder.close()
         self._engine.close()
+
+    def __reduce__(self) -> tuple[partial[Classifier], tuple[()]]:
+        return partial(type(self), **self._arguments), ()
 
     def __enter__(self) -> Classifier:
         return self

@@ -91,17 +91,17 @@ def _capability(text: str) -> tuple[int, int]:
 def _processor() -> str:
     """Its name, by OpenVINO where it is installed."""
     try:
-        import openvino
+        from fer_fast.engines.openvino_graph import openvino_core
     except ImportError:
         return platform.processor() or platform.machine()
-    return str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+    return str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
 
 
 def _machine() -> Iterator[Finding]:
     import PIL
     import torch
 
-    from fer_fast.machine.devices import has_amx, has_bf16_instructions, has_int8_dot_products
+    from fer_fast.machine.processors import has_amx, has_bf16_instructions, has_int8_dot_products
 
     offered = {"int8": has_int8_dot_products(), "bf16": has_bf16_instructions(), "AMX": has_amx()}
     kinds = ", ".join(name for name, there in offered.items() if there) or "none"

@@ -91,9 +91,9 @@ class DecodeError(FerFastError):
         self.stamp = stamp
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """The probabilities of one image.
+    """The probabilities of one image; equal to another with the same classes and the same probabilities.
 
     Attributes:
         classes: class names, in the order of `probabilities`.
@@ -102,6 +102,15 @@ class Prediction:
 
     classes: tuple[str, ...]
     probabilities: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Prediction) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def _values(self) -> tuple[Any, ...]:
+        return (self.classes, *self.probabilities.tolist())
 
     @property
     def label(self) -> str:

@@ -244,7 +244,7 @@ def negative(image, side):
     return bytes(255 - value for value in square(image, side))
 
 
-def renamed(classifier, pixels, right=Classifier.predict_batch):
+def renamed(classifier, pixels, right=Classifier._probabilities):
     return np.roll(right(classifier, pixels), 1, axis=1)
 
 
@@ -265,7 +265,7 @@ TORCH = {"engines": ("native", "torch")}
 DECODES = "fer_fast.decode.codecs.square"
 #: For the forms as written, and for the engine's.
 BUILDS = "fer_fast.bench.material.build_model fer_fast.engines.torch.build_model"
-PREDICTS = "fer_fast.classifier.Classifier.predict_batch"
+PREDICTS = "fer_fast.classifier.Classifier._probabilities"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +21,7 @@ from tiny_models import faces, random_model, tiny_config
 import fer_fast
 from fer_fast.classifier import DEFAULT_BATCH_SIZE, Classifier
 from fer_fast.models.storage import load_model, save_model
-from fer_fast.types import EMOTIONS, CheckpointError, DecodeError, FerFastError, Prediction, Status
+from fer_fast.types import EMOTIONS, CheckpointError, DecodeError, FerFastError, Prediction, Row, Status
 
 SIZE = 8
 TEMPERATURE = 1.6
@@ -228,6 +233,69 @@ def test_closes_twice(checkpoint: Path) -> None:
     with Classifier(checkpoint, engine="torch", device="cpu") as opened:
         opened.close()
     opened.close()
+
+
+def test_closing_lets_calls_end_and_refuses_later_ones(
+    checkpoint: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Classifier(checkpoint, engine="torch", device="cpu", precision="fp32", batch_size=2, workers=1)
+    expected = rows(opened.predict(photos))
+    inside, go_on = threading.Event(), threading.Event()
+    infer = opened._engine.infer
+
+    def slow(pixels: Any) -> Any:
+        inside.set()
+        assert go_on.wait(20)
+        return infer(pixels)
+
+    monkeypatch.setattr(opened._engine, "infer", slow)
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(opened.predict, photos)  # of its batches most are not begun yet
+        assert inside.wait(20)
+        closing = pool.submit(opened.close)
+        while not opened._closed:
+            time.sleep(0.001)
+        for call in (lambda: opened.predict(photos), lambda: opened.predict_batch(faces(1, SIZE))):
+            with pytest.raises(FerFastError, match="the classifier is closed"):
+                call()
+        go_on.set()
+        np.testing.assert_allclose(rows(running.result(20)), expected, **CLOSE)
+        closing.result(20)
+    opened.close()
+
+
+def test_pickled_it_opens_where_it_is_unpickled(
+    checkpoint: Path, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkpoint.parent)
+    options: dict[str, Any] = {"engine": "torch", "device": "cpu", "precision": "fp32", "batch_size": 3, "workers": 1}
+    with Classifier(checkpoint.name, **options, max_pixels=5000) as opened:
+        expected = rows(opened.predict(photos))
+        pickled = pickle.dumps(opened)
+    code = (
+        "import pickle, sys; opened = pickle.load(sys.stdin.buffer); "
+        "predictions = opened.predict(sys.argv[1:]); "
+        "sys.stdout.buffer.write(pickle.dumps((predictions, opened.describe(), opened.decoder.max_pixels)))"
+    )
+    command = [sys.executable, "-c", code, *map(str, photos)]
+    done = subprocess.run(command, input=pickled, capture_output=True, cwd=tmp_path, check=True)
+    predictions, said, max_pixels = pickle.loads(done.stdout)
+    np.testing.assert_allclose(rows(predictions), expected, **CLOSE)
+    assert (said["engine"], said["precision"], said["batch_size"], said["workers"]) == ("torch", "fp32", 3, 1)
+    assert max_pixels == 5000
+    with Classifier("tiny", engine="torch", device="cpu") as packaged:
+        assert pickle.loads(pickle.dumps(packaged)).model == "tiny"
+
+
+def test_predictions_are_values(classifier: Classifier) -> None:
+    one, other = classifier.predict(faces(2, SIZE))
+    again = Prediction(EMOTIONS, one.probabilities.copy())
+    assert one == again == pickle.loads(pickle.dumps(one)) and hash(one) == hash(again)
+    assert one != other and one != Prediction(EMOTIONS[::-1], one.probabilities) and one != "happiness"
+    assert len({one, again, other}) == 2
+    row = Row("a.png", Status.OK, prediction=one)
+    assert row == Row("a.png", Status.OK, prediction=again) and hash(row) == hash(pickle.loads(pickle.dumps(row)))
+    assert row != Row("a.png", Status.OK, prediction=other)
 
 
 @pytest.mark.parametrize(

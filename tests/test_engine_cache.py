@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +114,7 @@ def test_whole_blob_that_openvino_refuses_is_made_again(
 ) -> None:
     opened(checkpoint)
     (blob,) = folder.iterdir()
-    cache.store(blob, b"the digest of this is right, but it is no model")
+    cache._write(blob, cache._digest(b"no model") + b"no model")
     with caplog.at_level(logging.WARNING, "fer_fast"):
         assert opened(checkpoint).cache == "stored"
     assert f"compiled model {blob} cannot be used" in caplog.text
@@ -124,7 +126,9 @@ def test_unwritable_cache_is_told_and_costs_nothing_else(
     folder.write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING, "fer_fast"):
         assert opened(checkpoint).describe()["cache"] == "not stored: File exists"
-    assert "the compiled model cannot be kept" in caplog.text
+    assert [record.getMessage().rpartition(" cannot")[2] for record in caplog.records] == [
+        " be kept, and is made again at each start: File exists"
+    ]
 
 
 def test_interrupted_store_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,8 +136,7 @@ def test_interrupted_store_leaves_nothing(folder: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        cache.store(folder / "model.blob", b"compiled")
+    assert cache.Place("openvino", {}).store(b"compiled") == "not stored: No space left on device"
     assert not list(folder.iterdir())
 
 
@@ -166,3 +169,137 @@ def test_hit_gives_the_same_logits_without_torch(checkpoint: Checkpoint, folder:
     assert first[:2] == ["stored", "True"]
     assert second[:2] == ["hit", "False"]
     assert first[2] == second[2]
+
+
+def place(number: int = 0) -> cache.Place:
+    return cache.Place("openvino", {"number": number})
+
+
+def file_of(each: cache.Place) -> Path:
+    assert each.file is not None
+    return each.file
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_others_may_read_what_the_umask_allows(folder: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        assert place().store(b"compiled") == "stored"
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file_of(place()).stat().st_mode) == mode
+
+
+def test_another_version_of_this_package_has_a_place_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = place().file
+    monkeypatch.setattr(cache, "__version__", "0.0.1")
+    assert place().file != before
+
+
+def test_what_was_used_longest_ago_makes_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_FAST_CACHE_MB", "1")
+    for number in range(3):
+        place(number).store(bytes(300_000))
+        os.utime(file_of(place(number)), (number, number))
+    stranger = folder / "somebody-else.blob"
+    stranger.write_bytes(bytes(900_000))
+    os.utime(stranger, (0, 0))
+    assert place(0).fetch() == bytes(300_000), "a hit makes it the newest"
+    place(3).store(bytes(300_000))
+    assert [place(number).fetch() is not None for number in range(4)] == [True, False, True, True]
+    assert stranger.exists(), "only what is ours is removed"
+    place(4).store(bytes(999_000))
+    assert sorted(folder.iterdir()) == sorted([file_of(place(4)), stranger])
+
+
+def test_what_is_larger_than_the_cache_is_told_and_removes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place(0).store(b"small")
+    monkeypatch.setenv("FER_FAST_CACHE_MB", "1")
+    assert place(1).store(bytes(1_500_000)) == "not stored: its 1.5 MB are more than FER_FAST_CACHE_MB allows"
+    assert place(0).fetch() == b"small" and len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("limit", ["2 GB", "-1", "1.5", "\u0662"])
+def test_a_limit_that_is_no_number(folder: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setenv("FER_FAST_CACHE_MB", limit)
+    with pytest.raises(ValueError, match="FER_FAST_CACHE_MB must be a whole number of megabytes, not "):
+        place()
+
+
+def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(folder: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from fer_fast.engines.cache import Place; "
+        "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL); Place('openvino', {}).store(b'compiled')"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "FER_FAST_CACHE": str(folder)}, check=False)
+    left, written_now = folder.iterdir()
+    os.utime(left, (0, 0))
+    assert place(1).store(b"compiled") == "stored"
+    assert set(folder.iterdir()) == {written_now, file_of(place(1))}
+
+
+def test_nobody_without_a_home_goes_on_without_a_cache(
+    checkpoint: Checkpoint, conversions: list[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_home(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("FER_FAST_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert opened(checkpoint).cache.startswith("not stored: Could not determine home directory")
+    (warning,) = caplog.records
+    assert warning.getMessage() == (
+        "the compiled model cannot be kept, and is made again at each start: "
+        "Could not determine home directory.; FER_FAST_CACHE may name a folder"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become two other users")
+@pytest.mark.parametrize(
+    ("folder_mode", "first", "second"),
+    [
+        (0o777, "os.umask(0o022); print(place.store(b'first'))", "stored first"),
+        (0o777, "os.umask(0o077); print(place.store(b'first'))", "stored Permission denied"),
+        (0o1777, "print(place.store(b'first')); place.file.write_bytes(b'damaged')", "stored Operation not permitted"),
+        (0o755, "print('nothing')", "nothing Permission denied"),
+    ],
+    ids=["shared", "unreadable", "sticky", "read-only"],
+)
+def test_two_users_of_one_folder(folder_mode: int, first: str, second: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # pytest's own folders are root's alone
+        Path(name).chmod(0o755)
+        shared = Path(name) / "shared"
+        shared.mkdir()
+        shared.chmod(folder_mode)
+        then = (
+            "found = place.fetch(); told = found.decode() if found else place.store(b'second'); "
+            "print(told.replace('not stored: ', '').replace('it cannot be read: ', ''))"
+        )
+        said, logged = zip(
+            *(as_user(user, code, shared) for user, code in ((12345, first), (12346, then))), strict=True
+        )
+        assert " ".join(said) == second
+        lines = [line for line in logged[1].splitlines() if "at each start" in line]
+        assert len(lines) == (0 if second == "stored first" else 1)
+        assert all(str(shared) in line for line in lines)
+
+
+def as_user(user: int, code: str, folder: Path) -> tuple[str, str]:
+    """What a process of another user prints, and what it logs."""
+    head = (
+        "import os; from fer_fast.engines.cache import Place; import logging; logging.basicConfig(); "
+        f"os.setgid({user}); os.setuid({user}); place = Place('openvino', {{}}); "
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", head + code],
+        env={**os.environ, "FER_FAST_CACHE": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), done.stderr

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,47 @@ def test_torch_describes_what_runs(engines: Any) -> None:
     assert (said["version"], said["streams"], said["tokens"]) == (torch.__version__, "1", "fused op")
 
 
+@pytest.fixture
+def quota(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A container with one processor's worth of time on a machine with two."""
+    monkeypatch.setattr(torch_engine.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("fer_fast.machine.processors.cpu_quota", lambda _: 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_openvino_takes_the_threads_of_a_quota(checkpoints: dict[str, Checkpoint], quota: Any) -> None:
+    for cached in (False, True, True):  # compiled, stored and read back
+        running = open_engine(
+            checkpoints["small"], engine="openvino", precision="fp32", batch_size=BATCH_SIZE, cached=cached
+        )
+        assert isinstance(running, OpenVinoEngine)
+        assert running.graph.compiled.get_property("INFERENCE_NUM_THREADS") == 1
+        said = running.describe()
+        assert (said["threads"], said["streams"]) == ("1", "1")
+        running.close()
+    assert said["cache"] == "hit"
+
+
+@pytest.mark.parametrize(("set_by_user", "threads"), [(None, 1), ("2", 2)])
+def test_torch_takes_the_threads_of_a_quota(
+    checkpoints: dict[str, Checkpoint],
+    quota: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    set_by_user: str | None,
+    threads: int,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if set_by_user:
+        monkeypatch.setenv("OMP_NUM_THREADS", set_by_user)
+    running = open_engine(checkpoints["small"], engine="torch", device="cpu", precision="fp32", batch_size=BATCH_SIZE)
+    assert torch.get_num_threads() == threads
+    assert running.describe()["threads"] == str(threads)
+    running.close()
+
+
 def test_torch_folds_norms_before_it_rounds(checkpoints: dict[str, Checkpoint], references: dict[str, Any]) -> None:
     with torch.inference_mode():
         exact = build_model(checkpoints["paper"])
@@ -221,7 +264,7 @@ def test_bf16_without_its_instructions_is_refused(
         def get_property(self, *names: str) -> Any:
             return ["FP32", "INT8"] if names[-1] == "OPTIMIZATION_CAPABILITIES" else super().get_property(*names)
 
-    monkeypatch.setattr(openvino, "Core", OldProcessor)
+    monkeypatch.setattr("fer_fast.engines.openvino.openvino_core", OldProcessor)
     with pytest.raises(FerFastError, match="precision 'bf16' is not there"):
         open_engine(checkpoints["paper"], engine="openvino", precision="bf16")
 
@@ -229,7 +272,7 @@ def test_bf16_without_its_instructions_is_refused(
 def test_auto_on_a_cpu(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, engines: Any) -> None:
     best = "bf16" if HAS_BF16 else "fp32"
     engines("paper", "openvino", best)  # compiled once: the next one comes from the cache
-    monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: False)
+    monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: False)
     running = open_engine(checkpoints["paper"], batch_size=BATCH_SIZE)
     assert isinstance(running, OpenVinoEngine)
     assert (running.precision, running.cache) == (best, "hit")
@@ -241,11 +284,12 @@ def test_auto_on_a_cpu(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.M
 
 def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: True)
+    monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
     monkeypatch.setattr(
         TorchEngine, "__init__", lambda self, _, device, precision, __: opened.append((device, precision))
     )
     monkeypatch.setattr(TorchEngine, "describe", lambda self: {"precision": "fp16"})
+    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine, _: engine)
     open_engine(checkpoints["paper"])
     open_engine(checkpoints["paper"], device="cuda:1", precision="fp16")
     assert opened == [("auto", "auto"), ("cuda:1", "fp16")]
@@ -257,8 +301,9 @@ def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: py
 def test_auto_takes_tensorrt_before_torch_on_a_card(
     checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("fer_fast.engines.devices.cuda_is_present", lambda: True)
+    monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
     monkeypatch.setattr("fer_fast.engines.choice.find_spec", lambda name: name == "tensorrt")
+    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine, _: engine)
     for engine in (TorchEngine, TensorRtEngine):
         monkeypatch.setattr(engine, "__init__", lambda self, *_: None)
         monkeypatch.setattr(engine, "describe", lambda self: {"precision": "fp16"})
@@ -354,6 +399,19 @@ def test_flip_average_is_the_mean_of_both_views(references: dict[str, Any], tmp_
 
 def mirrored(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(images[:, :, ::-1])
+
+
+def test_a_signal_finds_its_stack_after_an_engine_is_gone(checkpoints: dict[str, Checkpoint]) -> None:
+    code = (
+        "import os, signal, threading; from fer_fast.engines import open_engine; "
+        "from fer_fast.models.checkpoint import read_checkpoint; checkpoint = read_checkpoint('tiny'); "
+        "engines = [open_engine(checkpoint, engine='openvino', batch_size=2) for _ in range(2)]; "
+        "drop = lambda: [engines.pop(0).close() for _ in range(2)]; "
+        "thread = threading.Thread(target=drop); thread.start(); thread.join(); "
+        "signal.signal(signal.SIGUSR1, lambda *_: print('handled')); signal.raise_signal(signal.SIGUSR1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

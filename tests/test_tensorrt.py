@@ -8,8 +8,9 @@ import pytest
 import torch
 from tiny_models import faces, random_model, tiny_config
 
-from fer_fast.engines import cache, open_engine
+from fer_fast.engines import open_engine
 from fer_fast.engines import tensorrt as engine_module
+from fer_fast.engines.cache import Place
 from fer_fast.engines.replay import as_large_as_fits, opening
 from fer_fast.engines.tensorrt import TensorRtEngine, logits_graph
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt
@@ -83,9 +84,10 @@ def test_an_engine_is_built_once(stand_in, checkpoint):
 def test_a_foreign_or_damaged_engine_is_built_again(stand_in, checkpoint, caplog, damage):
     running, _ = stand_in
     running._fetch_or_build(checkpoint, 8, True)
-    file = cache.cache_file("tensorrt", running._key(checkpoint, 8))
+    place = Place("tensorrt", running._key(checkpoint, 8))
+    file = place.file
     if damage == "foreign":
-        cache.store(file, b"of another card")
+        place.store(b"of another card")
     else:
         file.write_bytes(file.read_bytes()[:-1] + b"?")
     assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 2", "stored")
@@ -98,7 +100,7 @@ def test_a_cache_that_cannot_be_written_is_told_of(stand_in, checkpoint, monkeyp
         raise OSError(28, "No space left on device")
 
     running, _ = stand_in
-    monkeypatch.setattr(cache, "store", full)
+    monkeypatch.setattr("fer_fast.engines.cache._write", full)
     assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 1", "not stored: No space left on device")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fer_fast import __version__
 from fer_fast.machine.devices import cuda_is_present
+from fer_fast.machine.processors import processor_flags, processor_name
 from fer_fast.ops import native
 
 LIBRARIES = ("torch", "openvino", "numpy", "pillow", "pyarrow", "safetensors", "nvidia-dali-cuda130", "torch-tensorrt")
@@ -22,8 +23,8 @@ FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf
 def environment() -> dict[str, Any]:
     """Processor, memory, GPUs, load, versions and commit at this moment."""
     return {
-        "processor": _cpuinfo("model name") or platform.processor(),
-        "features": [name for name in FEATURES if name in _cpuinfo("flags").split()],
+        "processor": processor_name() or platform.processor(),
+        "features": [name for name in FEATURES if name in processor_flags()],
         "in_use": _in_use(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -72,11 +73,6 @@ def _gpus() -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     return path.read_text() if path.exists() else ""
-
-
-def _cpuinfo(field: str) -> str:
-    lines = _text(Path("/proc/cpuinfo")).splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
 
 
 def _version(library: str) -> str | None:

@@ -92,11 +92,10 @@ class Graphs:
         Raises:
             ValueError, FerFastError: this model or processor does not have the precision.
         """
-        import openvino
 
-        from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16
+        from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, openvino_core
 
-        core = openvino.Core()
+        core = openvino_core()
         if precision == "bf16" and not has_bf16(core):
             raise FerFastError("this processor has no bf16 instructions")
         if precision not in ("fp32", "bf16", "int8"):

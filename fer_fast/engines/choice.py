@@ -7,7 +7,10 @@ import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fer_fast.engines.interface import DEVICES, ENGINES, PRECISIONS, Engine, check_choice, keeps_accuracy
+from fer_fast.engines.opened import alone, torch_is_inherited
 from fer_fast.engines.several import SeveralEngines
 from fer_fast.types import FerFastError
 
@@ -26,7 +29,7 @@ def open_engine(
     batch_size: int = 32,
     cached: bool = True,
 ) -> Engine:
-    """Chooses and compiles.
+    """Chooses and compiles; in a process one engine opens at a time.
 
     Args:
         checkpoint: the model.
@@ -51,8 +54,11 @@ def open_engine(
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, or cards as cuda:0,cuda:1, not {device!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    engines = [_open(checkpoint, engine, card, precision, batch_size, cached) for card in cards]
-    opened: Engine = engines[0] if len(engines) == 1 else SeveralEngines(engines)
+    with alone():
+        if torch_is_inherited():
+            _use_one_thread()
+        engines = [_open(checkpoint, engine, card, precision, batch_size, cached) for card in cards]
+    opened = engines[0] if len(engines) == 1 else SeveralEngines(engines)
     ran = opened.describe()["precision"]
     if not keeps_accuracy(checkpoint.config, ran):
         points = 100 * checkpoint.config.precision_falls[ran]
@@ -68,19 +74,50 @@ def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batc
             from fer_fast.engines.openvino import OpenVinoEngine
         except ImportError as error:
             raise FerFastError(f"openvino is not there ({error}): pip install openvino") from error
-        return OpenVinoEngine(checkpoint, device, precision, batch_size, cached)
+        return _called(OpenVinoEngine(checkpoint, device, precision, batch_size, cached), checkpoint)
     if engine == "tensorrt" or (engine == "auto" and find_spec("tensorrt")):
         from fer_fast.engines.tensorrt import TensorRtEngine
 
         try:
-            return TensorRtEngine(checkpoint, device, precision, batch_size, cached)
+            return _called(TensorRtEngine(checkpoint, device, precision, batch_size, cached), checkpoint)
         except FerFastError as error:
             if engine == "tensorrt":
                 raise
             log.warning("torch runs the model: %s", error)
     from fer_fast.engines.torch import TorchEngine
 
-    return TorchEngine(checkpoint, device, precision, batch_size)
+    return _called(TorchEngine(checkpoint, device, precision, batch_size), checkpoint)
+
+
+def _called(engine: Engine, checkpoint: Checkpoint) -> Engine:
+    """The engine after its first calls, one for each way that its library takes images in.
+
+    One image each: what a library does once in a process hangs on the way, not on the batch or the stream.
+    """
+    side = checkpoint.config.image_size
+    images = np.zeros((1, side, side, 3), np.uint8)
+    read_only = images.copy()
+    read_only.flags.writeable = False
+    try:
+        engine.infer(images)
+        engine.infer(read_only)
+        if engine.device != "cpu":
+            import torch
+
+            engine.infer(torch.from_numpy(images).to(engine.device))
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def _use_one_thread() -> None:
+    """OpenMP, by which torch spreads its work, waits for ever for the threads that a parent had."""
+    import torch
+
+    if torch.get_num_threads() > 1:
+        log.warning("torch computes on one thread: this process was forked from one that had loaded it; use spawn")
+        torch.set_num_threads(1)
 
 
 def _wants_cuda(device: str) -> bool:

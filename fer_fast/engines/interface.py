@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from fer_fast.engines.opened import Opened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,14 +22,15 @@ PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16", "fp16", "int8")
 LARGEST_FALL = 0.003
 
 
-class Engine(Protocol):
-    """One model compiled for one machine.
+class Engine(Opened):
+    """One model compiled for one machine; a kind of engine adds `_infer`, `_release` and `describe`.
 
     Attributes:
         streams: how many `infer` calls at once keep the machine busy.
         device: where it computes: cpu or cuda:N; several are joined by commas.
     """
 
+    kind = "engine"
     streams: int
     device: str
 
@@ -41,17 +45,18 @@ class Engine(Protocol):
             Logits, float32 [batch, classes], the caller's own.
 
         Raises:
-            FerFastError: if the device fails.
+            FerFastError: if the device fails, the engine is closed, or it was opened before this process was forked.
         """
-        ...
+        with self._call():
+            return self._infer(images)
 
+    @abstractmethod
+    def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
+        """`infer` itself, of an engine that is open."""
+
+    @abstractmethod
     def describe(self) -> dict[str, str]:
-        """What runs and why: engine, version, device, precision, streams, tokens, cache."""
-        ...
-
-    def close(self) -> None:
-        """Gives the device's memory back; the engine is not used again. A second call does nothing."""
-        ...
+        """What runs and why: engine, version, device, precision, streams, tokens; on a processor threads; cache."""
 
 
 def keeps_accuracy(config: ModelConfig, precision: str) -> bool:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import openvino
 
-from fer_fast.engines import cache
-from fer_fast.engines.interface import keeps_accuracy
-from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, trace
-from fer_fast.machine.devices import has_amx, has_int8_dot_products
+from fer_fast.engines.cache import Place
+from fer_fast.engines.interface import Engine, keeps_accuracy
+from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, openvino_core, trace
+from fer_fast.machine.processors import has_amx, has_int8_dot_products, quota_threads
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 GRAPH_VERSION = 3
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(Engine):
     """OpenVINO on the CPU; see `fer_fast.engines.Engine` for the methods.
 
     The tokens are computed by convolutions inside the graph (`models.algebraic`), not by the fused op: a graph cut
@@ -41,9 +41,10 @@ class OpenVinoEngine:
     def __init__(
         self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int, cached: bool = True
     ) -> None:
+        super().__init__()
         if device not in ("auto", "cpu"):
             raise ValueError(f"device must be auto or cpu for engine 'openvino', not {device!r}")
-        self.core = openvino.Core()
+        self.core = openvino_core()
         self.precision = _precision(precision, self.core, checkpoint.config)
         try:
             if cached:
@@ -53,10 +54,9 @@ class OpenVinoEngine:
             self.graph = CompiledGraph(compiled)
         except RuntimeError as error:
             raise FerFastError(f"OpenVINO could not compile the model: {error}") from error
-        self.streams = self.graph.streams
+        self.streams, self.threads = self.graph.streams, self.graph.threads
 
-    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
-        """See `Engine.infer`."""
+    def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         return self.graph([np.asarray(images)])[0]
 
     def describe(self) -> dict[str, str]:
@@ -67,12 +67,12 @@ class OpenVinoEngine:
             "device": str(self.core.get_property("CPU", "FULL_DEVICE_NAME")).strip(),
             "precision": self.precision,
             "streams": str(self.streams),
+            "threads": str(self.threads),
             "tokens": "convolutions",
             "cache": self.cache,
         }
 
-    def close(self) -> None:
-        """See `Engine.close`."""
+    def _release(self) -> None:
         self.__dict__.pop("graph", None)
 
     def _compile(self, checkpoint: Checkpoint, batch_size: int) -> openvino.CompiledModel:
@@ -81,21 +81,16 @@ class OpenVinoEngine:
 
     def _fetch_or_compile(self, checkpoint: Checkpoint, batch_size: int) -> tuple[openvino.CompiledModel, str]:
         """The compiled model, and what its cache did: hit, stored or why not."""
-        file = cache.cache_file("openvino", self._key(checkpoint, batch_size))
-        if (blob := cache.fetch(file)) is not None:
+        place = Place("openvino", self._key(checkpoint, batch_size))
+        if (blob := place.fetch()) is not None:
             try:
                 options = compile_options(self.core, self.precision)
                 return self.core.import_model(blob, "CPU", options), "hit"
             except RuntimeError as error:
-                log.warning("compiled model %s cannot be used and is made again: %s", file, error)
+                log.warning("compiled model %s cannot be used and is made again: %s", place.file, error)
         log.info("compiling the model for this processor in %s; that is done once", self.precision)
         compiled = self._compile(checkpoint, batch_size)
-        try:
-            cache.store(file, compiled.export_model().getvalue())
-        except OSError as error:
-            log.warning("the compiled model cannot be kept: %s", error)
-            return compiled, f"not stored: {error.strerror or error}"
-        return compiled, "stored"
+        return compiled, place.store(compiled.export_model().getvalue())
 
     def _key(self, checkpoint: Checkpoint, batch_size: int) -> dict[str, str | int]:
         return {
@@ -103,6 +98,7 @@ class OpenVinoEngine:
             "graph": GRAPH_VERSION,
             "precision": self.precision,
             "batch_size": batch_size,
+            "threads": quota_threads() or 0,
             "openvino": openvino.__version__,
             "torch": importlib.metadata.version("torch"),  # it traces the graph
             "processor": str(self.core.get_property("CPU", "FULL_DEVICE_NAME")),

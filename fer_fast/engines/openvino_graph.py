@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import ctypes
 import queue
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino
 
+from fer_fast.machine.processors import quota_threads
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
+
+
+@cache
+def openvino_core() -> openvino.Core:
+    """OpenVINO, once a process and never given back.
+
+    The processor's plugin sets a stack for signals on the thread that loads it, where there are AMX tiles, and frees it
+    with the last reference to the core, on any thread: the next signal, a Ctrl-C, then ends the process.
+    """
+    core = openvino.Core()
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(core))
+    return core
 
 
 def trace(module: nn.Module, example: Tensor) -> openvino.Model:
@@ -45,7 +60,9 @@ def compile_options(core: openvino.Core, precision: str) -> dict[str, Any]:
         precision: fp32, bf16, or int8: then what is not quantised is computed in bf16 where the processor has it.
     """
     bf16 = precision != "fp32" and has_bf16(core)
-    return {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+    options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+    # OpenVINO counts the processors that a process may run on, and knows nothing of a container's quota.
+    return options | ({"INFERENCE_NUM_THREADS": quota_threads()} if quota_threads() else {})
 
 
 class CompiledGraph:
@@ -56,11 +73,13 @@ class CompiledGraph:
 
     Attributes:
         streams: calls at once that keep the processor busy.
+        threads: that all calls together compute on.
     """
 
     def __init__(self, compiled: openvino.CompiledModel) -> None:
         self.compiled = compiled
         self.streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
         for _ in range(self.streams):
             self._requests.put(compiled.create_infer_request())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fer_fast.engines.opened import alone
 from fer_fast.types import FerFastError
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,6 @@ T = TypeVar("T")
 STREAMS = 2
 #: Calls before a capture: cuBLAS and cuDNN allocate and choose their kernels in the first ones.
 _WARM_UP = 3
-#: Held while an engine opens: a process captures one graph at a time, and cuDNN's flags, which decide what is captured,
-#: are the process's.
-_opening = threading.RLock()
 
 
 class Replays:
@@ -91,8 +88,11 @@ class _Replay:
 
 @contextmanager
 def opening(engine: str, device: str) -> Iterator[None]:
-    """Where an engine opens on a card: one at a time, and what the libraries raise becomes a FerFastError."""
-    with _opening, failing(engine, device):
+    """Where an engine opens on a card: what the libraries raise becomes a FerFastError.
+
+    Alone: a process captures one graph at a time, and cuDNN's flags, which decide what is captured, are the process's.
+    """
+    with alone(), failing(engine, device):
         yield
 
 

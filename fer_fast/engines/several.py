@@ -6,15 +6,16 @@ import queue
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fer_fast.engines.interface import Engine
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from fer_fast.decode import Pixels
-    from fer_fast.engines.interface import Engine
 
 
-class SeveralEngines:
+class SeveralEngines(Engine):
     """One model on several cards; see `fer_fast.engines.Engine` for the methods.
 
     A tensor is classified where it lies, an array on whichever card has a stream free.
@@ -27,6 +28,7 @@ class SeveralEngines:
     """
 
     def __init__(self, engines: Sequence[Engine]) -> None:
+        super().__init__()
         chosen = {engine.device: engine.describe()["precision"] for engine in engines}
         if len(set(chosen.values())) > 1:
             said = ", ".join(f"{precision} on {device}" for device, precision in chosen.items())
@@ -40,8 +42,7 @@ class SeveralEngines:
                 if place < engine.streams:
                     self._free.put(engine)
 
-    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
-        """See `Engine.infer`."""
+    def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         lies = str(getattr(images, "device", "cpu"))
         for engine in self.engines:
             if engine.device == lies:
@@ -58,7 +59,6 @@ class SeveralEngines:
         merged = {name: ", ".join(dict.fromkeys(each.get(name, "") for each in said)) for name in said[0]}
         return merged | {"device": self.device, "streams": str(self.streams)}
 
-    def close(self) -> None:
-        """See `Engine.close`."""
+    def _release(self) -> None:
         for engine in self.engines:
             engine.close()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fer_fast.engines import cache
+from fer_fast.engines.cache import Place
+from fer_fast.engines.interface import Engine
 from fer_fast.engines.onnx_graph import INPUT, onnx_bytes
 from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits, failing, opening
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt, messages_of
@@ -39,7 +40,7 @@ PRECISIONS: tuple[str, ...] = (*DTYPES, "int8")
 _OUTPUT = "logits"
 
 
-class TensorRtEngine:
+class TensorRtEngine(Engine):
     """TensorRT on one card; see `fer_fast.engines.Engine` for the methods.
 
     Raises:
@@ -49,6 +50,7 @@ class TensorRtEngine:
     def __init__(
         self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int, cached: bool = True
     ) -> None:
+        super().__init__()
         self.library = load_tensorrt("tensorrt")
         self.device = torch_device("cuda" if device == "auto" else device)
         if self.device == "cpu":
@@ -64,8 +66,7 @@ class TensorRtEngine:
         with opening("TensorRT", self.device), torch.cuda.device(card):
             self._replays, self.most = as_large_as_fits(make, batch_size)
 
-    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
-        """See `Engine.infer`."""
+    def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         pixels = tensor_of(images)
         with failing("TensorRT", self.device):
             return np.concatenate([self._replays(part) for part in torch.split(pixels, self.most)])
@@ -83,8 +84,7 @@ class TensorRtEngine:
             "cache": self.cache,
         }
 
-    def close(self) -> None:
-        """See `Engine.close`."""
+    def _release(self) -> None:
         self.__dict__.pop("_replays", None)
 
     def _captured(self, checkpoint: Checkpoint, cached: bool, batch: int) -> Replays:
@@ -114,25 +114,18 @@ class TensorRtEngine:
     def _fetch_or_build(self, checkpoint: Checkpoint, batch_size: int, cached: bool) -> tuple[Any, str]:
         """The engine, and what its cache did: hit, stored, or why not."""
         runtime = self.library.Runtime(messages_of(self.library))
-        file = cache.cache_file("tensorrt", self._key(checkpoint, batch_size))
-        if cached and (blob := cache.fetch(file)) is not None:
+        place = Place("tensorrt", self._key(checkpoint, batch_size)) if cached else None
+        if place is not None and (blob := place.fetch()) is not None:
             engine = runtime.deserialize_cuda_engine(blob)
             if engine is not None:
                 return engine, "hit"
-            log.warning("engine %s cannot be used here and is built again", file)
+            log.warning("engine %s cannot be used here and is built again", place.file)
         log.info("building the engine for this card in %s; that is done once", self.precision)
         blob = build_engine(self.library, self._graph(checkpoint, batch_size), batch_size)
         engine = runtime.deserialize_cuda_engine(blob)
         if engine is None:
             raise FerFastError("TensorRT cannot read the engine that it built")
-        if not cached:
-            return engine, "not used"
-        try:
-            cache.store(file, blob)
-        except OSError as error:
-            log.warning("the engine cannot be kept: %s", error)
-            return engine, f"not stored: {error.strerror or error}"
-        return engine, "stored"
+        return engine, "not used" if place is None else place.store(blob)
 
     def _graph(self, checkpoint: Checkpoint, batch_size: int) -> bytes:
         return logits_graph(checkpoint, self.precision, batch_size)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from fer_fast.engines.interface import keeps_accuracy
+from fer_fast.engines.interface import Engine, keeps_accuracy
 from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, opening
 from fer_fast.machine.devices import torch_device
+from fer_fast.machine.processors import quota_threads
 from fer_fast.models.backbone import channels_last, fold_batch_norm
 from fer_fast.models.dtypes import DTYPES
 from fer_fast.models.storage import build_model
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
     from fer_fast.models.config import ModelConfig
     from fer_fast.models.fusion import FusionModel
 
+log = logging.getLogger(__name__)
 
-class TorchEngine:
+
+class TorchEngine(Engine):
     """PyTorch without a compiler, which refuses cards before Volta; see `fer_fast.engines.Engine` for the methods."""
 
     def __init__(self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int = 32) -> None:
+        super().__init__()
         self.device = torch_device(device)
         native.load_torch_ops()  # a missing library is told here, not at the first batch
         card = torch.device(self.device)
@@ -39,6 +45,7 @@ class TorchEngine:
         # torch spreads one batch over all cores; on a card another one is copied meanwhile.
         self.streams = 1 if self.device == "cpu" else STREAMS
         if self.device == "cpu":
+            _obey_quota()
             self.model = torch_model(checkpoint, card, self.precision)
             return
         size = checkpoint.config.image_size
@@ -49,8 +56,7 @@ class TorchEngine:
             )
 
     @torch.inference_mode()
-    def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
-        """See `Engine.infer`."""
+    def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         pixels = tensor_of(images)
         with failing("torch", self.device):
             if self._replays is None:
@@ -72,11 +78,11 @@ class TorchEngine:
             "precision": self.precision,
             "streams": str(self.streams),
             "tokens": "fused op",
+            **({"threads": str(torch.get_num_threads())} if self.device == "cpu" else {}),
             **({} if self._replays is None else {"graph": f"CUDA graph of {self.most} images"}),
         }
 
-    def close(self) -> None:
-        """See `Engine.close`."""
+    def _release(self) -> None:
         self._replays = None
         self.__dict__.pop("model", None)
 
@@ -94,6 +100,17 @@ def torch_model(checkpoint: Checkpoint, device: torch.device, precision: str) ->
             part.to(DTYPES[precision])
     channels_last(model)
     return model.to(device)
+
+
+def _obey_quota() -> None:
+    """Lets torch use no more threads than a container's quota has time for; they are the process's, not the engine's.
+
+    Whoever says a number by OMP_NUM_THREADS gets it.
+    """
+    threads = quota_threads()
+    if threads is not None and threads < torch.get_num_threads() and "OMP_NUM_THREADS" not in os.environ:
+        log.info("torch computes on %d threads, as the container's quota allows", threads)
+        torch.set_num_threads(threads)
 
 
 def tensor_of(images: Pixels) -> torch.Tensor:

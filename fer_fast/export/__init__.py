@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_fast.engines.interface import check_choice
+from fer_fast.engines.opened import alone
 from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.models.checkpoint import read_checkpoint
 from fer_fast.types import OutputError
@@ -82,7 +83,8 @@ def export_model(
     from fer_fast.export.graph import Graph  # torch takes a second: not for a wrong option
 
     encode: Callable[[Graph], dict[str, bytes]] = importlib.import_module(module).encode
-    files = encode(Graph(checkpoint, format, precision, batch_size, cards))
+    with alone():  # the libraries that trace and write are those that engines open with
+        files = encode(Graph(checkpoint, format, precision, batch_size, cards))
     try:
         for ending, data in files.items():
             write_whole(place.with_suffix(ending), data)

@@ -10,6 +10,7 @@ import torch
 
 from fer_fast.export.graph import Graph, graph_of
 from fer_fast.machine.devices import cuda_is_present
+from fer_fast.machine.processors import CPUINFO, processor_flags
 from fer_fast.types import FerFastError
 
 
@@ -35,13 +36,11 @@ def encode(graph: Graph) -> dict[str, bytes]:
 _COMPILED = re.compile(r"(ss?se|avx|amx|fma|bmi|f16c|gfni|vaes|vpclmul|adx|movbe|popcnt|abm|sha)")
 
 
-def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """What this processor can, a line each: the package holds machine code for it, which ends a program elsewhere."""
-    try:
-        text = cpuinfo.read_text()
-    except OSError:
-        return ""  # not Linux: then C++ cannot compare, either
-    if found := re.search(r"^(flags|Features)\s*:(.*)$", text, re.MULTILINE):
-        words = sorted(set(found[2].split()))
-        return "".join(f"instruction {word}\n" for word in words if found[1] == "Features" or _COMPILED.match(word))
-    return ""
+def instructions(cpuinfo: Path = CPUINFO) -> str:
+    """What this processor can, a line each: the package holds machine code for it, which ends a program elsewhere.
+
+    Empty where it is not Linux: then C++ cannot compare, either.
+    """
+    words = sorted(processor_flags(cpuinfo))
+    x86 = "fpu" in words
+    return "".join(f"instruction {word}\n" for word in words if not x86 or _COMPILED.match(word))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from fer_fast.types import FerFastError
@@ -24,13 +23,15 @@ def torch_device(device: str) -> str:
     """The device of torch that is meant by auto, cpu, cuda or cuda:N: cpu or cuda:N.
 
     Raises:
-        FerFastError: there is no such card.
+        FerFastError: there is no such card, or CUDA was in use when this process was forked.
     """
     import torch
 
     name = "cuda" if device == "auto" and cuda_is_present() else device.replace("auto", "cpu")
     if name == "cpu":
         return name
+    if torch.cuda._is_in_bad_fork():
+        raise FerFastError(f"device {device!r} cannot be used in a forked process whose parent used it: use spawn")
     number = torch.device(name).index or 0
     if number >= torch.cuda.device_count():
         seen = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA cards"
@@ -41,29 +42,3 @@ def torch_device(device: str) -> str:
 def present_devices() -> tuple[str, ...]:
     """The kinds of device that this machine can compute on: cpu, and cuda if there is a card."""
     return ("cpu", "cuda") if cuda_is_present() else ("cpu",)
-
-
-def has_int8_dot_products() -> bool:
-    """Whether the processor multiplies and adds int8 in one instruction (VNNI)."""
-    return bool({"avx512_vnni", "avx_vnni"} & _processor_flags())
-
-
-def has_amx() -> bool:
-    """Whether the processor has matrix tiles for bf16 (AMX)."""
-    return "amx_bf16" in _processor_flags()
-
-
-def has_bf16_instructions() -> bool:
-    """Whether the processor multiplies bf16 without going through fp32."""
-    return bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
-
-
-@cache
-def _processor_flags() -> frozenset[str]:
-    """The flags that Linux names; empty where it names none."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return frozenset()
-    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.split())

@@ -25,6 +25,12 @@ def usable_processors(root: Path = Path("/")) -> int:
     return allowed if quota is None else min(allowed, quota)
 
 
+def quota_threads() -> int | None:
+    """The threads that suffice for this container's quota; None where no quota is below the allowed processors."""
+    usable = usable_processors()
+    return usable if usable < allowed_processors() else None
+
+
 def allowed_processors() -> int:
     """How many processors this process may run on, whatever share of their time it gets."""
     return len(os.sched_getaffinity(0))

@@ -94,6 +94,9 @@ def read_checkpoint(model: str | Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError, TypeError) as error:
         raise CheckpointError(f"checkpoint {str(path)!r} cannot be read: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype.isbuiltin != 1:  # bf16 and 8-bit floats, once a package has taught numpy what they are
+            raise CheckpointError(f"checkpoint {str(path)!r} cannot be read: {name!r} is {tensor.dtype}")
     # safetensors checks the header alone and does not notice a flipped bit in the weights.
     if _digest(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged: its weights do not match their digest")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fer_fast.machine.devices import has_bf16_instructions
+from fer_fast.machine.processors import has_bf16_instructions
 
 
 def autocast(device: torch.device) -> torch.autocast:

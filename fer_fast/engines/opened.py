@@ -1,0 +1,121 @@
+"""What a process opens, calls from many threads and closes: no call after its end, none in a forked child, none hangs.
+
+Foreign libraries prepare themselves in their first call, and some do it in a way that two first calls at once wait for
+each other for ever. So whatever opens something holds `alone` meanwhile and makes the first call itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fer_fast.types import FerFastError
+
+_lock = threading.RLock()
+_living: weakref.WeakSet[Opened] = weakref.WeakSet()
+_torch_is_inherited = False
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One thread of this process at a time; a thread may enter again."""
+    with _lock:
+        yield
+
+
+def torch_is_inherited() -> bool:
+    """Whether this process was forked from one that had loaded torch: OpenMP's threads then stayed behind."""
+    return _torch_is_inherited
+
+
+class Opened(ABC):
+    """Counts its calls: closing refuses later ones and waits for those of other threads.
+
+    Attributes:
+        kind: what it is called in messages.
+    """
+
+    kind: str
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        # Re-entrant: a signal's handler may close what the code that it interrupts is calling.
+        self._change = threading.Condition(threading.RLock())
+        self._callers: list[int] = []  # a thread's number for each of its calls
+        self._waiting = 0
+        self._closed = self._released = False
+        _living.add(self)
+
+    def close(self) -> None:
+        """Gives back what it holds when the calls that run have ended, and waits for them; later calls are refused.
+
+        From any thread, any number of times. A thread that is inside a call, as a signal's handler is, does not wait.
+        In a forked child it does nothing: what was opened is the parent's.
+        """
+        if self._is_inherited():
+            return
+        mine = threading.get_ident()
+        with self._change:
+            self._closed = True
+            self._waiting += 1
+            try:
+                self._change.wait_for(lambda: mine in self._callers or not self._callers)
+            finally:
+                self._waiting -= 1
+        self._release_once()
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """Around each call.
+
+        Raises:
+            FerFastError: it is closed, or was opened by the process from which this one was forked.
+        """
+        if self._is_inherited():  # before the lock, which a thread may have held that is not in this process
+            raise FerFastError(f"the {self.kind} was opened before fork: open a Classifier in this process")
+        mine = threading.get_ident()
+        with self._change:
+            if self._closed:
+                raise FerFastError(f"the {self.kind} is closed")
+            self._callers.append(mine)
+        try:
+            yield
+        finally:
+            with self._change:
+                self._callers.remove(mine)
+                self._change.notify_all()
+                last = self._closed and not self._waiting
+            if last:  # whoever closed it did not wait
+                self._release_once()
+
+    def _release_once(self) -> None:
+        with self._change:
+            if self._callers or self._released:
+                return
+            self._released = True
+            self._release()
+
+    def _is_inherited(self) -> bool:
+        return os.getpid() != self._process
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Gives back what it holds; called once, when nothing runs."""
+
+
+def _after_fork() -> None:
+    """In a child nothing that was opened may be taken apart: destructors would wait for threads that are not there."""
+    global _lock, _torch_is_inherited
+    _lock = threading.RLock()
+    _torch_is_inherited = _torch_is_inherited or "torch" in sys.modules
+    for opened in _living:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(opened))
+
+
+os.register_at_fork(after_in_child=_after_fork)

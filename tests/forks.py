@@ -1,0 +1,70 @@
+"""A process that has classified forks; its child does one thing and ends by itself. Run by test_fork.py.
+
+python forks.py WAY ENGINE MODEL SECONDS
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+from fer_fast import Classifier
+from fer_fast.types import FerFastError
+
+IMAGES = [np.zeros((40, 40, 3), np.uint8)] * 9
+
+
+def opened(**options: Any) -> Classifier:
+    """As every process here opens it."""
+    return Classifier(sys.argv[3], engine=sys.argv[2], device="cpu", batch_size=4, **options)
+
+
+def parents(classifier: Classifier) -> None:
+    """Uses what its parent opened."""
+    batch = np.zeros((1, classifier.image_size, classifier.image_size, 3), np.uint8)
+    for call in (lambda: classifier.predict(IMAGES), lambda: classifier.predict_batch(batch)):
+        try:
+            call()
+        except FerFastError as error:
+            assert str(error) == "the classifier was opened before fork: open a Classifier in this process", error
+        else:
+            raise AssertionError("a forked child was answered")
+    classifier.close()
+
+
+def own(classifier: Classifier) -> None:
+    """Opens one of its own, from which the answers are its parent's."""
+    with opened() as mine:
+        for prediction in mine.predict(IMAGES):
+            np.testing.assert_allclose(prediction.probabilities, EXPECTED, atol=1e-3)
+        assert mine.describe()["engine"] == sys.argv[2]
+
+
+def compiled(classifier: Classifier) -> None:
+    """The same with nothing in the cache: torch, which its parent had loaded, traces the model."""
+    os.environ["FER_FAST_CACHE"] += "/empty"
+    own(classifier)
+
+
+def nothing(classifier: Classifier) -> None:
+    """Ends, and takes nothing apart that is its parent's."""
+
+
+if __name__ == "__main__":
+    classifier = opened()
+    EXPECTED = classifier.predict(IMAGES)[0].probabilities
+    if "busy" in sys.argv:
+        threading.Thread(target=lambda: [classifier.predict(IMAGES) for _ in range(10**6)], daemon=True).start()
+    child = os.fork()
+    if child == 0:
+        faulthandler.dump_traceback_later(float(sys.argv[4]), exit=True)  # a thread: it would not come along
+        {way.__name__: way for way in (parents, own, compiled, nothing)}[sys.argv[1]](classifier)
+        sys.exit(0)
+    status = os.waitpid(child, 0)[1]
+    print("child ended with status", status, flush=True)
+    os._exit(status != 0)
