@@ -24,7 +24,7 @@ SIDE = 24
 @pytest.fixture
 def at_once(monkeypatch):
     """Lets the first file start the processes."""
-    monkeypatch.setattr(pillow, "_WORTH", 1)
+    monkeypatch.setattr(pillow, "PROCESSES_AFTER", 1)
 
 
 def running(decoder, count=2):
@@ -42,7 +42,7 @@ def until(condition, seconds=30):
 
 
 def pids(decoder):
-    return {each._process.pid for each in decoder._processes._all}
+    return set(decoder.process_ids)
 
 
 def written(folder, contents):
@@ -61,12 +61,12 @@ def run(program, *arguments):
 OPENED = """
 import os, signal, sys, time
 from fer_fast.decode import open_decoder, pillow
-pillow._WORTH = 1
+pillow.PROCESSES_AFTER = 1
 decoder = open_decoder("pillow", 24, 2)
 decoder.decode(["/nowhere"])
 while decoder.runs_on != "2 processes":
     time.sleep(0.01)
-pids = [each._process.pid for each in decoder._processes._all]
+pids = decoder.process_ids
 """
 
 
@@ -84,7 +84,7 @@ def test_processes_give_the_threads_answers(tmp_path, at_once, monkeypatch):
     with open_decoder("pillow", SIDE, 2, max_pixels=1 << 20) as decoder:
         by_processes = running(decoder).decode(paths)
         assert decoder.runs_on == "2 processes"
-    monkeypatch.setattr(pillow, "_WORTH", 1 << 60)
+    monkeypatch.setattr(pillow, "PROCESSES_AFTER", 1 << 60)
     with open_decoder("pillow", SIDE, 2, max_pixels=1 << 20) as decoder:
         by_threads = decoder.decode(paths)
         assert decoder.runs_on == "2 threads"
@@ -97,7 +97,7 @@ def test_processes_give_the_threads_answers(tmp_path, at_once, monkeypatch):
 
 
 def test_batches_keep_pixels_and_places_together_while_processes_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(pillow, "_WORTH", 100)
+    monkeypatch.setattr(pillow, "PROCESSES_AFTER", 100)
     for shade in range(200):
         Image.new("L", (9, 9), shade).save(tmp_path / f"{shade:03}.png")
     paths = sorted(map(str, tmp_path.iterdir()))
@@ -184,7 +184,7 @@ for pid in pids:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid, number)
 assert decoder.decode(sys.argv[1:] * 20).failures
-assert [each._process.pid for each in decoder._processes._all] == pids
+assert decoder.process_ids == pids
 assert decoder.runs_on == "2 processes"
 decoder.close()
 """
@@ -333,7 +333,7 @@ if not child:
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 assert decoder.decode(sys.argv[1:] * 40).indices == [*range(40)]
-assert [each._process.pid for each in decoder._processes._all] == pids
+assert decoder.process_ids == pids
 decoder.close()
 """
     )

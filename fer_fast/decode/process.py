@@ -77,6 +77,11 @@ class DecodingProcess:
         except (OSError, subprocess.SubprocessError) as error:
             raise FerFastError(f"no process can be started: {one_line(error)}") from error
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def wait_until_ready(self) -> None:
         """Waits until it takes work.
 
