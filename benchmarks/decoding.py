@@ -27,7 +27,7 @@ from fer_fast.bench.images import make_faces, make_photos
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.decode.interface import Decoder
 from fer_fast.decode.pillow import PillowDecoder
-from fer_fast.models.config import FusionConfig
+from fer_fast.models.config import ModelConfig
 
 RESULTS = Path(__file__).parent / "results" / "decoding.json"
 WORKERS = (1, 2, 4)
@@ -35,7 +35,7 @@ WORKERS = (1, 2, 4)
 WAYS = {"threads": math.inf, "processes": 1}
 #: Batches under way at a time, as in a run over a folder.
 AHEAD = 6
-SIDE = FusionConfig().image_size
+SIDE = ModelConfig().image_size
 
 
 def opened(way: str, workers: int) -> PillowDecoder:
@@ -82,7 +82,7 @@ def memory(paths: Sequence[str]) -> dict[str, float]:
 
 def measured(name: str, paths: Sequence[str], rounds: int, seconds: float) -> list[dict[str, Any]]:
     """A row for each way and number of workers, best of some rounds that take turns."""
-    best = {key: 0.0 for key in product(WORKERS, WAYS)}
+    best = dict.fromkeys(product(WORKERS, WAYS), 0.0)
     for _ in range(rounds):
         for workers, way in best:
             with opened(way, workers) as decoder:

@@ -117,7 +117,7 @@ def test_a_small_job_starts_no_process(tmp_path):
     paths = written(tmp_path, [encoded("png")] * 40)
     with open_decoder("pillow", SIDE, 2) as decoder:
         assert decoder.decode(paths * 3).indices == [*range(120)]
-        assert not pids(decoder)
+        assert not decoder._processes._all
         assert decoder.runs_on == "2 threads"
 
 
@@ -311,7 +311,7 @@ def test_closing_while_processes_start_leaves_none(at_once, monkeypatch):
     until(lambda: started)
     decoder.close()
     until(lambda: all(each.poll() is not None for each in started))
-    assert not pids(decoder)
+    assert not decoder._processes._all
 
 
 def test_a_forked_child_is_refused_and_takes_nothing_away(tmp_path):
