@@ -30,7 +30,8 @@ def at_once(monkeypatch):
 def running(decoder, count=2):
     """The decoder, once its processes have begun."""
     decoder.decode(["/nowhere"])
-    until(lambda: decoder.runs_on == f"{count} processes")
+    until(lambda: len(decoder.process_ids) == count)
+    assert decoder.runs_on == (f"{count} processes" if count > 1 else "1 process")
     return decoder
 
 
@@ -130,6 +131,31 @@ def test_relative_paths_follow_the_working_folder(tmp_path, at_once, monkeypatch
         for name, shade in (("a", 10), ("b", 20)):
             monkeypatch.chdir(tmp_path / name)
             assert decoder.decode(["face.png"]).pixels.max() == shade
+
+
+def test_a_process_that_talks_nonsense_costs_no_row(tmp_path, at_once, monkeypatch):
+    paths = written(tmp_path, [encoded("jpeg")] * 20)
+    with open_decoder("pillow", SIDE, 1) as decoder:
+        before = pids(running(decoder, 1))
+        right, nonsense = process.receive, [ValueError("bad marshal data")]
+        monkeypatch.setattr(process, "receive", lambda end: raised(nonsense.pop()) if nonsense else right(end))
+        assert decoder.decode(paths).indices == [*range(20)]
+        until(lambda: pids(decoder) and not pids(decoder) & before)
+
+
+def raised(error):
+    raise error
+
+
+def test_an_unforeseen_error_reaches_the_caller_and_costs_its_process(tmp_path, at_once, monkeypatch):
+    paths = written(tmp_path, [encoded("jpeg")] * 3)
+    with open_decoder("pillow", SIDE, 1) as decoder:
+        running(decoder, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(process, "spread", lambda *_: raised(MemoryError()))
+            with pytest.raises(FerFastError, match="the decoder failed: MemoryError"):
+                decoder.decode(paths)
+        assert decoder.decode(paths).indices == [0, 1, 2]
 
 
 def test_killed_processes_cost_no_row(tmp_path, at_once):

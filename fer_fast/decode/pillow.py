@@ -71,7 +71,9 @@ class PillowDecoder(Decoder):
     def runs_on(self) -> str:
         """See `Decoder.runs_on`."""
         running = len(self.process_ids)
-        return f"{running} processes" if running else f"{self.workers} threads"
+        if not running:
+            return super().runs_on
+        return f"{running} processes" if running > 1 else "1 process"
 
     @property
     def process_ids(self) -> list[int]:
@@ -123,9 +125,9 @@ class _Batch:
     """A batch that several threads fill; the last of them completes the future."""
 
     def __init__(self, pending: Pending, paths: Sequence[str], side: int) -> None:
-        self.future = pending.add()
         self.paths = paths
         self.pixels = np.empty((len(paths), side, side, 3), np.uint8)
+        self.future = pending.add()
         self._pending = pending
         self._answers: list[Answer] = [None] * len(paths)
         self._seconds = 0.0

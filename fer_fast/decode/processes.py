@@ -74,6 +74,9 @@ class DecodingProcesses:
             _log.info("%d files are decoded again, one by one: %s", len(paths), lost)
             self._drop(process)
             return self._one_by_one(paths, out)
+        except BaseException:
+            self._drop(process)  # what it sends next would be taken for another answer
+            raise
         self._idle.put((process, channel))
         return found
 
