@@ -24,13 +24,14 @@ SIDE = 24
 @pytest.fixture
 def at_once(monkeypatch):
     """Lets the first file start the processes."""
-    monkeypatch.setattr(pillow, "_WORTH", 1)
+    monkeypatch.setattr(pillow, "PROCESSES_AFTER", 1)
 
 
 def running(decoder, count=2):
     """The decoder, once its processes have begun."""
     decoder.decode(["/nowhere"])
-    until(lambda: decoder.runs_on == f"{count} processes")
+    until(lambda: len(decoder.process_ids) == count)
+    assert decoder.runs_on == (f"{count} processes" if count > 1 else "1 process")
     return decoder
 
 
@@ -42,7 +43,7 @@ def until(condition, seconds=30):
 
 
 def pids(decoder):
-    return {each._process.pid for each in decoder._processes._all}
+    return set(decoder.process_ids)
 
 
 def written(folder, contents):
@@ -61,12 +62,12 @@ def run(program, *arguments):
 OPENED = """
 import os, signal, sys, time
 from fer_fast.decode import open_decoder, pillow
-pillow._WORTH = 1
+pillow.PROCESSES_AFTER = 1
 decoder = open_decoder("pillow", 24, 2)
 decoder.decode(["/nowhere"])
 while decoder.runs_on != "2 processes":
     time.sleep(0.01)
-pids = [each._process.pid for each in decoder._processes._all]
+pids = decoder.process_ids
 """
 
 
@@ -84,7 +85,7 @@ def test_processes_give_the_threads_answers(tmp_path, at_once, monkeypatch):
     with open_decoder("pillow", SIDE, 2, max_pixels=1 << 20) as decoder:
         by_processes = running(decoder).decode(paths)
         assert decoder.runs_on == "2 processes"
-    monkeypatch.setattr(pillow, "_WORTH", 1 << 60)
+    monkeypatch.setattr(pillow, "PROCESSES_AFTER", 1 << 60)
     with open_decoder("pillow", SIDE, 2, max_pixels=1 << 20) as decoder:
         by_threads = decoder.decode(paths)
         assert decoder.runs_on == "2 threads"
@@ -97,7 +98,7 @@ def test_processes_give_the_threads_answers(tmp_path, at_once, monkeypatch):
 
 
 def test_batches_keep_pixels_and_places_together_while_processes_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(pillow, "_WORTH", 100)
+    monkeypatch.setattr(pillow, "PROCESSES_AFTER", 100)
     for shade in range(200):
         Image.new("L", (9, 9), shade).save(tmp_path / f"{shade:03}.png")
     paths = sorted(map(str, tmp_path.iterdir()))
@@ -117,7 +118,7 @@ def test_a_small_job_starts_no_process(tmp_path):
     paths = written(tmp_path, [encoded("png")] * 40)
     with open_decoder("pillow", SIDE, 2) as decoder:
         assert decoder.decode(paths * 3).indices == [*range(120)]
-        assert not pids(decoder)
+        assert not decoder._processes._all
         assert decoder.runs_on == "2 threads"
 
 
@@ -130,6 +131,31 @@ def test_relative_paths_follow_the_working_folder(tmp_path, at_once, monkeypatch
         for name, shade in (("a", 10), ("b", 20)):
             monkeypatch.chdir(tmp_path / name)
             assert decoder.decode(["face.png"]).pixels.max() == shade
+
+
+def test_a_process_that_talks_nonsense_costs_no_row(tmp_path, at_once, monkeypatch):
+    paths = written(tmp_path, [encoded("jpeg")] * 20)
+    with open_decoder("pillow", SIDE, 1) as decoder:
+        before = pids(running(decoder, 1))
+        right, nonsense = process.receive, [ValueError("bad marshal data")]
+        monkeypatch.setattr(process, "receive", lambda end: raised(nonsense.pop()) if nonsense else right(end))
+        assert decoder.decode(paths).indices == [*range(20)]
+        until(lambda: pids(decoder) and not pids(decoder) & before)
+
+
+def raised(error):
+    raise error
+
+
+def test_an_unforeseen_error_reaches_the_caller_and_costs_its_process(tmp_path, at_once, monkeypatch):
+    paths = written(tmp_path, [encoded("jpeg")] * 3)
+    with open_decoder("pillow", SIDE, 1) as decoder:
+        running(decoder, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(process, "spread", lambda *_: raised(MemoryError()))
+            with pytest.raises(FerFastError, match="the decoder failed: MemoryError"):
+                decoder.decode(paths)
+        assert decoder.decode(paths).indices == [0, 1, 2]
 
 
 def test_killed_processes_cost_no_row(tmp_path, at_once):
@@ -184,7 +210,7 @@ for pid in pids:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid, number)
 assert decoder.decode(sys.argv[1:] * 20).failures
-assert [each._process.pid for each in decoder._processes._all] == pids
+assert decoder.process_ids == pids
 assert decoder.runs_on == "2 processes"
 decoder.close()
 """
@@ -311,7 +337,7 @@ def test_closing_while_processes_start_leaves_none(at_once, monkeypatch):
     until(lambda: started)
     decoder.close()
     until(lambda: all(each.poll() is not None for each in started))
-    assert not pids(decoder)
+    assert not decoder._processes._all
 
 
 def test_a_forked_child_is_refused_and_takes_nothing_away(tmp_path):
@@ -333,7 +359,7 @@ if not child:
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 assert decoder.decode(sys.argv[1:] * 40).indices == [*range(40)]
-assert [each._process.pid for each in decoder._processes._all] == pids
+assert decoder.process_ids == pids
 decoder.close()
 """
     )

@@ -32,6 +32,9 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _STRUCTURAL_BRANDS = {b"mif1", b"mif2", b"msf1"}
 
+#: Bytes of a chunk that are checked at once.
+_PIECE = 1 << 20
+
 
 def format_of(head: bytes, size: int) -> str:
     """The format: jpeg, png, webp, bmp, tiff, gif, avif or heif.
@@ -93,15 +96,16 @@ def check_png(content: BinaryIO) -> None:
     kind = b""
     while kind != b"IEND":
         start = content.read(8)
-        length, kind = int.from_bytes(start[:4], "big"), start[4:]
+        left, kind = int.from_bytes(start[:4], "big"), start[4:]
         if kind[:1].islower():  # ancillary: no reason to lose a face
-            content.seek(length + 4, os.SEEK_CUR)
+            content.seek(left + 4, os.SEEK_CUR)
             continue
         checksum = zlib.crc32(kind)
-        while length > 0 and (piece := content.read(min(length, 1 << 20))):
+        while left > _PIECE and (piece := content.read(_PIECE)):
             checksum = zlib.crc32(piece, checksum)
-            length -= len(piece)
-        if len(kind) < 4 or length > 0 or content.read(4) != checksum.to_bytes(4, "big"):
+            left -= len(piece)
+        rest = content.read(min(left, _PIECE) + 4)
+        if len(rest) != left + 4 or zlib.crc32(rest[:left], checksum) != int.from_bytes(rest[left:], "big"):
             raise DecodeError(Status.CORRUPT, f"broken PNG chunk {ascii(kind)[1:]}" if kind else "no end of the PNG")
     content.seek(position)
 

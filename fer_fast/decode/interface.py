@@ -79,7 +79,7 @@ class Decoder(ABC):
     @property
     def runs_on(self) -> str:
         """What the workers are at the moment, for people: 2 threads, or 2 processes."""
-        return f"{self.workers} threads"
+        return f"{self.workers} threads" if self.workers > 1 else "1 thread"
 
     @abstractmethod
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:

@@ -23,12 +23,11 @@ from fer_fast.types import DecodeError
 
 _log = logging.getLogger(__name__)
 
-#: Files a task, at least and at most: with fewer the pool's own work shows on small faces, with more the last task is
-#: waited for.
-_FEW, _MANY = 8, 16
+#: Files a run: with fewer the exchange with a process shows on small faces, with more the last run is waited for.
+_RUN = 16
 
 #: Files after which processes are worth their start, 0.06 s of a processor each.
-_WORTH = 512
+PROCESSES_AFTER = 512
 
 
 class PillowDecoder(Decoder):
@@ -36,11 +35,23 @@ class PillowDecoder(Decoder):
 
     Pillow's codecs run without the interpreter's lock, but a small face is mostly Python: threads take turns at it,
     processes do not. A codec that crashes in a process costs its own file alone.
+
+    Args:
+        image_size: S, the side in pixels of what comes out.
+        workers: how many files are decoded at once; None takes the processors that this process may use.
+        max_pixels: see `open_decoder`.
+        processes_after: files after which processes are started; None takes `PROCESSES_AFTER`, infinity is never.
     """
 
     name = "pillow"
 
-    def __init__(self, image_size: int, workers: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        image_size: int,
+        workers: int | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        processes_after: float | None = None,
+    ) -> None:
         self.image_size = image_size
         self.workers = workers or usable_processors()
         self.max_pixels = max_pixels
@@ -51,23 +62,30 @@ class PillowDecoder(Decoder):
         # As many as keep the processes busy; of those that decode themselves no more than asked for at a time.
         self._threads = ThreadPoolExecutor(self.workers * CHANNELS, thread_name_prefix="fer-fast-decode")
         self._here = threading.Semaphore(self.workers)
-        self._processes = DecodingProcesses(self.workers, image_size, _MANY, max_pixels)
+        self._processes = DecodingProcesses(self.workers, image_size, _RUN, max_pixels)
         self._submitted = 0
+        self._processes_after = PROCESSES_AFTER if processes_after is None else processes_after
         self._lock = threading.Lock()
 
     @property
     def runs_on(self) -> str:
         """See `Decoder.runs_on`."""
-        running = self._processes.running
-        return f"{running} processes" if running else f"{self.workers} threads"
+        running = len(self.process_ids)
+        if not running:
+            return super().runs_on
+        return f"{running} processes" if running > 1 else "1 process"
+
+    @property
+    def process_ids(self) -> list[int]:
+        """Of the processes that decode at the moment."""
+        return self._processes.pids
 
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""
         batch = _Batch(self._pending, paths, self.image_size)
-        step = min(max(_FEW, -(-len(paths) // self.workers)), _MANY)
         try:
-            for start in range(0, len(paths), step):
-                self._threads.submit(self._decode, batch, start, min(start + step, len(paths)))
+            for start in range(0, len(paths), _RUN):
+                self._threads.submit(self._decode, batch, start, min(start + _RUN, len(paths)))
         except RuntimeError as error:  # closed meanwhile, or no thread can be started
             self._pending.refuse(batch.future, error)
         self._count(len(paths))
@@ -83,7 +101,7 @@ class PillowDecoder(Decoder):
         with self._lock:
             before = self._submitted
             self._submitted += files
-        if before < _WORTH <= before + files:
+        if before < self._processes_after <= before + files:
             self._processes.start()
 
     def _decode(self, batch: _Batch, start: int, end: int) -> None:
@@ -107,9 +125,9 @@ class _Batch:
     """A batch that several threads fill; the last of them completes the future."""
 
     def __init__(self, pending: Pending, paths: Sequence[str], side: int) -> None:
-        self.future = pending.add()
         self.paths = paths
         self.pixels = np.empty((len(paths), side, side, 3), np.uint8)
+        self.future = pending.add()
         self._pending = pending
         self._answers: list[Answer] = [None] * len(paths)
         self._seconds = 0.0

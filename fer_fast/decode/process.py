@@ -77,6 +77,11 @@ class DecodingProcess:
         except (OSError, subprocess.SubprocessError) as error:
             raise FerFastError(f"no process can be started: {one_line(error)}") from error
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def wait_until_ready(self) -> None:
         """Waits until it takes work.
 
@@ -113,7 +118,7 @@ class DecodingProcess:
         try:
             self._send(channel, (_working_folder(), list(paths)))
             answers, seconds = receive(self._ends[channel].fileno())
-        except (OSError, EOFError):
+        except (OSError, EOFError, ValueError, TypeError):  # the last two: what a damaged process says
             raise LostProcessError(f"the process that decoded it {self._ending()}") from None
         found: list[Answer] = []
         for place, answer in enumerate(answers):
@@ -149,7 +154,7 @@ class DecodingProcess:
         try:
             code = self._process.wait(5)
         except subprocess.TimeoutExpired:
-            return "said no more"
+            return "said nothing that makes sense"
         return f"ended with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
 
     def _last_words(self) -> str:

@@ -40,10 +40,10 @@ class DecodingProcesses:
         self._has_told = False
 
     @property
-    def running(self) -> int:
-        """How many there are at the moment."""
+    def pids(self) -> list[int]:
+        """The numbers of those that decode at the moment."""
         with self._lock:
-            return sum(process.is_ready for process in self._all)
+            return [process.pid for process in self._all if process.is_ready]
 
     def start(self) -> None:
         """Begins to start them, in a thread of its own."""
@@ -74,6 +74,9 @@ class DecodingProcesses:
             _log.info("%d files are decoded again, one by one: %s", len(paths), lost)
             self._drop(process)
             return self._one_by_one(paths, out)
+        except BaseException:
+            self._drop(process)  # what it sends next would be taken for another answer
+            raise
         self._idle.put((process, channel))
         return found
 
@@ -130,7 +133,7 @@ class DecodingProcesses:
 
     def _give(self, process: DecodingProcess) -> None:
         """Lets a process take work, unless there are enough: each run of one that was lost starts another."""
-        if self.running > self._count:
+        if len(self.pids) > self._count:
             self._drop(process)
         else:
             for channel in range(CHANNELS):
@@ -166,4 +169,4 @@ class DecodingProcesses:
         """Says once that there are fewer processes than wanted."""
         if not self._is_closed and not self._has_told:
             self._has_told = True
-            _log.warning("threads decode what %d of %d processes leave: %s", self.running, self._count, error)
+            _log.warning("threads decode what %d of %d processes leave: %s", len(self.pids), self._count, error)
