@@ -25,7 +25,7 @@ from fer_fast.bench.measure import check
 from fer_fast.bench.plain import classify_plainly
 from fer_fast.bench.stages import decode, folder, model, startup, tokens
 from fer_fast.decode import open_decoder
-from fer_fast.decode.pixels import write_pixels
+from fer_fast.decode.pixels import square
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.quantised import measure_ranges
 from fer_fast.models.storage import build_model, save_model
@@ -240,9 +240,8 @@ def test_a_model_that_lacks_a_part_says_so(work, material):
     assert "activation ranges" in reasons["int8"].reason
 
 
-def negative(image, out):
-    write_pixels(image, out)
-    out[...] = 255 - out
+def negative(image, side):
+    return bytes(255 - value for value in square(image, side))
 
 
 def renamed(classifier, pixels, right=Classifier.predict_batch):
@@ -263,7 +262,7 @@ def spoiled(checkpoint):
 
 OURS = {"engines": ("openvino",), "quick": True}
 TORCH = {"engines": ("native", "torch")}
-DECODES = "fer_fast.decode.pillow.write_pixels"
+DECODES = "fer_fast.decode.codecs.square"
 #: For the forms as written, and for the engine's.
 BUILDS = "fer_fast.bench.material.build_model fer_fast.engines.torch.build_model"
 PREDICTS = "fer_fast.classifier.Classifier.predict_batch"

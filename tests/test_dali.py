@@ -1,7 +1,9 @@
 """DALI against Pillow: the same files, the same pixels up to rounding, the same statuses; here on the CPU."""
 
 import importlib
+import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -105,7 +107,7 @@ def test_a_broken_file_beside_pillows_own_is_no_reason_to_warn(tmp_path, monkeyp
         raise DecodeError(Status.CORRUPT, "no scan")
 
     with open_decoder("dali", SIDE, 1) as decoder:
-        monkeypatch.setattr(dali._Pipeline, "run", broken)
+        monkeypatch.setattr(dali.DaliPipeline, "run", broken)
         monkeypatch.setattr(dali, "decode_file", corrupt)
         decoded = decoder.decode(written(tmp_path, [encoded("jpeg"), encoded("gif")]))
     assert decoded.indices == [1]
@@ -164,8 +166,10 @@ def test_pixels_are_the_callers_own(tmp_path, decoders):
 def test_codings_and_missing_ends_are_left_to_pillow(tmp_path, decoders, monkeypatch):
     dali = importlib.import_module("fer_fast.decode.dali")
     seen = []
-    real = dali._Pipeline.run
-    monkeypatch.setattr(dali._Pipeline, "run", lambda self, encoded: seen.append(len(encoded)) or real(self, encoded))
+    real = dali.DaliPipeline.run
+    monkeypatch.setattr(
+        dali.DaliPipeline, "run", lambda self, encoded: seen.append(len(encoded)) or real(self, encoded)
+    )
     content = encoded("jpeg")
     lossless = content.replace(b"\xff\xc0", b"\xff\xc3")
     decoded = decoders[0].decode(written(tmp_path, [content, lossless, content + bytes(100)]))
@@ -181,7 +185,7 @@ def test_limits_and_wrong_options(tmp_path):
     assert error.status is Status.TOO_LARGE
     with pytest.raises(ValueError, match="image_size must be at least 1"):
         open_decoder("dali", 0)
-    with pytest.raises(FerFastError, match=r"device 'cuda:7' is not there: torch sees \d+ CUDA cards"):
+    with pytest.raises(FerFastError, match=r"device 'cuda:7' is not there: torch \S+ sees \d+ CUDA cards"):
         open_decoder("dali", SIDE, device="cuda:7")
 
 
@@ -198,7 +202,7 @@ def test_a_dali_that_decodes_nothing_is_told_of(tmp_path, monkeypatch, caplog):
         raise RuntimeError(f"Critical error in {'x' * 300}:\n\nencountered:\n\nno memory")
 
     with open_decoder("dali", SIDE, 1) as decoder:
-        monkeypatch.setattr(dali._Pipeline, "run", broken)
+        monkeypatch.setattr(dali.DaliPipeline, "run", broken)
         decoded = decoder.decode(written(tmp_path, [encoded("jpeg")] * 3))
     assert decoded.indices == [0, 1, 2]
     assert "DALI decodes none of 3 images that Pillow decodes: no memory" in caplog.text
@@ -210,10 +214,10 @@ def test_a_dali_that_does_not_decode_is_not_opened(monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("Critical error: encountered: no kernel image")
 
-    monkeypatch.setattr(dali._Pipeline, "run", broken)
+    monkeypatch.setattr(dali.DaliPipeline, "run", broken)
     with pytest.raises(FerFastError, match="DALI does not decode on cpu: no kernel image"):
         open_decoder("dali", SIDE)
-    monkeypatch.setattr(dali, "_card", lambda _: None)
+    monkeypatch.setattr(dali, "torch_device", lambda _: "cpu")
     with open_decoder("auto", SIDE, device="cuda:0") as decoder:
         assert decoder.name == "pillow"
     assert "Pillow decodes: DALI does not decode on cuda:0" in caplog.text
@@ -228,6 +232,60 @@ def test_an_unforeseen_error_reaches_the_caller(tmp_path, monkeypatch):
     monkeypatch.setattr(dali, "_merged", broken)
     with open_decoder("dali", SIDE, 1) as decoder, pytest.raises(FerFastError, match="the decoder failed: 'lost'"):
         decoder.decode(written(tmp_path, [encoded("jpeg")]))
+
+
+def test_closing_answers_what_was_asked_and_nothing_more_is_taken(tmp_path, monkeypatch):
+    dali = importlib.import_module("fer_fast.decode.dali")
+    gate = threading.Event()
+    monkeypatch.setattr(dali._Batch, "read", lambda *_: gate.wait(60))
+    paths = written(tmp_path, [encoded("jpeg")])
+    decoder = open_decoder("dali", SIDE, 1)
+    futures = [decoder.submit(paths) for _ in range(3)]
+    decoder.close()
+    for future in futures:
+        with pytest.raises(FerFastError, match="the decoder is closed"):
+            future.result(timeout=10)
+    gate.set()
+    with pytest.raises(FerFastError, match="the decoder is closed"):
+        decoder.submit(paths)
+    decoder.close()
+
+
+def test_a_forked_child_is_refused():
+    code = """
+import os
+from fer_fast.decode import open_decoder
+from fer_fast.types import FerFastError
+decoder = open_decoder("dali", 24, 1)
+decoder.decode(["/nowhere"])
+if not os.fork():
+    try:
+        decoder.submit(["/nowhere"])
+    except FerFastError as error:
+        print(error, flush=True)
+    decoder.close()
+    os._exit(0)
+os.wait()
+decoder.close()
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "a forked process opens its own" in ran.stdout, ran.stderr
+
+
+def test_a_card_that_is_not_there_closes_the_others(monkeypatch):
+    dali = importlib.import_module("fer_fast.decode.dali")
+    opened = []
+
+    def second_fails(self, *given, right=dali.DaliDecoder.__init__):
+        if opened:
+            raise FerFastError("no second card")
+        opened.append(self)
+        right(self, *given)
+
+    monkeypatch.setattr(dali.DaliDecoder, "__init__", second_fails)
+    with pytest.raises(FerFastError, match="no second card"):
+        open_decoder("dali", SIDE, 1, device="cpu,cpu")
+    assert opened[0]._pending.closed
 
 
 @pytest.mark.needs_cuda

@@ -6,24 +6,30 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from image_files import FACE, FILES, encoded, face, oriented
 from PIL import Image, ImageFile, ImageOps
 
-from fer_fast.decode import DEFAULT_MAX_PIXELS, open_decoder, pixels_of
-from fer_fast.decode.pillow import decode_file
-from fer_fast.types import DecodeError, Status
+from fer_fast.decode import DEFAULT_MAX_PIXELS, open_decoder, pillow, pixels_of
+from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.pixels import spread
+from fer_fast.types import DecodeError, FerFastError, Status
 
 SIDE = 24
 
 
 def decoded(path, side=SIDE, **options):
+    data, stamp = decode_file(str(path), side, **options)
+    status = Path(path).stat()
+    assert stamp == (status.st_size, status.st_mtime_ns)
     out = np.empty((side, side, 3), np.uint8)
-    decode_file(str(path), out, **options)
+    spread(data, out)
     return out
 
 
@@ -61,6 +67,30 @@ def test_every_orientation_is_obeyed_and_only_once(tmp_path, kind, orientation):
     assert difference.mean() < 1.5
     with Image.open(path) as image:
         assert np.array_equal(decoded(path), pixels_of(image, SIDE)) or kind == "JPEG"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16", "I", "F", "P", "RGBA", "LA", "1"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pixels_are_those_of_the_arithmetic_written_out(mode, orientation):
+    """Resized first, then turned; grey in three equal channels: bit for bit, as predictions depend on it."""
+    grey = face(40, 56).convert("L")
+    if mode in ("I;16", "I", "F"):
+        scale = 1 / 255 if mode == "F" else 257
+        image = Image.fromarray(
+            (np.asarray(grey, float) * scale).astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode])
+        )
+        flat = grey
+    else:
+        image = face(40, 56).convert("RGB").convert(mode)
+        flat = image.convert("RGBA").convert("RGB") if mode in ("P", "RGBA") else image
+        flat = flat.convert("L") if mode in ("LA", "1") else flat
+    image.info["exif"] = oriented(orientation).tobytes()
+    resized = np.asarray(flat.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    turned = resized.swapaxes(0, 1) if orientation >= 5 else resized
+    turned = turned[:, ::-1] if orientation in (2, 3, 6, 7) else turned
+    turned = turned[::-1] if orientation in (3, 4, 7, 8) else turned
+    wanted = turned if turned.ndim == 3 else np.repeat(turned[..., None], 3, axis=2)
+    assert np.array_equal(pixels_of(image, SIDE), wanted)
 
 
 def test_scaled_jpeg_decoding_stays_close_to_a_full_decode(tmp_path):
@@ -157,7 +187,7 @@ def test_what_is_no_image_is_unsupported(tmp_path, content):
     assert status_of(path) is Status.UNSUPPORTED
 
 
-def test_what_cannot_be_read(tmp_path):
+def test_what_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "empty.png").touch()
     assert status_of(tmp_path / "empty.png") is Status.EMPTY
     (tmp_path / "folder.jpg").mkdir()
@@ -165,7 +195,7 @@ def test_what_cannot_be_read(tmp_path):
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     with socket.socket(socket.AF_UNIX) as listener:
-        os.chdir(tmp_path)  # a socket's path must be short
+        monkeypatch.chdir(tmp_path)  # a socket's path must be short
         listener.bind("socket.jpg")
     for name in ("folder.jpg", "dangling.jpg", "loop.jpg", "pipe.jpg", "socket.jpg", "vanished.jpg", "nul\0.jpg"):
         assert status_of(f"{tmp_path}/{name}") is Status.UNREADABLE, name
@@ -261,33 +291,96 @@ def test_a_batch_keeps_pixels_and_places_together(tmp_path):
     assert nothing.pixels.shape == (0, SIDE, SIDE, 3) and nothing.indices == nothing.failures == []
 
 
-def test_arrays_and_images_take_the_files_path(tmp_path):
+@pytest.fixture
+def blocked(monkeypatch):
+    """Lets Pillow's threads wait in their first file until the test is over."""
+    gate = threading.Event()
+
+    def waits(*given, right=pillow.decode_file):
+        gate.wait(60)
+        return right(*given)
+
+    monkeypatch.setattr(pillow, "decode_file", waits)
+    yield
+    gate.set()
+
+
+def test_closing_answers_what_was_asked_and_nothing_more_is_taken(tmp_path, blocked):
     path = tmp_path / "face.png"
     FACE.save(path)
-    pixels = decoded(path)
-    assert np.array_equal(pixels_of(np.asarray(FACE), SIDE), pixels)
-    assert np.array_equal(pixels_of(FACE, SIDE), pixels)
-    grey = np.asarray(FACE)[..., 0]
-    assert np.array_equal(pixels_of(grey, SIDE), pixels_of(np.repeat(grey[..., None], 3, axis=2), SIDE))
-    assert np.array_equal(pixels_of(grey[::2, ::-1], SIDE), pixels_of(grey[::2, ::-1].copy(), SIDE))
-    path.write_bytes(encoded("jpeg")[:-100])
-    with pytest.raises(DecodeError), Image.open(path) as image:
-        pixels_of(image, SIDE)
+    decoder = open_decoder("pillow", SIDE, 1)
+    futures = [decoder.submit([str(path)] * 40) for _ in range(3)]
+    answers = []
+    futures[2].add_done_callback(answers.append)
+    assert futures[1].cancel()  # as a caller may
+    decoder.close()
+    for future in (futures[0], futures[2]):
+        with pytest.raises(FerFastError, match="the decoder is closed"):
+            future.result(timeout=10)
+    assert answers == [futures[2]]
+    with pytest.raises(FerFastError, match="the decoder is closed"):
+        decoder.submit([str(path)])
+    decoder.close()
 
 
-@pytest.mark.parametrize(
-    ("image", "error"),
-    [
-        (np.zeros((8, 8, 3), np.float32), TypeError),
-        ("face.jpg", TypeError),
-        (np.zeros((8, 8, 4), np.uint8), ValueError),
-        (np.zeros((2, 8, 8, 3), np.uint8), ValueError),
-        (np.zeros((0, 8, 3), np.uint8), ValueError),
-    ],
-)
-def test_what_is_no_image_in_memory_is_refused(image, error):
-    with pytest.raises(error, match="an image"):
-        pixels_of(image, SIDE)
+def test_an_unforeseen_error_reaches_the_caller(tmp_path, monkeypatch):
+    def broken(*_):
+        raise KeyError("lost")
+
+    monkeypatch.setattr(pillow, "spread", broken)
+    FACE.save(tmp_path / "face.png")
+    with open_decoder("pillow", SIDE, 1) as decoder, pytest.raises(FerFastError, match="the decoder failed: 'lost'"):
+        decoder.decode([str(tmp_path / "face.png")])
+
+
+def test_threads_that_cannot_be_started_are_an_error_and_no_wait(monkeypatch):
+    def refused(*_):
+        raise RuntimeError("can't start new thread")
+
+    with open_decoder("pillow", SIDE, 1) as decoder:
+        monkeypatch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(FerFastError, match="the decoder takes no work: can't start new thread"):
+            decoder.submit(["face.png"])
+
+
+def test_a_forked_child_is_refused_before_it_can_wait():
+    code = """
+import os, sys
+from fer_fast.decode import open_decoder
+from fer_fast.decode.several import SeveralDecoders
+from fer_fast.types import FerFastError
+decoders = [open_decoder("pillow", 24, 1) for _ in range(2)]
+several = SeveralDecoders(decoders)
+several.decode(["/nowhere"])
+several._lock.acquire()  # as another thread may hold it
+decoders[0]._pending._lock.acquire()
+if not os.fork():
+    for decoder in (several, decoders[0]):
+        try:
+            decoder.submit(["/nowhere"])
+        except FerFastError as error:
+            print(error, flush=True)
+        decoder.close()
+    os._exit(0)
+os.wait()
+decoders[0]._pending._lock.release()
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.count("a forked process opens its own") == 2, ran.stderr
+
+
+def test_codecs_are_used_once_before_threads_use_them(tmp_path):
+    code = """
+import threading
+from fer_fast.decode import codecs, open_decoder
+used = []
+right = codecs.square
+codecs.square = lambda image, side: used.append((image.format, threading.current_thread())) or right(image, side)
+open_decoder("pillow", 24, 2).close()
+assert {name for name, _ in used} == {"JPEG", "PNG", "WEBP", "TIFF"}, used
+assert {thread for _, thread in used} == {threading.main_thread()}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_wrong_options_are_named():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from fer_fast.cli.arguments import positive, seconds, threshold
+from fer_fast.cli.console import say
+from fer_fast.cli.progress import Progress
 from fer_fast.cli.watchdog import watching
 from fer_fast.decode import DECODERS
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
     from fer_fast.pipeline.summary import Summary
 
 _EPILOG = """
-INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff and gif), a file, a quoted glob such as
-'faces/**/*.png', @LIST (a file with one path a line, or separated by NULs), or - (such a list on standard input).
+INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff, gif, heic and avif), a file, a quoted glob such
+as 'faces/**/*.png', @LIST (a file with one path a line, or separated by NULs), or - (such a list on standard input).
 A file that several inputs name is one row.
 
 Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty, failed), error, label,
@@ -49,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--strict", action="store_true", help="exit with 1 if any file has no prediction (abstained ones have)")
     add(
         "--abstain",
-        type=_threshold,
+        type=threshold,
         default=0.0,
         metavar="T",
         help="no label below this confidence, 0 to 1 (default: 0, never)",
@@ -58,17 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N, or several cards as cuda:0,cuda:1")
     add("--engine", default="auto", help="what runs the model (default: auto)")
     add("--precision", default="auto", help="auto, fp32, bf16, fp16 or int8")
-    add("--batch-size", type=_positive, metavar="N", help="images that the model takes at once")
-    add("--workers", type=_positive, metavar="N", help="threads that decode (default: one a processor)")
+    add("--batch-size", type=positive, metavar="N", help="images that the model takes at once")
+    add("--workers", type=positive, metavar="N", help="threads that decode (default: one a processor)")
     add("--decoder", default="auto", choices=DECODERS, help="what decodes images")
     add(
         "--stall-timeout",
-        type=_seconds,
+        type=seconds,
         default=DEFAULT_STALL_TIMEOUT,
         metavar="S",
         help="end the run after so many seconds without a batch (default: %(default)g; 0: never)",
     )
-    add("--max-pixels", type=_positive, metavar="N", help="an image with more is too_large (default: 178956970)")
+    add("--max-pixels", type=positive, metavar="N", help="an image with more is too_large (default: 178956970)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -82,7 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     names = ("model", "device", "engine", "precision", "batch_size", "workers", "decoder", "max_pixels")
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    with watching(arguments.stall_timeout), _Progress(arguments.inputs, arguments.quiet) as progress:
+    counted = threading.Event()
+    with watching(arguments.stall_timeout), Progress(arguments.quiet) as progress:
+        if progress.shown:
+            threading.Thread(target=_count, args=(arguments.inputs, progress, counted), daemon=True).start()
         try:
             out = sys.stdout.buffer if arguments.output is None else arguments.output
             summary = classify_folder(
@@ -101,117 +107,56 @@ def run(arguments: argparse.Namespace) -> int:
             kept = f"; {rows} rows are kept, go on with --resume" if rows else ""
             if isinstance(error, StalledError):
                 raise StalledError(f"{error}{kept}") from error
-            _say(f"fer-fast: interrupted{kept}")
+            say(f"fer-fast: interrupted{kept}")
             raise
+        finally:
+            counted.set()
     if not arguments.quiet:
         _report(summary)
     if arguments.strict and not summary.faultless:
         bad = summary.rows - summary.predicted
         folders = f", {len(summary.unlistable)} folders could not be read" if summary.unlistable else ""
-        _say(f"fer-fast: --strict: {bad} of {summary.rows} files have no prediction{folders}")
+        say(f"fer-fast: --strict: {bad} of {summary.rows} files have no prediction{folders}")
         return 1
     return 0
 
 
-class _Progress:
-    """A bar on a terminal; the total appears once a second, silent search through the inputs has counted it."""
+def _count(inputs: Sequence[str], progress: Progress, stop: threading.Event) -> None:
+    """Tells the bar how many files there are, after a second, silent search through the inputs; in a thread."""
+    from fer_fast.inputs import ImageFiles
 
-    def __init__(self, inputs: list[str], quiet: bool) -> None:
-        self.done = 0
-        self._bar: Any = None
-        self._inputs = inputs
-        self._stop = threading.Event()
-        self._wanted = not quiet and sys.stderr.isatty()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def update(self, done: int, new: int) -> None:
-        """Shows how many rows the table has; rows of an earlier run do not count in the rate."""
-        self.done = done
-        if not self._wanted:
+    files = ImageFiles(inputs, quiet=True)
+    if not files.countable:
+        return
+    total = 0
+    for total, _ in enumerate(files, 1):  # noqa: B007 (the last one is the count)
+        if stop.is_set():
             return
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(initial=done - new, unit=" images", file=sys.stderr, dynamic_ncols=True, leave=False)
-            threading.Thread(target=self._count, daemon=True).start()
-        self._bar.update(new)
-
-    def close(self) -> None:
-        """Takes the bar away."""
-        self._stop.set()
-        if self._bar is not None:
-            self._bar.close()
-
-    def _count(self) -> None:
-        from fer_fast.inputs.files import ImageFiles
-
-        files = ImageFiles(self._inputs, quiet=True)
-        if not files.countable:
-            return
-        total = 0
-        for total, _ in enumerate(files, 1):  # noqa: B007 (the last one is the count)
-            if self._stop.is_set():
-                return
-        self._bar.total = total
+    progress.expect(total)
 
 
 def _report(summary: Summary) -> None:
     where = f" in {summary.out}" if summary.out else ""
     kept = f", {summary.kept} of them kept from an earlier run" if summary.kept else ""
     changed = f", {summary.changed} files have changed since" if summary.changed else ""
-    _say(f"{summary.rows} rows{where}{kept}{changed}: {_counts(summary.statuses)}")
+    say(f"{summary.rows} rows{where}{kept}{changed}: {_counts(summary.statuses)}")
     if summary.labels:
-        _say(f"labels: {_counts(summary.labels)}")
+        say(f"labels: {_counts(summary.labels)}")
     if summary.skipped:
         named = {suffix or "no suffix": count for suffix, count in summary.skipped.items()}
-        _say(f"{summary.skipped.total()} files in the folders are not called as images are: {_counts(named)}")
+        say(f"{summary.skipped.total()} files in the folders are not called as images are: {_counts(named)}")
     if summary.unlistable:
         first = ascii(summary.unlistable[0])
-        _say(f"{len(summary.unlistable)} folders could not be read and are left out, the first is {first}")
+        say(f"{len(summary.unlistable)} folders could not be read and are left out, the first is {first}")
     if not summary.new:
-        _say("every row was there and is still true: nothing was classified")
+        say("every row was there and is still true: nothing was classified")
         return
     rate = f"{summary.images_per_second:.1f} images/s"
-    _say(f"{summary.seconds:.1f} s, {rate}; {', '.join(f'{key} {value}' for key, value in summary.ran.items())}")
+    say(f"{summary.seconds:.1f} s, {rate}; {', '.join(f'{key} {value}' for key, value in summary.ran.items())}")
     stages, seconds = summary.stages, max(summary.seconds, 1e-9)
     busy = [("decode", stages.decode), ("model", stages.model), ("write", stages.write)]
-    _say("busy: " + ", ".join(f"{name} {spent:.1f} s ({spent / seconds:.2f} threads)" for name, spent in busy))
+    say("busy: " + ", ".join(f"{name} {spent:.1f} s ({spent / seconds:.2f} threads)" for name, spent in busy))
 
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
-
-
-def _say(line: str) -> None:
-    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer of 1 or more, not {text!r}")
-    return int(text)
-
-
-def _threshold(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:  # not a number is not, either
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")
-    return value

@@ -49,6 +49,9 @@ class Progress:
         bar = self._opened(initial=done - new)
         bar.bar_format = None
         bar.total = self._total
+        kept = done - new - bar.n  # what an earlier run did, and this one has come to only now
+        bar.initial += kept
+        bar.n += kept
         bar.update(new)  # shows it ten times a second at most
 
     def expect(self, total: int) -> None:

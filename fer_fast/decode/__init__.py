@@ -2,99 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fer_fast.decode.choice import DECODERS, check_decoder, open_decoder
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
-from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    from PIL import Image
-
+    from fer_fast.decode.images import pixels_of
     from fer_fast.decode.interface import Pixels as Pixels
-
-log = logging.getLogger(__name__)
 
 __all__ = ["DECODERS", "DEFAULT_MAX_PIXELS", "Decoded", "Decoder", "check_decoder", "open_decoder", "pixels_of"]
 
-#: The backends by name. "auto" is DALI for a GPU, if it is installed, and else Pillow, the reference for every other.
-DECODERS: tuple[str, ...] = ("auto", "pillow", "dali")
 
+def __getattr__(name: str) -> Any:
+    # Pillow and numpy take 0.1 s to load: only for those who decode.
+    if name != "pixels_of":
+        raise AttributeError(f"module 'fer_fast.decode' has no attribute {name!r}")
+    from fer_fast.decode.images import pixels_of
 
-def open_decoder(
-    name: str = "auto",
-    image_size: int = 224,
-    workers: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    device: str = "cpu",
-) -> Decoder:
-    """Makes a decoder; the caller closes it.
-
-    Args:
-        name: one of `DECODERS`.
-        image_size: S, the side in pixels of what comes out.
-        workers: threads that decode; None takes the processors that this process may use.
-        max_pixels: a file whose header promises more is `Status.TOO_LARGE` and never decoded.
-        device: where the model takes pixels: cpu or cuda:N, several joined by commas. Pillow's are in memory whatever
-            it is.
-
-    Raises:
-        ValueError: an unknown name, or a number that is not positive.
-        FerFastError: DALI is asked for and not installed, or the device is not there.
-    """
-    check_decoder(name, image_size, workers, max_pixels)
-    if name == "dali" or (name == "auto" and device != "cpu" and _dali_is_installed()):
-        from fer_fast.decode.dali import DaliDecoder
-        from fer_fast.decode.several import SeveralDecoders
-
-        try:
-            opened = [DaliDecoder(image_size, workers, max_pixels, card) for card in device.split(",")]
-            return opened[0] if len(opened) == 1 else SeveralDecoders(opened)
-        except FerFastError as error:
-            if name == "dali":
-                raise
-            log.warning("Pillow decodes: %s", error)
-    from fer_fast.decode.pillow import PillowDecoder  # Pillow costs 40 ms: only for those who decode
-
-    return PillowDecoder(image_size, workers, max_pixels)
-
-
-def check_decoder(name: str, image_size: int, workers: int | None, max_pixels: int) -> None:
-    """Refuses what `open_decoder` would, without opening anything.
-
-    Raises:
-        ValueError: see `open_decoder`.
-    """
-    if name not in DECODERS:
-        raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {name!r}")
-    for what, number in (("image_size", image_size), ("workers", workers), ("max_pixels", max_pixels)):
-        if number is not None and number < 1:
-            raise ValueError(f"{what} must be at least 1, not {number}")
-
-
-def _dali_is_installed() -> bool:
-    # Asked for a part of a package that is not there, find_spec raises.
-    return find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
-
-
-def pixels_of(image: npt.NDArray[np.uint8] | Image.Image, size: int) -> npt.NDArray[np.uint8]:
-    """The pixels that a model sees of one image in memory, by the same path as a file's.
-
-    Args:
-        image: uint8 [height, width, 3] or [height, width], or a Pillow image; EXIF orientation is obeyed.
-        size: S.
-
-    Returns:
-        uint8 [S, S, 3].
-
-    Raises:
-        TypeError: neither an array nor a Pillow image, or not uint8.
-        ValueError: an array of another shape, or without pixels.
-        DecodeError: a Pillow image whose file is broken.
-    """
-    from fer_fast.decode.pixels import pixels_of as of
-
-    return of(image, size)
+    return pixels_of

@@ -6,26 +6,27 @@ here first, and a batch on which it fails all the same is decoded again image by
 
 from __future__ import annotations
 
-import io
 import logging
-import os
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from fer_fast.decode.files import jpeg_coding
+from fer_fast.decode.codecs import Opened, decode_file, decode_opened, opened, prepare_codecs
+from fer_fast.decode.dali_pipeline import DaliPipeline, check_dali, reason_of
+from fer_fast.decode.formats import jpeg_coding
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
-from fer_fast.decode.pillow import Opened, decode_file, decode_opened, opened
-from fer_fast.types import DecodeError, FerFastError, Stamp, one_line
+from fer_fast.decode.pending import Pending
+from fer_fast.decode.pixels import spread
+from fer_fast.machine.devices import torch_device
+from fer_fast.machine.processors import usable_processors
+from fer_fast.types import DecodeError, Stamp
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import torch
 
     from fer_fast.decode.interface import Pixels
 
@@ -72,28 +73,35 @@ class DaliDecoder(Decoder):
         device: str = "cpu",
     ) -> None:
         self.image_size = image_size
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or usable_processors()
         self.max_pixels = max_pixels
         self.device = device
-        self._card = _card(device)
+        card = device if device == "cpu" else torch_device(device)
+        self._card = None if card == "cpu" else int(card.partition(":")[2])
         self._pipelines = threading.local()
-        _try(_Pipeline(image_size, self._card, 1), device)  # what is missing is told now, not at the first batch
+        self._pending = Pending()
+        check_dali(DaliPipeline(image_size, self._card, 1), device)
+        prepare_codecs()
         self._readers = ThreadPoolExecutor(self.workers, thread_name_prefix="fer-fast-read")
         runners = 1 if self._card is None else _PIPELINES
         self._runners = ThreadPoolExecutor(runners, thread_name_prefix="fer-fast-dali")
 
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""
-        batch = _Batch(paths, self.image_size, self.max_pixels)
+        batch = _Batch(self._pending.add(), paths, self.image_size, self.max_pixels)
         starts = range(0, len(paths), _CHUNK)
-        reads = [self._readers.submit(batch.read, start, min(start + _CHUNK, len(paths))) for start in starts]
-        self._runners.submit(self._run, batch, reads)
+        try:
+            reads = [self._readers.submit(batch.read, start, min(start + _CHUNK, len(paths))) for start in starts]
+            self._runners.submit(self._run, batch, reads)
+        except RuntimeError as error:  # closed meanwhile, or no thread can be started
+            self._pending.refuse(batch.future, error)
         return batch.future
 
     def close(self) -> None:
         """See `Decoder.close`."""
-        self._readers.shutdown(wait=False, cancel_futures=True)
-        self._runners.shutdown(wait=False, cancel_futures=True)
+        if self._pending.close():
+            self._readers.shutdown(wait=False, cancel_futures=True)
+            self._runners.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, batch: _Batch, reads: list[Future[None]]) -> None:
         """Decodes what the readers left; in a runner's thread."""
@@ -104,30 +112,33 @@ class DaliDecoder(Decoder):
             pixels, indices = self._decoded(batch)
             batch.seconds += time.perf_counter() - begun
             batch.failures.sort(key=lambda failure: failure[0])
-            batch.future.set_result(Decoded(pixels, indices, batch.failures, batch.seconds, batch.stamps))
+            decoded = Decoded(pixels, indices, batch.failures, batch.seconds, batch.stamps)
+            self._pending.answer(batch.future, decoded)
         except BaseException as error:
-            batch.future.set_exception(FerFastError(f"the decoder failed: {one_line(error)}"))
+            self._pending.fail(batch.future, error)
             raise
 
     def _decoded(self, batch: _Batch) -> tuple[Pixels, list[int]]:
         """The batch's pixels and their places."""
         if not hasattr(self._pipelines, "own"):
-            self._pipelines.own = _Pipeline(self.image_size, self._card, self.workers)
-        pipeline: _Pipeline = self._pipelines.own
+            self._pipelines.own = DaliPipeline(self.image_size, self._card, self.workers)
+        pipeline: DaliPipeline = self._pipelines.own
         places = sorted(batch.encoded)
         parts: list[tuple[Pixels, list[int]]] = []
         if places:
             try:
                 parts = [(pipeline.run([batch.encoded[place] for place in places]), places)]
             except Exception as error:  # of DALI's own kinds
-                _log.info("DALI failed on a batch of %d, which is decoded one by one: %s", len(places), _reason(error))
+                _log.info(
+                    "DALI failed on a batch of %d, which is decoded one by one: %s", len(places), reason_of(error)
+                )
                 parts = self._one_by_one(batch, pipeline, places)
         if not parts or batch.own:
             own = sorted(batch.own)
             parts.append((_stacked([batch.own[place] for place in own], self.image_size, self._card), own))
         return _merged(parts)
 
-    def _one_by_one(self, batch: _Batch, pipeline: _Pipeline, places: list[int]) -> list[tuple[Pixels, list[int]]]:
+    def _one_by_one(self, batch: _Batch, pipeline: DaliPipeline, places: list[int]) -> list[tuple[Pixels, list[int]]]:
         """What DALI makes of each image alone; what it refuses is decided by Pillow."""
         parts = []
         refused: Exception | None = None
@@ -140,15 +151,15 @@ class DaliDecoder(Decoder):
         rescued = sum(place in batch.own for place in places)
         if rescued and not parts:
             assert refused is not None
-            _log.warning("DALI decodes none of %d images that Pillow decodes: %s", rescued, _reason(refused))
+            _log.warning("DALI decodes none of %d images that Pillow decodes: %s", rescued, reason_of(refused))
         return parts
 
 
 class _Batch:
     """What the readers find: bytes for DALI, pixels of Pillow's, failures."""
 
-    def __init__(self, paths: Sequence[str], side: int, max_pixels: int) -> None:
-        self.future: Future[Decoded] = Future()
+    def __init__(self, future: Future[Decoded], paths: Sequence[str], side: int, max_pixels: int) -> None:
+        self.future = future
         self.encoded: dict[int, npt.NDArray[np.uint8]] = {}
         self.own: dict[int, npt.NDArray[np.uint8]] = {}
         self.failures: list[tuple[int, DecodeError]] = []
@@ -170,8 +181,7 @@ class _Batch:
                     if encoded is not None:
                         self.encoded[place] = encoded
                     else:
-                        self.own[place] = self._empty()
-                        decode_opened(file, self.own[place])
+                        self._take(place, decode_opened(file, self._side))
             except DecodeError as error:
                 self._fail(place, error)
         with self._lock:
@@ -179,111 +189,20 @@ class _Batch:
 
     def decode(self, place: int) -> None:
         """Decodes one file by Pillow."""
-        self.own[place] = self._empty()
         try:
-            self.stamps[place] = decode_file(self._paths[place], self.own[place], self._max_pixels)
+            data, self.stamps[place] = decode_file(self._paths[place], self._side, self._max_pixels)
+            self._take(place, data)
         except DecodeError as error:
             self._fail(place, error)
 
     def _fail(self, place: int, error: DecodeError) -> None:
         self.stamps[place] = error.stamp
-        self.own.pop(place, None)
         self.failures.append((place, error))
 
-    def _empty(self) -> npt.NDArray[np.uint8]:
-        return np.empty((self._side, self._side, 3), np.uint8)
-
-
-class _Pipeline:
-    """One DALI pipeline, of one thread; made again when a batch is larger than any before, and after an error."""
-
-    def __init__(self, side: int, card: int | None, threads: int) -> None:
-        try:
-            import nvidia.dali as dali
-        except ImportError as error:
-            hint = "pip install nvidia-dali-cuda130 (nvidia-dali-cuda120 for cards before Turing)"
-            raise FerFastError(f"decoder 'dali' needs NVIDIA DALI: {hint}") from error
-        self._dali: Any = dali
-        self._side, self._card, self._threads = side, card, threads
-        self._pipe: Any = None
-        self._most = 0
-
-    def run(self, encoded: list[npt.NDArray[np.uint8]]) -> Pixels:
-        """Encoded images to uint8 [images, S, S, 3]: numpy's on the CPU, torch's on a card."""
-        if len(encoded) > self._most:
-            self._build(len(encoded))
-        try:
-            self._pipe.feed_input("encoded", encoded)
-            self._pipe.schedule_run()
-            (images,) = self._pipe.share_outputs()
-            tensor = images.as_tensor()  # the dynamic executor leaves it to whoever holds it
-            self._pipe.release_outputs()
-        except Exception:
-            self._pipe, self._most = None, 0  # DALI takes nothing more after an error
-            raise
-        if self._card is None:
-            return np.from_dlpack(tensor)  # type: ignore[return-value]
-        import torch
-        from torch.utils.dlpack import from_dlpack
-
-        pixels: torch.Tensor = from_dlpack(tensor)
-        torch.cuda.current_stream(pixels.device).synchronize()  # whatever stream the model runs on
-        return pixels
-
-    def _build(self, most: int) -> None:
-        dali = self._dali
-        on_card = self._card is not None
-        pipe = dali.Pipeline(
-            batch_size=most,
-            num_threads=self._threads,
-            device_id=self._card,
-            prefetch_queue_depth=1,  # the runners overlap batches; DALI's own queue would have to be filled first
-            exec_dynamic=True,
-        )
-        with pipe:
-            encoded = dali.fn.external_source(name="encoded", device="cpu", no_copy=True)
-            # Fancy upsampling: chroma on a card as on the CPU.
-            images = dali.fn.decoders.image(
-                encoded, device="mixed" if on_card else "cpu", output_type=dali.types.RGB, jpeg_fancy_upsampling=True
-            )
-            # In two passes, rounded between, as Pillow does it: in one, every eighth pixel is a grey level off.
-            for axis in ("resize_x", "resize_y"):
-                images = dali.fn.resize(
-                    images,
-                    **{axis: self._side},
-                    mode="stretch",
-                    interp_type=dali.types.INTERP_LINEAR,
-                    antialias=True,
-                )
-            pipe.set_outputs(images)
-        pipe.build()
-        self._pipe, self._most = pipe, most
-
-
-def _try(pipeline: _Pipeline, device: str) -> None:
-    """Decodes one small JPEG.
-
-    Raises:
-        FerFastError: DALI does not.
-    """
-    content = io.BytesIO()
-    Image.new("RGB", (16, 16)).save(content, "JPEG")
-    try:
-        pipeline.run([np.frombuffer(content.getvalue(), np.uint8)])
-    except Exception as error:  # of DALI's own kinds
-        raise FerFastError(f"DALI does not decode on {device}: {_reason(error)}") from error
-
-
-def _card(device: str) -> int | None:
-    """The number of the card, or None for the CPU."""
-    if device == "cpu":
-        return None
-    import torch
-
-    number = int(device.partition(":")[2] or 0)
-    if number >= torch.cuda.device_count():
-        raise FerFastError(f"device {device!r} is not there: torch sees {torch.cuda.device_count()} CUDA cards")
-    return number
+    def _take(self, place: int, data: bytes) -> None:
+        pixels = np.empty((self._side, self._side, 3), np.uint8)
+        spread(data, pixels)
+        self.own[place] = pixels
 
 
 def _for_dali(file: Opened) -> npt.NDArray[np.uint8] | None:
@@ -326,8 +245,3 @@ def _merged(parts: list[tuple[Pixels, list[int]]]) -> tuple[Pixels, list[int]]:
     merged = torch.cat([pixels for pixels, _ in parts if isinstance(pixels, torch.Tensor)])[order]
     torch.cuda.current_stream(merged.device).synchronize()  # the parts' memory is DALI's, which does not wait for torch
     return merged, sorted(places)
-
-
-def _reason(error: Exception) -> str:
-    """DALI's traceback of the pipeline's definition is left out."""
-    return " ".join(str(error).split()).rpartition("encountered: ")[2][:200]

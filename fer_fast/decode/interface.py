@@ -76,16 +76,24 @@ class Decoder(ABC):
     several: bool = False
     columns: tuple[Column, ...] = ()
 
+    @property
+    def runs_on(self) -> str:
+        """What the workers are at the moment, for people: 2 threads, or 2 processes."""
+        return f"{self.workers} threads"
+
     @abstractmethod
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """Begins to decode a batch; batches begin in the order in which they are submitted.
 
         A file that gives no pixels is a failure in the result; the future raises only if the backend fails.
+
+        Raises:
+            FerFastError: the decoder is closed, or this is a process forked from the one that opened it.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Drops what has not begun, without waiting; a decoder is not used after it."""
+        """Drops what is not done, without waiting: its futures raise FerFastError. A second call does nothing."""
 
     def decode(self, paths: Sequence[str]) -> Decoded:
         """Decodes a batch and waits for it."""

@@ -1,214 +1,147 @@
-"""Paths come in; pixels decoded by Pillow on a pool of threads go out."""
+"""Paths come in; pixels decoded by Pillow, on threads and for large jobs in processes, go out."""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
-from PIL import ImageFile as ImageFileModule
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+import numpy.typing as npt
+from PIL import ImageFile
 
-from fer_fast.decode.files import check_png, read_image_file
+from fer_fast.decode.codecs import decode_file, prepare_codecs
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
-from fer_fast.decode.pixels import Pixels, write_pixels
-from fer_fast.types import DecodeError, FerFastError, Stamp, Status, one_line
+from fer_fast.decode.pending import Pending
+from fer_fast.decode.pixels import spread
+from fer_fast.decode.process import CHANNELS, Answer
+from fer_fast.decode.processes import DecodingProcesses
+from fer_fast.machine.processors import usable_processors
+from fer_fast.types import DecodeError
 
 _log = logging.getLogger(__name__)
 
+#: Files a task, at least and at most: with fewer the pool's own work shows on small faces, with more the last task is
+#: waited for.
+_FEW, _MANY = 8, 16
 
-class _Jpeg(JpegImageFile):
-    def _read_dpi_from_exif(self) -> None:
-        """Nothing: the resolution is of no use here, and reading it parses the whole EXIF block."""
-
-
-# The plugins are called directly. Image.open would try them in turn, and warn about large images by a global
-# limit that belongs to the program around us; this module has its own.
-_PLUGINS: dict[str, type[ImageFile]] = {
-    "jpeg": _Jpeg,
-    "png": PngImageFile,
-    "webp": WebPImageFile,
-    "bmp": BmpImageFile,
-    "tiff": TiffImageFile,
-    "gif": GifImageFile,
-}
-
-#: Bytes that a JPEG decoder is given at once, so that it runs in one call without the GIL.
-_BLOCK = 16 << 20
-
-#: Files a task: with fewer the pool's own work shows on small faces, with more the last task is waited for.
-_CHUNK = 8
-
-
-class Opened(NamedTuple):
-    """A file whose header has been read and checked.
-
-    Attributes:
-        image: its pixels are still in the file.
-        kind: jpeg, png, webp, bmp, tiff or gif.
-        content, size: the file and its bytes.
-        stamp: tells whether the file was changed later.
-    """
-
-    image: ImageFile
-    kind: str
-    content: BinaryIO
-    size: int
-    stamp: Stamp
-
-
-@contextmanager
-def opened(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[Opened]:
-    """Opens an image file; whatever is raised inside becomes a DecodeError, too.
-
-    Args:
-        path: any str that the operating system gave.
-        max_pixels: see `open_decoder`.
-
-    Raises:
-        DecodeError: with the status that the file's row gets; nothing else, whatever the file holds.
-    """
-    content, kind, size, stamp = read_image_file(path)
-    try:
-        image = _PLUGINS[kind](content)
-        width, height = image.size
-        if width * height > max_pixels:
-            reason = f"{width} x {height} pixels are more than the limit of {max_pixels}"
-            raise DecodeError(Status.TOO_LARGE, reason)
-        if kind == "png":
-            check_png(content)
-        yield Opened(image, kind, content, size, stamp)
-    except DecodeError as error:
-        error.stamp = stamp
-        raise
-    except (MemoryError, Image.DecompressionBombError) as error:
-        raise DecodeError(Status.TOO_LARGE, one_line(error), stamp) from None
-    except OSError as error:
-        # Only the operating system sets errno; Pillow's own complaints have none.
-        status = Status.CORRUPT if error.errno is None else Status.UNREADABLE
-        raise DecodeError(status, one_line(error), stamp) from None
-    except Exception as error:  # a plugin may raise anything on a damaged file, and no file may stop the run
-        raise DecodeError(Status.CORRUPT, one_line(error), stamp) from None
-    finally:
-        content.close()
-
-
-def decode_file(path: str, out: Pixels, max_pixels: int = DEFAULT_MAX_PIXELS) -> Stamp:
-    """Decodes the first frame of one file.
-
-    Args:
-        path: any str that the operating system gave.
-        out: uint8 [S, S, 3]; of no use after an error.
-        max_pixels: see `open_decoder`.
-
-    Returns:
-        Of the file that was read.
-
-    Raises:
-        DecodeError: as `opened`.
-    """
-    with opened(path, max_pixels) as file:
-        decode_opened(file, out)
-        return file.stamp
-
-
-def decode_opened(file: Opened, out: Pixels) -> None:
-    """The same of a file that is open; inside `opened` alone, which turns whatever is raised into a DecodeError."""
-    if file.kind == "jpeg":
-        _shrink_while_decoding(file.image, out.shape[0])
-        file.image.decodermaxblock = max(file.image.decodermaxblock, min(file.size, _BLOCK))
-    write_pixels(file.image, out)
-
-
-def _shrink_while_decoding(image: ImageFile, side: int) -> None:
-    """Lets libjpeg scale a large photo by 1/2, 1/4 or 1/8, never below twice the wanted side.
-
-    At twice the side the pixels differ from a full decode by 0.4 of 255 on average, in half the time or less;
-    at once the side by 0.6 to 1.0.
-    """
-    image.draft(None, (2 * side, 2 * side))
+#: Files after which processes are worth their start, 0.06 s of a processor each.
+_WORTH = 512
 
 
 class PillowDecoder(Decoder):
-    """Decodes on threads: Pillow's codecs and resize run without the GIL."""
+    """Decodes on threads, and once there have been many files in processes, one a thread.
+
+    Pillow's codecs run without the interpreter's lock, but a small face is mostly Python: threads take turns at it,
+    processes do not. A codec that crashes in a process costs its own file alone.
+    """
 
     name = "pillow"
 
     def __init__(self, image_size: int, workers: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self.image_size = image_size
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or usable_processors()
         self.max_pixels = max_pixels
-        if ImageFileModule.LOAD_TRUNCATED_IMAGES:  # not ours to change
+        if ImageFile.LOAD_TRUNCATED_IMAGES:  # not ours to change
             _log.warning("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set: half an image will pass for a whole one")
-        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fer-fast-decode")
+        prepare_codecs()
+        self._pending = Pending()
+        # As many as keep the processes busy; of those that decode themselves no more than asked for at a time.
+        self._threads = ThreadPoolExecutor(self.workers * CHANNELS, thread_name_prefix="fer-fast-decode")
+        self._here = threading.Semaphore(self.workers)
+        self._processes = DecodingProcesses(self.workers, image_size, _MANY, max_pixels)
+        self._submitted = 0
+        self._lock = threading.Lock()
+
+    @property
+    def runs_on(self) -> str:
+        """See `Decoder.runs_on`."""
+        running = self._processes.running
+        return f"{running} processes" if running else f"{self.workers} threads"
 
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""
-        batch = _Batch(paths, self.image_size, self.max_pixels)
-        for start in range(0, len(paths), _CHUNK):
-            self._pool.submit(batch.decode, start, min(start + _CHUNK, len(paths)))
+        batch = _Batch(self._pending, paths, self.image_size)
+        step = min(max(_FEW, -(-len(paths) // self.workers)), _MANY)
+        try:
+            for start in range(0, len(paths), step):
+                self._threads.submit(self._decode, batch, start, min(start + step, len(paths)))
+        except RuntimeError as error:  # closed meanwhile, or no thread can be started
+            self._pending.refuse(batch.future, error)
+        self._count(len(paths))
         return batch.future
 
     def close(self) -> None:
         """See `Decoder.close`."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._pending.close():
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._processes.close()
+
+    def _count(self, files: int) -> None:
+        with self._lock:
+            before = self._submitted
+            self._submitted += files
+        if before < _WORTH <= before + files:
+            self._processes.start()
+
+    def _decode(self, batch: _Batch, start: int, end: int) -> None:
+        """Decodes paths[start:end] of a batch; in one of the threads."""
+        try:
+            paths, out = batch.paths[start:end], batch.pixels[start:end]
+            answers, seconds = self._processes.decode(paths, out) or self._decode_here(paths, out)
+            batch.add(start, answers, seconds)
+        except BaseException as error:
+            self._pending.fail(batch.future, error)
+            raise
+
+    def _decode_here(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+        with self._here:
+            begun = time.perf_counter()
+            answers = [_decoded(path, image, self.max_pixels) for path, image in zip(paths, out, strict=True)]
+            return answers, time.perf_counter() - begun
 
 
 class _Batch:
-    """A batch that several workers fill; the last of them completes the future."""
+    """A batch that several threads fill; the last of them completes the future."""
 
-    def __init__(self, paths: Sequence[str], side: int, max_pixels: int) -> None:
-        self.future: Future[Decoded] = Future()
-        self._paths = paths
-        self._max_pixels = max_pixels
-        self._pixels = np.empty((len(paths), side, side, 3), np.uint8)
-        self._failures: list[tuple[int, DecodeError]] = []
-        self._stamps: list[Stamp | None] = [None] * len(paths)
+    def __init__(self, pending: Pending, paths: Sequence[str], side: int) -> None:
+        self.future = pending.add()
+        self.paths = paths
+        self.pixels = np.empty((len(paths), side, side, 3), np.uint8)
+        self._pending = pending
+        self._answers: list[Answer] = [None] * len(paths)
         self._seconds = 0.0
         self._left = len(paths)
         self._lock = threading.Lock()
         if not paths:
             self._complete()
 
-    def decode(self, start: int, end: int) -> None:
-        """Decodes paths[start:end] in the calling thread."""
-        begun = time.perf_counter()
-        failures = []
-        try:
-            for index in range(start, end):
-                try:
-                    self._stamps[index] = decode_file(self._paths[index], self._pixels[index], self._max_pixels)
-                except DecodeError as error:
-                    self._stamps[index] = error.stamp
-                    failures.append((index, error))
-        except BaseException as error:
-            with self._lock:
-                if not self.future.done():
-                    self.future.set_exception(FerFastError(f"the decoder failed: {one_line(error)}"))
-            raise
+    def add(self, start: int, answers: list[Answer], seconds: float) -> None:
+        """Takes what became of the paths from `start` on; their pixels are written."""
         with self._lock:
-            self._failures += failures
-            self._seconds += time.perf_counter() - begun
-            self._left -= end - start
-            if self._left == 0 and not self.future.done():
-                self._complete()
+            self._answers[start : start + len(answers)] = answers
+            self._seconds += seconds
+            self._left -= len(answers)
+            is_whole = self._left == 0
+        if is_whole:
+            self._complete()
 
     def _complete(self) -> None:
-        failed = {index for index, _ in self._failures}
-        indices = [index for index in range(len(self._paths)) if index not in failed]
-        pixels = self._pixels if not failed else self._pixels[indices]
-        self._failures.sort(key=lambda failure: failure[0])
-        self.future.set_result(Decoded(pixels, indices, self._failures, self._seconds, self._stamps))
+        failures = [(index, each) for index, each in enumerate(self._answers) if isinstance(each, DecodeError)]
+        stamps = [each.stamp if isinstance(each, DecodeError) else each for each in self._answers]
+        failed = {index for index, _ in failures}
+        indices = [index for index in range(len(self.paths)) if index not in failed]
+        pixels = self.pixels if not failed else self.pixels[indices]
+        self._pending.answer(self.future, Decoded(pixels, indices, failures, self._seconds, stamps))
+
+
+def _decoded(path: str, out: npt.NDArray[np.uint8], max_pixels: int) -> Answer:
+    """Decodes one file in this process."""
+    try:
+        data, stamp = decode_file(path, out.shape[0], max_pixels)
+    except DecodeError as error:
+        return error
+    spread(data, out)
+    return stamp

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -24,10 +25,13 @@ class SeveralDecoders(Decoder):
         self.workers = sum(decoder.workers for decoder in decoders)
         self.decoders = list(decoders)
         self._turn = cycle(self.decoders)
+        self._owner = os.getpid()
         self._lock = threading.Lock()
 
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""
+        if os.getpid() != self._owner:  # a thread that is not here may have held the lock; each decoder refuses
+            return self.decoders[0].submit(paths)
         with self._lock:
             decoder = next(self._turn)
         return decoder.submit(paths)

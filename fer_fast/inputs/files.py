@@ -18,7 +18,10 @@ from fer_fast.inputs.seen import KeySet
 from fer_fast.types import Item
 
 #: What a file in a folder must be called to be an input, in any case; a file that is named outright always is one.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"),
+    *(".heic", ".heif", ".hif", ".avif"),
+)
 
 _log = logging.getLogger(__name__)
 

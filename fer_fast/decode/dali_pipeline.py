@@ -1,0 +1,111 @@
+"""Encoded images come in, pixels decoded and resized by one DALI pipeline go out."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from fer_fast.types import FerFastError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import torch
+
+    from fer_fast.decode.interface import Pixels
+
+
+class DaliPipeline:
+    """One DALI pipeline, of one thread; made again when a batch is larger than any before, and after an error.
+
+    Args:
+        side: S, the side in pixels of what comes out.
+        card: the number of a card; None decodes on the CPU.
+        threads: that decode where the CPU does.
+
+    Raises:
+        FerFastError: DALI is not installed.
+    """
+
+    def __init__(self, side: int, card: int | None, threads: int) -> None:
+        try:
+            import nvidia.dali as dali
+        except ImportError as error:
+            hint = "pip install nvidia-dali-cuda130 (nvidia-dali-cuda120 for cards before Turing)"
+            raise FerFastError(f"decoder 'dali' needs NVIDIA DALI: {hint}") from error
+        self._dali: Any = dali
+        self._side, self._card, self._threads = side, card, threads
+        self._pipe: Any = None
+        self._most = 0
+
+    def run(self, encoded: list[npt.NDArray[np.uint8]]) -> Pixels:
+        """Encoded images to uint8 [images, S, S, 3]: numpy's on the CPU, torch's on a card."""
+        if len(encoded) > self._most:
+            self._build(len(encoded))
+        try:
+            self._pipe.feed_input("encoded", encoded)
+            self._pipe.schedule_run()
+            (images,) = self._pipe.share_outputs()
+            tensor = images.as_tensor()  # the dynamic executor leaves it to whoever holds it
+            self._pipe.release_outputs()
+        except Exception:
+            self._pipe, self._most = None, 0  # DALI takes nothing more after an error
+            raise
+        if self._card is None:
+            return np.from_dlpack(tensor)  # type: ignore[return-value]
+        import torch
+        from torch.utils.dlpack import from_dlpack
+
+        pixels: torch.Tensor = from_dlpack(tensor)
+        torch.cuda.current_stream(pixels.device).synchronize()  # whatever stream the model runs on
+        return pixels
+
+    def _build(self, most: int) -> None:
+        dali = self._dali
+        on_card = self._card is not None
+        pipe = dali.Pipeline(
+            batch_size=most,
+            num_threads=self._threads,
+            device_id=self._card,
+            prefetch_queue_depth=1,  # the runners overlap batches; DALI's own queue would have to be filled first
+            exec_dynamic=True,
+        )
+        with pipe:
+            encoded = dali.fn.external_source(name="encoded", device="cpu", no_copy=True)
+            # Fancy upsampling: chroma on a card as on the CPU.
+            images = dali.fn.decoders.image(
+                encoded, device="mixed" if on_card else "cpu", output_type=dali.types.RGB, jpeg_fancy_upsampling=True
+            )
+            # In two passes, rounded between, as Pillow does it: in one, every eighth pixel is a grey level off.
+            for axis in ("resize_x", "resize_y"):
+                images = dali.fn.resize(
+                    images,
+                    **{axis: self._side},
+                    mode="stretch",
+                    interp_type=dali.types.INTERP_LINEAR,
+                    antialias=True,
+                )
+            pipe.set_outputs(images)
+        pipe.build()
+        self._pipe, self._most = pipe, most
+
+
+def check_dali(pipeline: DaliPipeline, device: str) -> None:
+    """Decodes one small JPEG: alone, before threads do, and so that what is missing is told at once.
+
+    Raises:
+        FerFastError: DALI does not.
+    """
+    content = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(content, "JPEG")
+    try:
+        pipeline.run([np.frombuffer(content.getvalue(), np.uint8)])
+    except Exception as error:  # of DALI's own kinds
+        raise FerFastError(f"DALI does not decode on {device}: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """DALI's traceback of the pipeline's definition is left out."""
+    return " ".join(str(error).split()).rpartition("encountered: ")[2][:200]

@@ -1,0 +1,199 @@
+"""Runs of paths come in, a process decodes them, pixels and reasons go out.
+
+A codec that crashes ends that process and no other. It is none of multiprocessing's: those run the user's main module
+again, or are forked from a process that has threads.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from io import BufferedRandom
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ImageFile
+
+import fer_fast
+from fer_fast.decode.messages import packed, receive
+from fer_fast.decode.pixels import spread
+from fer_fast.types import DecodeError, FerFastError, Stamp, Status, one_line
+
+#: What became of a file: the stamp of what was read, or why there are no pixels.
+Answer = Stamp | DecodeError | None
+
+#: Runs that a process has at once: it decodes one while the other's pixels are taken and the next is sent.
+CHANNELS = 2
+
+#: Milliseconds that a process has to begin; it takes some 100 on a machine that does nothing else.
+_PATIENCE = 60_000
+
+#: What it runs: it finds modules where this process does, whatever the folder that it is started in.
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from fer_fast.decode.worker import main; main()"
+
+
+class LostProcessError(FerFastError):
+    """A process that ended while it decoded."""
+
+
+class DecodingProcess:
+    """A process that decodes, started by this, ended by any thread.
+
+    Args:
+        side: S.
+        most: files of a run.
+        max_pixels: see `open_decoder`.
+
+    Attributes:
+        is_ready: it has begun and takes work.
+
+    Raises:
+        FerFastError: no process can be started here.
+    """
+
+    def __init__(self, side: int, most: int, max_pixels: int) -> None:
+        self.is_ready = False
+        self._owner = os.getpid()
+        size = CHANNELS * most * side * side * 3
+        try:
+            with _file_in_memory() as memory, ExitStack() as theirs:
+                memory.truncate(size)
+                self._errors = _file_in_memory()
+                pairs = [_socket_pair() for _ in range(CHANNELS)]
+                self._ends = [end for end, _ in pairs]
+                ends = [theirs.enter_context(end) for _, end in pairs]
+                self._pixels = np.frombuffer(mmap.mmap(memory.fileno(), size), np.uint8).reshape(CHANNELS, most, -1)
+                self._process = _started(ends, memory, self._errors)
+                others = [end.fileno() for end in ends[1:]]  # the first is its standard input
+                self._form = self._owner, others, memory.fileno(), size, side, max_pixels
+        except (OSError, subprocess.SubprocessError) as error:
+            raise FerFastError(f"no process can be started: {one_line(error)}") from error
+
+    def wait_until_ready(self) -> None:
+        """Waits until it takes work.
+
+        Raises:
+            FerFastError: it does not come to that.
+        """
+        answers = select.poll()
+        answers.register(self._ends[0], select.POLLIN)
+        try:
+            self._send(0, (*self._form, ImageFile.LOAD_TRUNCATED_IMAGES))
+            if not answers.poll(_PATIENCE):
+                raise FerFastError(f"a process does not begin within {_PATIENCE // 1000} s")
+            receive(self._ends[0].fileno())
+            self.is_ready = True
+        except (OSError, EOFError):
+            raise FerFastError(f"a process {self._ending()} before it began: {self._last_words()}") from None
+        finally:
+            self._errors.close()
+
+    def decode(self, channel: int, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+        """Decodes files; by each channel one run at a time.
+
+        Args:
+            channel: 0 to `CHANNELS` - 1.
+            paths: at most as many as it takes in a run.
+            out: uint8 [paths, S, S, 3]; of no use where a file gives no pixels.
+
+        Returns:
+            What became of each path, and the seconds that decoding took.
+
+        Raises:
+            LostProcessError: it ended meanwhile.
+        """
+        try:
+            self._send(channel, (_working_folder(), list(paths)))
+            answers, seconds = receive(self._ends[channel].fileno())
+        except (OSError, EOFError):
+            raise LostProcessError(f"the process that decoded it {self._ending()}") from None
+        found: list[Answer] = []
+        for place, answer in enumerate(answers):
+            if len(answer) == 3:
+                stamp, status, reason = answer
+                found.append(DecodeError(Status(status), reason, stamp))
+            else:
+                stamp, length = answer
+                spread(self._pixels[channel, place, :length], out[place])
+                found.append(stamp)
+        return found, seconds
+
+    def end(self) -> None:
+        """Ends it at once, whatever it does; who waits for an answer gets a `LostProcessError`."""
+        if os.getpid() != self._owner:
+            return  # a forked child's memory of it
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):  # it may wait for a disk that does not answer
+            self._process.wait(1)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_process"):
+            self.end()
+        for end in getattr(self, "_ends", []):
+            end.close()
+
+    def _send(self, channel: int, message: object) -> None:
+        # The program around us may have left SIGPIPE at its default, which ends a process.
+        self._ends[channel].sendall(packed(message), socket.MSG_NOSIGNAL)
+
+    def _ending(self) -> str:
+        """How it ended, for a sentence."""
+        try:
+            code = self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            return "said no more"
+        return f"ended with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "without a word")[:300]
+
+
+def _file_in_memory() -> BufferedRandom:
+    return os.fdopen(os.memfd_create("fer-fast-decode"), "r+b")
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Our end and theirs."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.settimeout(None)  # whatever the program's own default
+    return ends
+
+
+def _started(ends: Sequence[socket.socket], memory: BufferedRandom, errors: BufferedRandom) -> subprocess.Popen[bytes]:
+    interpreter = Path(sys.executable or "")
+    if getattr(sys, "frozen", False) or not interpreter.name.startswith(("python", "pypy")):
+        raise OSError(f"{str(interpreter)!r} is not a Python interpreter")
+    package = str(Path(fer_fast.__file__).parents[1])
+    folders = [package, *(folder for folder in sys.path if isinstance(folder, str))]
+    utf8 = ["-X", "utf8"] if sys.flags.utf8_mode else []  # a path's bytes must mean the same there
+    # The process that starts it decides what becomes of it on Ctrl-C, from the first moment on.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return subprocess.Popen(
+            [sys.executable, *utf8, "-c", _PROGRAM, *folders],
+            stdin=ends[0].fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            pass_fds=(memory.fileno(), *(end.fileno() for end in ends[1:])),
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _working_folder() -> str | None:
+    """Where relative paths begin; None if it has been removed, so that they lead nowhere anyhow."""
+    try:
+        return os.getcwd()  # noqa: PTH109 (a Path costs more)
+    except OSError:
+        return None
