@@ -163,6 +163,16 @@ def bare(monkeypatch):
     codecs._optional_plugin.cache_clear()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_pillow_that_does_not_know_avif_says_nothing(monkeypatch):
+    monkeypatch.delitem(features.modules, "avif", raising=False)
+    codecs._optional_plugin.cache_clear()
+    try:
+        assert codecs._optional_plugin("avif") is None
+    finally:
+        codecs._optional_plugin.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("content", "hint"),
     [
