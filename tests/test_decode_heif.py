@@ -4,7 +4,6 @@ import importlib.util
 import io
 import struct
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,7 +155,7 @@ def test_a_film_is_unsupported(head):
 @pytest.fixture
 def bare(monkeypatch):
     """A Pillow without AVIF, and no pillow-heif."""
-    monkeypatch.setattr(codecs, "features", SimpleNamespace(check=lambda _: False))
+    monkeypatch.setattr(features, "check", lambda _: False)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     codecs._optional_plugin.cache_clear()
     yield
