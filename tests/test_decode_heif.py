@@ -4,7 +4,6 @@ import importlib.util
 import io
 import struct
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,11 +155,21 @@ def test_a_film_is_unsupported(head):
 @pytest.fixture
 def bare(monkeypatch):
     """A Pillow without AVIF, and no pillow-heif."""
-    monkeypatch.setattr(codecs, "features", SimpleNamespace(check=lambda _: False))
+    monkeypatch.setattr(features, "check", lambda _: False)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     codecs._optional_plugin.cache_clear()
     yield
     codecs._optional_plugin.cache_clear()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_pillow_that_does_not_know_avif_says_nothing(monkeypatch):
+    monkeypatch.delitem(features.modules, "avif", raising=False)
+    codecs._optional_plugin.cache_clear()
+    try:
+        assert codecs._optional_plugin("avif") is None
+    finally:
+        codecs._optional_plugin.cache_clear()
 
 
 @pytest.mark.parametrize(

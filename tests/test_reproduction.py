@@ -7,6 +7,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -253,6 +256,30 @@ def test_killed_rows_are_run_by_the_next_call(
     assert not (copied / "rows" / "channels-FM2-FM3.json").exists()
     assert run(["tables", *parallel]) == 0
     assert contents(copied) == contents(grid), "in processes as in one"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_told_to_stop_leaves_no_process_behind(
+    inputs: list[str], copied: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    for name in ("mean-FM1.json", "mean-FM2.json"):
+        (copied / "rows" / name).unlink()
+    program = (
+        "import os, pathlib, sys, time; from fer_fast import cli; from fer_fast.reproduction import study\n"
+        f"mark = lambda: pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()\n"
+        "study.run_row = lambda *_: (mark(), time.sleep(300))\n"
+        "cli.main()"
+    )
+    command = [sys.executable, "-c", program, "tables", *inputs, "--jobs", "2", "--out", str(copied)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while len(workers := [*tmp_path.glob("*.pid")]) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert last_sentence(said, "fer-fast").endswith("the same command goes on with the rows that are missing\n")
+    assert [worker.stem for worker in workers if Path("/proc", worker.stem).exists()] == []
 
 
 def test_the_study_is_not_copied_to_each_row(

@@ -92,7 +92,7 @@ def test_wrong_devices(device):
 
 def test_decoders_take_turns():
     class Decoding:
-        name, image_size, workers = "dali", 64, 2
+        name, image_size, workers, max_pixels = "dali", 64, 2, 1000
 
         def __init__(self, number):
             self.number, self.closed = number, False

@@ -192,7 +192,8 @@ def _optional_plugin(kind: str) -> type[ImageFile] | None:
         from PIL.WebPImagePlugin import WebPImageFile
 
         return WebPImageFile
-    if kind == "avif" and features.check("avif"):
+    # Pillow before 11.3 does not know the name, and warns when it is asked.
+    if kind == "avif" and "avif" in features.modules and features.check("avif"):
         from PIL.AvifImagePlugin import AvifImageFile
 
         return AvifImageFile

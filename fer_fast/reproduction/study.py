@@ -177,16 +177,19 @@ def run_rows(study: Study, out: Path, jobs: int, report: Callable[[str], None]) 
             report(_run_and_keep(study, out, reading, row))
         return
     # Forked, so that the study is in memory once; a process with one thread each trains more rows than one with all.
-    context = multiprocessing.get_context("fork")
+    context, before = multiprocessing.get_context("fork"), {*multiprocessing.active_children()}
     with ProcessPoolExecutor(jobs, context, _inherit, (study,)) as pool:
         results = [pool.submit(_run_inherited, out, reading, row) for reading, row in todo]
         try:
             for result in results:
                 report(result.result())
-        except BrokenProcessPool as error:
-            raise FerFastError("a process that trains rows ended early; the same command goes on") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException as error:
+            # Who is told to stop does not wait minutes for rows that are begun, nor leaves processes behind.
+            for process in {*multiprocessing.active_children()} - before:
+                process.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise FerFastError("a process that trains rows ended early; the same command goes on") from error
+            raise
 
 
 def _differs(reading: str, row: PaperRow) -> bool:
