@@ -42,8 +42,9 @@ started = []
 
 
 def hear_interrupts():
-    """A test run in the background ignores Ctrl-C, and what it starts would, too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """A test run in the background, or under nohup, ignores signals, and what it starts would, too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def start(*arguments, **settings):
