@@ -1,6 +1,6 @@
 """How decoding scales with its workers, on threads and in processes: made images come in, decoding.json goes out.
 
-    python benchmarks/decoding.py [--seconds 1] [--rounds 5] [--out benchmarks/results/decoding.json]
+    python benchmarks/decoding.py [--seconds 0.3] [--rounds 20] [--out benchmarks/results/decoding.json]
 
 Both ways take turns in one run, and must agree on every pixel before they are timed. Of each the best round counts:
 what else the machine does can only slow one down.
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,11 @@ def memory(paths: Sequence[str]) -> dict[str, float]:
 def measured(name: str, paths: Sequence[str], rounds: int, seconds: float) -> list[dict[str, Any]]:
     """A row for each way and number of workers, best of some rounds that take turns."""
     best = dict.fromkeys(product(WORKERS, WAYS), 0.0)
-    for _ in range(rounds):
-        for workers, way in best:
-            with opened(way, workers) as decoder:
-                rate(decoder, paths, seconds / 4)
-                best[workers, way] = max(best[workers, way], rate(decoder, paths, seconds))
+    with ExitStack() as stack:
+        decoders = {(workers, way): stack.enter_context(opened(way, workers)) for workers, way in best}
+        for _ in range(rounds):
+            for key, decoder in decoders.items():
+                best[key] = max(best[key], rate(decoder, paths, seconds))
     return [
         {"images": name, "workers": workers, "way": way, "images_per_second": round(found, 1)}
         for (workers, way), found in best.items()
@@ -97,8 +98,8 @@ def measured(name: str, paths: Sequence[str], rounds: int, seconds: float) -> li
 def main() -> None:
     """Checks, measures and writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=1.0, help="that one measurement takes")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.3, help="that one measurement takes")
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

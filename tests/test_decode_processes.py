@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +131,17 @@ def test_relative_paths_follow_the_working_folder(tmp_path, at_once, monkeypatch
         for name, shade in (("a", 10), ("b", 20)):
             monkeypatch.chdir(tmp_path / name)
             assert decoder.decode(["face.png"]).pixels.max() == shade
+
+
+def test_of_processes_that_replace_the_same_one_as_many_stay_as_are_wanted(at_once):
+    with open_decoder("pillow", SIDE, 1) as decoder:
+        processes = running(decoder, 1)._processes
+        others = [processes._another() for _ in range(3)]
+        with ThreadPoolExecutor(3) as pool:
+            [*pool.map(processes._give, others)]
+        assert len(pids(decoder)) == 1
+        assert decoder.decode(["/nowhere"]).failures
+        assert len(pids(decoder)) == 1
 
 
 def test_a_process_that_talks_nonsense_costs_no_row(tmp_path, at_once, monkeypatch):

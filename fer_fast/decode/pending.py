@@ -27,6 +27,11 @@ class Pending:
         self._futures: set[Future[Decoded]] = set()
         self._lock = threading.Lock()
 
+    @property
+    def count(self) -> int:
+        """Futures that are owed."""
+        return len(self._futures)
+
     def is_here(self) -> bool:
         """Whether this process made the decoder: a forked child has its memory, but not its threads."""
         return os.getpid() == self._process

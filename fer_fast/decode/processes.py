@@ -133,11 +133,15 @@ class DecodingProcesses:
 
     def _give(self, process: DecodingProcess) -> None:
         """Lets a process take work, unless there are enough: each run of one that was lost starts another."""
-        if len(self.pids) > self._count:
-            self._drop(process)
-        else:
-            for channel in range(CHANNELS):
-                self._idle.put((process, channel))
+        with self._lock:  # counted and taken out at once: of several that come together one stays
+            is_surplus = sum(each.is_ready for each in self._all) > self._count
+            if is_surplus:
+                self._all.discard(process)
+        if is_surplus:
+            process.end()
+            return
+        for channel in range(CHANNELS):
+            self._idle.put((process, channel))
 
     def _another(self) -> DecodingProcess:
         process = self._new()
