@@ -17,14 +17,13 @@ from fer_fast.types import (
     Row,
     Status,
 )
+from fer_fast.version import __version__
 
 if TYPE_CHECKING:
     from fer_fast.classifier import Classifier
     from fer_fast.models.storage import load_model
     from fer_fast.pipeline.run import classify_folder, classify_rows
     from fer_fast.pipeline.summary import Summary
-
-__version__ = "0.1.0"
 
 #: What CMake's find_package(fer_fast) needs as CMAKE_PREFIX_PATH.
 cmake_prefix_path = str(Path(__file__).parent / "cpp")

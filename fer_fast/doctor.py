@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_fast import __version__
 from fer_fast.types import FerFastError
+from fer_fast.version import __version__
 
 #: The model that engines are tried with.
 _MODEL = "tiny"

@@ -10,10 +10,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from fer_fast import __version__
 from fer_fast.machine.devices import cuda_is_present
 from fer_fast.machine.processors import processor_flags, processor_name
 from fer_fast.ops import native
+from fer_fast.version import __version__
 
 LIBRARIES = ("torch", "openvino", "numpy", "pillow", "pyarrow", "safetensors", "nvidia-dali-cuda130", "torch-tensorrt")
 #: The vector and matrix instructions that decide how fast a model runs.

@@ -17,9 +17,9 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn, Protocol
 
-from fer_fast import __version__
 from fer_fast.cli.console import complain, log_to_stderr
 from fer_fast.types import CheckpointError, FerFastError
+from fer_fast.version import __version__
 
 #: Commands by name: what they do, and the module that has their `add_arguments` and `run`.
 COMMANDS = {

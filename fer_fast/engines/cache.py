@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from fer_fast import __version__
+from fer_fast.version import __version__
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fer_fast import __version__
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.checkpoint import Checkpoint
 from fer_fast.models.dtypes import DTYPES
 from fer_fast.models.quantised import quantise
 from fer_fast.models.storage import build_model
+from fer_fast.version import __version__
 
 OUTPUT = "probabilities"
 #: Of the description and the graph's input and output; raise it when a program that reads them must change.

@@ -3,55 +3,86 @@
 # ruff: noqa: PTH112, PTH114
 from __future__ import annotations
 
+import errno
 import fnmatch
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+Unlistable = Callable[[str, OSError], None]
 
 
-def matches(pattern: str) -> Iterator[str]:
-    """What a glob matches, sorted folder by folder."""
-    head = "/" if pattern.startswith("/") else ""
-    return _descend(head, [part for part in pattern.split("/") if part])
+def matches(pattern: str, unlistable: Unlistable) -> Iterator[str]:
+    """What a glob matches, sorted folder by folder.
+
+    Args:
+        pattern: a glob.
+        unlistable: is told of folders that cannot be read, and why.
+    """
+    head, parts = _split(pattern)
+    # Not by recursion: folders may be nested deeper than Python's calls.
+    pending = [_descend(head, parts, unlistable)]
+    while pending:
+        found = next(pending[-1], None)
+        if found is None:
+            pending.pop()
+        elif isinstance(found, str):
+            yield found
+        else:
+            pending.append(_descend(*found, unlistable))
 
 
 def fixed_part(pattern: str) -> str:
-    """The folders that a glob begins with, up to the first with a magic character: empty, or ends in a slash."""
-    fixed = ""
-    for part in pattern.split("/")[:-1]:
+    """What all paths that a glob matches begin with: folders up to the first with a magic character, or nothing."""
+    head, parts = _split(pattern)
+    for part in parts[:-1]:
         if glob.has_magic(part):
             break
-        fixed += part + "/"
-    return fixed
+        head += part + "/"
+    return head
 
 
-def _descend(prefix: str, parts: list[str]) -> Iterator[str]:
+def _split(pattern: str) -> tuple[str, list[str]]:
+    return "/" if pattern.startswith("/") else "", [part for part in pattern.split("/") if part]
+
+
+def _descend(prefix: str, parts: list[str], unlistable: Unlistable) -> Iterator[str | tuple[str, list[str]]]:
+    """Paths that match, and folders to go on in with what is left of the pattern."""
     if not parts:
         yield prefix
         return
     part, rest = parts[0], parts[1:]
     if part == "**":
         if rest:
-            yield from _descend(prefix, rest)
-        for name in _names(prefix, only_folders=bool(rest)):
+            yield prefix, rest
+        for name in _names(prefix, "*", unlistable, only_folders=bool(rest)):
             if os.path.isdir(prefix + name) and not os.path.islink(prefix + name):
-                yield from _descend(f"{prefix}{name}/", parts)
+                yield f"{prefix}{name}/", parts
             elif not rest:
                 yield prefix + name
         return
-    names = _names(prefix, part) if glob.has_magic(part) else [part]
+    names = _names(prefix, part, unlistable) if glob.has_magic(part) else [part]
     for name in names:
         if rest and os.path.isdir(prefix + name):
-            yield from _descend(f"{prefix}{name}/", rest)
+            yield f"{prefix}{name}/", rest
         elif not rest and os.path.lexists(prefix + name):
             yield prefix + name
 
 
-def _names(folder: str, pattern: str = "*", only_folders: bool = False) -> list[str]:
+def _names(folder: str, pattern: str, unlistable: Unlistable, only_folders: bool = False) -> list[str]:
     try:
         with os.scandir(folder or ".") as entries:
-            names = [entry.name for entry in entries if not only_folders or entry.is_dir()]
-    except OSError:
+            names = [entry.name for entry in entries if not only_folders or _is_folder(entry)]
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # gone meanwhile
+            unlistable(folder or ".", error)
         return []
     hidden = pattern.startswith(".")  # as in a shell, * does not match a leading dot
     return sorted(name for name in fnmatch.filter(names, pattern) if hidden or not name.startswith("."))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False

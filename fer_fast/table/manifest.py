@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_fast import __version__
 from fer_fast.inputs import absolute
 from fer_fast.table.schema import Schema
 from fer_fast.types import OutputRefusedError
+from fer_fast.version import __version__
 
 
 @dataclass(frozen=True)
