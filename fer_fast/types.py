@@ -83,12 +83,15 @@ class DecodeError(FerFastError):
     Attributes:
         status: why, as the `status` column says it; never one that has a prediction.
         stamp: of the file, if it could be opened.
+        again: whether another try may end otherwise though the file is the same: the machine was at fault, or lacked a
+            codec.
     """
 
-    def __init__(self, status: Status, reason: str, stamp: Stamp | None = None) -> None:
+    def __init__(self, status: Status, reason: str, stamp: Stamp | None = None, again: bool = False) -> None:
         super().__init__(reason)
         self.status = status
         self.stamp = stamp
+        self.again = again or status is Status.FAILED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,16 +181,13 @@ class ItemRows:
 
     Attributes:
         stamp: of the file that was read; None where none was.
+        again: whether a resumed run tries the item again though its file is the same.
     """
 
     item: Item
     rows: tuple[Row, ...]
     stamp: Stamp | None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the machine was at fault, so that another try may succeed."""
-        return any(row.status is Status.FAILED for row in self.rows)
+    again: bool = False
 
 
 def one_line(error: BaseException) -> str:

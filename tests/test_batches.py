@@ -10,8 +10,8 @@ import pytest
 from shades import ShadeClassifier
 
 from fer_fast.decode.interface import Decoded, Decoder
-from fer_fast.machine.stall import stacks, wait_for, within
-from fer_fast.pipeline.batches import classify_items
+from fer_fast.machine.stall import Pulse, stacks, wait_for, within
+from fer_fast.pipeline.batches import ItemBatches
 from fer_fast.pipeline.summary import Stages
 from fer_fast.types import Column, DecodeError, FerFastError, Item, StalledError, Status
 
@@ -62,7 +62,7 @@ def items(paths):
 
 
 def classified(paths, classifier, **options):
-    return [result for batch in classify_items(items(paths), classifier, Stages(), **options) for result in batch]
+    return [result for batch in ItemBatches(items(paths), classifier, Stages(), **options) for result in batch]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 16])
@@ -137,14 +137,14 @@ def test_a_wait_counts_signs_of_life_not_seconds(monkeypatch):
         raise TimeoutError
 
     monkeypatch.setattr(future, "result", result)
-    assert wait_for(future, 300, lambda: 0, "it") == "come" and waits == [30] * 9
+    assert wait_for(future, 300, Pulse(), "it") == "come" and waits == [30] * 9
 
 
 def test_an_error_that_is_a_timeout_of_its_own_is_passed_on():
     future = Future()
     future.set_exception(TimeoutError(110, "Connection timed out"))
     with pytest.raises(TimeoutError, match="Connection"):
-        wait_for(future, 1, lambda: 0, "it")
+        wait_for(future, 1, Pulse(), "it")
 
 
 def test_work_within_a_limit_gives_its_result_or_its_error():

@@ -206,6 +206,91 @@ def test_a_library_that_keeps_python_from_running_ends_the_run_too(shades, tmp_p
     assert ended(shades, "-o", out, "--resume")[0] == 0 and out.read_text().count("ok,") == 100
 
 
+def test_a_signal_while_the_model_hangs_keeps_the_rows_and_ends(shades, tmp_path):
+    out = tmp_path / "out.csv"
+    process = start(shades, "-o", out, SHADE_HANG="model", SHADE_PART_SECONDS=60)
+    wait_for_rows(out, process, 0)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 143 and rows_on_disk(out) >= 12
+    assert f"interrupted; {rows_on_disk(out)} rows are kept" in error
+
+
+def test_a_disk_that_hangs_ends_the_run(shades, tmp_path):
+    code = "import ctypes, os, shades; os.fsync = lambda _: ctypes.CDLL(None).sleep(600); shades.main()"
+    command = [sys.executable, "-c", code, "classify", str(shades), "-o", str(tmp_path / "out.csv")]
+    done = subprocess.run([*command, "--stall-timeout", "0.5"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("fer-fast: nothing has happened for too long: the run ends; what threads do:\n")
+    assert "in write_whole" in done.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "1e11", "1e300"])
+def test_a_stall_timeout_may_be_as_long_as_one_likes(shades, tmp_path, ended, seconds):
+    assert ended(shades, "-q", "-o", tmp_path / "out.csv", "--stall-timeout", seconds)[0] == 0
+
+
+def test_an_interrupt_while_a_list_pauses_keeps_what_is_classified(shades, tmp_path):
+    out = tmp_path / "out.csv"
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [*COMMAND, "-", "-o", str(out), "-q"], stdin=reader, env=ENVIRONMENT, preexec_fn=hear_interrupts
+    )
+    started.append(process)
+    os.close(reader)
+    os.write(writer, "".join(f"{shades}/{number:03}.png\n" for number in range(26)).encode() + b"x" * 70_000)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    os.close(writer)
+    assert rows_on_disk(out) == 24, "all that filled a batch"
+
+
+def test_a_signal_at_any_moment_of_the_start_is_no_error(shades, tmp_path):
+    for milliseconds in range(30, 330, 20):
+        process = start(shades, "-o", tmp_path / "out.csv", "-q", "--resume", SHADE_DELAY=0.1)
+        time.sleep(milliseconds / 1000)
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=30)
+        # Python itself ends by the signal until the command has said what to do with it.
+        assert process.returncode in (143, -signal.SIGTERM) and "Traceback" not in error, error
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "status", "said"),
+    [
+        (">&-", "{}", 2, "standard output is closed: add -o OUT"),
+        ("<&-", "-", 2, "standard input is closed: there is no list to read"),
+        ("2>&-", "{}", 0, ""),
+        ("2>&-", "nowhere", 2, ""),
+        (">&-", "{} -o out.csv", 0, "101 rows in out.csv"),
+        ("2>&-", "{} -o out2.csv", 0, ""),
+    ],
+)
+def test_closed_standard_streams_are_told_of_or_do_no_harm(shades, tmp_path, closed, arguments, status, said):
+    line = f"exec {' '.join(COMMAND)} {arguments.format(shades)} {closed}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
+    assert done.returncode == status and said in done.stderr and "Traceback" not in done.stderr
+    if closed == "2>&-" and arguments == "{}":
+        assert done.stdout.count("\n") == 103  # a name holds a line end
+
+
+def test_who_does_not_read_standard_error_changes_no_status(shades, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*COMMAND, str(shades), "-o", str(tmp_path / "out.csv")], stderr=writer, env=ENVIRONMENT)
+    os.close(writer)
+    assert done.returncode == 0 and (tmp_path / "out.csv").exists()
+
+
+def test_a_list_is_not_replaced_by_the_table(shades, tmp_path, ended):
+    names = tmp_path / "names.csv"
+    names.write_text(f"{shades}/000.png\n")
+    status, _, error = ended(f"@{names}", "-o", names)
+    assert status == 2 and "is the input" in error and names.read_text() == f"{shades}/000.png\n"
+
+
 def test_a_reader_that_pauses_is_no_stall(shades):
     process = start(shades, "--stall-timeout", "0.3", "--quiet", SHADE_DELAY=0)
     assert process.stdout.readline().startswith("path,")
@@ -360,6 +445,20 @@ def test_a_terminal_shows_a_bar_with_the_total(shades, tmp_path):
     os.close(reader)
     assert process.wait(timeout=30) == 0
     assert b"/101 [" in shown and b"images/s" in shown
+
+
+def test_a_terminal_shows_no_traceback_of_a_wrong_input(tmp_path):
+    reader, writer = pty.openpty()
+    process = subprocess.Popen([*COMMAND, "nowhere"], stderr=writer, env=ENVIRONMENT)
+    os.close(writer)
+    shown = b""
+    try:
+        while block := os.read(reader, 4096):
+            shown += block
+    except OSError:
+        pass
+    os.close(reader)
+    assert process.wait(timeout=30) == 2 and b"'nowhere' does not exist" in shown and b"Traceback" not in shown
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from fer_fast.inputs.files import ImageFiles, absolute
+from fer_fast.inputs.lists import listed
 from fer_fast.inputs.seen import KeySet
+from fer_fast.machine.stall import Pulse
 
 
 def found(*inputs):
@@ -265,3 +267,82 @@ def test_inputs_are_the_same_from_anywhere(tree, monkeypatch):
     assert here[3] == str(tree.resolve() / "s?b" / "*.jpg") and here[4] == f"@{tree.resolve()}/list" and here[5] == "-"
     monkeypatch.chdir(tree / "sub")
     assert [absolute(entry) for entry in (".", "../sub", "../shortcut/", "../s?b/*.jpg", "@../list", "-")] == here
+
+
+def test_slashes_in_globs_change_no_name(tree):
+    (tree / "ca.PNG").touch()
+    for called, now in [("./*.PNG", ".//*.PNG"), (".//*.PNG", "./*.PNG"), ("./*.PNG", "././/*.PNG")]:
+        assert [item.name for item in ImageFiles([now], [called]).items()] == ["./a.PNG", "./ca.PNG"]
+    assert absolute(".//s?b//*.x") == absolute("./s?b/*.x") == str(tree.resolve() / "s?b" / "*.x")
+
+
+def test_a_link_that_leads_to_itself_hides_nothing_from_a_glob(tree):
+    (tree / "loop").symlink_to("loop")
+    (tree / "sub" / "loop").symlink_to("loop")
+    assert found("**/*.[jT]*") == ["b.jpg", "sub/z.jpeg", "sub/deep/x.Tif"]
+    assert found("*/z.jpeg") == ["sub/z.jpeg"]
+
+
+def test_folders_that_a_glob_cannot_read_are_told(tree, monkeypatch, caplog):
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).startswith("also"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for glob in ("**/*.*", "*/*"):
+        files = ImageFiles([glob])
+        list(files)
+        assert files.unlistable == ["also/"]
+    assert caplog.text.count("the folder 'also/' is left out: Permission denied") == 2
+    with pytest.raises(ValueError, match=r"nothing matches 'al\*/c\*'; not read was 'also/': Permission denied"):
+        ImageFiles(["al*/c*"])
+
+
+def test_a_glob_finds_what_is_nested_deeper_than_calls(tree):
+    deep = tree / "sub"
+    where = os.getcwd()  # noqa: PTH109
+    os.chdir(deep)
+    for _ in range(1200):
+        os.mkdir("d")  # noqa: PTH102 (its path is longer than any may be)
+        os.chdir("d")
+    os.chdir(where)
+    assert len(found("sub/**/*.Tif")) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("face.jpg\n".encode("utf-16"), "is in UTF-16: write it in UTF-8"),
+        (b"\xfe\xff\0f\0a", "is in UTF-16"),
+        (b"x" * 200_000, "is no list: it has a line of more than 65536 bytes"),
+    ],
+)
+def test_what_is_no_list_is_told(tree, content, message):
+    (tree / "list").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        found("@list")
+
+
+def test_a_file_system_without_inodes_is_searched(tree, monkeypatch):
+    real = os.stat
+
+    def stat(path, *arguments, **options):
+        status = real(path, *arguments, **options)
+        return os.stat_result((*status[:1], 0, *status[2:]), {})
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert len(found(".")) == 5
+
+
+def test_who_writes_a_list_may_take_its_time():
+    pulse, seen = Pulse(), []
+
+    class List(io.BytesIO):
+        def read(self, size=-1):
+            seen.append(pulse.is_outside)
+            return super().read(size)
+
+    assert list(listed(List(b"a\nb"), "-", pulse)) == ["a", "b"] and seen == [True] * 2 and not pulse.is_outside

@@ -22,7 +22,7 @@ from fer_fast import (
     classify_rows,
 )
 from fer_fast.inputs import ImageFiles
-from fer_fast.pipeline.batches import classify_items
+from fer_fast.pipeline.batches import ItemBatches
 from fer_fast.pipeline.summary import Stages
 
 
@@ -148,7 +148,7 @@ def test_work_is_done_ahead_but_not_far(shades):
             yield item
 
     classifier = ShadeClassifier()
-    batches = classify_items(items(), classifier, Stages())
+    batches = ItemBatches(items(), classifier, Stages())
     next(batches)
     ahead = (2 * classifier.streams + 2) * classifier.batch_size
     assert len(taken) == ahead < 60

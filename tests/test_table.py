@@ -155,7 +155,7 @@ def files(folder, *names):
 def stamped(each, value=0.25, status=Status.OK):
     about = Path(each.path).stat()
     made = row(each.name, value) if status is Status.OK else Row(each.name, status, "why")
-    return ItemRows(each, (made,), (about.st_size, about.st_mtime_ns))
+    return ItemRows(each, (made,), (about.st_size, about.st_mtime_ns), status is Status.FAILED)
 
 
 @pytest.mark.parametrize("finish", [False, True])
@@ -260,7 +260,7 @@ def test_another_runs_rows_are_refused_with_what_differs(tmp_path, monkeypatch, 
         with pytest.raises(OutputRefusedError, match=message):
             open_table(out, resume=True, **options)
     monkeypatch.setattr("fer_fast.table.manifest.__version__", "9.9")
-    with pytest.raises(OutputRefusedError, match=r"with fer_fast '.*', not '9\.9'"):
+    with pytest.raises(OutputRefusedError, match=r"with version '.*', not '9\.9'"):
         open_table(out, resume=True, decoder="pillow")
     left = [each for each in tmp_path.rglob("*") if each.is_file() and each.name != "lock"]
     assert sorted((path, path.read_bytes()) for path in left) == [each for each in before if each[0].name != "lock"]
@@ -540,3 +540,175 @@ def test_keys_and_stamps_of_any_size_are_kept(tmp_path):
 
 def test_names_are_all_different():
     assert len({each.path for each in ROWS}) == len(ROWS) == len(NAMES) + 2
+
+
+def test_retrying_what_failed_needs_the_whole_table(tmp_path):
+    out = tmp_path / "out.csv"
+    items = files(tmp_path, *(f"{number}.jpg" for number in range(6)))
+    finished(out, [stamped(each) for each in items])
+    for each in items[:3]:
+        os.utime(each.path, ns=(1, 1))
+    table = open_table(out, resume=True)
+    fill(table, [stamped(each) for each in items[:1]])
+    table.close()
+    whole = out.read_bytes()
+    for gone in (b"another table", None):
+        out.unlink()
+        if gone:
+            out.write_bytes(gone)
+        with pytest.raises(OutputRefusedError, match="is not finished: go on with --resume"):
+            open_table(out, failed_alone=True)
+    again, wanted = finished(out, [stamped(each) for each in items], resume=True)
+    assert len(wanted) == 5 and again.statuses == {"ok": 6} and out.read_bytes() == whole
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_kill_between_a_table_and_its_manifest_can_be_resumed(tmp_path, monkeypatch, suffix):
+    out = tmp_path / f"out{suffix}"
+    old, new = files(tmp_path, "old.jpg", "new.jpg")
+    finished(out, [stamped(old)])
+
+    class Killed(BaseException):
+        pass
+
+    def replaced(path, target, calls=itertools.count()):  # noqa: B008 (one count)
+        if next(calls) == 1:
+            raise Killed
+        return real(path, target)
+
+    real = Path.replace
+    table = open_table(out, resume=True)
+    for each in (old, new):
+        table.place(each)
+    table._parts.add([stamped(new, 0.5)])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replaced)
+        patch.setattr("fer_fast.table.parts.write_whole", lambda *_: None)
+        with pytest.raises(Killed):
+            table.finish()
+    table._workplace.leave()
+    assert len(read(out)) == 2
+    again, wanted = finished(out, [stamped(old), stamped(new, 0.5)], resume=True)
+    assert not wanted and again.kept_rows == 2 and [line["p_calm"] for line in read(out)] == [0.25, 0.5]
+    assert sorted(path.name for path in tmp_path.glob("out*")) == [out.name, f"{out.name}.manifest"]
+
+
+def test_a_manifest_that_was_removed_meanwhile_costs_rows_and_no_more(tmp_path, caplog):
+    out = tmp_path / "out.csv"
+    old, new = files(tmp_path, "old.jpg", "new.jpg")
+    finished(out, [stamped(old)])
+    table = open_table(out, resume=True)
+    fill(table, [stamped(old), stamped(new)])
+    table.close()
+    (tmp_path / "out.csv.manifest").unlink()
+    _, wanted = finished(out, [stamped(old), stamped(new)], resume=True)
+    assert [result.item for result in wanted] == [old] and "is not the table that the run went on from" in caplog.text
+    assert len(read(out)) == 2
+
+
+def test_an_order_that_goes_to_and_fro_is_no_burden(tmp_path):
+    out = tmp_path / "out.csv"
+    results = results_of(row(f"{number}.jpg", number / 512) for number in range(512))
+    table = open_table(out)
+    fill(table, results, several=64)
+    table.close()
+    loads = []
+    real = parts.PartFile.records
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts.PartFile, "records", lambda part: loads.append(part) or real(part))
+        finished(out, results[::2] + results[::-2], resume=True)
+    assert len(loads) == 8, "each part is read once"
+    assert [line["path"] for line in read(out)] == [result.item.name for result in results[::2] + results[::-2]]
+
+
+def test_a_manifest_with_any_bit_flipped_is_damaged_and_no_more(tmp_path):
+    out = tmp_path / "out.csv"
+    finished(out, results_of(ROWS))
+    manifest = tmp_path / "out.csv.manifest"
+    whole = manifest.read_bytes()
+    flipped = {"refused": 0, "taken": 0}
+    for place in range(0, 8 * len(whole), 97):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        manifest.write_bytes(damaged)
+        try:
+            open_table(out, resume=True).close()
+            flipped["taken"] += 1  # a time stamp, say
+        except OutputRefusedError:
+            flipped["refused"] += 1
+    assert flipped["refused"] > 50
+
+
+def test_all_that_is_renamed_was_synced_before(tmp_path, monkeypatch):
+    synced, done = set(), []
+    sync, rename = os.fsync, os.replace
+
+    def fsync(descriptor):
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115
+        return sync(descriptor)
+
+    def replace(path, target):
+        done.append(Path(target).name)
+        assert str(path) in synced, path
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", lambda path, target: replace(path, target))
+    table = open_table(tmp_path / "out.csv")
+    fill(table, results_of(ROWS[:2]))
+    assert str(table.folder) in synced
+    table.finish()
+    assert done == ["manifest.json", "part-00000000", "part-00000001", "out.csv", "out.csv.manifest"]
+    assert str(tmp_path) in synced
+
+
+def test_a_name_that_leaves_no_room_is_refused_at_once(tmp_path):
+    for length, fits in ((246, True), (247, False)):
+        out = tmp_path / ("n" * (length - 4) + ".csv")
+        if fits:
+            finished(out, results_of(ROWS[:1]))
+        else:
+            with pytest.raises(OutputRefusedError, match="too long a name"):
+                check_out(out)
+
+
+def test_what_is_not_ours_in_the_folder_stays(tmp_path):
+    table = open_table(tmp_path / "out.csv")
+    (table.folder / "mine").mkdir()
+    fill(table, results_of(ROWS))
+    table.finish()
+    assert (table.folder / "mine").is_dir() and len(read(tmp_path / "out.csv")) == len(ROWS)
+    assert finished(tmp_path / "out.csv", results_of(ROWS[:1]))[0].statuses.total() == 1
+
+
+def test_many_runs_that_begin_and_end_at_once_refuse_each_other_or_succeed(tmp_path):
+    code = """
+import sys, time
+from test_table import *
+until = time.monotonic() + 3
+ends = {"written": 0, "refused": 0}
+while time.monotonic() < until:
+    try:
+        finished(sys.argv[1], results_of(ROWS), resume=len(sys.argv) > 2)
+        ends["written"] += 1
+    except OutputRefusedError as error:
+        assert "another run" in str(error) or "other runs" in str(error) or "an unfinished" in str(error), error
+        ends["refused"] += 1
+print(ends["written"], ends["refused"])
+"""
+    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent.parent}:{Path(__file__).parent}"}
+    out = tmp_path / "out.csv"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(out), *more],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+        for more in ([], [], ["resume"])
+    ]
+    told = [process.communicate() for process in running]
+    assert [error for _, error in told] == [""] * 3
+    assert sum(int(line.split()[0]) for line, _ in told) > 3
+    assert read(out) == expected(ROWS)

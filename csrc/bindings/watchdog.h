@@ -1,4 +1,4 @@
-// Ends a process in which Python stands still: a native thread that needs no lock of Python's.
+// Ends a process that shows no sign of life: a native thread that needs no lock of Python's.
 #pragma once
 
 #include <signal.h>
@@ -45,6 +45,8 @@ class Watchdog {
       idle = now == seen ? idle + 1 : 0;
       seen = now;
     }
+    static constexpr char kSentence[] = "fer-fast: nothing has happened for too long: the run ends; what threads do:\n";
+    if (write(STDERR_FILENO, kSentence, sizeof kSentence - 1) < 0) _exit(1);  // nobody reads it
     raise(signal_);
     _exit(1);
   }

@@ -7,14 +7,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from fer_fast.cli.arguments import positive, seconds, threshold
 from fer_fast.cli.console import say
 from fer_fast.cli.progress import Progress
 from fer_fast.cli.watchdog import watching
 from fer_fast.decode import DECODERS
-from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT
+from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse
 from fer_fast.types import StalledError
 
 if TYPE_CHECKING:
@@ -86,11 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
     names = ("model", "device", "engine", "precision", "batch_size", "workers", "decoder", "max_pixels")
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     counted = threading.Event()
-    with watching(arguments.stall_timeout), Progress(arguments.quiet) as progress:
+    pulse = Pulse()
+    with watching(arguments.stall_timeout, pulse), Progress(arguments.quiet) as progress:
         if progress.shown:
             threading.Thread(target=_count, args=(arguments.inputs, progress, counted), daemon=True).start()
         try:
-            out = sys.stdout.buffer if arguments.output is None else arguments.output
+            out = _output(arguments.output)
             summary = classify_folder(
                 arguments.inputs,
                 out,
@@ -99,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
                 abstain=arguments.abstain,
                 stall_timeout=arguments.stall_timeout,
                 progress=progress.update,
+                pulse=pulse,
                 **options,
             )
         except (KeyboardInterrupt, StalledError) as error:
@@ -125,14 +127,25 @@ def _count(inputs: Sequence[str], progress: Progress, stop: threading.Event) -> 
     """Tells the bar how many files there are, after a second, silent search through the inputs; in a thread."""
     from fer_fast.inputs import ImageFiles
 
-    files = ImageFiles(inputs, quiet=True)
-    if not files.countable:
-        return
     total = 0
-    for total, _ in enumerate(files, 1):  # noqa: B007 (the last one is the count)
-        if stop.is_set():
+    try:
+        files = ImageFiles(inputs, quiet=True)
+        if not files.countable:
             return
+        for total, _ in enumerate(files, 1):  # noqa: B007 (the last one is the count)
+            if stop.is_set():
+                return
+    except (ValueError, OSError):
+        return  # the run itself tells
     progress.expect(total)
+
+
+def _output(name: str | None) -> str | BinaryIO:
+    if name is not None:
+        return name
+    if sys.stdout is None:
+        raise ValueError("standard output is closed: add -o OUT")
+    return sys.stdout.buffer
 
 
 def _report(summary: Summary) -> None:
@@ -149,7 +162,7 @@ def _report(summary: Summary) -> None:
         first = ascii(summary.unlistable[0])
         say(f"{len(summary.unlistable)} folders could not be read and are left out, the first is {first}")
     if not summary.new:
-        say("every row was there and is still true: nothing was classified")
+        say("nothing was classified: the rows were there")
         return
     rate = f"{summary.images_per_second:.1f} images/s"
     say(f"{summary.seconds:.1f} s, {rate}; {', '.join(f'{key} {value}' for key, value in summary.ran.items())}")

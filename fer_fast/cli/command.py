@@ -47,9 +47,9 @@ class Command(Protocol):
 
 def run(argv: Sequence[str]) -> int:
     """Runs a command in this process; returns its exit status, or raises SystemExit as argparse does."""
-    arguments = _parser(argv).parse_args(argv)
-    _configure_logging(arguments)
     try:
+        arguments = _parser(argv).parse_args(argv)
+        _configure_logging(arguments)
         return int(arguments.run(arguments))
     except BrokenPipeError:
         _drop_output()
@@ -76,6 +76,7 @@ class Interrupted(KeyboardInterrupt):
 
 def main() -> NoReturn:
     """The console's entry: a first Ctrl-C, SIGTERM or SIGHUP stops in good order, a second one at once."""
+    _fill_closed_descriptors()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # What is ignored stays so: nohup and shells' background jobs mean it.
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -84,10 +85,21 @@ def main() -> NoReturn:
     if status not in (0, 2):
         # Python would wait for its threads, and one of them may be the reason.
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, AttributeError):  # full, or closed
                 stream.flush()
         os._exit(status)
     sys.exit(status)
+
+
+def _fill_closed_descriptors() -> None:
+    """No file of ours becomes what libraries take for standard output or error."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the process lives)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
@@ -126,7 +138,8 @@ def _configure_logging(arguments: argparse.Namespace) -> None:
 def _complain(error: BaseException, status: int) -> int:
     logging.getLogger(__name__).debug("where it came from:", exc_info=error)
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:  # a full disk, which the error has told
         _drop_output()
     complain("fer-fast", error)

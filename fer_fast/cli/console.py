@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 
 from fer_fast.machine.disk import write_all
 
@@ -16,6 +17,8 @@ def print_out(text: str) -> None:
     Raises:
         OSError: the reader has gone, or the disk is full.
     """
+    if sys.stdout is None:
+        raise ValueError("standard output is closed")
     line = f"{text}\n"
     stream = getattr(sys.stdout, "buffer", None)
     if stream is None:  # a caller in this process reads it as text
@@ -26,8 +29,9 @@ def print_out(text: str) -> None:
 
 
 def say(line: str) -> None:
-    """Writes a line to standard error, whatever characters a file's name in it has."""
-    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+    """Writes a line to standard error, whatever characters a file's name in it has; nobody need read it."""
+    with suppress(OSError):
+        print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
 def complain(command: str, error: object) -> None:

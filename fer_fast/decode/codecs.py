@@ -181,7 +181,7 @@ def _shrink_while_decoding(image: ImageFile, side: int) -> None:
 def _plugin(kind: str) -> type[ImageFile]:
     plugin = _PLUGINS.get(kind) or _optional_plugin(kind)
     if plugin is None:
-        raise DecodeError(Status.UNSUPPORTED, _TO_INSTALL[kind])
+        raise DecodeError(Status.UNSUPPORTED, _TO_INSTALL[kind], again=True)
     return plugin
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -40,7 +41,8 @@ class PillowDecoder(Decoder):
         image_size: S, the side in pixels of what comes out.
         workers: how many files are decoded at once; None takes the processors that this process may use.
         max_pixels: see `open_decoder`.
-        processes_after: files after which processes are started; None takes `PROCESSES_AFTER`, infinity is never.
+        processes_after: files after which processes are started; infinity is never. None takes `PROCESSES_AFTER`, or
+            never for one worker: it takes one processor, and with a process it would take part of another.
     """
 
     name = "pillow"
@@ -64,7 +66,9 @@ class PillowDecoder(Decoder):
         self._here = threading.Semaphore(self.workers)
         self._processes = DecodingProcesses(self.workers, image_size, _MOST, max_pixels)
         self._submitted = 0
-        self._processes_after = PROCESSES_AFTER if processes_after is None else processes_after
+        if processes_after is None:
+            processes_after = PROCESSES_AFTER if self.workers > 1 else math.inf
+        self._processes_after = processes_after
         self._lock = threading.Lock()
 
     @property

@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageFile
 
-import fer_fast
 from fer_fast.decode.messages import packed, receive
 from fer_fast.decode.pixels import spread
 from fer_fast.types import DecodeError, FerFastError, Stamp, Status, one_line
@@ -122,9 +121,9 @@ class DecodingProcess:
             raise LostProcessError(f"the process that decoded it {self._ending()}") from None
         found: list[Answer] = []
         for place, answer in enumerate(answers):
-            if len(answer) == 3:
-                stamp, status, reason = answer
-                found.append(DecodeError(Status(status), reason, stamp))
+            if len(answer) == 4:
+                stamp, status, reason, again = answer
+                found.append(DecodeError(Status(status), reason, stamp, again))
             else:
                 stamp, length = answer
                 spread(self._pixels[channel, place, :length], out[place])
@@ -179,7 +178,7 @@ def _started(ends: Sequence[socket.socket], memory: BufferedRandom, errors: Buff
     interpreter = Path(sys.executable or "")
     if getattr(sys, "frozen", False) or not interpreter.name.startswith(("python", "pypy")):
         raise OSError(f"{str(interpreter)!r} is not a Python interpreter")
-    package = str(Path(fer_fast.__file__).parents[1])
+    package = str(Path(__file__).parents[2])
     folders = [package, *(folder for folder in sys.path if isinstance(folder, str))]
     utf8 = ["-X", "utf8"] if sys.flags.utf8_mode else []  # a path's bytes must mean the same there
     # The process that starts it decides what becomes of it on Ctrl-C, from the first moment on.

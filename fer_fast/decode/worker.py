@@ -20,8 +20,8 @@ from fer_fast.decode.codecs import decode_file, prepare_codecs
 from fer_fast.decode.messages import receive, send
 from fer_fast.types import DecodeError, Stamp, Status
 
-#: What became of one file: its stamp and how many bytes `pixels.square` gave; or stamp, status and reason.
-Answer = tuple[Stamp | None, int] | tuple[Stamp | None, str, str]
+#: What became of one file: its stamp and how many bytes `pixels.square` gave; or what `DecodeError` takes.
+Answer = tuple[Stamp | None, int] | tuple[Stamp | None, str, str, bool]
 
 #: After so many milliseconds an idle process looks whether it has been left alone. The end of its input tells that,
 #: too, but not while some other child of the one that started it has inherited the socket.
@@ -60,13 +60,13 @@ def _answers(folder: str | None, paths: list[str], pixels: memoryview, side: int
         if folder is not None and folder != os.getcwd():  # noqa: PTH109 (a Path costs more)
             os.chdir(folder)
     except OSError as error:
-        return [(None, Status.FAILED.value, f"the working folder {folder!r}: {error.strerror}")] * len(paths)
+        return [(None, Status.FAILED.value, f"the working folder {folder!r}: {error.strerror}", True)] * len(paths)
     answers: list[Answer] = []
     for place, path in enumerate(paths):
         try:
             data, stamp = decode_file(path, side, max_pixels)
         except DecodeError as error:
-            answers.append((error.stamp, error.status.value, str(error)))
+            answers.append((error.stamp, error.status.value, str(error), error.again))
         else:
             start = place * side * side * 3
             pixels[start : start + len(data)] = data

@@ -12,9 +12,10 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from fer_fast.inputs.globs import fixed_part, matches
+from fer_fast.inputs.globs import cut, matches
 from fer_fast.inputs.lists import listed
 from fer_fast.inputs.seen import KeySet
+from fer_fast.machine.stall import Pulse
 from fer_fast.types import Item
 
 #: What a file in a folder must be called to be an input, in any case; a file that is named outright always is one.
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 OTHERS = "others"
 _MOST_SUFFIXES = 50
 
-Directory = tuple[int, int]  # device and inode: what a folder is, however it is reached
+Directory = tuple[int, int | str]  # what a folder is, however it is reached
 
 
 class ImageFiles:
@@ -45,6 +46,7 @@ class ImageFiles:
             paths; or -, such a list on standard input. A list has one path a line, or is separated by NULs.
         called: what `Item.name` begins with instead of each input; None leaves them as they are.
         quiet: do not log the folders that cannot be read.
+        pulse: is told while a list is waited for.
 
     Attributes:
         unlistable: folders that could not be read, so that their files are missing.
@@ -60,12 +62,14 @@ class ImageFiles:
         inputs: Iterable[str | os.PathLike[str]],
         called: Sequence[str] | None = None,
         quiet: bool = False,
+        pulse: Pulse | None = None,
     ) -> None:
         self.inputs = [os.fspath(entry) for entry in inputs]
         self.called = self.inputs if called is None else list(called)
         self.unlistable: list[str] = []
         self.skipped: Counter[str] = Counter()
         self._quiet = quiet
+        self._pulse = pulse or Pulse()
         self._walked: set[Directory] = set()
         self._named = KeySet()
         self._key = _Keys()
@@ -85,18 +89,20 @@ class ImageFiles:
             # What a folder holds need be known only where files are named after it.
             self._remembering = number < last_named
             if entry == "-":
-                yield from self._each(listed(sys.stdin.buffer), _as_it_is)
+                if sys.stdin is None:
+                    raise ValueError("standard input is closed: there is no list to read")
+                yield from self._each(listed(sys.stdin.buffer, "-", self._pulse), _as_it_is)
             elif entry.startswith("@"):
                 with open(entry[1:], "rb") as lines:
-                    yield from self._each(listed(lines), _as_it_is)
+                    yield from self._each(listed(lines, entry, self._pulse), _as_it_is)
             elif os.path.isdir(entry):
                 yield from self._walk(entry, links, _renaming(entry, called))
             elif os.path.lexists(entry):
                 yield from self._each([entry], _renaming(entry, called))
             else:
                 self._remembering = True  # a glob may match a folder, and then what is in it
-                naming = _renaming(fixed_part(entry), fixed_part(called))
-                for match in matches(entry):
+                naming = _renaming(cut(entry)[0], cut(called)[0])
+                for match in matches(entry, self._left_out):
                     walk = os.path.isdir(match)
                     yield from self._walk(match, links, naming) if walk else self._each([match], naming)
         self._remembering = False
@@ -111,8 +117,7 @@ class ImageFiles:
 
     def leave_out(self, folder: str | os.PathLike[str]) -> None:
         """Does not search a folder, if it is among the inputs."""
-        status = os.stat(folder)
-        self._walked.add((status.st_dev, status.st_ino))
+        self._walked.add(_directory(os.fspath(folder)))
 
     def _each(self, paths: Iterable[str], naming: Callable[[str], str]) -> Iterator[Item]:
         """Files that were named outright."""
@@ -128,15 +133,13 @@ class ImageFiles:
         while pending:
             folder = pending.pop()
             try:
-                status = os.stat(folder)
-                if (status.st_dev, status.st_ino) in self._walked:
+                directory = _directory(folder)
+                if directory in self._walked:
                     continue
                 files, folders, linked = self._list(folder)
-                self._walked.add((status.st_dev, status.st_ino))
+                self._walked.add(directory)
             except OSError as error:
-                self.unlistable.append(folder)
-                if not self._quiet:
-                    _log.warning("the folder %s is left out: %s", ascii(folder), error.strerror)
+                self._left_out(folder, error)
                 continue
             pending += reversed(folders)
             links += ((link, naming) for link in linked)
@@ -146,6 +149,13 @@ class ImageFiles:
                 key = self._key(path)
                 if self._named.add(key) if self._remembering else key not in self._named:
                     yield Item(path, naming(path), key)
+
+    def _left_out(self, folder: str, error: OSError) -> None:
+        if folder in self.unlistable[-100:]:  # ** comes by a folder for each part of the pattern that it may be
+            return
+        self.unlistable.append(folder)
+        if not self._quiet:
+            _log.warning("the folder %s is left out: %s", ascii(folder), error.strerror)
 
     def _list(self, folder: str) -> tuple[list[str], list[str], list[str]]:
         """The sorted names of the images in a folder, the folders in it, and the links that lead to others."""
@@ -198,8 +208,13 @@ def absolute(entry: str) -> str:
         return "@" + os.path.realpath(entry[1:])
     if os.path.lexists(entry):
         return os.path.realpath(entry)
-    fixed = fixed_part(entry)
-    return os.path.join(_resolved(fixed), entry[len(fixed) :])
+    fixed, rest = cut(entry)
+    return os.path.join(_resolved(fixed), rest)
+
+
+def _directory(folder: str) -> Directory:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino or os.path.realpath(folder)  # some file systems number nothing
 
 
 def _resolved(folder: str) -> str:
@@ -221,7 +236,13 @@ def _renaming(entry: str, called: str) -> Callable[[str], str]:
     """Paths that begin with `entry` to what they are called where they begin with `called`."""
     if entry == called:
         return _as_it_is
-    return lambda path: os.path.join(called, rest) if (rest := path[len(entry) :].lstrip("/")) else called
+
+    def name(path: str) -> str:
+        assert path.startswith(entry), (path, entry)
+        rest = path[len(entry) :].lstrip("/")
+        return os.path.join(called, rest) if rest else called
+
+    return name
 
 
 def _check(entry: str) -> None:
@@ -233,8 +254,9 @@ def _check(entry: str) -> None:
     elif entry != "-" and not os.path.lexists(entry):
         if not glob.has_magic(entry):
             raise ValueError(f"{entry!r} does not exist")
-        if next(matches(entry), None) is None:
-            raise ValueError(f"nothing matches {entry!r}")
+        hidden: list[str] = []
+        if next(matches(entry, lambda folder, error: hidden.append(f"{folder!r}: {error.strerror}")), None) is None:
+            raise ValueError(f"nothing matches {entry!r}" + (f"; not read was {hidden[0]}" if hidden else ""))
 
 
 def _holds(link: str, folder: str) -> bool:

@@ -32,14 +32,11 @@ def matches(pattern: str, unlistable: Unlistable) -> Iterator[str]:
             pending.append(_descend(*found, unlistable))
 
 
-def fixed_part(pattern: str) -> str:
-    """What all paths that a glob matches begin with: folders up to the first with a magic character, or nothing."""
+def cut(pattern: str) -> tuple[str, str]:
+    """What all paths that a glob matches begin with, folders up to the first with a magic character; and the rest."""
     head, parts = _split(pattern)
-    for part in parts[:-1]:
-        if glob.has_magic(part):
-            break
-        head += part + "/"
-    return head
+    fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    return head + "".join(part + "/" for part in parts[:fixed]), "/".join(parts[fixed:])
 
 
 def _split(pattern: str) -> tuple[str, list[str]]:

@@ -6,8 +6,9 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TypeVar
 
 from fer_fast.types import StalledError
@@ -21,13 +22,43 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-def wait_for(future: Future[_T], seconds: float, progress: Callable[[], object], waiting_for: str) -> _T:
+class Pulse:
+    """Signs of life of a run, from any of its threads.
+
+    Attributes:
+        beats: changes with all that is done.
+    """
+
+    def __init__(self) -> None:
+        self.beats = 0
+        self._outside = 0
+
+    def beat(self) -> None:
+        """Something was done."""
+        self.beats += 1
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the run waits for others: who writes its list, or reads its output."""
+        return self._outside > 0
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Around what waits for others, for as long as they like; of one thread."""
+        self._outside += 1
+        try:
+            yield
+        finally:
+            self._outside -= 1
+
+
+def wait_for(future: Future[_T], seconds: float, pulse: Pulse, waiting_for: str) -> _T:
     """The result of a future, if anything happens meanwhile.
 
     Args:
         future: what is waited for.
-        seconds: how long `progress` may stay as it is; 0 is for ever.
-        progress: changes with all that is done.
+        seconds: how long there may be no beat; 0 is for ever.
+        pulse: beats with all that is done.
         waiting_for: what the message says.
 
     Raises:
@@ -35,13 +66,13 @@ def wait_for(future: Future[_T], seconds: float, progress: Callable[[], object],
     """
     idle = 0
     while True:
-        seen = progress()
+        seen = pulse.beats
         try:
             return future.result(seconds / _SLICES if seconds else None)
         except TimeoutError:
             if future.done():
                 return future.result()  # an error of its own that is a TimeoutError, or it came just now
-            idle = idle + 1 if progress() == seen else 0
+            idle = idle + 1 if pulse.beats == seen else 0
             if idle == _SLICES:
                 _log.error("%s", stacks())
                 raise StalledError(f"{waiting_for} has not come for {seconds:g} seconds: the run has stalled") from None
@@ -62,7 +93,7 @@ def within(seconds: float, work: Callable[[], _T], waiting_for: str) -> _T:
             future.set_exception(error)
 
     threading.Thread(target=run, name="fer-fast-open", daemon=True).start()
-    return wait_for(future, seconds, lambda: None, waiting_for)
+    return wait_for(future, seconds, Pulse(), waiting_for)
 
 
 def stacks() -> str:

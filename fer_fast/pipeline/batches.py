@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, wait_for
+from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, wait_for
 from fer_fast.pipeline.summary import Stages
-from fer_fast.types import FerFastError, Item, ItemRows, Prediction, Row, StalledError, Status
+from fer_fast.types import FerFastError, Item, ItemRows, Prediction, Row, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,13 +40,10 @@ class BatchClassifier(Protocol):
         """Gives everything back."""
 
 
-def classify_items(
-    items: Iterable[Item],
-    classifier: BatchClassifier,
-    stages: Stages,
-    stall_timeout: float = DEFAULT_STALL_TIMEOUT,
-) -> Iterator[list[ItemRows]]:
-    """Classifies items, some batches ahead of the caller.
+class ItemBatches:
+    """Items that are classified some batches ahead of whoever iterates; an iterator of the thread that makes it.
+
+    Each step gives some items in their order, each with all of its rows.
 
     Args:
         items: taken lazily.
@@ -54,34 +51,59 @@ def classify_items(
             item; the model's batches are filled across items.
         stages: gets the time that decoder and model take.
         stall_timeout: seconds that may pass without anything coming from either; 0 is for ever.
-
-    Yields:
-        The items in their order, some at a time, each with all of its rows.
+        pulse: beats with all that is done.
 
     Raises:
-        FerFastError: the decoder or the model fails.
-        StalledError: see `stall_timeout`. Threads that do not answer are left behind.
+        FerFastError: the decoder or the model fails; while iterating.
+        StalledError: see `stall_timeout`; while iterating.
     """
-    remaining = iter(items)
-    ahead = 2 * classifier.streams + 2  # one batch in each stream, one ready for it, two being decoded
-    flight: deque[_Chunk] = deque()
-    pool = ThreadPoolExecutor(classifier.streams, thread_name_prefix="fer-fast-model")
-    batches = _Batches(classifier, pool, stages)
-    answering = True
-    try:
-        while True:
-            while len(flight) < ahead and (chunk := list(islice(remaining, classifier.batch_size))):
-                flight.append(batches.submit(chunk))
-            if not flight:
-                return
-            first = flight.popleft()
-            batches.need(first)
-            yield wait_for(first.done, stall_timeout, lambda: batches.steps, "the next batch")
-    except StalledError:
-        answering = False
-        raise
-    finally:
-        pool.shutdown(wait=answering, cancel_futures=True)  # at most one batch a stream
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        classifier: BatchClassifier,
+        stages: Stages,
+        stall_timeout: float = DEFAULT_STALL_TIMEOUT,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._items = iter(items)
+        self._size = classifier.batch_size
+        self._ahead = 2 * classifier.streams + 2  # a batch in each stream, one ready for it, two being decoded
+        self._flight: deque[_Chunk] = deque()
+        self._pool = ThreadPoolExecutor(classifier.streams, thread_name_prefix="fer-fast-model")
+        self._pulse = pulse or Pulse()
+        self._batches = _Batches(classifier, self._pool, stages, self._pulse)
+        self._stall_timeout = stall_timeout
+
+    def __iter__(self) -> ItemBatches:
+        return self
+
+    def __next__(self) -> list[ItemRows]:
+        flight = self._flight
+        while len(flight) < self._ahead and (chunk := list(islice(self._items, self._size))):
+            flight.append(self._batches.submit(chunk))
+        if not flight:
+            raise StopIteration
+        self._batches.need(flight[0])
+        wait_for(flight[0].done, self._stall_timeout, self._pulse, "the next batch")
+        return flight.popleft().done.result()
+
+    def finished(self) -> list[ItemRows]:
+        """After an interrupt: the items next in order whose rows have come."""
+        found: list[ItemRows] = []
+        while self._flight and self._flight[0].has_rows:
+            found += self._flight.popleft().done.result()
+        return found
+
+    def close(self, seconds: float | None = None) -> None:
+        """Begins nothing more, and waits for the batches that are in the model: at most one a stream.
+
+        Args:
+            seconds: how long, for a model that may not answer; None waits for ever.
+        """
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._batches.wait_until_idle(seconds):
+            self._pool.shutdown()
 
 
 class _Chunk:
@@ -118,6 +140,11 @@ class _Chunk:
         if last:
             self._finish(decoded)
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether they have come; not if the decoder or the model failed."""
+        return self.done.done() and not self.done.cancelled() and self.done.exception() is None
+
     def fail(self, error: BaseException) -> None:
         """Its rows will not come."""
         with self._lock:
@@ -134,8 +161,9 @@ class _Chunk:
         if not self._several and any(len(rows) != 1 for rows in found):
             self.fail(FerFastError("the decoder lost an image of a batch"))
             return
-        each = zip(self._items, found, decoded.stamps, strict=True)
-        self.done.set_result([ItemRows(item, tuple(rows), stamp) for item, rows, stamp in each])
+        again = {index for index, error in decoded.failures if error.again}
+        each = enumerate(zip(self._items, found, decoded.stamps, strict=True))
+        self.done.set_result([ItemRows(item, tuple(rows), stamp, n in again) for n, (item, rows, stamp) in each])
 
 
 class _Piece(NamedTuple):
@@ -147,18 +175,14 @@ class _Piece(NamedTuple):
 
 
 class _Batches:
-    """Fills the model's batches with the pictures of chunks, in the chunks' order.
+    """Fills the model's batches with the pictures of chunks, in the chunks' order."""
 
-    Attributes:
-        steps: chunks decoded and batches classified, whether or not they failed.
-    """
-
-    def __init__(self, classifier: BatchClassifier, pool: ThreadPoolExecutor, stages: Stages) -> None:
-        self._classifier, self._pool, self._stages = classifier, pool, stages
-        self.steps = 0
+    def __init__(self, classifier: BatchClassifier, pool: ThreadPoolExecutor, stages: Stages, pulse: Pulse) -> None:
+        self._classifier, self._pool, self._stages, self._pulse = classifier, pool, stages, pulse
         self._decoding: deque[_Chunk] = deque()
         self._open: list[_Piece] = []
         self._lock = threading.Lock()
+        self._running: set[Future[None]] = set()
 
     def submit(self, items: Sequence[Item]) -> _Chunk:
         """Begins to decode items."""
@@ -175,6 +199,12 @@ class _Batches:
             chunk.needed = True
             self._send_if_needed()
 
+    def wait_until_idle(self, seconds: float | None) -> bool:
+        """Waits until no batch is in the model, or for so long; whether none is."""
+        with self._lock:
+            running = list(self._running)
+        return not wait(running, seconds).not_done
+
     def _advance(self) -> None:
         with self._lock:
             while self._decoding and self._decoding[0].decoded.done():
@@ -187,9 +217,10 @@ class _Batches:
 
     def _take(self, chunk: _Chunk) -> None:
         """A chunk that is decoded; under the lock."""
-        self.steps += 1
+        self._pulse.beat()
         try:
             decoded = chunk.decoded.result()
+            chunk.begin(decoded)
         except BaseException as error:  # the caller gets it, when this chunk's turn comes
             chunk.fail(error)
             return
@@ -197,7 +228,6 @@ class _Batches:
             self._stages.decode += decoded.seconds
         if self._open and _lies(self._open[0].pixels) != _lies(decoded.pixels):
             self._send()
-        chunk.begin(decoded)
         first, pictures = 0, len(decoded.indices)
         while first < pictures:
             room = self._classifier.batch_size - sum(len(piece.pixels) for piece in self._open)
@@ -210,10 +240,13 @@ class _Batches:
     def _send(self) -> None:
         pieces, self._open = self._open, []
         try:
-            self._pool.submit(self._classify, pieces)
+            batch = self._pool.submit(self._classify, pieces)
         except RuntimeError:  # the run has stopped, and nobody waits
             for piece in pieces:
                 piece.chunk.done.cancel()
+            return
+        self._running.add(batch)
+        batch.add_done_callback(self._running.discard)
 
     def _classify(self, pieces: Sequence[_Piece]) -> None:
         """One batch; in a thread of the model's."""
@@ -227,7 +260,7 @@ class _Batches:
         except BaseException as error:  # the caller gets it
             for piece in pieces:
                 piece.chunk.fail(error)
-        self.steps += 1
+        self._pulse.beat()
         with self._stages.lock:
             self._stages.model += time.perf_counter() - begun
 

@@ -5,28 +5,33 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from numbers import Real
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from fer_fast.inputs import ImageFiles, absolute
-from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, within
-from fer_fast.pipeline.batches import BatchClassifier, classify_items
+from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, within
+from fer_fast.pipeline.batches import BatchClassifier, ItemBatches
 from fer_fast.pipeline.summary import Stages, Summary
 from fer_fast.table.file_table import FileTable
 from fer_fast.table.manifest import run_of
 from fer_fast.table.schema import Schema
 from fer_fast.table.stream_table import StreamTable
 from fer_fast.table.workplace import check_out, earlier_run
-from fer_fast.types import Item, ItemRows, Row, StalledError
+from fer_fast.types import FerFastError, Item, ItemRows, OutputRefusedError, Row, StalledError
 
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 #: Called after each batch with the rows in the table so far, and how many of them are new since the last call.
 Progress = Callable[[int, int], None]
+
+#: How long a run that was broken off waits for its model; on one that answers it is done before.
+_LAST_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +46,7 @@ def classify_folder(
     abstain: float = 0.0,
     stall_timeout: float = DEFAULT_STALL_TIMEOUT,
     progress: Progress | None = None,
+    pulse: Pulse | None = None,
     **options: Any,
 ) -> Summary:
     """Classifies every image of folders, files, globs and lists into a table with one row a file.
@@ -58,8 +64,9 @@ def classify_folder(
         retry_failed: of a finished table do again the rows that failed, and nothing else.
         abstain: a confidence below it, to the six decimals of the table, gives the row no label and the status
             abstained; probabilities and confidence stay. 0 to 1; 0 never abstains.
-        stall_timeout: seconds without a batch after which the run ends; 0 never ends it.
+        stall_timeout: seconds without a batch after which the run ends; 0 or infinity never ends it.
         progress: see `Progress`.
+        pulse: beats with all that the run does, for a guard of the caller's own.
         **options: as for `Classifier`.
 
     Raises:
@@ -75,40 +82,41 @@ def classify_folder(
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
     abstain = _checked("abstain", abstain, 1)
-    stall_timeout = _checked("stall_timeout", stall_timeout)
+    stall_timeout = _patience(stall_timeout)
+    pulse = pulse or Pulse()
     keep = resume or retry_failed
     path = os.fspath(out) if isinstance(out, (str, os.PathLike)) else None
     if path is None and keep:
         raise ValueError("only a file can be resumed, not a stream")
     named = [os.fspath(entry) for entry in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
     target = check_out(path, keep) if path is not None else None
-    files = ImageFiles(named, _called(named, target if keep else None))
+    if target is not None:
+        _refuse_input(named, target)
+    files = ImageFiles(named, _called(named, target if keep else None), pulse=pulse)
     found = files.items()
     first = next(found, None)
     if first is None:
         raise ValueError(_no_images(files))
     runner = classifier if classifier is not None else within(stall_timeout, lambda: _open(options), "the model")
-    answering = True
+    ended = False
     try:
         schema = Schema(runner.classes, runner.decoder.columns)
         table: FileTable | StreamTable
         if isinstance(out, (str, os.PathLike)):
             run = run_of(Path(out), schema, files.inputs, _settings(runner, abstain))
-            table = FileTable(out, schema, run, resume, retry_failed)
+            table = FileTable(out, schema, run, resume, retry_failed, pulse)
             files.leave_out(table.folder)
         else:
-            table = StreamTable(out, schema)
+            table = StreamTable(out, schema, pulse)
         summary = Summary(path, unlistable=files.unlistable, skipped=files.skipped, ran=runner.describe())
         try:
-            _run(chain([first], found), runner, table, summary, abstain, stall_timeout, progress)
+            _run(chain([first], found), runner, table, summary, _How(abstain, stall_timeout, progress, pulse))
         finally:
             table.close()
-    except StalledError:
-        answering = False
-        raise
+        ended = True
     finally:
-        if classifier is None and answering:
-            runner.close()
+        if classifier is None:
+            _close(runner, None if ended else _LAST_SECONDS)
     return summary
 
 
@@ -127,10 +135,29 @@ def classify_rows(
         StalledError: nothing has come for `stall_timeout` seconds.
     """
     abstain = _checked("abstain", abstain, 1)
-    stall_timeout = _checked("stall_timeout", stall_timeout)
+    stall_timeout = _patience(stall_timeout)
     files = ImageFiles([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
-    results = chain.from_iterable(classify_items(files.items(), classifier, Stages(), stall_timeout))
-    return (row.abstaining(abstain) for result in results for row in result.rows)
+    return _rows(ItemBatches(files.items(), classifier, Stages(), stall_timeout), abstain)
+
+
+def _rows(batches: ItemBatches, abstain: float) -> Iterator[Row]:
+    try:
+        for results in batches:
+            for result in results:
+                yield from (row.abstaining(abstain) for row in result.rows)
+    except BaseException as error:
+        batches.close(None if isinstance(error, GeneratorExit) else _LAST_SECONDS)
+        raise
+    batches.close()
+
+
+class _How(NamedTuple):
+    """How a run goes; see `classify_folder`."""
+
+    abstain: float
+    stall_timeout: float
+    progress: Progress | None
+    pulse: Pulse
 
 
 def _run(
@@ -138,25 +165,21 @@ def _run(
     classifier: BatchClassifier,
     table: FileTable | StreamTable,
     summary: Summary,
-    abstain: float,
-    stall_timeout: float,
-    progress: Progress | None,
+    how: _How,
 ) -> None:
     _log.info("classifying with %s", summary.ran)
     begun = time.perf_counter()
-    wanted = (item for item in items if table.place(item))
-    batches = classify_items(wanted, classifier, summary.stages, stall_timeout)
+    wanted = (item for item in items if _place(item, table, how.pulse))
+    batches = ItemBatches(wanted, classifier, summary.stages, how.stall_timeout, how.pulse)
     try:
         for found in batches:
-            started = time.perf_counter()
-            table.write([_abstaining(result, abstain) for result in found] if abstain else found)
-            summary.stages.write += time.perf_counter() - started
-            new = sum(len(result.rows) for result in found)
-            summary.new += new
-            if progress is not None:
-                progress(table.kept_rows + summary.new, new)
-    finally:
-        batches.close()  # type: ignore[attr-defined]
+            _write(found, table, summary, how)
+    except BaseException as error:
+        # First of all: what follows may take its time, or never end.
+        _keep_what_has_come(batches, table, summary, how)
+        batches.close(0 if isinstance(error, StalledError) else _LAST_SECONDS)
+        raise
+    batches.close()
     started = time.perf_counter()
     table.finish()
     ended = time.perf_counter()
@@ -165,11 +188,46 @@ def _run(
     summary.statuses, summary.labels = table.statuses, table.labels
     summary.kept, summary.changed, summary.unlisted = table.kept_rows, table.changed, table.unlisted
     if summary.unlisted:
-        _log.warning("%d kept rows are of files that were not found again", summary.unlisted)
+        _log.warning("%d kept rows are of files that are not among the inputs now", summary.unlisted)
+
+
+def _place(item: Item, table: FileTable | StreamTable, pulse: Pulse) -> bool:
+    pulse.beat()
+    return table.place(item)
+
+
+def _write(found: list[ItemRows], table: FileTable | StreamTable, summary: Summary, how: _How) -> None:
+    started = time.perf_counter()
+    table.write([_abstaining(result, how.abstain) for result in found] if how.abstain else found)
+    summary.stages.write += time.perf_counter() - started
+    new = sum(len(result.rows) for result in found)
+    summary.new += new
+    if how.progress is not None:
+        how.progress(table.kept_rows + summary.new, new)
+
+
+def _keep_what_has_come(batches: ItemBatches, table: FileTable | StreamTable, summary: Summary, how: _How) -> None:
+    """After an error or an interrupt: rows that are there but were not written yet."""
+    try:
+        if isinstance(table, FileTable) and (found := batches.finished()):
+            _write(found, table, summary, how)
+    except FerFastError as error:
+        _log.warning("the last rows are not kept: %s", error)
+    table.close()
+
+
+def _close(runner: BatchClassifier, seconds: float | None) -> None:
+    """Closes what was opened here; after an error it may not answer, and is left behind after so many seconds."""
+    if seconds is None:
+        runner.close()
+        return
+    closing = threading.Thread(target=runner.close, name="fer-fast-close", daemon=True)
+    closing.start()
+    closing.join(seconds)
 
 
 def _abstaining(result: ItemRows, below: float) -> ItemRows:
-    return ItemRows(result.item, tuple(row.abstaining(below) for row in result.rows), result.stamp)
+    return replace(result, rows=tuple(row.abstaining(below) for row in result.rows))
 
 
 def _settings(classifier: BatchClassifier, abstain: float) -> dict[str, Any]:
@@ -197,6 +255,20 @@ def _no_images(files: ImageFiles) -> str:
         return f"no image can be found in {names}: {files.unlistable[0]!r} cannot be read"
     skipped = f" ({files.skipped.total()} files there are not called as images are)" if files.skipped else ""
     return f"no image in {names}{skipped}"
+
+
+def _refuse_input(inputs: list[str], out: Path) -> None:
+    """An input must not be what the table replaces."""
+    for entry in inputs:
+        named = Path(entry.removeprefix("@"))
+        if out.exists() and named.is_file() and out.samefile(named):
+            raise OutputRefusedError(f"the output {str(out)!r} is the input {entry!r}: choose another")
+
+
+def _patience(seconds: float) -> float:
+    """The longest wait that threads know is for ever."""
+    seconds = _checked("stall_timeout", seconds)
+    return seconds if seconds < threading.TIMEOUT_MAX else 0.0
 
 
 def _checked(name: str, value: float, most: float | None = None) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
 from fer_fast.machine.disk import sync_folder
+from fer_fast.machine.stall import Pulse
 from fer_fast.table.finished import (
     FinishedTable,
     Manifest,
@@ -19,17 +21,21 @@ from fer_fast.table.finished import (
     manifest_of,
     read_manifest,
     spill_parquet,
+    whole_manifest,
 )
 from fer_fast.table.formats import new_table, records_for
 from fer_fast.table.kept import Kept, Runs, records_of
 from fer_fast.table.manifest import Run
-from fer_fast.table.parts import STATUSES, Index, PartWriter, Source, part_files
+from fer_fast.table.parts import STATUSES, Index, PartWriter, Source, part_files, part_paths
 from fer_fast.table.records import JsonRecords
 from fer_fast.table.schema import Schema
 from fer_fast.table.workplace import Workplace, check_out, partial_of, unfinished_run
 from fer_fast.types import Item, ItemRows, OutputError, OutputRefusedError
 
 _log = logging.getLogger(__name__)
+
+#: Of the table that is put together in OUT.partial.
+_MANIFEST = "table.manifest"
 
 
 class FileTable:
@@ -45,11 +51,12 @@ class FileTable:
         run: what its rows depend on; another run's are refused.
         resume: keep the rows that are there and still true.
         failed_alone: of a finished table only the failed rows are made again.
+        pulse: beats while the table is put together.
 
     Attributes:
         folder: where the parts lie.
         statuses, labels: rows of the finished table by status and by label.
-        unlisted: of them, rows of an earlier run whose file was not found again; they stand at the end.
+        unlisted: of them, rows of an earlier run whose file is not among the inputs now; they stand at the end.
 
     Raises:
         OutputRefusedError: see `check_out`; or another run writes here, or what is there is of another run.
@@ -63,10 +70,12 @@ class FileTable:
         run: Run,
         resume: bool = False,
         failed_alone: bool = False,
+        pulse: Pulse | None = None,
     ) -> None:
         self.out = check_out(out, resume or failed_alone)
         self.folder = partial_of(self.out)
         self._schema, self._run, self._failed_alone = schema, run, failed_alone
+        self._pulse = pulse or Pulse()
         self._suffix = self.out.suffix.lower()
         self._records = records_for(self._suffix, schema)
         self.statuses: Counter[str] = Counter()
@@ -128,14 +137,14 @@ class FileTable:
             OutputError: the disk is full or fails; all rows are kept and can be resumed.
         """
         assert self._workplace is not None
-        order = [*self._order, *self._kept.unlisted()]
         self.unlisted = self._kept.unlisted_rows
         try:
             self._parts.write()
-            if self._complete and order == [(0, len(self._kept))]:  # all that is in the table is still true
+            order = chain(self._order, self._kept.unlisted())
+            if self._complete and list(islice(order, 2)) == [(0, len(self._kept))]:  # all of it is still true
                 self._count(self._kept.sources[0].index())
             else:
-                self._assemble(order)
+                self._assemble(chain(self._order, self._kept.unlisted()))
             self._workplace.remove()
         except OSError as error:
             raise self._failed(error) from error
@@ -147,7 +156,7 @@ class FileTable:
             return
         try:
             self._parts.write()
-            if not part_files(self.folder):
+            if not part_paths(self.folder):
                 self._workplace.remove()
         except OSError as error:
             _log.warning("the last rows are not kept: %s", error.strerror or error)
@@ -163,40 +172,50 @@ class FileTable:
                 raise OutputRefusedError(f"another run has just left an unfinished table in {str(self.folder)!r}")
             run, base = unfinished
             self._run.check_same(run, str(self.folder))
-            if self._failed_alone and not base:
-                raise OutputRefusedError(f"{str(self.out)!r} is not finished: go on with --resume")
-            return [*self._base(base), *part_files(self.folder)]
-        if not resume or not self.out.exists():
+            if not self._stands():
+                return self._broken_off(base)
+        elif not resume or not self.out.exists():
             if self._failed_alone:
                 raise OutputRefusedError(f"{str(self.out)!r} does not exist: there is nothing to try again")
             workplace.begin(self._run)
             return []
         manifest = read_manifest(self.out)
         self._run.check_same(manifest.run, str(self.out))
-        manifest.check_table(self.out)
+        if not manifest.is_of(self.out):
+            reason = "it was changed since it was written"
+            raise OutputRefusedError(
+                f"{str(self.out)!r} cannot be resumed: {reason}; a run without --resume replaces it"
+            )
         workplace.begin(self._run, manifest.facts["digest"])
         self._complete = True
         return [self._source(manifest)]
 
-    def _base(self, digest: str) -> list[Source]:
-        """The finished table that an unfinished run went on from, unless it was replaced meanwhile."""
-        if not digest or not self.out.exists():
-            return []
-        manifest = read_manifest(self.out)
-        if manifest.facts["digest"] != digest:
-            return []
-        manifest.check_table(self.out)
-        return [self._source(manifest)]
+    def _stands(self) -> bool:
+        """Whether a run was broken off when its table was in its place but its manifest was not; mends that."""
+        manifest = whole_manifest(self.folder / _MANIFEST)
+        if manifest is None or not self.out.exists() or not manifest.is_of(self.out):
+            return False
+        manifest.path.replace(manifest_of(self.out))
+        return True
+
+    def _broken_off(self, base: str) -> list[Source]:
+        """What an unfinished run has: its parts, and the finished table that it went on from, if that is as it was."""
+        manifest = whole_manifest(manifest_of(self.out)) if base and self.out.exists() else None
+        stands = manifest is not None and manifest.facts["digest"] == base and manifest.is_of(self.out)
+        if self._failed_alone and not stands:
+            raise OutputRefusedError(f"{str(self.out)!r} is not finished: go on with --resume")
+        if base and not stands:
+            _log.warning("%s is not the table that the run went on from: its rows are made again", self.out)
+        return [*([self._source(manifest)] if stands and manifest else []), *part_files(self.folder)]
 
     def _source(self, manifest: Manifest) -> Source:
-        index = manifest.index()
         if self._suffix == ".parquet":
-            return spill_parquet(self.out, self.folder / "base.jsonl", JsonRecords(self._schema), index)
-        return FinishedTable(self.out, len(self._records.header), index)
+            return spill_parquet(self.out, self.folder / "base.jsonl", JsonRecords(self._schema), manifest)
+        return FinishedTable(self.out, len(self._records.header), manifest)
 
-    def _assemble(self, order: Sequence[tuple[int, int]]) -> None:
+    def _assemble(self, order: Iterable[tuple[int, int]]) -> None:
         sources: list[Source] = [*self._kept.sources, *self._parts.written]
-        table, manifest = self.folder / "table", self.folder / "table.manifest"
+        table, manifest = self.folder / "table", self.folder / _MANIFEST
         items = 0
         with ManifestWriter(manifest) as facts:
             with new_table(table, self._suffix, self._schema) as file:
@@ -205,10 +224,11 @@ class FileTable:
                     facts.add(index)
                     self._count(index)
                     items += len(index.items)
+                    self._pulse.beat()
             facts.finish(facts_json(self._run, table, self.statuses, self.labels, items))
-        # In this order: a table that is newer than its manifest is made again, of the parts that are still there.
+        sync_folder(self.folder)
         table.replace(self.out)
-        manifest.replace(manifest_of(self.out))
+        manifest.replace(manifest_of(self.out))  # killed before it, the next run does it
         sync_folder(self.out.parent)
 
     def _count(self, index: Index) -> None:

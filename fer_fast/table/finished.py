@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from fer_fast.machine.disk import sync_file
 from fer_fast.table.manifest import Run, parse_manifest
-from fer_fast.table.parts import ITEM, ROW, ROWS_AT_ONCE, Index, starts_of
+from fer_fast.table.parts import ITEM, ROW, ROWS_AT_ONCE, Index, Stretch
 from fer_fast.table.records import JsonRecords
 from fer_fast.types import OutputRefusedError
 
@@ -33,6 +35,7 @@ class ManifestWriter:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         self._waiting: list[Index] = []
         self._number = 0
@@ -53,6 +56,7 @@ class ManifestWriter:
 
     def __exit__(self, *exception: object) -> None:
         self._file.close()
+        sync_file(self._path)
 
     def _write(self) -> None:
         for name, kind in (("items", ITEM), ("rows", ROW)):
@@ -86,16 +90,14 @@ class Manifest:
         rows = [array for name, array in arrays.items() if name.endswith(".rows.npy")]
         return Index(np.concatenate([np.empty(0, ITEM), *items]), np.concatenate([np.empty(0, ROW), *rows]))
 
-    def check_table(self, out: Path) -> None:
-        """Refuses a table that is not the one that was written.
+    def is_of(self, out: Path) -> bool:
+        """Whether a table is the one that was written.
 
         Raises:
-            OutputRefusedError: its bytes are others.
             OSError: it cannot be read.
         """
-        if out.stat().st_size != self.facts["bytes"] or digest_of(out) != self.facts["digest"]:
-            reason = "it was changed since it was written"
-            raise OutputRefusedError(f"{str(out)!r} cannot be resumed: {reason}; a run without --resume replaces it")
+        size, digest = self.facts["bytes"], self.facts["digest"]
+        return bool(out.stat().st_size == size and digest_of(out) == digest)
 
 
 def read_manifest(out: Path) -> Manifest:
@@ -105,17 +107,22 @@ def read_manifest(out: Path) -> Manifest:
         OutputRefusedError: there is none, or it is damaged.
     """
     path = manifest_of(out)
+    manifest = whole_manifest(path)
+    if manifest is None:
+        reason = f"there is no whole {path.name!r} beside it to tell what it holds"
+        raise OutputRefusedError(f"{str(out)!r} cannot be resumed: {reason}; a run without --resume replaces it")
+    return manifest
+
+
+def whole_manifest(path: Path) -> Manifest | None:
+    """A manifest; None if it is not there, or damaged."""
     try:
         with zipfile.ZipFile(path) as file:
             if file.testzip() is not None:
-                raise zipfile.BadZipFile("damaged")
-            run, facts = parse_manifest(file.read(_FACTS))
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        reason = f"there is no whole {path.name!r} beside it to tell what it holds"
-        raise OutputRefusedError(
-            f"{str(out)!r} cannot be resumed: {reason}; a run without --resume replaces it"
-        ) from None
-    return Manifest(run, facts, path)
+                return None
+            return Manifest(*parse_manifest(file.read(_FACTS)), path)
+    except Exception:  # damaged bytes make zipfile and JSON raise almost anything
+        return None
 
 
 class FinishedTable:
@@ -124,34 +131,28 @@ class FinishedTable:
     Args:
         path: the table.
         header: bytes before the first record.
-        index: of its items; the lengths of its rows' records are those in `path`.
+        manifest: of the table.
+        lengths: of the records in `path`; None if they are as the manifest says.
     """
 
-    def __init__(self, path: Path, header: int, index: Index) -> None:
-        self._path, self._index = path, index
-        self._row_starts = starts_of(index.items["rows"])
-        self._starts = header + starts_of(index.rows["length"])
+    def __init__(
+        self, path: Path, header: int, manifest: Manifest, lengths: npt.NDArray[np.uint32] | None = None
+    ) -> None:
+        self._path, self._header, self._manifest, self._lengths = path, header, manifest, lengths
 
     def index(self) -> Index:
         """See `Source.index`."""
-        return self._index
+        index = self._manifest.index()
+        if self._lengths is not None:
+            index.rows["length"] = self._lengths
+        return index
 
-    def slices(self, first: int, last: int) -> Iterator[tuple[Index, bytes]]:
-        """See `Source.slices`."""
-        with self._path.open("rb") as file:
-            file.seek(int(self._starts[self._row_starts[first]]))
-            while first < last:
-                # As many whole items as have so many rows, but one at least.
-                most = int(self._row_starts[first]) + ROWS_AT_ONCE
-                until = int(np.searchsorted(self._row_starts, most, "right")) - 1
-                until = min(max(until, first + 1), last)
-                begin, end = int(self._row_starts[first]), int(self._row_starts[until])
-                records = file.read(int(self._starts[end] - self._starts[begin]))
-                yield Index(self._index.items[first:until], self._index.rows[begin:end]), records
-                first = until
+    def records(self) -> Stretch:
+        """See `Source.records`."""
+        return Stretch(self._path, self._header, self.index())
 
 
-def spill_parquet(out: Path, spill: Path, records: JsonRecords, index: Index) -> FinishedTable:
+def spill_parquet(out: Path, spill: Path, records: JsonRecords, manifest: Manifest) -> FinishedTable:
     """A parquet table as lines of JSON, so that its rows can be taken one by one.
 
     Raises:
@@ -159,16 +160,14 @@ def spill_parquet(out: Path, spill: Path, records: JsonRecords, index: Index) ->
     """
     import pyarrow.parquet as pq
 
-    lengths = []
+    lengths = array("I")
     with spill.open("wb") as file:
         for batch in pq.ParquetFile(out).iter_batches(ROWS_AT_ONCE):
             for cells in batch.to_pylist():
                 line = records.line([_as_json(value) for value in cells.values()])
                 lengths.append(len(line))
                 file.write(line)
-    rows = index.rows.copy()
-    rows["length"] = lengths
-    return FinishedTable(spill, 0, Index(index.items, rows))
+    return FinishedTable(spill, 0, manifest, np.array(lengths, np.uint32))
 
 
 def _as_json(value: Any) -> Any:

@@ -55,7 +55,6 @@ class _Parquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._arrow = pa
         own = {column.name for column in schema.own}
         self._schema = pa.schema([(column.name, _type(column, column.name in own)) for column in schema.columns])
         self._writer = pq.ParquetWriter(file, self._schema)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from fer_fast.table.parts import ITEM, Index, Source
 from fer_fast.types import Item, Stamp
 
+#: Parts whose index is held while a table is made: items may come in an order that goes to and fro between them.
+_OPEN_SOURCES = 64
+
 #: What became of a kept item: not asked for yet, in the table, or done again since its file changed or its row failed.
 _UNLISTED, _USED, _REPLACED = 0, 1, 2
 
 
 class Kept:
-    """Items that have their rows; about 50 bytes an item.
+    """Items that have their rows; about 50 bytes an item, and 80 where they come in an order of their own.
 
     Items have numbers: those of the sources in their order, and behind them those that are new.
 
@@ -51,15 +56,16 @@ class Kept:
 
     def number_of(self, item: Item) -> int | None:
         """Which one an item is, if it is here and holds; None if it is to be classified. Asked once an item."""
-        place = int(np.searchsorted(self._keys, np.uint64(item.key), "right")) - 1
-        if place < 0 or int(self._keys[place]) != item.key:
+        number = self._find(item)
+        if number is None:
             return None
-        number = int(self._order[place])
         held = self._items[number]
-        same = self._failed_alone or _stamp(item.path) == _stamp_of(held)
-        if held["failed"] or not same:
+        stamp = _stamp_of(held)
+        same = self._failed_alone or _stamp(item.path) == stamp
+        if held["again"] or not same:
             self._state[number] = _REPLACED
-            self.changed += not same
+            # Of what could not be opened nothing is known: it is tried again, changed or not.
+            self.changed += stamp is not None and not same
             return None
         self._state[number] = _USED
         self.rows += int(held["rows"])
@@ -67,35 +73,40 @@ class Kept:
 
     def knows(self, item: Item) -> bool:
         """Whether an item has rows, still true or not."""
-        place = int(np.searchsorted(self._keys, np.uint64(item.key)))
-        return place < len(self._keys) and int(self._keys[place]) == item.key
+        return self._find(item) is not None
 
-    def unlisted(self) -> list[tuple[int, int]]:
-        """The numbers (from, to before) of items that nobody asked for: their files were not found again."""
+    def _find(self, item: Item) -> int | None:
+        place = int(np.searchsorted(self._keys, np.uint64(item.key), "right")) - 1
+        return int(self._order[place]) if place >= 0 and int(self._keys[place]) == item.key else None
+
+    def unlisted(self) -> Runs:
+        """The numbers of items that nobody asked for: they are not among the inputs now."""
         runs = Runs()
         for number in np.flatnonzero(self._state == _UNLISTED).tolist():
             runs.add(number)
-        return list(runs)
+        return runs
 
 
 class Runs:
-    """Numbers in an order, of which most follow the one before: kept as runs (from, to before)."""
+    """Numbers in an order, of which most follow the one before: kept as runs, 16 bytes each."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[int, int]] = []
+        self._first, self._last = array("Q"), array("Q")
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(self._runs)
+        """Each run: from, to before."""
+        return zip(self._first, self._last, strict=True)
 
     def add(self, number: int) -> None:
         """The next number."""
-        if self._runs and self._runs[-1][1] == number:
-            self._runs[-1] = (self._runs[-1][0], number + 1)
+        if self._last and self._last[-1] == number:
+            self._last[-1] = number + 1
         else:
-            self._runs.append((number, number + 1))
+            self._first.append(number)
+            self._last.append(number + 1)
 
 
-def records_of(runs: Sequence[tuple[int, int]], sources: Sequence[Source]) -> Iterator[tuple[Index, bytes]]:
+def records_of(runs: Iterable[tuple[int, int]], sources: Sequence[Source]) -> Iterator[tuple[Index, bytes]]:
     """The records of items in an order, in pieces of whole items.
 
     Args:
@@ -105,11 +116,12 @@ def records_of(runs: Sequence[tuple[int, int]], sources: Sequence[Source]) -> It
     starts = [0]
     for source in sources:
         starts.append(starts[-1] + len(source.index().items))
+    stretch = lru_cache(_OPEN_SOURCES)(lambda place: sources[place].records())
     for first, last in runs:
         while first < last:
             place = bisect_right(starts, first) - 1
             until = min(last, starts[place + 1])
-            yield from sources[place].slices(first - starts[place], until - starts[place])
+            yield from stretch(place).slices(first - starts[place], until - starts[place])
             first = until
 
 

@@ -20,7 +20,7 @@ class Run:
     """What the rows of a table depend on.
 
     Attributes:
-        fer_fast: the package's version.
+        version: the package's.
         format: the table's suffix, without its dot.
         columns: names of the columns.
         inputs: as `fer_fast.inputs.absolute` calls them.
@@ -29,7 +29,7 @@ class Run:
         called: the inputs as they were called; others for the same inputs are no other run.
     """
 
-    fer_fast: str
+    version: str
     format: str
     columns: list[str]
     inputs: list[str]
@@ -52,7 +52,7 @@ class Run:
             OutputRefusedError: names the first thing that differs.
         """
         mine, theirs = asdict(self), asdict(other)
-        for name in ("fer_fast", "format", "columns", "inputs", "folder"):
+        for name in ("version", "format", "columns", "inputs", "folder"):
             _check_equal(name, theirs[name], mine[name], place)
         for name in {**theirs["settings"], **mine["settings"]}:
             _check_equal(name, theirs["settings"].get(name), mine["settings"].get(name), place)
@@ -63,7 +63,7 @@ def run_of(out: Path, schema: Schema, inputs: Iterable[str], settings: dict[str,
     called = list(inputs)
     lists = any(entry == "-" or entry.startswith("@") for entry in called)
     return Run(
-        fer_fast=__version__,
+        version=__version__,
         format=out.suffix[1:].lower(),
         columns=schema.names,
         inputs=[absolute(entry) for entry in called],

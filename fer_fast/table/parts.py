@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import io
 import logging
-import os
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fer_fast.machine.disk import sync_folder, write_whole
 from fer_fast.table.records import Records
 from fer_fast.table.schema import Schema
 from fer_fast.types import ItemRows, Row, Status
 
 #: What a part holds of an item: its key, the stamp of its file (size -1 where there is none), how many rows it has, and
-#: whether one of them failed.
-ITEM = np.dtype([("key", "<u8"), ("size", "<i8"), ("modified", "<i8"), ("rows", "<u4"), ("failed", "?")])
+#: whether a resumed run tries it again.
+ITEM = np.dtype([("key", "<u8"), ("size", "<i8"), ("modified", "<i8"), ("rows", "<u4"), ("again", "?")])
 #: What it holds of a row beside its record: the record's bytes, the status' place in `STATUSES`, the label's among the
 #: classes (-1 where there is none).
 ROW = np.dtype([("length", "<u4"), ("status", "u1"), ("label", "<i4")])
@@ -34,7 +36,8 @@ LARGEST = 4 << 20
 #: Rows that are taken from a finished table at once.
 ROWS_AT_ONCE = 1 << 16
 
-_PREFIX, _SUFFIX = "part-", ".npz"
+_PREFIX = "part-"
+_DIGEST = 16  # bytes
 _log = logging.getLogger(__name__)
 
 
@@ -55,14 +58,47 @@ class Source(Protocol):
     """Where the records of some items lie: a part, or a table that was finished."""
 
     def index(self) -> Index:
-        """Read anew at each call."""
+        """Of all of its items; read anew at each call."""
+
+    def records(self) -> Stretch:
+        """Where they lie."""
+
+
+class Stretch:
+    """Records of items that lie behind each other in a file.
+
+    Args:
+        path: the file.
+        begin: where in it the first record begins, in bytes.
+        index: of its items.
+    """
+
+    def __init__(self, path: Path, begin: int, index: Index) -> None:
+        self._path, self._index = path, index
+        self._row_starts = starts_of(index.items["rows"])
+        self._starts = begin + starts_of(index.rows["length"])
 
     def slices(self, first: int, last: int) -> Iterator[tuple[Index, bytes]]:
         """The items from `first` to before `last` with their records, in pieces of whole items."""
+        with self._path.open("rb") as file:
+            file.seek(int(self._starts[self._row_starts[first]]))
+            while first < last:
+                # As many whole items as have so many rows, but one at least.
+                most = int(self._row_starts[first]) + ROWS_AT_ONCE
+                until = int(np.searchsorted(self._row_starts, most, "right")) - 1
+                until = min(max(until, first + 1), last)
+                begin, end = int(self._row_starts[first]), int(self._row_starts[until])
+                length = int(self._starts[end] - self._starts[begin])
+                records = file.read(length)
+                if len(records) < length:
+                    raise OSError(errno.EIO, f"{self._path.name} became shorter")
+                # Copies: a view would keep the whole index.
+                yield Index(self._index.items[first:until].copy(), self._index.rows[begin:end].copy()), records
+                first = until
 
 
 class PartFile:
-    """A part on the disk.
+    """A part on the disk; a `Source`. It holds the items and the rows as NumPy saves them, the records, and a digest.
 
     Args:
         path: as `part_files` gives it.
@@ -73,27 +109,22 @@ class PartFile:
 
     def index(self) -> Index:
         """See `Source.index`."""
-        with np.load(self.path) as arrays:
-            return Index(arrays["items"], arrays["rows"])
+        with self.path.open("rb") as file:
+            return Index(np.load(file), np.load(file))
 
-    def slices(self, first: int, last: int) -> Iterator[tuple[Index, bytes]]:
-        """See `Source.slices`."""
-        with np.load(self.path) as arrays:
-            items, rows, records = arrays["items"], arrays["rows"], arrays["records"]
-        row_starts, starts = starts_of(items["rows"]), starts_of(rows["length"])
-        begin, end = int(row_starts[first]), int(row_starts[last])
-        yield Index(items[first:last], rows[begin:end]), records[starts[begin] : starts[end]].tobytes()
+    def records(self) -> Stretch:
+        """See `Source.records`."""
+        with self.path.open("rb") as file:
+            index = Index(np.load(file), np.load(file))
+            return Stretch(self.path, file.tell(), index)
 
     def is_whole(self) -> bool:
         """Whether its bytes are those that were written; a machine that fell may leave others."""
         try:
-            with zipfile.ZipFile(self.path) as file:
-                if file.testzip() is not None:
-                    return False
-            index = self.index()
-            return int(index.items["rows"].sum()) == len(index.rows)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            content = self.path.read_bytes()
+        except OSError:
             return False
+        return content[-_DIGEST:] == _digest(content[:-_DIGEST])
 
 
 class PartWriter:
@@ -143,22 +174,14 @@ class PartWriter:
         if not self._waiting:
             return
         waiting = list(self._waiting)
-        aside = self._folder / "writing"
-        try:
-            with aside.open("wb") as file:
-                np.savez(
-                    file,
-                    items=np.concatenate([items for items, _, _ in waiting]),
-                    rows=np.concatenate([rows for _, rows, _ in waiting]),
-                    records=np.frombuffer(b"".join(records for _, _, records in waiting), np.uint8),
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            part = PartFile(self._folder / f"{_PREFIX}{self._next_number():08}{_SUFFIX}")
-            aside.rename(part.path)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
+        content = io.BytesIO()
+        np.save(content, np.concatenate([items for items, _, _ in waiting]))
+        np.save(content, np.concatenate([rows for _, rows, _ in waiting]))
+        content.writelines(records for _, _, records in waiting)
+        content.write(_digest(content.getbuffer()))
+        part = PartFile(self._folder / f"{_PREFIX}{self._next_number():08}")
+        write_whole(part.path, content.getbuffer())
+        sync_folder(self._folder)
         self.written.append(part)
         del self._waiting[: len(waiting)]
         self._bytes = sum(len(records) for _, _, records in self._waiting)
@@ -167,7 +190,7 @@ class PartWriter:
     def _next_number(self) -> int:
         if self.written:
             return _number_of(self.written[-1].path) + 1
-        return max(map(_number_of, _paths(self._folder)), default=-1) + 1
+        return max(map(_number_of, part_paths(self._folder)), default=-1) + 1
 
     def _row(self, row: Row, data: bytes) -> tuple[int, int, int]:
         return len(data), _CODES[row.status], self._labels[row.label] if row.label else -1
@@ -175,25 +198,32 @@ class PartWriter:
 
 def _item(result: ItemRows) -> tuple[int, int, int, int, bool]:
     size, modified = result.stamp or (-1, -1)
-    return result.item.key, size, modified, len(result.rows), result.failed
+    return result.item.key, size, modified, len(result.rows), result.again
 
 
 def part_files(folder: Path) -> list[PartFile]:
     """The parts in a folder, in the order in which they were written; damaged ones are told of and left out."""
-    found = [PartFile(path) for path in _paths(folder)]
-    whole = [part for part in found if part.is_whole()]
-    for part in found:
-        if part not in whole:
-            _log.warning("%s is damaged: its files are classified again", part.path)
+    whole = []
+    for path in part_paths(folder):
+        part = PartFile(path)
+        if part.is_whole():
+            whole.append(part)
+        else:
+            _log.warning("%s is damaged: its files are classified again", path)
     return whole
 
 
-def _paths(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
+def part_paths(folder: Path) -> list[Path]:
+    """All of them, damaged ones, too."""
+    return sorted(folder.glob(f"{_PREFIX}{'[0-9]' * 8}"))
 
 
 def _number_of(path: Path) -> int:
-    return int(path.name[len(_PREFIX) : -len(_SUFFIX)])
+    return int(path.name.removeprefix(_PREFIX))
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST).digest()
 
 
 def starts_of(lengths: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:

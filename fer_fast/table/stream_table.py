@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from fer_fast.machine.disk import write_all
+from fer_fast.machine.stall import Pulse
 from fer_fast.table.records import CsvRecords
 from fer_fast.table.schema import Schema
 from fer_fast.types import Item, ItemRows, OutputError
@@ -18,6 +19,7 @@ class StreamTable:
     Args:
         stream: any binary stream, unbuffered ones and pipes that do not block, too.
         schema: the columns.
+        pulse: is told while the stream's reader is waited for.
 
     Raises:
         BrokenPipeError: nobody reads any more.
@@ -26,8 +28,8 @@ class StreamTable:
 
     kept_rows = changed = unlisted = 0
 
-    def __init__(self, stream: BinaryIO, schema: Schema) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO, schema: Schema, pulse: Pulse | None = None) -> None:
+        self._stream, self._pulse = stream, pulse or Pulse()
         self._records = CsvRecords(schema)
         self.statuses: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
@@ -51,7 +53,8 @@ class StreamTable:
 
     def _write(self, data: bytes) -> None:
         try:
-            write_all(self._stream, data)
+            with self._pulse.outside():
+                write_all(self._stream, data)
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -10,12 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from fer_fast.machine.disk import check_place, sync_folder, write_whole
-from fer_fast.table.finished import read_manifest
+from fer_fast.table.finished import manifest_of, read_manifest
 from fer_fast.table.formats import SUFFIXES
 from fer_fast.table.manifest import Run, parse_manifest
 from fer_fast.types import OutputRefusedError
 
 _LOCK, _MANIFEST = "lock", "manifest.json"
+#: Of taking a folder that others take away at the same time.
+_TRIES = 100
 _log = logging.getLogger(__name__)
 
 
@@ -37,11 +39,14 @@ def check_out(out: str | os.PathLike[str], resume: bool = False) -> Path:
     if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise OutputRefusedError("parquet needs pyarrow, which is not installed: pip install 'fer-fast[parquet]'")
     folder = partial_of(target)
-    if folder.exists() and not folder.is_dir():
+    longest = os.pathconf(target.parent, "PC_NAME_MAX")
+    if len(os.fsencode(manifest_of(target).name)) > longest:
+        raise OutputRefusedError(f"the output {name!r} has too long a name: it must leave room for .manifest")
+    if folder.is_file():
         raise OutputRefusedError(f"{str(folder)!r} is no folder of an unfinished run: remove it")
+    if is_held(target):
+        raise OutputRefusedError(f"another run is writing {str(folder)!r}")
     if unfinished_run(target) is not None and not resume:
-        workplace = Workplace(target)  # another run may be at it
-        workplace.leave()
         raise OutputRefusedError(f"an unfinished run is in {str(folder)!r}: go on with --resume, or remove it")
     return target
 
@@ -95,21 +100,20 @@ class Workplace:
 
     def __init__(self, out: Path) -> None:
         self.folder = partial_of(out)
-        self.folder.mkdir(exist_ok=True)
-        lock = self.folder / _LOCK
-        self._descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not lock.exists() or os.fstat(self._descriptor).st_ino != lock.stat().st_ino:
-                raise OutputRefusedError(f"another run has just finished {str(out)!r}")
-        except BlockingIOError:
-            self.leave()
-            raise OutputRefusedError(f"another run is writing {str(self.folder)!r}") from None
-        except OSError as error:  # a file system without locks
-            _log.warning("%s is not locked against a second run: %s", self.folder, error.strerror)
-        except BaseException:
-            self.leave()
-            raise
+        for _ in range(_TRIES):
+            try:
+                self.folder.mkdir(exist_ok=True)
+                descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except (FileExistsError, FileNotFoundError):
+                continue  # a run that ends takes the folder away
+            if not _held(descriptor, self.folder):
+                os.close(descriptor)
+                raise OutputRefusedError(f"another run is writing {str(self.folder)!r}")
+            if _is_at(descriptor, self.folder / _LOCK):
+                self._descriptor = descriptor
+                return
+            os.close(descriptor)
+        raise OutputRefusedError(f"other runs that write {str(out)!r} come and go")
 
     def begin(self, run: Run, base: str = "") -> None:
         """Makes it a run's, and removes what is nobody's.
@@ -118,21 +122,18 @@ class Workplace:
             run: what its parts will be of.
             base: the digest of the finished table that the run goes on from.
         """
-        for path in self.folder.iterdir():
-            if path.name != _LOCK:
-                path.unlink()
+        self._clear()
         write_whole(self.folder / _MANIFEST, run.as_json(base=base).encode())
+        sync_folder(self.folder)
         sync_folder(self.folder.parent)
 
     def remove(self) -> None:
         """After the table stands in its place; what a kill leaves of the folder is nobody's."""
         (self.folder / _MANIFEST).unlink(missing_ok=True)
-        for path in self.folder.iterdir():
-            if path.name != _LOCK:
-                path.unlink()
+        self._clear()
         (self.folder / _LOCK).unlink()
         self.leave()
-        with suppress(OSError):  # a next run has begun already
+        with suppress(OSError):  # a next run has begun already, or there is something in it that is not ours
             self.folder.rmdir()
 
     def leave(self) -> None:
@@ -140,3 +141,40 @@ class Workplace:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name != _LOCK and not path.is_dir():
+                path.unlink()
+
+
+def is_held(out: Path) -> bool:
+    """Whether a run is making a table now."""
+    folder = partial_of(out)
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _held(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+def _held(descriptor: int, folder: Path) -> bool:
+    """Takes the lock; whether nobody else has it. On a file system without locks nobody has."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        _log.warning("%s is not locked against a second run: %s", folder, error.strerror)
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
