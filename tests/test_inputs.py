@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import subprocess
 import sys
 
 import pytest
@@ -301,15 +302,17 @@ def test_folders_that_a_glob_cannot_read_are_told(tree, monkeypatch, caplog):
         ImageFiles(["al*/c*"])
 
 
-def test_a_glob_finds_what_is_nested_deeper_than_calls(tree):
-    deep = tree / "sub"
-    where = os.getcwd()  # noqa: PTH109
-    os.chdir(deep)
-    for _ in range(1200):
-        os.mkdir("d")  # noqa: PTH102 (its path is longer than any may be)
-        os.chdir("d")
-    os.chdir(where)
-    assert len(found("sub/**/*.Tif")) == 1
+def test_a_glob_finds_what_is_nested_deeper_than_calls(tree, monkeypatch):
+    deep = 1200
+    with monkeypatch.context() as there:
+        there.chdir("sub")
+        for _ in range(deep):
+            os.mkdir("d")  # noqa: PTH102 (its path is longer than any may be)
+            os.chdir("d")
+    try:
+        assert found("sub/**/*.Tif") == ["sub/deep/x.Tif"]
+    finally:  # pytest would take it away by recursion
+        subprocess.run(["rm", "-rf", tree / "sub" / "d"], check=True)
 
 
 @pytest.mark.parametrize(
