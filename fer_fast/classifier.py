@@ -174,6 +174,7 @@ class Classifier(Opened):
             **self._engine.describe(),
             "decoder": self.decoder.name,
             "workers": self.decoder.workers,
+            "decoding": self.decoder.runs_on,
         }
 
     def _release(self) -> None:

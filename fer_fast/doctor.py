@@ -204,6 +204,10 @@ def card_advice(card: Card) -> str:
 
 def _decoders() -> Iterator[Finding]:
     yield _tried("pillow", partial(_decode, "pillow", "cpu"))
+    from fer_fast.decode.codecs import lacking_codecs
+
+    for kind, advice in lacking_codecs().items():
+        yield Finding(kind, False, "no codec", advice)
     for device in ("cpu", *_seen()):
         yield _tried(f"dali on {device}", partial(_decode, "dali", device))
 
@@ -222,7 +226,7 @@ def _decode(decoder: str, device: str) -> str:
         decoded = opened.decode([str(path)])
     for _, failure in decoded.failures:
         raise failure
-    return "JPEG, PNG; the rest by Pillow" if decoder == "dali" else "JPEG, PNG, WebP, BMP, TIFF, GIF"
+    return "JPEG, PNG; the rest by Pillow" if decoder == "dali" else "JPEG, PNG, BMP, TIFF, GIF and what has a codec"
 
 
 def _tried(name: str, attempt: Callable[[], str], card: Card | None = None) -> Finding:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from drawn_data import HEADER, draw_classes
 from PIL import Image
 
-from fer_fast.datasets import folders, load_split
+from fer_fast.datasets import ferplus, folders, load_split
 from fer_fast.datasets.ferplus import SPLIT_PLACES, _agreed, _read_votes
 from fer_fast.datasets.split import Split, unseen
 from fer_fast.train.faces import faces_of
-from fer_fast.types import EMOTIONS
+from fer_fast.types import EMOTIONS, FerFastError
 
 SHARED = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared"))
 REAL = SHARED / "data" / "ferplus"
@@ -422,3 +423,29 @@ def test_official_counts_without_leakage(real: dict[str, Split]) -> None:
     kept = {protocol: int(fresh[real["test"].selection(protocol)[0]].sum()) for protocol in ("argmax10", "paper6")}
     assert kept == {"argmax10": 3_232, "paper6": 3_190}
     assert int((~unseen(real["test"], [real["train"]])).sum()) == 288
+
+
+def test_a_passing_fault_is_no_smaller_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no", "yes"):
+        (tmp_path / "classes" / name).mkdir(parents=True)
+        for number in range(3):
+            Image.new("L", (8, 8), number).save(tmp_path / "classes" / name / f"{number}.png")
+    real = os.open
+
+    def starved(path: Any, *arguments: Any, **options: Any) -> int:
+        if str(path).endswith("yes/1.png"):
+            raise OSError(24, "Too many open files")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", starved)
+    with pytest.raises(FerFastError, match=r"yes/1\.png' cannot be read now: Too many open files"):
+        load_split(tmp_path / "classes", "all", 8)
+
+
+def test_a_passing_fault_is_no_smaller_ferplus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("fer_fast.datasets.ferplus.Image.open", failing)
+    with pytest.raises(FerFastError, match=r"face\.png' cannot be read now: Input/output error"):
+        ferplus._read_face(tmp_path / "face.png")

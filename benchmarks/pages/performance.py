@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 
-from pages.shared import load, median, rows_of, table
+from pages.shared import load, machine, median, rows_of, table
 
 from fer_fast.bench.findings import name_of
 from fer_fast.bench.stages.tokens import INSTEAD
@@ -174,7 +175,33 @@ def peers() -> str:
     return "\n".join([table(header, rows), "", *missing])
 
 
+def decoding() -> str:
+    """Files of one kind decoded by threads and by processes."""
+    record = load("decoding")
+    rates = {(row["images"], row["way"], row["workers"]): row["images_per_second"] for row in record["rows"]}
+    rows = []
+    for name in dict.fromkeys(images for images, _, _ in rates):
+        one, threads, processes = (rates[name, way, n] for way, n in (("threads", 1), ("threads", 2), ("processes", 2)))
+        rows.append([name, *(f"{rate:,.0f}" for rate in (one, threads, processes)), f"{processes / one:.2f} x"])
+    header = ["images a second", "1 worker", "2 threads", "2 workers", "2 workers over 1"]
+    peak = max(held["peak_mib"] for held in record["process_memory"].values())
+    return "\n".join([table(header, rows), "", f"A decoding process takes {peak:.0f} MiB at most."])
+
+
+def versions() -> str:
+    """What a change cost or gained: two checkouts in turn."""
+    record = load("versions")
+    rows = []
+    for name, found in record["found"].items():
+        rates = [statistics.median(found["images_per_second"][when]) for when in ("before", "after")]
+        rows.append([name, *(f"{rate:,.0f}" for rate in rates), f"{found['ratio']:.3f}"])
+    header = ["images a second", f"commit {record['before'][:9]}", "now", "now over then"]
+    return "\n".join([table(header, rows), "", f"Measured on {machine(record['environment'])}"])
+
+
 TABLES = {
+    "decoding": decoding,
+    "versions": versions,
     "limits": limits,
     "cost": cost,
     "stages": stages,

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `fer-fast visualize` takes."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("image", metavar="IMAGE", help="a jpg, png, webp, bmp, tiff or gif file")
+    parser.add_argument("image", metavar="IMAGE", help="a jpg, png, webp, bmp, tiff, gif, heic or avif file")
     parser.add_argument("-o", "--output", metavar="OUT", help="the figure: .png (default: IMAGE's name_fer_fast.png)")
     parser.add_argument(
         "--model", default="fast", help="a packaged model, or a .safetensors checkpoint (default: fast)"

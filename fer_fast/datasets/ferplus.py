@@ -13,6 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from fer_fast.datasets.split import FERPLUS_COLUMNS, Split
+from fer_fast.decode.faults import os_fault
+from fer_fast.types import FerFastError
 
 #: Split -> its folder in the official layout and its value in the tables' Usage columns.
 SPLIT_PLACES: dict[str, tuple[str, str]] = {
@@ -89,6 +91,9 @@ def _read_face(path: Path) -> npt.NDArray[np.uint8] | str:
         with Image.open(path) as image:
             face = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # whatever Pillow says of damage
+        if isinstance(error, OSError) and error.errno is not None and os_fault(error).again:
+            # A data set that lacks images by chance would train and score something else.
+            raise FerFastError(f"{str(path)!r} cannot be read now: {error.strerror}") from error
         return f"it cannot be read: {error}"
     return (
         face

@@ -11,7 +11,7 @@ import numpy as np
 from fer_fast.datasets.split import Split
 from fer_fast.decode import open_decoder
 from fer_fast.inputs.files import IMAGE_SUFFIXES
-from fer_fast.types import EMOTIONS
+from fer_fast.types import EMOTIONS, FerFastError
 
 #: Split -> the sub-folders that may hold it.
 SPLIT_FOLDERS: dict[str, tuple[str, ...]] = {
@@ -39,6 +39,7 @@ def load_folders(data: Path, split: str, image_size: int) -> Split:
 
     Raises:
         ValueError: if `data` does not have the layout, or a class has no image in this split.
+        FerFastError: if a file cannot be read by a fault of the machine's, or for want of a codec.
     """
     files = _files(data, split)
     classes = _ordered({name for name, _ in files})
@@ -47,6 +48,9 @@ def load_folders(data: Path, split: str, image_size: int) -> Split:
     with open_decoder("auto", image_size) as decoder:
         for start in range(0, len(paths), _CHUNK):
             result = decoder.decode(paths[start : start + _CHUNK])
+            for place, reason in result.failures:
+                if reason.again:  # a data set that lacks images by chance would train and score something else
+                    raise FerFastError(f"{paths[start + place]!r} cannot be read now: {reason}")
             unread += [(paths[start + place], str(reason)) for place, reason in result.failures]
             kept += [start + place for place in result.indices]
             decoded.append(result.pixels)

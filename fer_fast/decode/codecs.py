@@ -79,6 +79,12 @@ class Opened(NamedTuple):
     stamp: Stamp | None
 
 
+def lacking_codecs() -> dict[str, str]:
+    """The formats that cannot be read here, and what to install for each."""
+    prepare_codecs()
+    return {kind: advice for kind, advice in _TO_INSTALL.items() if _optional_plugin(kind) is None}
+
+
 def prepare_codecs() -> None:
     """Uses each codec once, so that none sets itself up on two threads at the same time."""
     with _preparing:

@@ -185,6 +185,7 @@ def _run(
     ended = time.perf_counter()
     summary.stages.write += ended - started
     summary.seconds = ended - begun
+    summary.ran = classifier.describe()  # once more: its decoder may have gone on in processes
     summary.statuses, summary.labels = table.statuses, table.labels
     summary.kept, summary.changed, summary.unlisted = table.kept_rows, table.changed, table.unlisted
     if summary.unlisted:
