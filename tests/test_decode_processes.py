@@ -25,6 +25,7 @@ SIDE = 24
 def at_once(monkeypatch):
     """Lets the first file start the processes."""
     monkeypatch.setattr(pillow, "PROCESSES_AFTER", 1)
+    monkeypatch.setattr(pillow, "FEWEST_PROCESSES", 1)
 
 
 def running(decoder, count=2):
@@ -384,3 +385,12 @@ def test_a_decoder_that_is_forgotten_ends_its_processes(at_once):
     assert len(left) == 2
     gc.collect()
     until(lambda: not any(Path(f"/proc/{pid}").exists() and state(Path(f"/proc/{pid}")) != "Z" for pid in left))
+
+
+def test_one_worker_is_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pillow, "FEWEST_PROCESSES", 2)
+    path = str(tmp_path / "face.png")
+    Image.new("L", (8, 8), 7).save(path)
+    with open_decoder("pillow", SIDE, 1) as decoder:
+        assert decoder.decode([path] * 40).indices == list(range(40))
+        assert decoder.process_ids == [] and decoder.runs_on == "1 thread"

@@ -29,6 +29,8 @@ _LEAST, _MOST = 8, 32
 
 #: Files after which processes are worth their start, 0.06 s of a processor each.
 PROCESSES_AFTER = 512
+#: One worker is a thread: it takes one processor, and with a process it would take part of another, too.
+FEWEST_PROCESSES = 2
 
 
 class PillowDecoder(Decoder):
@@ -41,8 +43,8 @@ class PillowDecoder(Decoder):
         image_size: S, the side in pixels of what comes out.
         workers: how many files are decoded at once; None takes the processors that this process may use.
         max_pixels: see `open_decoder`.
-        processes_after: files after which processes are started; infinity is never. None takes `PROCESSES_AFTER`, or
-            never for one worker: it takes one processor, and with a process it would take part of another.
+        processes_after: files after which processes are started; infinity is never. None takes `PROCESSES_AFTER`, for
+            `FEWEST_PROCESSES` workers or more.
     """
 
     name = "pillow"
@@ -67,7 +69,7 @@ class PillowDecoder(Decoder):
         self._processes = DecodingProcesses(self.workers, image_size, _MOST, max_pixels)
         self._submitted = 0
         if processes_after is None:
-            processes_after = PROCESSES_AFTER if self.workers > 1 else math.inf
+            processes_after = PROCESSES_AFTER if self.workers >= FEWEST_PROCESSES else math.inf
         self._processes_after = processes_after
         self._lock = threading.Lock()
 
