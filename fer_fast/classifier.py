@@ -161,8 +161,12 @@ class Classifier(Opened):
             raise TypeError(f"images must be several images, such as a list, not one {type(images).__name__}")
         every = list(images)
         batches = [every[start : start + self.batch_size] for start in range(0, len(every), self.batch_size)]
-        with self._call(), ThreadPoolExecutor(self.streams) as pool:
-            results = list(pool.map(lambda batch: self._probabilities(self._pixels(batch)), batches))
+        with self._call():
+            if len(batches) == 1:
+                results = [self._probabilities(self._pixels(every))]
+            else:
+                with ThreadPoolExecutor(self.streams) as pool:
+                    results = list(pool.map(lambda batch: self._probabilities(self._pixels(batch)), batches))
         return [Prediction(self.classes, row) for result in results for row in result]
 
     def describe(self) -> dict[str, Any]:

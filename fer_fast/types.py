@@ -107,7 +107,7 @@ class Prediction:
     probabilities: np.ndarray
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Prediction) and self._values() == other._values()
+        return self._values() == other._values() if isinstance(other, Prediction) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._values())

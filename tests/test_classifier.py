@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -328,3 +329,8 @@ def test_device_that_fails_is_told(classifier: Classifier, monkeypatch: pytest.M
 
 def test_public_name() -> None:
     assert fer_fast.Classifier is Classifier
+
+
+def test_a_prediction_leaves_strangers_the_word():
+    prediction = Prediction(("a", "b"), np.array([0.25, 0.75], np.float32))
+    assert prediction == mock.ANY and prediction != "a"

@@ -217,10 +217,12 @@ def test_a_signal_while_the_model_hangs_keeps_the_rows_and_ends(shades, tmp_path
     assert f"interrupted; {rows_on_disk(out)} rows are kept" in error
 
 
+@pytest.mark.needs_native
 def test_a_disk_that_hangs_ends_the_run(shades, tmp_path):
     code = "import ctypes, os, shades; os.fsync = lambda _: ctypes.CDLL(None).sleep(600); shades.main()"
     command = [sys.executable, "-c", code, "classify", str(shades), "-o", str(tmp_path / "out.csv")]
-    done = subprocess.run([*command, "--stall-timeout", "0.5"], capture_output=True, text=True, env=ENVIRONMENT)
+    command += ["--stall-timeout", "0.5"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith("fer-fast: nothing has happened for too long: the run ends; what threads do:\n")
     assert "in write_whole" in done.stderr

@@ -419,3 +419,17 @@ def test_closes_twice(checkpoints: dict[str, Checkpoint], engine: str) -> None:
     running = open_engine(checkpoints["paper"], engine=engine, device="cpu", precision="fp32", batch_size=BATCH_SIZE)
     running.close()
     running.close()
+
+
+def test_a_request_that_was_lost_is_replaced(checkpoints: dict[str, Checkpoint]) -> None:
+    checkpoint = next(iter(checkpoints.values()))
+    engine = open_engine(checkpoint, engine="openvino", precision="fp32", cached=False)
+    assert isinstance(engine, OpenVinoEngine)
+    try:
+        images = np.zeros((1, checkpoint.config.image_size, checkpoint.config.image_size, 3), np.uint8)
+        before = engine.infer(images)
+        for _ in range(engine.streams):
+            engine.graph._requests.get()  # as a Ctrl-C between two steps would
+        np.testing.assert_array_equal(engine.infer(images), before)
+    finally:
+        engine.close()

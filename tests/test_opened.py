@@ -156,7 +156,7 @@ def test_many_threads_call_while_others_close():
 
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(call, range(16)))
-        assert engine.released == 1 and engine._callers == []
+        assert engine.released == 1 and not engine._callers
         assert all(isinstance(each, np.ndarray) or each in (None, "the engine is closed") for each in answers)
 
 
@@ -231,3 +231,30 @@ def test_a_card_is_refused_in_a_forked_child_of_a_process_that_used_it(monkeypat
     with pytest.raises(FerFastError, match=r"device 'cuda:1' .* forked .* spawn"):
         devices.torch_device("cuda:1")
     assert devices.torch_device("cpu") == "cpu"
+
+
+def test_a_call_that_ctrl_c_ends_anywhere_leaves_no_caller(monkeypatch):
+    class Quick(StandIn):
+        def _infer(self, images):
+            return np.zeros((len(images), 8), np.float32)
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    engine, interrupts = Quick(), 0
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for call in range(20_000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + call % 40))
+                engine.infer(IMAGES)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupts += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupts > 1000 and not engine._running()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(engine.close).result(PATIENCE)
+    assert engine.released == 1

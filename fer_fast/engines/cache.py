@@ -99,7 +99,7 @@ def cache_folder() -> Path:
         RuntimeError: nothing says where this user's home is.
     """
     if folder := os.environ.get("FER_FAST_CACHE"):
-        return Path(folder)
+        return Path(folder).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer_fast"
 
 

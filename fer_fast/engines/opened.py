@@ -10,12 +10,16 @@ import ctypes
 import os
 import sys
 import threading
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fer_fast.types import FerFastError
+
+#: Seconds between two looks at whether calls have ended.
+_TICK = 0.005
 
 _lock = threading.RLock()
 _living: weakref.WeakSet[Opened] = weakref.WeakSet()
@@ -34,8 +38,15 @@ def torch_is_inherited() -> bool:
     return _torch_is_inherited
 
 
+class _Mark:
+    """A call that runs: it lives as long as the call's frame, whatever ends that."""
+
+
 class Opened(ABC):
     """Counts its calls: closing refuses later ones and waits for those of other threads.
+
+    A Ctrl-C may end a call between any two steps, so calls are marks that die with them, and the lock is one that is
+    taken and given back by the interpreter itself.
 
     Attributes:
         kind: what it is called in messages.
@@ -46,9 +57,8 @@ class Opened(ABC):
     def __init__(self) -> None:
         self._process = os.getpid()
         # Re-entrant: a signal's handler may close what the code that it interrupts is calling.
-        self._change = threading.Condition(threading.RLock())
-        self._callers: list[int] = []  # a thread's number for each of its calls
-        self._waiting = 0
+        self._change = threading.RLock()
+        self._callers: weakref.WeakKeyDictionary[_Mark, int] = weakref.WeakKeyDictionary()  # to its thread's number
         self._closed = self._released = False
         _living.add(self)
 
@@ -61,13 +71,9 @@ class Opened(ABC):
         if self._is_inherited():
             return
         mine = threading.get_ident()
-        with self._change:
-            self._closed = True
-            self._waiting += 1
-            try:
-                self._change.wait_for(lambda: mine in self._callers or not self._callers)
-            finally:
-                self._waiting -= 1
+        self._closed = True
+        while (running := self._running()) and mine not in running:
+            time.sleep(_TICK)
         self._release_once()
 
     @contextmanager
@@ -79,20 +85,23 @@ class Opened(ABC):
         """
         if self._is_inherited():  # before the lock, which a thread may have held that is not in this process
             raise FerFastError(f"the {self.kind} was opened before fork: open a Classifier in this process")
-        mine = threading.get_ident()
-        with self._change:
-            if self._closed:
-                raise FerFastError(f"the {self.kind} is closed")
-            self._callers.append(mine)
+        mark = _Mark()
         try:
+            with self._change:
+                if self._closed:
+                    raise FerFastError(f"the {self.kind} is closed")
+                self._callers[mark] = threading.get_ident()
             yield
         finally:
             with self._change:
-                self._callers.remove(mine)
-                self._change.notify_all()
-                last = self._closed and not self._waiting
-            if last:  # whoever closed it did not wait
+                self._callers.pop(mark, None)
+            if self._closed:  # by this thread, inside the call, so that nobody waited
                 self._release_once()
+
+    def _running(self) -> set[int]:
+        """The threads that are in a call."""
+        with self._change:
+            return set(self._callers.values())
 
     def _release_once(self) -> None:
         with self._change:

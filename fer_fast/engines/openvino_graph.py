@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import queue
+import threading
 import warnings
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -81,8 +83,10 @@ class CompiledGraph:
         self.streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        self._living: weakref.WeakSet[openvino.InferRequest] = weakref.WeakSet()
+        self._lock = threading.Lock()
         for _ in range(self.streams):
-            self._requests.put(compiled.create_infer_request())
+            self._requests.put(self._new_request())
 
     def __call__(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
         """The outputs for one batch, the caller's own.
@@ -91,11 +95,28 @@ class CompiledGraph:
             FerFastError: if OpenVINO fails.
         """
         requests = self._requests
-        request = requests.get()
+        request = None
         try:
+            request = self._free_request()
             result = request.infer(list(inputs), share_inputs=True, share_outputs=True)
             return [np.array(output, dtype=np.float32) for output in result.to_tuple()]
         except RuntimeError as error:
             raise FerFastError(f"OpenVINO failed on the CPU: {error}") from error
         finally:
-            requests.put(request)
+            if request is not None:
+                requests.put(request)
+
+    def _free_request(self) -> openvino.InferRequest:
+        """Waits for a request that nobody uses; one that was lost to a Ctrl-C is replaced."""
+        while True:
+            try:
+                return self._requests.get(timeout=1.0)
+            except queue.Empty:
+                with self._lock:
+                    if len(self._living) < self.streams:
+                        return self._new_request()
+
+    def _new_request(self) -> openvino.InferRequest:
+        request = self.compiled.create_infer_request()
+        self._living.add(request)
+        return request

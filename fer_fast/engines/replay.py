@@ -48,11 +48,13 @@ class Replays:
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float32]:
         """Logits of one batch, float32 [batch, classes]; images in memory or on the card."""
-        replay = self._free.get()
+        replay = None  # a Ctrl-C may come before it is taken
         try:
+            replay = self._free.get()
             return replay(images)
         finally:
-            self._free.put(replay)
+            if replay is not None:
+                self._free.put(replay)
 
 
 class _Replay:

@@ -44,14 +44,16 @@ class SeveralEngines(Engine):
 
     def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
         lies = str(getattr(images, "device", "cpu"))
-        for engine in self.engines:
-            if engine.device == lies:
-                return engine.infer(images)
-        engine = self._free.get()
+        for each in self.engines:
+            if each.device == lies:
+                return each.infer(images)
+        engine: Engine | None = None  # a Ctrl-C may come before it is taken
         try:
+            engine = self._free.get()
             return engine.infer(images)
         finally:
-            self._free.put(engine)
+            if engine is not None:
+                self._free.put(engine)
 
     def describe(self) -> dict[str, str]:
         """See `Engine.describe`; what differs is joined."""

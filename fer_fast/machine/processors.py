@@ -66,7 +66,7 @@ def _quota(folder: Path) -> float | None:
     """The processors' worth of time of one control group, by either version's files; None without a limit."""
     words = _text(folder / "cpu.max").split()
     words = words or [_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
-    if len(words) != 2 or not all(word.isdecimal() and int(word) > 0 for word in words):
+    if len(words) != 2 or not all(word.isdecimal() and len(word) < 20 and int(word) > 0 for word in words):
         return None  # "max" and -1 are no limit
     return int(words[0]) / int(words[1])
 
@@ -108,6 +108,6 @@ def _facts(cpuinfo: Path) -> dict[str, str]:
 def _text(path: Path) -> str:
     """A file of the kernel's; empty where it is not there or not ours to read."""
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
+        return path.read_text(errors="surrogateescape")
+    except OSError:
         return ""
