@@ -20,7 +20,7 @@ def source(tmp_path: Path) -> Path:
     """A clone that was not built."""
     folder = tmp_path / "source folder"
     (folder / "fer_fast").mkdir(parents=True)
-    for name in ("__init__.py", "types.py"):
+    for name in ("__init__.py", "types.py", "version.py"):
         shutil.copy(ROOT / "fer_fast" / name, folder / "fer_fast" / name)
     shutil.copytree(ROOT / "fer_fast" / "ops", folder / "fer_fast" / "ops")
     (folder / "CMakeLists.txt").touch()
