@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -46,7 +47,8 @@ def main() -> None:
             print_row(row)
         ran = classifier.describe()
     print(f"\n{ran['engine']} {ran['precision']} on {ran['device']}, model {ran['model']!r}")
-    print(f"the whole table: fer-fast classify {folder} -o faces.csv")
+    command = os.path.relpath(Path(sys.executable).with_name("fer-fast"))
+    print(f"the whole table: {command} classify {folder} -o faces.csv")
 
 
 if __name__ == "__main__":

@@ -84,7 +84,8 @@ class Opened(ABC):
             FerFastError: it is closed, or was opened by the process from which this one was forked.
         """
         if self._is_inherited():  # before the lock, which a thread may have held that is not in this process
-            raise FerFastError(f"the {self.kind} was opened before fork: open a Classifier in this process")
+            advice = "open a Classifier in each process, by spawn or forkserver"
+            raise FerFastError(f"the {self.kind} was opened before fork: {advice}")
         mark = _Mark()
         try:
             with self._change:

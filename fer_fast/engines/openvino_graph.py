@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import queue
 import threading
 import warnings
@@ -22,16 +23,36 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-@cache
+_is_inherited = False
+
+
 def openvino_core() -> openvino.Core:
     """OpenVINO, once a process and never given back.
 
-    The processor's plugin sets a stack for signals on the thread that loads it, where there are AMX tiles, and frees it
-    with the last reference to the core, on any thread: the next signal, a Ctrl-C, then ends the process.
+    Raises:
+        FerFastError: this process was forked from one that used OpenVINO. Its threads stayed behind, and what is opened
+            here may wait for them for ever.
     """
+    if _is_inherited:
+        raise FerFastError("OpenVINO was in use before fork: start processes that classify by spawn or forkserver")
+    return _core()
+
+
+@cache
+def _core() -> openvino.Core:
+    # The processor's plugin sets a stack for signals on the thread that loads it, where there are AMX tiles, and frees
+    # it with the last reference to the core, on any thread: the next signal, a Ctrl-C, then ends the process.
     core = openvino.Core()
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(core))
     return core
+
+
+def _after_fork() -> None:
+    global _is_inherited
+    _is_inherited = _core.cache_info().currsize > 0
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def trace(module: nn.Module, example: Tensor) -> openvino.Model:

@@ -103,9 +103,12 @@ class Workplace:
         for _ in range(_TRIES):
             try:
                 self.folder.mkdir(exist_ok=True)
-                descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            except (FileExistsError, FileNotFoundError):
+            except FileExistsError:
                 continue  # a run that ends takes the folder away
+            try:
+                descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except FileNotFoundError:
+                continue
             if not _held(descriptor, self.folder):
                 os.close(descriptor)
                 raise OutputRefusedError(f"another run is writing {str(self.folder)!r}")
