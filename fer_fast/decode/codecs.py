@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import threading
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ _TO_INSTALL = {
     "avif": "AVIF needs Pillow 11.3 or later, built with it: pip install --upgrade pillow",
     "heif": "HEIC needs pillow-heif: pip install 'fer-fast[heif]'",
 }
+
+#: Bytes a pixel while an image is decoded, at most: a progressive JPEG's coefficients.
+_MOST_BYTES = 6
 
 #: Bytes that a JPEG decoder is given at once, so that it runs in one call without the GIL.
 _BLOCK = 16 << 20
@@ -136,10 +140,24 @@ def decode_file(path: str, side: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> t
 
 def decode_opened(file: Opened, side: int) -> bytes:
     """The same of a file that is open; inside `opened` alone, which turns whatever is raised into a DecodeError."""
+    width, height = file.image.size
     if file.kind == "jpeg":
         _shrink_while_decoding(file.image, side)
         file.image.decodermaxblock = max(file.image.decodermaxblock, min(file.size, _BLOCK))
-    return square(file.image, side)
+    try:
+        return square(file.image, side)
+    except OSError:
+        _check_memory(width * height)
+        raise
+
+
+def _check_memory(pixels: int) -> None:
+    """Asks for the memory that an image takes: without it some codecs call the file broken.
+
+    Raises:
+        OSError: there is not as much.
+    """
+    mmap.mmap(-1, _MOST_BYTES * pixels, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
 
 
 def decode_jpeg(encoded: bytes, side: int) -> bytes:

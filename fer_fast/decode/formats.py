@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from typing import BinaryIO
+from typing import IO
 
 from fer_fast.types import DecodeError, Status
 
@@ -83,7 +83,7 @@ def _may_begin_an_image(head: bytes) -> bool:
     return b"RIFF".startswith(head[:4]) and b"WEBP".startswith(head[8:12])
 
 
-def check_png(content: BinaryIO) -> None:
+def check_png(content: IO[bytes]) -> None:
     """Checks a PNG's chunks up to its end, as Pillow does not: it takes pixels whose checksum is wrong.
 
     An interrupted copy often has its full length and zeros at the end; without this it would be half a face.
