@@ -21,7 +21,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from fer_fast.decode.faults import fault
 from fer_fast.decode.files import check_readable, read_image_file
-from fer_fast.decode.formats import check_png
+from fer_fast.decode.formats import HEAD, check_png, webp_pixels
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS
 from fer_fast.decode.pixels import square
 from fer_fast.types import DecodeError, Stamp, Status
@@ -49,8 +49,8 @@ _TO_INSTALL = {
     "heif": "HEIC needs pillow-heif: pip install 'fer-fast[heif]'",
 }
 
-#: Bytes a pixel while an image is decoded, at most: a progressive JPEG's coefficients.
-_MOST_BYTES = 6
+#: Bytes a pixel while an image is decoded, at most: a WebP's two frames; a progressive JPEG's coefficients are 6.
+_MOST_BYTES = 8
 
 #: Bytes that a JPEG decoder is given at once, so that it runs in one call without the GIL.
 _BLOCK = 16 << 20
@@ -146,7 +146,7 @@ def decode_opened(file: Opened, side: int) -> bytes:
         file.image.decodermaxblock = max(file.image.decodermaxblock, min(file.size, _BLOCK))
     try:
         return square(file.image, side)
-    except OSError:
+    except Exception:
         _check_memory(width * height)
         raise
 
@@ -157,7 +157,8 @@ def _check_memory(pixels: int) -> None:
     Raises:
         OSError: there is not as much.
     """
-    mmap.mmap(-1, _MOST_BYTES * pixels, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    if pixels:
+        mmap.mmap(-1, _MOST_BYTES * pixels, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
 
 
 def decode_jpeg(encoded: bytes, side: int) -> bytes:
@@ -173,7 +174,14 @@ def decode_jpeg(encoded: bytes, side: int) -> bytes:
 
 
 def _opened(content: BinaryIO, kind: str, size: int, stamp: Stamp | None, max_pixels: int | None) -> Opened:
-    image = _plugin(kind)(content)
+    try:
+        image = _plugin(kind)(content)
+    except OSError:
+        if kind == "webp":  # its codec takes the memory here, and says only that there is no decoder
+            content.seek(0)
+            promised = webp_pixels(content.read(HEAD))
+            _check_memory(min(promised, max_pixels or promised))
+        raise
     width, height = image.size
     if max_pixels is not None and width * height > max_pixels:
         reason = f"{width} x {height} pixels are more than the limit of {max_pixels}"

@@ -28,7 +28,7 @@ _LASTING = frozenset(
 
 
 #: What codecs of Pillow's and its own loader say when there is no memory: no word on the file.
-_NO_MEMORY = ("out of memory", "allocation failed", "could not create decoder object")
+_NO_MEMORY = ("out of memory", "allocation failed")
 
 
 def os_fault(error: OSError, stamp: Stamp | None = None) -> DecodeError:
@@ -44,7 +44,9 @@ def fault(error: Exception, stamp: Stamp | None = None) -> DecodeError:
         return error
     if isinstance(error, MemoryError):
         return DecodeError(Status.FAILED, "not enough memory to decode it", stamp)
-    if isinstance(error, ImportError | Warning):  # a module lacks memory to load; a program makes errors of warnings
+    if isinstance(error, ImportError):  # numpy, where there is too little memory to load it
+        return DecodeError(Status.FAILED, f"a module cannot be loaded: {error.name or one_line(error)}", stamp)
+    if isinstance(error, Warning):  # the program around us makes errors of them
         return DecodeError(Status.FAILED, one_line(error), stamp)
     if isinstance(error, Image.DecompressionBombError):
         return DecodeError(Status.TOO_LARGE, one_line(error), stamp)

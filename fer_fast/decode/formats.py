@@ -110,6 +110,17 @@ def check_png(content: IO[bytes]) -> None:
     content.seek(position)
 
 
+def webp_pixels(head: bytes) -> int:
+    """How many pixels a WebP's header promises; 0 if it has none."""
+    kind, body = head[12:16], head[20:30]
+    if kind == b"VP8X":
+        return (1 + int.from_bytes(body[4:7], "little")) * (1 + int.from_bytes(body[7:10], "little"))
+    if kind == b"VP8L":
+        sides = int.from_bytes(body[1:5], "little")
+        return (1 + (sides & 0x3FFF)) * (1 + (sides >> 14 & 0x3FFF))
+    return (int.from_bytes(body[6:8], "little") & 0x3FFF) * (int.from_bytes(body[8:10], "little") & 0x3FFF)
+
+
 def jpeg_coding(content: bytes) -> int:
     """How a JPEG's pixels are coded: the last byte of its frame header's marker, 0xC0 to 0xCF; 0 if it has none."""
     place = 2
