@@ -24,8 +24,9 @@ _log = logging.getLogger(__name__)
 #: What these paths mean depends on the process that asks: /dev/fd/3, /proc/self/cwd/face.png.
 _OWN = ("/dev/", "/proc/")
 
-#: Descriptors that are left to the program around us, and to each worker: a process takes some of the same supply.
-_SPARE, _SPARE_EACH = 64, 16
+#: Descriptors that are left to the program around us, and to each worker; a process takes one a channel. Not more: on a
+#: machine of 200 processors 1,024 of them, the usual limit, have to do.
+_SPARE, _SPARE_EACH = 64, 2
 
 #: After so many that left by themselves in a row, the next would, too.
 _FEW = 3
@@ -86,15 +87,10 @@ class DecodingProcesses:
             self._put(process, channel)
             return [], 0.0
         try:
-            found = process.decode(channel, folder, paths, out)
+            found = self._decoded(process, channel, folder, paths, out)
         except LostProcessError as lost:
             _log.info("%d files are decoded again, one by one: %s", len(paths), lost)
-            self._lose(process, lost)
             return self._one_by_one(folder, paths, out)
-        except BaseException:
-            self._drop(process)  # what it sends next would be taken for another answer
-            raise
-        self._left_in_a_row = 0
         self._put(process, channel)
         return found
 
@@ -148,6 +144,25 @@ class DecodingProcesses:
                 if process in self._all:  # or it was lost by another channel
                     return process, channel
 
+    def _decoded(
+        self,
+        process: DecodingProcess,
+        channel: int,
+        folder: str | None,
+        paths: Sequence[str],
+        out: npt.NDArray[np.uint8],
+    ) -> tuple[list[Answer], float]:
+        """As `DecodingProcess.decode`; after an error the process is no more."""
+        try:
+            found = process.decode(channel, folder, paths, out)
+        except BaseException as error:
+            self._drop(process)  # what it sends next would be taken for another answer
+            if isinstance(error, LostProcessError) and error.has_left:
+                self._left_in_a_row += 1
+            raise
+        self._left_in_a_row = 0
+        return found
+
     def _one_by_one(
         self, folder: str | None, paths: Sequence[str], out: npt.NDArray[np.uint8]
     ) -> tuple[list[Answer], float]:
@@ -159,9 +174,8 @@ class DecodingProcesses:
             for place, path in enumerate(paths):
                 process = process or self._another()
                 try:
-                    found, _ = process.decode(0, folder, [path], out[place : place + 1])
+                    found, _ = self._decoded(process, 0, folder, [path], out[place : place + 1])
                 except LostProcessError as lost:
-                    self._lose(process, lost)
                     process = None
                     if lost.has_left:
                         break
@@ -210,11 +224,6 @@ class DecodingProcesses:
         except FerFastError:
             self._drop(process)
             raise
-
-    def _lose(self, process: DecodingProcess, lost: LostProcessError) -> None:
-        self._drop(process)
-        if lost.has_left:
-            self._left_in_a_row += 1
 
     def _drop(self, process: DecodingProcess) -> None:
         process.end()
