@@ -30,8 +30,8 @@ def pixels_of(image: Array | Image.Image, size: int) -> Array:
 
     A JPEG that Pillow has opened and not loaded gives the pixels of its file: large ones are scaled while they are
     decoded, and `image` stays as it is. One that was loaded has been decoded in full, and the pixels differ from the
-    file's by 0.4 of 255 on average if it is a large photo. A PNG that was not loaded is checked as its file is. Safe from
-    several threads, with the same image, too.
+    file's by 0.4 of 255 on average if it is a large photo. A PNG that was not loaded is checked as its file is. Safe
+    from several threads, with the same image, too.
 
     Args:
         image: uint8 [height, width, 3] or [height, width], or a Pillow image; EXIF orientation is obeyed.
