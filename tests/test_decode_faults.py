@@ -14,6 +14,7 @@ from PIL import Image
 
 from fer_fast.decode import codecs, files, open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.formats import webp_pixels
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
@@ -234,3 +235,62 @@ def test_a_disk_that_fails_before_dali_is_no_verdict(face, monkeypatch):
             ((_, error),) = decoder.decode([face]).failures
         assert error.status is Status.FAILED
         assert decoder.decode([face]).indices == [0]
+
+
+def short_of_memory(path, left):
+    """The status that a file gets where so many bytes of memory are left."""
+    program = f"""
+import resource, sys
+from fer_fast.decode.codecs import decode_file, prepare_codecs
+from fer_fast.types import DecodeError
+prepare_codecs()
+with open("/proc/self/statm") as pages:
+    used = int(pages.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + {left},) * 2)
+try:
+    decode_file(sys.argv[1], 24)
+except DecodeError as error:
+    print(error.status.value)
+"""
+    ran = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("jpeg", {"progressive": True}), ("webp", {}), ("webp", {"lossless": True}), ("avif", {})]
+)
+def test_a_codec_that_calls_a_file_broken_for_want_of_memory_is_not_believed(tmp_path, kind, options):
+    if kind == "avif" and "avif" in codecs.lacking_codecs():
+        pytest.skip("this Pillow lacks AVIF")
+    path = str(tmp_path / "large")
+    Image.new("RGB", (3000, 3000), (9, 99, 199)).save(path, kind, **options)
+    assert short_of_memory(path, 12 << 20) == "failed"
+
+
+def test_a_webp_says_how_many_pixels_it_has():
+    options = [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}]
+    for kind, each in zip((b"VP8 ", b"VP8L", b"VP8X"), options, strict=True):
+        content = io.BytesIO()
+        Image.new("RGB", (301, 77), (9, 99, 199)).save(content, "webp", **each)
+        assert content.getvalue()[12:16] == kind
+        assert webp_pixels(content.getvalue()) == 301 * 77
+    assert webp_pixels(b"RIFF") == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("numpy"),
+        RuntimeError("Pixel allocation failed: Out of memory"),
+        ValueError("allocation failed"),
+        UserWarning("Truncated File Read"),
+        Image.DecompressionBombWarning("large"),
+    ],
+)
+def test_what_is_no_word_on_the_file_is_no_verdict(face, monkeypatch, error):
+    def raising(*_):
+        raise error
+
+    monkeypatch.setattr(codecs, "square", raising)
+    assert fault_of(face).status is Status.FAILED

@@ -1,6 +1,8 @@
 """Images in memory come in; the pixels must be those of the same image as a file."""
 
 import io
+import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -116,3 +118,31 @@ def test_a_closed_image_is_the_callers_fault(photo):
         image.close() if name == "close" else image.__exit__(None, None, None)
         with pytest.raises(ValueError, match="an image must be open or loaded, not closed"):
             pixels_of(image, SIDE)
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_an_orientation_behind_a_pngs_pixels_counts_at_any_size(tmp_path, mode):
+    image = Image.new(mode, (8, 8))
+    image.paste(Image.new(mode, (8, 4), "white"))
+    content = io.BytesIO()
+    image.save(content, "png")
+    end = chunk(b"IEND", b"")
+    path = tmp_path / "turned.png"
+    path.write_bytes(content.getvalue().removesuffix(end) + chunk(b"eXIf", oriented(3).tobytes()[6:]) + end)
+    turned = np.asarray(image.rotate(180).convert("RGB"))
+    assert np.array_equal(decoded(path, 8), turned)
+    with Image.open(path) as unread:
+        assert np.array_equal(pixels_of(unread, 8), turned)
+
+
+def test_a_png_that_pillow_has_not_read_is_checked_as_its_file(tmp_path):
+    content = bytearray(encoded("png"))
+    content[content.rindex(b"IEND") - 8] ^= 1  # the checksum of the last pixels
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+    with Image.open(path) as image, pytest.raises(DecodeError, match="broken PNG chunk 'IDAT'"):
+        pixels_of(image, 8)

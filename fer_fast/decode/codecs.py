@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import threading
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from fer_fast.decode.faults import fault
 from fer_fast.decode.files import check_readable, read_image_file
-from fer_fast.decode.formats import check_png
+from fer_fast.decode.formats import HEAD, check_png, webp_pixels
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS
 from fer_fast.decode.pixels import square
 from fer_fast.types import DecodeError, Stamp, Status
@@ -47,6 +48,9 @@ _TO_INSTALL = {
     "avif": "AVIF needs Pillow 11.3 or later, built with it: pip install --upgrade pillow",
     "heif": "HEIC needs pillow-heif: pip install 'fer-fast[heif]'",
 }
+
+#: Bytes a pixel while an image is decoded, at most: a WebP's two frames; a progressive JPEG's coefficients are 6.
+_MOST_BYTES = 8
 
 #: Bytes that a JPEG decoder is given at once, so that it runs in one call without the GIL.
 _BLOCK = 16 << 20
@@ -136,10 +140,25 @@ def decode_file(path: str, side: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> t
 
 def decode_opened(file: Opened, side: int) -> bytes:
     """The same of a file that is open; inside `opened` alone, which turns whatever is raised into a DecodeError."""
+    width, height = file.image.size
     if file.kind == "jpeg":
         _shrink_while_decoding(file.image, side)
         file.image.decodermaxblock = max(file.image.decodermaxblock, min(file.size, _BLOCK))
-    return square(file.image, side)
+    try:
+        return square(file.image, side)
+    except Exception:
+        _check_memory(width * height)
+        raise
+
+
+def _check_memory(pixels: int) -> None:
+    """Asks for the memory that an image takes: without it some codecs call the file broken.
+
+    Raises:
+        OSError: there is not as much.
+    """
+    if pixels:
+        mmap.mmap(-1, _MOST_BYTES * pixels, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
 
 
 def decode_jpeg(encoded: bytes, side: int) -> bytes:
@@ -155,7 +174,14 @@ def decode_jpeg(encoded: bytes, side: int) -> bytes:
 
 
 def _opened(content: BinaryIO, kind: str, size: int, stamp: Stamp | None, max_pixels: int | None) -> Opened:
-    image = _plugin(kind)(content)
+    try:
+        image = _plugin(kind)(content)
+    except OSError:
+        if kind == "webp":  # its codec takes the memory here, and says only that there is no decoder
+            content.seek(0)
+            promised = webp_pixels(content.read(HEAD))
+            _check_memory(min(promised, max_pixels or promised))
+        raise
     width, height = image.size
     if max_pixels is not None and width * height > max_pixels:
         reason = f"{width} x {height} pixels are more than the limit of {max_pixels}"

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +18,10 @@ import numpy as np
 from fer_fast.decode.codecs import Opened, decode_file, decode_opened, opened, prepare_codecs
 from fer_fast.decode.dali_pipeline import DaliPipeline, check_dali, reason_of
 from fer_fast.decode.formats import jpeg_coding
-from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
+from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder, plain
 from fer_fast.decode.pending import Pending
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.threads import Threads
 from fer_fast.machine.devices import torch_device
 from fer_fast.machine.processors import usable_processors
 from fer_fast.types import DecodeError, Stamp
@@ -82,12 +83,13 @@ class DaliDecoder(Decoder):
         self._pending = Pending()
         check_dali(DaliPipeline(image_size, self._card, 1), device)
         prepare_codecs()
-        self._readers = ThreadPoolExecutor(self.workers, thread_name_prefix="fer-fast-read")
+        self._readers = Threads(self.workers, thread_name_prefix="fer-fast-read")
         runners = 1 if self._card is None else _PIPELINES
-        self._runners = ThreadPoolExecutor(runners, thread_name_prefix="fer-fast-dali")
+        self._runners = Threads(runners, thread_name_prefix="fer-fast-dali")
 
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""
+        paths = plain(paths)
         batch = _Batch(self._pending.add(), paths, self.image_size, self.max_pixels)
         starts = range(0, len(paths), _CHUNK)
         try:

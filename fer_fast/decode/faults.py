@@ -27,6 +27,10 @@ _LASTING = frozenset(
 )
 
 
+#: What codecs of Pillow's and its own loader say when there is no memory: no word on the file.
+_NO_MEMORY = ("out of memory", "allocation failed")
+
+
 def os_fault(error: OSError, stamp: Stamp | None = None) -> DecodeError:
     """An error that the operating system gave on a file: `UNREADABLE` if it lasts, else `FAILED`."""
     status = Status.UNREADABLE if error.errno in _LASTING else Status.FAILED
@@ -40,11 +44,14 @@ def fault(error: Exception, stamp: Stamp | None = None) -> DecodeError:
         return error
     if isinstance(error, MemoryError):
         return DecodeError(Status.FAILED, "not enough memory to decode it", stamp)
+    if isinstance(error, ImportError):  # numpy, where there is too little memory to load it
+        return DecodeError(Status.FAILED, f"a module cannot be loaded: {error.name or one_line(error)}", stamp)
+    if isinstance(error, Warning):  # the program around us makes errors of them
+        return DecodeError(Status.FAILED, one_line(error), stamp)
     if isinstance(error, Image.DecompressionBombError):
         return DecodeError(Status.TOO_LARGE, one_line(error), stamp)
-    if isinstance(error, OSError):
-        if error.errno is not None:  # only the operating system sets it; Pillow's own complaints have none
-            return os_fault(error, stamp)
-        if str(error).startswith("out of memory"):  # a codec of Pillow's
-            return DecodeError(Status.FAILED, one_line(error), stamp)
+    if isinstance(error, OSError) and error.errno is not None:  # the operating system's; Pillow's complaints have none
+        return os_fault(error, stamp)
+    if any(words in str(error).lower() for words in _NO_MEMORY):
+        return DecodeError(Status.FAILED, one_line(error), stamp)
     return DecodeError(Status.CORRUPT, one_line(error), stamp)  # a plugin may raise anything on a damaged file

@@ -64,6 +64,14 @@ def read_image_file(path: str) -> tuple[BinaryIO, str, int, Stamp]:
         raise
 
 
+def working_folder() -> str | None:
+    """Where relative paths begin; None if it has been removed."""
+    try:
+        return os.getcwd()  # noqa: PTH109 (a Path costs more)
+    except OSError:
+        return None
+
+
 def check_readable(content: BinaryIO) -> None:
     """Reads a large file to its end: a codec that reads by itself keeps the operating system's error to itself.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from typing import BinaryIO
+from typing import IO
 
 from fer_fast.types import DecodeError, Status
 
@@ -83,7 +83,7 @@ def _may_begin_an_image(head: bytes) -> bool:
     return b"RIFF".startswith(head[:4]) and b"WEBP".startswith(head[8:12])
 
 
-def check_png(content: BinaryIO) -> None:
+def check_png(content: IO[bytes]) -> None:
     """Checks a PNG's chunks up to its end, as Pillow does not: it takes pixels whose checksum is wrong.
 
     An interrupted copy often has its full length and zeros at the end; without this it would be half a face.
@@ -108,6 +108,17 @@ def check_png(content: BinaryIO) -> None:
         if len(rest) != left + 4 or zlib.crc32(rest[:left], checksum) != int.from_bytes(rest[left:], "big"):
             raise DecodeError(Status.CORRUPT, f"broken PNG chunk {ascii(kind)[1:]}" if kind else "no end of the PNG")
     content.seek(position)
+
+
+def webp_pixels(head: bytes) -> int:
+    """How many pixels a WebP's header promises; 0 if it has none."""
+    kind, body = head[12:16], head[20:30]
+    if kind == b"VP8X":
+        return (1 + int.from_bytes(body[4:7], "little")) * (1 + int.from_bytes(body[7:10], "little"))
+    if kind == b"VP8L":
+        sides = int.from_bytes(body[1:5], "little")
+        return (1 + (sides & 0x3FFF)) * (1 + (sides >> 14 & 0x3FFF))
+    return (int.from_bytes(body[6:8], "little") & 0x3FFF) * (int.from_bytes(body[8:10], "little") & 0x3FFF)
 
 
 def jpeg_coding(content: bytes) -> int:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from fer_fast.decode.codecs import decode_jpeg
 from fer_fast.decode.faults import fault
+from fer_fast.decode.formats import check_png
 from fer_fast.decode.pixels import spread, square
 
 Array = npt.NDArray[np.uint8]
@@ -28,7 +30,8 @@ def pixels_of(image: Array | Image.Image, size: int) -> Array:
 
     A JPEG that Pillow has opened and not loaded gives the pixels of its file: large ones are scaled while they are
     decoded, and `image` stays as it is. One that was loaded has been decoded in full, and the pixels differ from the
-    file's by 0.4 of 255 on average if it is a large photo. Safe from several threads, with the same image, too.
+    file's by 0.4 of 255 on average if it is a large photo. A PNG that was not loaded is checked as its file is. Safe
+    from several threads, with the same image, too.
 
     Args:
         image: uint8 [height, width, 3] or [height, width], or a Pillow image; EXIF orientation is obeyed.
@@ -58,6 +61,7 @@ def _square(image: Image.Image, size: int) -> bytes:
         with _locks[id(image) // 64 % len(_locks)]:
             encoded = _unread_jpeg(image)
             if encoded is None:
+                _check_unread_png(image)
                 image.load()
         return square(image, size) if encoded is None else decode_jpeg(encoded, size)
     except Exception as error:  # Pillow reads a file's pixels only now
@@ -76,6 +80,17 @@ def _unread_jpeg(image: Image.Image) -> bytes | None:
     try:
         image.fp.seek(0)
         return image.fp.read()
+    finally:
+        image.fp.seek(position)
+
+
+def _check_unread_png(image: Image.Image) -> None:
+    """Checks the file of a PNG whose pixels are still in it, as a path's is."""
+    if not isinstance(image, PngImageFile) or not image.tile or image.fp is None:
+        return
+    position = image.fp.tell()
+    try:
+        check_png(image.fp)
     finally:
         image.fp.seek(position)
 

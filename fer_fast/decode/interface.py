@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -53,6 +54,11 @@ class Decoded:
         return self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels.cpu().numpy()
 
 
+def plain(paths: Sequence[str]) -> list[str]:
+    """Paths as str itself: a subclass's, numpy's for one, is packed or compared as it likes."""
+    return [str.__str__(os.fspath(path)) for path in paths]
+
+
 class Decoder(ABC):
     """Decodes batches ahead of the model. Safe to use from several threads.
 
@@ -93,7 +99,10 @@ class Decoder(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Drops what is not done, without waiting: its futures raise FerFastError. A second call does nothing."""
+        """Drops what is not done, without waiting: its futures raise FerFastError. A second call does nothing.
+
+        Not from a signal's handler: what that interrupts may hold a lock that is needed here.
+        """
 
     def decode(self, paths: Sequence[str]) -> Decoded:
         """Decodes a batch and waits for it."""

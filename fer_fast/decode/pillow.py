@@ -7,20 +7,21 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ImageFile
 
 from fer_fast.decode.codecs import decode_file, prepare_codecs
-from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
+from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder, plain
 from fer_fast.decode.pending import Pending
 from fer_fast.decode.pixels import spread
 from fer_fast.decode.process import CHANNELS, Answer
 from fer_fast.decode.processes import DecodingProcesses
+from fer_fast.decode.threads import Threads
 from fer_fast.machine.processors import usable_processors
-from fer_fast.types import DecodeError
+from fer_fast.types import DecodeError, Status
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ FEWEST_PROCESSES = 2
 
 
 class PillowDecoder(Decoder):
-    """Decodes on threads, and once there have been many files in processes, one a thread.
+    """Decodes on threads, and once there have been many files in as many processes.
 
     Pillow's codecs run without the interpreter's lock, but a small face is mostly Python: threads take turns at it,
     processes do not. A codec that crashes in a process costs its own file alone.
@@ -64,10 +65,11 @@ class PillowDecoder(Decoder):
         prepare_codecs()
         self._pending = Pending()
         # As many as keep the processes busy; of those that decode themselves no more than asked for at a time.
-        self._threads = ThreadPoolExecutor(self.workers * CHANNELS, thread_name_prefix="fer-fast-decode")
+        self._threads = Threads(self.workers * CHANNELS, thread_name_prefix="fer-fast-decode")
         self._here = threading.Semaphore(self.workers)
         self._processes = DecodingProcesses(self.workers, image_size, _MOST, max_pixels)
         self._submitted = 0
+        self._has_begun = False
         if processes_after is None:
             processes_after = PROCESSES_AFTER if self.workers >= FEWEST_PROCESSES else math.inf
         self._processes_after = processes_after
@@ -88,7 +90,7 @@ class PillowDecoder(Decoder):
 
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""
-        batch = _Batch(self._pending, paths, self.image_size)
+        batch = _Batch(self._pending, plain(paths), self.image_size)
         # A batch alone is shared by the workers; where others wait a worker takes it whole, 8 % faster on small faces.
         shares = self.workers if self._pending.count <= self.workers else 1
         run = min(max(_LEAST, -(-len(paths) // shares)), _MOST)
@@ -108,26 +110,37 @@ class PillowDecoder(Decoder):
 
     def _count(self, files: int) -> None:
         with self._lock:
-            before = self._submitted
             self._submitted += files
-        if before < self._processes_after <= before + files:
+            begins = not self._has_begun and self._submitted >= self._processes_after
+            self._has_begun |= begins
+        if begins:
             self._processes.start()
 
     def _decode(self, batch: _Batch, start: int, end: int) -> None:
         """Decodes paths[start:end] of a batch; in one of the threads."""
         try:
             paths, out = batch.paths[start:end], batch.pixels[start:end]
-            answers, seconds = self._processes.decode(paths, out) or self._decode_here(paths, out)
+            answers, seconds = self._processes.decode(paths, out)
+            # What a process cannot read may be this one's alone: a link to /proc/self/fd/3.
+            left = [place for place, each in enumerate(answers) if _is_unreadable(each)]
+            left += range(len(answers), len(paths))
+            if left and not self._pending.closed:
+                answers += [None] * (len(paths) - len(answers))
+                seconds += self._decode_here(paths, out, left, answers)
             batch.add(start, answers, seconds)
         except BaseException as error:
             self._pending.fail(batch.future, error)
             raise
 
-    def _decode_here(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+    def _decode_here(
+        self, paths: Sequence[str], out: npt.NDArray[np.uint8], places: list[int], answers: list[Answer]
+    ) -> float:
+        """Decodes the files at some places, and gives the seconds that it took."""
         with self._here:
             begun = time.perf_counter()
-            answers = [_decoded(path, image, self.max_pixels) for path, image in zip(paths, out, strict=True)]
-            return answers, time.perf_counter() - begun
+            for place in places:
+                answers[place] = _decoded(paths[place], out[place], self.max_pixels)
+            return time.perf_counter() - begun
 
 
 class _Batch:
@@ -162,6 +175,10 @@ class _Batch:
         indices = [index for index in range(len(self.paths)) if index not in failed]
         pixels = self.pixels if not failed else self.pixels[indices]
         self._pending.answer(self.future, Decoded(pixels, indices, failures, self._seconds, stamps))
+
+
+def _is_unreadable(answer: Answer) -> bool:
+    return isinstance(answer, DecodeError) and answer.status is Status.UNREADABLE
 
 
 def _decoded(path: str, out: npt.NDArray[np.uint8], max_pixels: int) -> Answer:

@@ -48,7 +48,7 @@ def square(image: Image.Image, side: int) -> bytes:
     flat = _grey_or_rgb(image)
     if flat.size != (side, side):
         flat = flat.resize((side, side), Image.Resampling.BILINEAR)  # antialiased when it shrinks
-    # After the resize a turn moves S x S pixels, not the photo's; and only now is a PNG's trailing EXIF read.
+    # After the resize a turn moves S x S pixels, not the photo's.
     exif = image.info.get("exif")
     turn = _TURNS.get(orientation_of(exif)) if isinstance(exif, bytes) else None
     return (flat if turn is None else flat.transpose(turn)).tobytes()
@@ -73,8 +73,7 @@ def spread(data: bytes | npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> N
 
 
 def _grey_or_rgb(image: Image.Image) -> Image.Image:
-    if image.mode not in ("RGB", "L"):
-        image.load()  # a GIF or a TIFF may change its mode when it is read
+    image.load()  # a GIF or a TIFF may change its mode when it is read, a PNG's EXIF may stand behind its pixels
     mode = image.mode
     if mode in ("RGB", "L"):
         return image

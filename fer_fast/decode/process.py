@@ -6,6 +6,7 @@ again, or are forked from a process that has threads.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import select
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 from PIL import ImageFile
 
 from fer_fast.decode.messages import packed, receive
@@ -35,12 +37,35 @@ CHANNELS = 2
 #: Milliseconds that a process has to begin; it takes some 100 on a machine that does nothing else.
 _PATIENCE = 60_000
 
-#: What it runs: it finds modules where this process does, whatever the folder that it is started in.
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from fer_fast.decode.worker import main; main()"
+#: What it runs: this package from its folder, which is on no module's path. A dataclasses.py beside it is nobody's.
+_PROGRAM = """
+import sys
+sys.path[:] = sys.argv[2:]
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+spec = PathFinder.find_spec("fer_fast", sys.argv[1:2])
+sys.modules["fer_fast"] = package = module_from_spec(spec)
+spec.loader.exec_module(package)
+from fer_fast.decode.worker import main
+main()
+"""
+
+#: Where this package is, and where Pillow and numpy are: a program may find them by a relative path and then move.
+_PACKAGE = str(Path(__file__).absolute().parents[2])
+_NEEDED = [str(Path(module.__file__ or "").absolute().parents[1]) for module in (PIL, np)]
 
 
 class LostProcessError(FerFastError):
-    """A process that ended while it decoded."""
+    """A process that ended while it decoded.
+
+    Args:
+        reason: a sentence.
+        has_left: it ended by itself, as it does where its starter seems gone; that says nothing of a file.
+    """
+
+    def __init__(self, reason: str, has_left: bool) -> None:
+        super().__init__(reason)
+        self.has_left = has_left
 
 
 class DecodingProcess:
@@ -90,7 +115,7 @@ class DecodingProcess:
         answers = select.poll()
         answers.register(self._ends[0], select.POLLIN)
         try:
-            self._send(0, (*self._form, ImageFile.LOAD_TRUNCATED_IMAGES))
+            self._send(0, packed((*self._form, ImageFile.LOAD_TRUNCATED_IMAGES)))
             if not answers.poll(_PATIENCE):
                 raise FerFastError(f"a process does not begin within {_PATIENCE // 1000} s")
             receive(self._ends[0].fileno())
@@ -100,25 +125,30 @@ class DecodingProcess:
         finally:
             self._errors.close()
 
-    def decode(self, channel: int, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+    def decode(
+        self, channel: int, folder: str | None, paths: Sequence[str], out: npt.NDArray[np.uint8]
+    ) -> tuple[list[Answer], float]:
         """Decodes files; by each channel one run at a time.
 
         Args:
             channel: 0 to `CHANNELS` - 1.
+            folder: where relative paths begin; None if there are none.
             paths: at most as many as it takes in a run.
             out: uint8 [paths, S, S, 3]; of no use where a file gives no pixels.
 
         Returns:
-            What became of each path, and the seconds that decoding took.
+            What became of each path, and the seconds that decoding took; nothing of any if it cannot go to the folder.
 
         Raises:
             LostProcessError: it ended meanwhile.
         """
+        message = packed((folder, list(paths)))
         try:
-            self._send(channel, (_working_folder(), list(paths)))
+            self._send(channel, message)
             answers, seconds = receive(self._ends[channel].fileno())
         except (OSError, EOFError, ValueError, TypeError):  # the last two: what a damaged process says
-            raise LostProcessError(f"the process that decoded it {self._ending()}") from None
+            ending = self._ending()
+            raise LostProcessError(f"the process that decoded it {ending}", self._process.returncode == 0) from None
         found: list[Answer] = []
         for place, answer in enumerate(answers):
             if len(answer) == 4:
@@ -134,7 +164,11 @@ class DecodingProcess:
         """Ends it at once, whatever it does; who waits for an answer gets a `LostProcessError`."""
         if os.getpid() != self._owner:
             return  # a forked child's memory of it
-        self._process.kill()
+        for end in self._ends:  # it ends by itself, too, when nobody asks: this process may have lost its right to kill
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._process.kill()
         with suppress(subprocess.TimeoutExpired):  # it may wait for a disk that does not answer
             self._process.wait(1)
 
@@ -144,9 +178,9 @@ class DecodingProcess:
         for end in getattr(self, "_ends", []):
             end.close()
 
-    def _send(self, channel: int, message: object) -> None:
+    def _send(self, channel: int, message: bytes) -> None:
         # The program around us may have left SIGPIPE at its default, which ends a process.
-        self._ends[channel].sendall(packed(message), socket.MSG_NOSIGNAL)
+        self._ends[channel].sendall(message, socket.MSG_NOSIGNAL)
 
     def _ending(self) -> str:
         """How it ended, for a sentence."""
@@ -163,29 +197,44 @@ class DecodingProcess:
 
 
 def _file_in_memory() -> BufferedRandom:
-    return os.fdopen(os.memfd_create("fer-fast-decode"), "r+b")
+    return os.fdopen(_beyond_standard(os.memfd_create("fer-fast-decode")), "r+b")
 
 
 def _socket_pair() -> tuple[socket.socket, socket.socket]:
     """Our end and theirs."""
-    ends = socket.socketpair()
-    for end in ends:
+    ours, theirs = (socket.socket(fileno=_beyond_standard(end.detach())) for end in socket.socketpair())
+    for end in (ours, theirs):
         end.settimeout(None)  # whatever the program's own default
-    return ends
+    return ours, theirs
+
+
+def _beyond_standard(descriptor: int) -> int:
+    """The same by a number that is no standard stream's: a program may have closed its own, a process gets new ones."""
+    if descriptor > 2:
+        return descriptor
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(descriptor)
+
+
+def _folders() -> list[str]:
+    """Where it finds modules: absolute folders alone, so that none in whatever folder it works in is taken for one."""
+    absolute = [folder for folder in sys.path if isinstance(folder, str) and Path(folder).is_absolute()]
+    return [*absolute, *(folder for folder in _NEEDED if folder not in absolute)]
 
 
 def _started(ends: Sequence[socket.socket], memory: BufferedRandom, errors: BufferedRandom) -> subprocess.Popen[bytes]:
     interpreter = Path(sys.executable or "")
     if getattr(sys, "frozen", False) or not interpreter.name.startswith(("python", "pypy")):
         raise OSError(f"{str(interpreter)!r} is not a Python interpreter")
-    package = str(Path(__file__).parents[2])
-    folders = [package, *(folder for folder in sys.path if isinstance(folder, str))]
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     utf8 = ["-X", "utf8"] if sys.flags.utf8_mode else []  # a path's bytes must mean the same there
     # The process that starts it decides what becomes of it on Ctrl-C, from the first moment on.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return subprocess.Popen(
-            [sys.executable, *utf8, "-c", _PROGRAM, *folders],
+            [sys.executable, *flags, *utf8, "-c", _PROGRAM, _PACKAGE, *_folders()],
             stdin=ends[0].fileno(),
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -193,11 +242,3 @@ def _started(ends: Sequence[socket.socket], memory: BufferedRandom, errors: Buff
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _working_folder() -> str | None:
-    """Where relative paths begin; None if it has been removed, so that they lead nowhere anyhow."""
-    try:
-        return os.getcwd()  # noqa: PTH109 (a Path costs more)
-    except OSError:
-        return None

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
+import resource
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
+from fer_fast.decode.files import working_folder
 from fer_fast.decode.process import CHANNELS, Answer, DecodingProcess, LostProcessError
 from fer_fast.types import DecodeError, FerFastError, Status
 
@@ -19,9 +24,16 @@ _log = logging.getLogger(__name__)
 #: What these paths mean depends on the process that asks: /dev/fd/3, /proc/self/cwd/face.png.
 _OWN = ("/dev/", "/proc/")
 
+#: Descriptors that are left to the program around us, and to each worker; a process takes one a channel. Not more: on a
+#: machine of 200 processors 1,024 of them, the usual limit, have to do.
+_SPARE, _SPARE_EACH = 64, 2
+
+#: After so many that left by themselves in a row, the next would, too.
+_FEW = 3
+
 
 class DecodingProcesses:
-    """Processes that decode, as many as there are threads that ask.
+    """Processes that decode; safe from several threads, each of which has a run of its own.
 
     Args:
         count: how many.
@@ -38,6 +50,8 @@ class DecodingProcesses:
         self._lock = threading.Lock()
         self._is_closed = False
         self._has_told = False
+        self._left_in_a_row = 0
+        self._rights = _rights()
 
     @property
     def pids(self) -> list[int]:
@@ -47,12 +61,13 @@ class DecodingProcesses:
 
     def start(self) -> None:
         """Begins to start them, in a thread of its own."""
+        self._rights = _rights()
         try:
             threading.Thread(target=self._start, name="fer-fast-start").start()
         except RuntimeError as error:  # no thread can be started
             self._tell(error)
 
-    def decode(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float] | None:
+    def decode(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
         """Decodes files; a file on which a process ends is `FAILED`, and costs no other its pixels.
 
         Args:
@@ -60,24 +75,23 @@ class DecodingProcesses:
             out: uint8 [paths, S, S, 3]; of no use where a file gives no pixels.
 
         Returns:
-            As `DecodingProcess.decode`; None if no process is idle, or none would find these files.
+            What became of the first of them, and the seconds that decoding took. Of the rest, which may be all, nothing
+            is known: no process is idle or can be started, or none would find these files.
         """
-        if any(path.startswith(_OWN) for path in paths):
-            return None
         try:
             process, channel = self._taken()
         except Empty:
-            return None
+            return [], 0.0
+        folder = working_folder()
+        if not self._finds(folder, paths):
+            self._put(process, channel)
+            return [], 0.0
         try:
-            found = process.decode(channel, paths, out)
+            found = self._decoded(process, channel, folder, paths, out)
         except LostProcessError as lost:
             _log.info("%d files are decoded again, one by one: %s", len(paths), lost)
-            self._drop(process)
-            return self._one_by_one(paths, out)
-        except BaseException:
-            self._drop(process)  # what it sends next would be taken for another answer
-            raise
-        self._idle.put((process, channel))
+            return self._one_by_one(folder, paths, out)
+        self._put(process, channel)
         return found
 
     def close(self) -> None:
@@ -88,6 +102,26 @@ class DecodingProcesses:
             self._all.clear()
         for process in every:
             process.end()
+        self._forget_idle()
+
+    def _finds(self, folder: str | None, paths: Sequence[str]) -> bool:
+        """Whether a process opens the files that this one would."""
+        if any(path.startswith(_OWN) for path in paths):
+            return False
+        if folder is None and not all(path.startswith("/") for path in paths):
+            return False
+        return self._rights == _rights()
+
+    def _put(self, process: DecodingProcess, channel: int) -> None:
+        self._idle.put((process, channel))
+        if self._is_closed:  # meanwhile
+            self._forget_idle()
+
+    def _forget_idle(self) -> None:
+        """Frees the memory and the descriptors of those that have ended."""
+        with suppress(Empty):
+            while True:
+                self._idle.get_nowait()
 
     def _start(self) -> None:
         begun = []
@@ -110,26 +144,49 @@ class DecodingProcesses:
                 if process in self._all:  # or it was lost by another channel
                     return process, channel
 
-    def _one_by_one(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+    def _decoded(
+        self,
+        process: DecodingProcess,
+        channel: int,
+        folder: str | None,
+        paths: Sequence[str],
+        out: npt.NDArray[np.uint8],
+    ) -> tuple[list[Answer], float]:
+        """As `DecodingProcess.decode`; after an error the process is no more."""
+        try:
+            found = process.decode(channel, folder, paths, out)
+        except BaseException as error:
+            self._drop(process)  # what it sends next would be taken for another answer
+            if isinstance(error, LostProcessError) and error.has_left:
+                self._left_in_a_row += 1
+            raise
+        self._left_in_a_row = 0
+        return found
+
+    def _one_by_one(
+        self, folder: str | None, paths: Sequence[str], out: npt.NDArray[np.uint8]
+    ) -> tuple[list[Answer], float]:
         """Tells the file that ends processes from those that were with it in a run."""
         answers: list[Answer] = []
         begun = time.perf_counter()
         process: DecodingProcess | None = None
-        for place, path in enumerate(paths):
-            try:
-                process = process or self._another()
-                answers += process.decode(0, [path], out[place : place + 1])[0]
-            except FerFastError as error:  # never in this process: it would be the next to end
-                answers.append(DecodeError(Status.FAILED, str(error)))
-                if process is not None:
-                    self._drop(process)
-                    process = None
-        seconds = time.perf_counter() - begun
         try:
+            for place, path in enumerate(paths):
+                process = process or self._another()
+                try:
+                    found, _ = self._decoded(process, 0, folder, [path], out[place : place + 1])
+                except LostProcessError as lost:
+                    process = None
+                    if lost.has_left:
+                        break
+                    found = [DecodeError(Status.FAILED, str(lost))]  # never in this process: it would be next to end
+                if not found:
+                    break
+                answers += found
             self._give(process or self._another())
-        except FerFastError as error:
+        except FerFastError as error:  # none can be started
             self._tell(error)
-        return answers, seconds
+        return answers, time.perf_counter() - begun
 
     def _give(self, process: DecodingProcess) -> None:
         """Lets a process take work, unless there are enough: each run of one that was lost starts another."""
@@ -141,7 +198,7 @@ class DecodingProcesses:
             process.end()
             return
         for channel in range(CHANNELS):
-            self._idle.put((process, channel))
+            self._put(process, channel)
 
     def _another(self) -> DecodingProcess:
         process = self._new()
@@ -149,12 +206,16 @@ class DecodingProcesses:
         return process
 
     def _new(self) -> DecodingProcess:
-        process = DecodingProcess(*self._form)
-        with self._lock:
-            if not self._is_closed:
-                self._all.add(process)
-                return process
-        process.end()
+        if self._left_in_a_row >= _FEW:
+            raise FerFastError(f"the last {_FEW} ended by themselves before they had decoded anything")
+        _check_descriptors(_SPARE + _SPARE_EACH * self._count)
+        if not self._is_closed:
+            process = DecodingProcess(*self._form)
+            with self._lock:
+                if not self._is_closed:
+                    self._all.add(process)
+                    return process
+            process.end()
         raise FerFastError("the decoder is closed")
 
     def _make_ready(self, process: DecodingProcess) -> None:
@@ -174,3 +235,20 @@ class DecodingProcesses:
         if not self._is_closed and not self._has_told:
             self._has_told = True
             _log.warning("threads decode what %d of %d processes leave: %s", len(self.pids), self._count, error)
+
+
+def _check_descriptors(least: int) -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return
+    try:
+        left = limit - len([*Path("/proc/self/fd").iterdir()])
+    except OSError as error:
+        raise FerFastError(f"the open files cannot be counted: {error.strerror}") from error
+    if left < least:
+        raise FerFastError(f"of {limit} files that may be open {left} are left; {least} are needed (ulimit -n)")
+
+
+def _rights() -> tuple[object, ...]:
+    """What decides which files may be read: a program may give up some after it has started processes."""
+    return os.geteuid(), os.getegid(), os.getgroups()

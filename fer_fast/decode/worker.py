@@ -1,7 +1,7 @@
 """A process that decodes: runs of paths come in by sockets, pixels go out by shared memory, reasons by the sockets.
 
-`decode.process` starts it and speaks to it. It lives as long as the process that started it, and no longer; signals for
-the whole group it leaves to that one, and it writes nothing to the terminal.
+`decode.process` starts it and speaks to it. Left alone it ends once the file that it decodes is done; signals for the
+whole group it leaves to the process that started it, and it writes nothing to the terminal.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from PIL import ImageFile
 
 from fer_fast.decode.codecs import decode_file, prepare_codecs
+from fer_fast.decode.files import working_folder
 from fer_fast.decode.messages import receive, send
-from fer_fast.types import DecodeError, Stamp, Status
+from fer_fast.types import DecodeError, Stamp
 
 #: What became of one file: its stamp and how many bytes `pixels.square` gave; or what `DecodeError` takes.
 Answer = tuple[Stamp | None, int] | tuple[Stamp | None, str, str, bool]
@@ -47,31 +48,38 @@ def main() -> None:
         for each in _asked(sockets, starter):
             folder, paths = receive(each)
             begun = time.perf_counter()
-            answers = _answers(folder, paths, shares[each], side, max_pixels)
+            answers = []
+            if _is_in(folder):  # or the run goes back
+                answers = [*_answers(paths, shares[each], side, max_pixels, starter)]
             send(each, (answers, time.perf_counter() - begun))
     except (EOFError, OSError):
         pass  # nobody waits for an answer
     os._exit(0)  # there is nothing to tidy up
 
 
-def _answers(folder: str | None, paths: list[str], pixels: memoryview, side: int, max_pixels: int) -> list[Answer]:
-    """Decodes paths, the first to the memory's beginning; relative ones from `folder`, None for where it was."""
+def _is_in(folder: str | None) -> bool:
+    """Goes where relative paths begin, None for anywhere; False if it cannot."""
     try:
-        if folder is not None and folder != os.getcwd():  # noqa: PTH109 (a Path costs more)
+        if folder is not None and folder != working_folder():
             os.chdir(folder)
-    except OSError as error:
-        return [(None, Status.FAILED.value, f"the working folder {folder!r}: {error.strerror}", True)] * len(paths)
-    answers: list[Answer] = []
+    except OSError:
+        return False
+    return True
+
+
+def _answers(paths: list[str], pixels: memoryview, side: int, max_pixels: int, starter: int) -> Iterator[Answer]:
+    """Decodes paths, the first to the memory's beginning, until whoever asks is gone."""
     for place, path in enumerate(paths):
+        if os.getppid() != starter:
+            raise EOFError
         try:
             data, stamp = decode_file(path, side, max_pixels)
         except DecodeError as error:
-            answers.append((error.stamp, error.status.value, str(error), error.again))
+            yield error.stamp, error.status.value, str(error), error.again
         else:
             start = place * side * side * 3
             pixels[start : start + len(data)] = data
-            answers.append((stamp, len(data)))
-    return answers
+            yield stamp, len(data)
 
 
 def _asked(sockets: list[int], starter: int) -> Iterator[int]:
