@@ -24,7 +24,9 @@ from fer_fast.bench.images import make_faces, make_photos
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results" / "versions.json"
-FACES, PHOTOS = 1500, 120
+FACES, PHOTOS = 6000, 240
+#: Seconds for one run: older checkouts may hang.
+PATIENCE = 60
 
 
 def rate(checkout: Path, folder: Path, precision: str, suffix: str, work: Path) -> float:
@@ -33,9 +35,12 @@ def rate(checkout: Path, folder: Path, precision: str, suffix: str, work: Path) 
     for left in work.glob(f"{out.name}*"):
         left.unlink()
     command = [sys.executable, "-m", "fer_fast", "classify", str(folder), "-o", str(out), "--precision", precision]
-    found = subprocess.run(
-        command, cwd=work, env={**os.environ, "PYTHONPATH": str(checkout)}, capture_output=True, text=True, check=True
-    )
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    try:
+        found = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        print(f"{checkout}: a run did not end within {PATIENCE} seconds, and is begun again", flush=True)
+        return rate(checkout, folder, precision, suffix, work)
     told = re.search(r"([\d.]+) images/s", found.stderr)
     if told is None:
         raise SystemExit(f"{checkout} tells no rate: {found.stderr}")

@@ -24,13 +24,14 @@ SIDE = 24
 def at_once(monkeypatch):
     """Lets the first file start the processes."""
     monkeypatch.setattr(pillow, "PROCESSES_AFTER", 1)
+    monkeypatch.setattr(pillow, "LAG", 1)
     monkeypatch.setattr(pillow, "FEWEST_PROCESSES", 1)
 
 
 OPENED = """
 import os, signal, sys, time
 from fer_fast.decode import open_decoder, pillow
-pillow.PROCESSES_AFTER = 1
+pillow.PROCESSES_AFTER = pillow.LAG = 1
 decoder = open_decoder("pillow", 24, 2)
 decoder.decode(["/nowhere"])
 while decoder.runs_on != "2 processes":
@@ -360,3 +361,20 @@ def test_one_worker_is_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with open_decoder("pillow", SIDE, 1) as decoder:
         assert decoder.decode([path] * 40).indices == list(range(40))
         assert decoder.process_ids == [] and decoder.runs_on == "1 thread"
+
+
+def test_processes_begin_where_a_run_waits_for_decoding_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pillow, "LAG", 96)
+    monkeypatch.setattr(pillow, "PROCESSES_AFTER", 512)
+    path = str(tmp_path / "face.png")
+    Image.new("L", (8, 8), 7).save(path)
+    with open_decoder("pillow", SIDE, 2) as decoder:
+        for _ in range(40):  # as a slow model asks: the next batch when the one before is there
+            decoder.decode([path] * 32)
+        assert not decoder._has_begun
+        for future in [decoder.submit([path] * 32) for _ in range(20)]:
+            future.result()
+        assert decoder._has_begun
+    with open_decoder("pillow", SIDE, 2) as decoder:
+        decoder.decode([path] * 600)
+        assert decoder._has_begun

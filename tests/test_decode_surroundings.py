@@ -26,7 +26,7 @@ class Name(str):
     """A str of a program's own."""
 
 
-def opened(workers=1, after=1):
+def opened(workers=1, after=0):
     return PillowDecoder(SIDE, workers, processes_after=after)
 
 

@@ -28,24 +28,27 @@ _log = logging.getLogger(__name__)
 #: Files of a run, at least and at most: with fewer the exchange with a process shows on small faces.
 _LEAST, _MOST = 8, 32
 
-#: Files after which processes are worth their start, 0.06 s of a processor each.
+#: Files that wait when decoding is what a run waits for: a model that is slower leaves fewer.
+LAG = 96
+#: Files with which decoding lags after which processes are worth their start, 0.06 s of a processor each.
 PROCESSES_AFTER = 512
 #: One worker is a thread: it takes one processor, and with a process it would take part of another, too.
 FEWEST_PROCESSES = 2
 
 
 class PillowDecoder(Decoder):
-    """Decodes on threads, and once there have been many files in as many processes.
+    """Decodes on threads, and where a run waits for it in as many processes.
 
     Pillow's codecs run without the interpreter's lock, but a small face is mostly Python: threads take turns at it,
-    processes do not. A codec that crashes in a process costs its own file alone.
+    processes do not. Where the model is slower than that, processes would take its time and give nothing. A codec that
+    crashes in a process costs its own file alone.
 
     Args:
         image_size: S, the side in pixels of what comes out.
         workers: how many files are decoded at once; None takes the processors that this process may use.
         max_pixels: see `open_decoder`.
-        processes_after: files after which processes are started; infinity is never. None takes `PROCESSES_AFTER`, for
-            `FEWEST_PROCESSES` workers or more.
+        processes_after: files with which decoding lags behind whoever submits them, after which processes are started;
+            infinity is never. None takes `PROCESSES_AFTER`, for `FEWEST_PROCESSES` workers or more.
     """
 
     name = "pillow"
@@ -68,7 +71,7 @@ class PillowDecoder(Decoder):
         self._threads = Threads(self.workers * CHANNELS, thread_name_prefix="fer-fast-decode")
         self._here = threading.Semaphore(self.workers)
         self._processes = DecodingProcesses(self.workers, image_size, _MOST, max_pixels)
-        self._submitted = 0
+        self._waiting = self._lagging = 0
         self._has_begun = False
         if processes_after is None:
             processes_after = PROCESSES_AFTER if self.workers >= FEWEST_PROCESSES else math.inf
@@ -99,7 +102,7 @@ class PillowDecoder(Decoder):
                 self._threads.submit(self._decode, batch, start, min(start + run, len(paths)))
         except RuntimeError as error:  # closed meanwhile, or no thread can be started
             self._pending.refuse(batch.future, error)
-        self._count(len(paths))
+        self._count(batch.future, len(paths))
         return batch.future
 
     def close(self) -> None:
@@ -108,13 +111,19 @@ class PillowDecoder(Decoder):
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._processes.close()
 
-    def _count(self, files: int) -> None:
+    def _count(self, future: Future[Decoded], files: int) -> None:
         with self._lock:
-            self._submitted += files
-            begins = not self._has_begun and self._submitted >= self._processes_after
+            self._waiting += files
+            self._lagging = self._lagging + files if self._waiting >= LAG else 0
+            begins = not self._has_begun and self._lagging >= self._processes_after
             self._has_begun |= begins
+        future.add_done_callback(lambda _: self._answered(files))
         if begins:
             self._processes.start()
+
+    def _answered(self, files: int) -> None:
+        with self._lock:
+            self._waiting -= files
 
     def _decode(self, batch: _Batch, start: int, end: int) -> None:
         """Decodes paths[start:end] of a batch; in one of the threads."""
