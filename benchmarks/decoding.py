@@ -33,7 +33,7 @@ from fer_fast.models.config import ModelConfig
 RESULTS = Path(__file__).parent / "results" / "decoding.json"
 WORKERS = (1, 2, 4)
 #: When processes begin: never, or with the first file.
-WAYS = {"threads": math.inf, "processes": 1}
+WAYS = {"threads": math.inf, "processes": 0}
 #: Batches under way at a time, as in a run over a folder.
 AHEAD = 6
 SIDE = ModelConfig().image_size
