@@ -15,6 +15,7 @@ from fer_fast.table.schema import Schema
 from fer_fast.types import Column, Item, ItemRows, Prediction, Row, Status
 
 CLASSES = ("calm", "not, calm")
+SUFFIXES = [".csv", ".jsonl", ".parquet"]
 SCHEMA = Schema(CLASSES)
 FACES = Schema(CLASSES, (Column("face", "integer"), Column("score", "number"), Column("note", "text")))
 NAMES = [
@@ -96,3 +97,23 @@ def expected(rows, schema=SCHEMA):
             line |= {"label": label, "confidence": max(low, high), "p_calm": low, "p_not, calm": high}
         table.append(line)
     return table
+
+
+def finished(out, results, **options):
+    table = open_table(out, **options)
+    wanted = fill(table, results)
+    table.finish()
+    table.close()
+    return table, wanted
+
+
+def files(folder, *names):
+    for name in names:
+        (folder / name).write_text(name)
+    return [item(f"{folder}/{name}") for name in names]
+
+
+def stamped(each, value=0.25, status=Status.OK):
+    about = Path(each.path).stat()
+    made = row(each.name, value) if status is Status.OK else Row(each.name, status, "why")
+    return ItemRows(each, (made,), (about.st_size, about.st_mtime_ns), status is Status.FAILED)

@@ -32,7 +32,7 @@ FILES = {
     "machine": ("disk",),
     "ops": ("native",),
     "pipeline": ("batches", "memory", "pipeline", "stream"),
-    "table": ("table",),
+    "table": ("table", "table_resume", "table_crashes"),
 }
 
 
