@@ -38,22 +38,17 @@ def parents(classifier: Classifier) -> None:
 
 
 def own(classifier: Classifier) -> None:
-    """Opens one of its own: torch's gives its parent's answers, OpenVINO's threads stayed behind with the parent."""
-    if sys.argv[2] == "openvino":
-        try:
-            opened()
-        except FerFastError as error:
-            assert str(error).startswith("OpenVINO was in use before fork: start processes"), error
-            return
-        raise AssertionError("OpenVINO was opened, which may hang")
-    with opened() as mine:
-        for prediction in mine.predict(IMAGES):
-            np.testing.assert_allclose(prediction.probabilities, EXPECTED, atol=1e-3)
-        assert mine.describe()["engine"] == sys.argv[2]
+    """Opens one of its own: the library's threads stayed behind with the parent, and it may wait for them for ever."""
+    try:
+        opened()
+    except FerFastError as error:
+        assert "was in use before fork: start processes that classify by spawn or forkserver" in str(error), error
+        return
+    raise AssertionError("it was opened, and may hang")
 
 
 def compiled(classifier: Classifier) -> None:
-    """The same with nothing in the cache: torch, which its parent had loaded, traces the model."""
+    """The same with nothing in the cache."""
     os.environ["FER_FAST_CACHE"] += "/empty"
     own(classifier)
 

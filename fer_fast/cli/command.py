@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, TextIO
 
 from fer_fast.cli.console import complain, log_to_stderr
 from fer_fast.types import CheckpointError, FerFastError
@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
         _configure_logging(arguments)
         return int(arguments.run(arguments))
     except BrokenPipeError:
-        _drop_output()
+        _drop(sys.stdout)
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt as interrupt:
         return 128 + getattr(interrupt, "signal", signal.SIGINT)
@@ -88,6 +88,10 @@ def main() -> NoReturn:
             with suppress(OSError, ValueError, AttributeError):  # full, or closed
                 stream.flush()
         os._exit(status)
+    try:
+        sys.stderr.flush()
+    except OSError:  # nobody reads it, which changes no status
+        _drop(sys.stderr)
     sys.exit(status)
 
 
@@ -141,13 +145,13 @@ def _complain(error: BaseException, status: int) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:  # a full disk, which the error has told
-        _drop_output()
+        _drop(sys.stdout)
     complain("fer-fast", error)
     return status
 
 
-def _drop_output() -> None:
+def _drop(stream: TextIO) -> None:
     """Sends what is still buffered for a reader that has gone to nowhere, so that Python does not complain at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

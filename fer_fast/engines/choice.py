@@ -55,8 +55,6 @@ def open_engine(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     with alone():
-        if torch_is_inherited():
-            _use_one_thread()
         engines = [_open(checkpoint, engine, card, precision, batch_size, cached) for card in cards]
     opened = engines[0] if len(engines) == 1 else SeveralEngines(engines)
     ran = opened.describe()["precision"]
@@ -84,6 +82,8 @@ def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batc
             if engine == "tensorrt":
                 raise
             log.warning("torch runs the model: %s", error)
+    if torch_is_inherited():  # OpenMP, by which torch spreads its work, may wait for ever for the threads of the parent
+        raise FerFastError("torch was in use before fork: start processes that classify by spawn or forkserver")
     from fer_fast.engines.torch import TorchEngine
 
     return _called(TorchEngine(checkpoint, device, precision, batch_size), checkpoint)
@@ -109,15 +109,6 @@ def _called(engine: Engine, checkpoint: Checkpoint) -> Engine:
         engine.close()
         raise
     return engine
-
-
-def _use_one_thread() -> None:
-    """OpenMP, by which torch spreads its work, waits for ever for the threads that a parent had."""
-    import torch
-
-    if torch.get_num_threads() > 1:
-        log.warning("torch computes on one thread: this process was forked from one that had loaded it; use spawn")
-        torch.set_num_threads(1)
 
 
 def _wants_cuda(device: str) -> bool:

@@ -11,6 +11,7 @@ import openvino
 
 from fer_fast.engines.cache import Place
 from fer_fast.engines.interface import Engine, keeps_accuracy
+from fer_fast.engines.opened import torch_is_inherited
 from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, openvino_core, trace
 from fer_fast.machine.processors import has_amx, has_int8_dot_products, quota_threads
 from fer_fast.types import FerFastError
@@ -138,6 +139,8 @@ def _convert(checkpoint: Checkpoint, batch_size: int, int8: bool) -> openvino.Mo
     from fer_fast.models.quantised import quantise
     from fer_fast.models.storage import build_model
 
+    if torch_is_inherited():
+        torch.set_num_threads(1)  # it would wait for the threads that a parent had
     size = checkpoint.config.image_size
     model = AlgebraicModel(build_model(checkpoint)).eval()
     graph = trace(quantise(model) if int8 else model, torch.zeros(2, size, size, 3, dtype=torch.uint8))
