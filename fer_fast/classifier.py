@@ -43,7 +43,7 @@ class Classifier(Opened):
         engine: auto, openvino, torch or tensorrt.
         precision: auto, fp32, bf16, fp16 or int8.
         batch_size: images that the engine takes at once; None chooses.
-        workers: threads that decode; None takes the processors that this process may use.
+        workers: files decoded at once; None takes the processors that this process may use.
         decoder: auto, pillow or dali; auto is DALI on a GPU, where it is installed.
         max_pixels: an image file with more is not decoded.
 

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--engine", default="auto", help="what runs the model (default: auto)")
     add("--precision", default="auto", help="auto, fp32, bf16, fp16 or int8")
     add("--batch-size", type=positive, metavar="N", help="images that the model takes at once")
-    add("--workers", type=positive, metavar="N", help="threads that decode (default: one a processor)")
+    add("--workers", type=positive, metavar="N", help="files decoded at once (default: one a processor)")
     add("--decoder", default="auto", choices=DECODERS, help="what decodes images")
     add(
         "--stall-timeout",

@@ -26,7 +26,7 @@ def open_decoder(
     Args:
         name: one of `DECODERS`.
         image_size: S, the side in pixels of what comes out.
-        workers: threads that decode; None takes the processors that this process may use.
+        workers: files decoded at once; None takes the processors that this process may use.
         max_pixels: a file whose header promises more is `Status.TOO_LARGE` and never decoded.
         device: where the model takes pixels: cpu or cuda:N, several joined by commas. Pillow's are in memory whatever
             it is.
