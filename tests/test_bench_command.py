@@ -248,7 +248,7 @@ def test_a_reader_that_goes_away_costs_no_report(ran, monkeypatch, tmp_path):
 
     monkeypatch.setattr("fer_fast.bench.run.run_benchmark", lambda *_: ran.report)
     monkeypatch.setattr(command, "print_out", gone)
-    monkeypatch.setattr("fer_fast.cli.command._drop_output", lambda: None)  # standard output is the test's own
+    monkeypatch.setattr("fer_fast.cli.command._drop", lambda _: None)  # standard output is the test's own
     assert ended("--json", tmp_path / "out.json")[0] == 128 + signal.SIGPIPE
     assert read_report(tmp_path / "out.json") == ran.report
 
