@@ -204,7 +204,7 @@ def card_advice(card: Card) -> str:
 
 def _decoders() -> Iterator[Finding]:
     yield _tried("pillow", partial(_decode, "pillow", "cpu"))
-    from fer_fast.decode.codecs import lacking_codecs
+    from fer_fast.decode.formats.opening import lacking_codecs
 
     for kind, advice in lacking_codecs().items():
         yield Finding(kind, False, "no codec", advice)

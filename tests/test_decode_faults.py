@@ -14,7 +14,7 @@ from PIL import Image
 
 from fer_fast.decode import codecs, files, open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
-from fer_fast.decode.formats import webp_pixels
+from fer_fast.decode.formats.webp import webp_pixels
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
@@ -241,7 +241,8 @@ def short_of_memory(path, left):
     """The status that a file gets where so many bytes of memory are left."""
     program = f"""
 import resource, sys
-from fer_fast.decode.codecs import decode_file, prepare_codecs
+from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.formats.opening import prepare_codecs
 from fer_fast.types import DecodeError
 prepare_codecs()
 with open("/proc/self/statm") as pages:

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, features
 
 from fer_fast.decode import codecs, open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
-from fer_fast.decode.formats import format_of
+from fer_fast.decode.formats.kinds import format_of
 from fer_fast.decode.pixels import spread
 from fer_fast.types import DecodeError, Status
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_fast.decode.codecs import Opened, decode_file, decode_opened, opened, prepare_codecs
+from fer_fast.decode.codecs import Opened, decode_file, decode_opened, opened
 from fer_fast.decode.dali_pipeline import DaliPipeline, check_dali, reason_of
-from fer_fast.decode.formats import jpeg_coding
+from fer_fast.decode.formats.jpeg import jpeg_coding
+from fer_fast.decode.formats.opening import prepare_codecs
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder, plain
 from fer_fast.decode.pending import Pending
 from fer_fast.decode.pixels import spread
@@ -209,7 +210,7 @@ class _Batch:
 
 def _for_dali(file: Opened) -> npt.NDArray[np.uint8] | None:
     """The bytes of a file that DALI shows as Pillow does; None of any other."""
-    if file.image.mode not in _MODES.get(file.kind, ()) or file.size > _LARGEST:
+    if file.picture.mode not in _MODES.get(file.kind, ()) or file.size > _LARGEST:
         return None
     start = file.content.tell()
     file.content.seek(0)

@@ -10,7 +10,7 @@ import time
 from typing import BinaryIO
 
 from fer_fast.decode.faults import os_fault
-from fer_fast.decode.formats import HEAD, format_of
+from fer_fast.decode.formats.kinds import HEAD, format_of
 from fer_fast.types import DecodeError, Stamp, Status
 
 #: Files up to here are read at once, larger ones piecewise: a film named .jpg costs no memory.

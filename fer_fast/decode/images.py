@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 
-from fer_fast.decode.codecs import decode_jpeg
+from fer_fast.decode.codecs import decode_content
 from fer_fast.decode.faults import fault
-from fer_fast.decode.formats import check_png
+from fer_fast.decode.formats.exif import orientation_of
 from fer_fast.decode.pixels import spread, square
 
 Array = npt.NDArray[np.uint8]
@@ -59,20 +57,22 @@ def _square(image: Image.Image, size: int) -> bytes:
         raise ValueError("an image must be open or loaded, not closed")
     try:
         with _locks[id(image) // 64 % len(_locks)]:
-            encoded = _unread_jpeg(image)
+            encoded = _unread(image)
             if encoded is None:
-                _check_unread_png(image)
                 image.load()
-        return square(image, size) if encoded is None else decode_jpeg(encoded, size)
+        if encoded is not None:
+            return decode_content(encoded, size)
+        exif = image.info.get("exif")
+        return square(image, size, orientation_of(exif) if isinstance(exif, bytes) else 1)
     except Exception as error:  # Pillow reads a file's pixels only now
         if isinstance(error, ValueError) and "closed" in str(error):
             raise ValueError("an image must be open or loaded, not closed") from error
         raise fault(error) from error
 
 
-def _unread_jpeg(image: Image.Image) -> bytes | None:
-    """The bytes of a JPEG whose pixels are still in its file, as the file has them; None of any other image."""
-    if not isinstance(image, JpegImageFile) or not image.tile or image.fp is None:
+def _unread(image: Image.Image) -> bytes | None:
+    """The bytes of an image whose pixels are still in its file, as the file has them; None of any other image."""
+    if not isinstance(image, ImageFile) or not image.tile or image.fp is None:
         return None
     if image.decoderconfig or image.tell() != 0:
         return None  # its owner wants it as draft() has left it, or a later picture
@@ -80,17 +80,6 @@ def _unread_jpeg(image: Image.Image) -> bytes | None:
     try:
         image.fp.seek(0)
         return image.fp.read()
-    finally:
-        image.fp.seek(position)
-
-
-def _check_unread_png(image: Image.Image) -> None:
-    """Checks the file of a PNG whose pixels are still in it, as a path's is."""
-    if not isinstance(image, PngImageFile) or not image.tile or image.fp is None:
-        return
-    position = image.fp.tell()
-    try:
-        check_png(image.fp)
     finally:
         image.fp.seek(position)
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageFile
 
-from fer_fast.decode.codecs import decode_file, prepare_codecs
+from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.formats.opening import prepare_codecs
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder, plain
 from fer_fast.decode.pending import Pending
 from fer_fast.decode.pixels import spread

@@ -6,7 +6,6 @@ loaded only for the rare images that need arithmetic: a decoding process starts 
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-_ORIENTATION = 0x0112
-_SHORT = 3
 #: How an image is turned that has this EXIF orientation.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,12 +28,13 @@ _TURNS = {
 }
 
 
-def square(image: Image.Image, side: int) -> bytes:
+def square(image: Image.Image, side: int, orientation: int = 1) -> bytes:
     """Resizes an image to a square, upright.
 
     Args:
         image: any mode that Pillow converts; its pixels are read from the file here, if they have not been.
         side: S.
+        orientation: how it is still to be turned, 1 to 8 as EXIF counts.
 
     Returns:
         S * S bytes of a grey image, or S * S * 3 in RGB: what `spread` takes.
@@ -49,8 +47,7 @@ def square(image: Image.Image, side: int) -> bytes:
     if flat.size != (side, side):
         flat = flat.resize((side, side), Image.Resampling.BILINEAR)  # antialiased when it shrinks
     # After the resize a turn moves S x S pixels, not the photo's.
-    exif = image.info.get("exif")
-    turn = _TURNS.get(orientation_of(exif)) if isinstance(exif, bytes) else None
+    turn = _TURNS.get(orientation)
     return (flat if turn is None else flat.transpose(turn)).tobytes()
 
 
@@ -108,24 +105,3 @@ def _scaled(image: Image.Image) -> Image.Image:
     ranges = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
     top = next((limit for limit in ranges if highest <= limit), 2.0**31 - 1)
     return Image.fromarray((finite.clip(0.0, top) * (255.0 / top)).round().astype(np.uint8))
-
-
-def orientation_of(exif: bytes) -> int:
-    """The EXIF orientation, 1 to 8, of an APP1 or eXIf block; 1 if it has none or is damaged.
-
-    Pillow's own reader parses every tag and warns about damaged ones, which cost no face.
-    """
-    tiff = exif[6:] if exif.startswith(b"Exif\0\0") else exif
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(order + "L", tiff, 4)
-        (entries,) = struct.unpack_from(order + "H", tiff, directory)
-        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
-            tag, kind, _, value = struct.unpack_from(order + "HHLH", tiff, entry)
-            if tag == _ORIENTATION:
-                return value if kind == _SHORT and 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1

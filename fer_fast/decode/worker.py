@@ -16,8 +16,9 @@ from collections.abc import Iterator
 
 from PIL import ImageFile
 
-from fer_fast.decode.codecs import decode_file, prepare_codecs
+from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.files import working_folder
+from fer_fast.decode.formats.opening import prepare_codecs
 from fer_fast.decode.messages import receive, send
 from fer_fast.types import DecodeError, Stamp
 

@@ -1,0 +1,68 @@
+"""What every format gives: a picture whose header has been read, and whose pixels are still in its file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from fer_fast.decode.formats.exif import orientation_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+
+class Picture(ABC):
+    """One picture of a file: the only one, or the first frame of an animation.
+
+    Attributes:
+        size: width and height in pixels, as they are stored.
+        mode: of its pixels in the file, in Pillow's words: L, RGB, CMYK and so on.
+        orientation: how it is still to be turned, 1 to 8 as EXIF counts; 1 is upright.
+        memory: bytes that decoding takes at most, besides the file itself.
+        is_slow: it may take seconds for each of its megapixels, by the way it is coded.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    orientation: int = 1
+    memory: int
+    is_slow: bool = False
+
+    @abstractmethod
+    def load(self, side: int) -> Image:
+        """Decodes it.
+
+        Args:
+            side: S; what is larger may come out smaller, but with no side below 2 S.
+
+        Returns:
+            An image of any mode that `pixels.square` takes, its pixels loaded.
+
+        Raises:
+            DecodeError: `CORRUPT`, `UNSUPPORTED` for what is valid and cannot be read here.
+            Exception: whatever a codec raises on a broken file.
+        """
+
+
+class PillowPicture(Picture):
+    """A picture that one of Pillow's plugins has opened.
+
+    Args:
+        image: unread.
+        bytes_a_pixel: that decoding takes at most.
+    """
+
+    def __init__(self, image: ImageFile, bytes_a_pixel: int) -> None:
+        self.image = image
+        self.size = image.size
+        self.mode = image.mode
+        self.memory = bytes_a_pixel * image.size[0] * image.size[1]
+        exif = image.info.get("exif")
+        if isinstance(exif, bytes):
+            self.orientation = orientation_of(exif)
+
+    def load(self, side: int) -> Image:
+        """See `Picture.load`."""
+        self.image.load()
+        return self.image
