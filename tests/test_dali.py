@@ -38,7 +38,7 @@ def no_pillow(monkeypatch):
 
     dali = importlib.import_module("fer_fast.decode.dali")
     monkeypatch.setattr(dali, "decode_opened", refuse)
-    monkeypatch.setattr(dali, "decode_file", refuse)
+    monkeypatch.setattr(dali, "decoded_here", refuse)
 
 
 def written(tmp_path, contents):
@@ -104,11 +104,11 @@ def test_a_broken_file_beside_pillows_own_is_no_reason_to_warn(tmp_path, monkeyp
         raise RuntimeError("encountered: no scan")
 
     def corrupt(*_):
-        raise DecodeError(Status.CORRUPT, "no scan")
+        return DecodeError(Status.CORRUPT, "no scan")
 
     with open_decoder("dali", SIDE, 1) as decoder:
         monkeypatch.setattr(dali.DaliPipeline, "run", broken)
-        monkeypatch.setattr(dali, "decode_file", corrupt)
+        monkeypatch.setattr(dali, "decoded_here", corrupt)
         decoded = decoder.decode(written(tmp_path, [encoded("jpeg"), encoded("gif")]))
     assert decoded.indices == [1]
     assert [(place, error.status) for place, error in decoded.failures] == [(0, Status.CORRUPT)]
@@ -276,11 +276,11 @@ def test_a_card_that_is_not_there_closes_the_others(monkeypatch):
     dali = importlib.import_module("fer_fast.decode.dali")
     opened = []
 
-    def second_fails(self, *given, right=dali.DaliDecoder.__init__):
+    def second_fails(self, *given, right=dali.DaliDecoder.__init__, **options):
         if opened:
             raise FerFastError("no second card")
         opened.append(self)
-        right(self, *given)
+        right(self, *given, **options)
 
     monkeypatch.setattr(dali.DaliDecoder, "__init__", second_fails)
     with pytest.raises(FerFastError, match="no second card"):

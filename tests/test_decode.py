@@ -16,8 +16,9 @@ import pytest
 from image_files import FACE, FILES, encoded, face, oriented
 from PIL import Image, ImageFile, ImageOps
 
-from fer_fast.decode import DEFAULT_MAX_PIXELS, open_decoder, pillow, pixels_of
+from fer_fast.decode import DEFAULT_MAX_PIXELS, apart, open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.limits import limits_of
 from fer_fast.decode.pixels import spread
 from fer_fast.types import DecodeError, FerFastError, Status
 
@@ -170,7 +171,7 @@ def test_noise_in_a_file_never_escapes_as_another_exception(tmp_path):
                 noisy[rng.randrange(rng.choice((60, len(data))))] = rng.randrange(256)
             path.write_bytes(noisy)
             try:
-                decoded(path, max_pixels=1 << 22)
+                decoded(path, limits=limits_of(1, max_pixels=1 << 22))
                 statuses.add(Status.OK)
             except DecodeError as error:
                 statuses.add(error.status)
@@ -235,8 +236,8 @@ def test_the_pixel_limit_is_checked_before_decoding_and_warns_nobody(tmp_path):
         path.write_bytes(bomb(12000, 12000))  # where Pillow warns: under our limit, so the lack of pixels counts
         assert status_of(path) is Status.CORRUPT
         path.write_bytes(encoded("jpeg"))
-        assert status_of(path, max_pixels=40 * 32 - 1) is Status.TOO_LARGE
-        assert decoded(path, max_pixels=40 * 32).shape == (SIDE, SIDE, 3)
+        assert status_of(path, limits=limits_of(1, 40 * 32 - 1)) is Status.TOO_LARGE
+        assert decoded(path, limits=limits_of(1, 40 * 32)).shape == (SIDE, SIDE, 3)
 
 
 def test_decoding_leaves_pillows_settings_alone(tmp_path):
@@ -296,11 +297,11 @@ def blocked(monkeypatch):
     """Lets Pillow's threads wait in their first file until the test is over."""
     gate = threading.Event()
 
-    def waits(*given, right=pillow.decode_file):
+    def waits(*given, right=apart.decode_file):
         gate.wait(60)
         return right(*given)
 
-    monkeypatch.setattr(pillow, "decode_file", waits)
+    monkeypatch.setattr(apart, "decode_file", waits)
     yield
     gate.set()
 
@@ -327,7 +328,7 @@ def test_an_unforeseen_error_reaches_the_caller(tmp_path, monkeypatch):
     def broken(*_):
         raise KeyError("lost")
 
-    monkeypatch.setattr(pillow, "spread", broken)
+    monkeypatch.setattr(apart, "spread", broken)
     FACE.save(tmp_path / "face.png")
     with open_decoder("pillow", SIDE, 1) as decoder, pytest.raises(FerFastError, match="the decoder failed: 'lost'"):
         decoder.decode([str(tmp_path / "face.png")])
@@ -372,12 +373,13 @@ decoders[0]._pending._lock.release()
 def test_codecs_are_used_once_before_threads_use_them(tmp_path):
     code = """
 import threading
-from fer_fast.decode import codecs, open_decoder
+from fer_fast.decode import open_decoder
+from fer_fast.decode.formats import opening
 used = []
-right = codecs.square
-codecs.square = lambda image, side: used.append((image.format, threading.current_thread())) or right(image, side)
+right = opening.open_picture
+opening.open_picture = lambda kind, *given: used.append((kind, threading.current_thread())) or right(kind, *given)
 open_decoder("pillow", 24, 2).close()
-assert {name for name, _ in used} == {"JPEG", "PNG", "WEBP", "TIFF"}, used
+assert {name for name, _ in used} == {"jpeg", "png", "webp", "tiff"}, used
 assert {thread for _, thread in used} == {threading.main_thread()}
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

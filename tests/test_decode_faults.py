@@ -14,6 +14,7 @@ from PIL import Image
 
 from fer_fast.decode import codecs, files, open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.formats.opening import lacking_codecs
 from fer_fast.decode.formats.webp import webp_pixels
 from fer_fast.types import DecodeError, Status
 
@@ -243,13 +244,15 @@ def short_of_memory(path, left):
 import resource, sys
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.formats.opening import prepare_codecs
+from fer_fast.decode.limits import limits_of
 from fer_fast.types import DecodeError
 prepare_codecs()
+limits = limits_of(1)
 with open("/proc/self/statm") as pages:
     used = int(pages.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + {left},) * 2)
 try:
-    decode_file(sys.argv[1], 24)
+    decode_file(sys.argv[1], 24, limits)
 except DecodeError as error:
     print(error.status.value)
 """
@@ -262,7 +265,7 @@ except DecodeError as error:
     ("kind", "options"), [("jpeg", {"progressive": True}), ("webp", {}), ("webp", {"lossless": True}), ("avif", {})]
 )
 def test_a_codec_that_calls_a_file_broken_for_want_of_memory_is_not_believed(tmp_path, kind, options):
-    if kind == "avif" and "avif" in codecs.lacking_codecs():
+    if kind == "avif" and "avif" in lacking_codecs():
         pytest.skip("this Pillow lacks AVIF")
     path = str(tmp_path / "large")
     Image.new("RGB", (3000, 3000), (9, 99, 199)).save(path, kind, **options)

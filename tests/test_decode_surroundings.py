@@ -16,6 +16,7 @@ from PIL import Image
 
 import fer_fast
 from fer_fast.decode import process, processes, worker
+from fer_fast.decode.limits import limits_of
 from fer_fast.decode.pillow import PillowDecoder
 from fer_fast.types import FerFastError
 
@@ -106,8 +107,8 @@ def test_a_link_to_this_process_own_file_is_read_here(tmp_path, face):
 
 def test_no_process_takes_the_last_descriptors(face, monkeypatch, caplog):
     few = descriptors() + 50
-    monkeypatch.setattr(processes.resource, "getrlimit", lambda _: (few, few))
     with opened(2) as decoder:
+        monkeypatch.setattr(processes.resource, "getrlimit", lambda _: (few, few))
         assert decoder.decode([face] * 9).indices == [*range(9)]
         until(lambda: f"of {few} files that may be open" in caplog.text)
         assert not decoder._processes._all
@@ -221,10 +222,10 @@ def test_standard_streams_may_be_closed(tmp_path, face):
 
 
 def test_a_process_that_is_left_alone_ends_within_a_run(face):
-    pixels = memoryview(bytearray(2 * SIDE * SIDE * 3))
-    assert len([*worker._answers([face] * 2, pixels, SIDE, 99, os.getppid())]) == 2
+    pixels, limits = memoryview(bytearray(2 * SIDE * SIDE * 3)), limits_of(1, max_seconds=0)
+    assert len([*worker._Decoding(SIDE, limits, os.getppid()).answers([face] * 2, pixels, None)]) == 2
     with pytest.raises(EOFError):
-        next(worker._answers([face] * 2, pixels, SIDE, 99, os.getppid() + 1))
+        next(worker._Decoding(SIDE, limits, os.getppid() + 1).answers([face] * 2, pixels, None))
 
 
 def test_the_threads_that_can_be_started_do_the_work(face, monkeypatch):

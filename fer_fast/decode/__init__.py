@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fer_fast.decode.choice import DECODERS, check_decoder, open_decoder
-from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder
+from fer_fast.decode.interface import Decoded, Decoder
+from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 
 if TYPE_CHECKING:
     from fer_fast.decode.images import pixels_of
     from fer_fast.decode.interface import Pixels as Pixels
 
-__all__ = ["DECODERS", "DEFAULT_MAX_PIXELS", "Decoded", "Decoder", "check_decoder", "open_decoder", "pixels_of"]
+__all__ = [
+    "DECODERS",
+    "DEFAULT_MAX_PIXELS",
+    "DEFAULT_MAX_SECONDS",
+    "Decoded",
+    "Decoder",
+    "check_decoder",
+    "open_decoder",
+    "pixels_of",
+]
 
 
 def __getattr__(name: str) -> Any:

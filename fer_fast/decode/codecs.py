@@ -13,12 +13,15 @@ from fer_fast.decode.files import check_readable, read_image_file
 from fer_fast.decode.formats.kinds import HEAD, format_of
 from fer_fast.decode.formats.opening import open_picture
 from fer_fast.decode.formats.picture import Picture
-from fer_fast.decode.interface import DEFAULT_MAX_PIXELS
+from fer_fast.decode.limits import Large, LargeError, Limits, default_limits, in_words
 from fer_fast.decode.pixels import square
 from fer_fast.types import DecodeError, Stamp, Status
 
-#: Bytes a pixel while an image is decoded, at most: a WebP's two frames; a progressive JPEG's coefficients are 6.
-_MOST_BYTES = 8
+#: Formats whose codecs print to standard error, have been known to crash, or find another size than the header's.
+_NOT_IN_THREADS = ("tiff", "avif", "heif")
+
+#: A larger file may be of very many pieces, and take long for its pixels.
+_LARGE_FILE = 16 << 20
 
 
 class Opened(NamedTuple):
@@ -39,58 +42,73 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def opened(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[Opened]:
-    """Opens an image file; whatever is raised inside becomes a DecodeError, too.
+def opened(path: str, limits: Limits) -> Iterator[Opened]:
+    """Opens an image file; whatever is raised inside becomes a DecodeError, too, but for a LargeError.
 
     Args:
         path: any str that the operating system gave.
-        max_pixels: see `open_decoder`.
+        limits: of pixels and memory.
 
     Raises:
         DecodeError: with the status that the file's row gets; nothing else, whatever the file holds.
+        LargeError: see `decode_file`.
     """
     content, kind, size, stamp = read_image_file(path)
     try:
-        yield _opened(content, kind, size, stamp, max_pixels)
+        yield _opened(content, kind, size, stamp, limits, limits.small, in_thread=True)
+    except LargeError:
+        raise
     except Exception as error:
         raise _verdict(error, content, stamp) from None
     finally:
         content.close()
 
 
-def decode_file(path: str, side: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[bytes, Stamp | None]:
+def decode_file(
+    path: str, side: int, limits: Limits | None = None, room: int | None = None, in_thread: bool = False
+) -> tuple[bytes, Stamp | None]:
     """Decodes the first frame of one file.
 
     Args:
         path: any str that the operating system gave.
         side: S.
-        max_pixels: see `open_decoder`.
+        limits: of pixels and memory; None takes those that are usual for one worker.
+        room: bytes that it may take; None is as many as the limits allow.
+        in_thread: among others, and cannot be ended: no file that is slow, or whose codec prints or has been known to
+            crash.
 
     Returns:
         The pixels as `pixels.square` gives them, and the stamp of the file that was read.
 
     Raises:
         DecodeError: as `opened`.
+        LargeError: it needs more room, or a process of its own.
     """
     content, kind, size, stamp = read_image_file(path)
     try:  # as `opened`, without the 2 us that a generator costs
-        return decode_opened(_opened(content, kind, size, stamp, max_pixels), side), stamp
+        return decode_opened(_opened(content, kind, size, stamp, limits, room, in_thread), side), stamp
+    except LargeError:
+        raise
     except Exception as error:
         raise _verdict(error, content, stamp) from None
     finally:
         content.close()
 
 
-def decode_content(encoded: bytes, side: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> bytes:
+def decode_content(
+    encoded: bytes, side: int, limits: Limits | None = None, room: int | None = None, in_thread: bool = False
+) -> bytes:
     """Decodes the bytes of a file as the file.
 
     Raises:
-        DecodeError: as `opened`.
+        DecodeError, LargeError: as `decode_file`.
     """
     content = io.BytesIO(encoded)
     try:
         kind = format_of(encoded[:HEAD], len(encoded))
-        return decode_opened(_opened(content, kind, len(encoded), None, max_pixels), side)
+        return decode_opened(_opened(content, kind, len(encoded), None, limits, room, in_thread), side)
+    except LargeError:
+        raise
     except Exception as error:
         raise _verdict(error, content, None) from None
 
@@ -98,31 +116,46 @@ def decode_content(encoded: bytes, side: int, max_pixels: int = DEFAULT_MAX_PIXE
 def decode_opened(file: Opened, side: int) -> bytes:
     """The same of a file that is open; inside `opened` alone, which turns whatever is raised into a DecodeError."""
     picture = file.picture
-    width, height = picture.size
     try:
         image = picture.load(side)
         return square(image, side, picture.orientation)
     except Exception:
-        _check_memory(width * height)
+        _check_memory(picture.memory)
         raise
 
 
-def _check_memory(pixels: int) -> None:
-    """Asks for the memory that an image takes: without it some codecs call the file broken.
+def _check_memory(size: int) -> None:
+    """Asks for the memory that a picture takes: without it some codecs call the file broken.
 
     Raises:
         OSError: there is not as much.
     """
-    if pixels:
-        mmap.mmap(-1, _MOST_BYTES * pixels, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    if size:
+        mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
 
 
-def _opened(content: BinaryIO, kind: str, size: int, stamp: Stamp | None, max_pixels: int) -> Opened:
+def _opened(
+    content: BinaryIO,
+    kind: str,
+    size: int,
+    stamp: Stamp | None,
+    limits: Limits | None,
+    room: int | None,
+    in_thread: bool,
+) -> Opened:
+    limits = limits or default_limits()
     picture = open_picture(kind, content, size)
     width, height = picture.size
-    if width * height > max_pixels:
-        reason = f"{width} x {height} pixels are more than the limit of {max_pixels}"
+    if width * height > limits.max_pixels:
+        reason = f"{width} x {height} pixels are more than the limit of {limits.max_pixels}"
         raise DecodeError(Status.TOO_LARGE, reason)
+    memory = picture.memory + (size if isinstance(content, io.BytesIO) else 0)
+    if memory > limits.max_memory:
+        reason = f"it takes {in_words(memory)} of memory, more than the limit of {in_words(limits.max_memory)}"
+        raise DecodeError(Status.TOO_LARGE, reason, again=True)  # another machine may have as much
+    is_odd = in_thread and (picture.is_slow or kind in _NOT_IN_THREADS or size > _LARGE_FILE)
+    if is_odd or (room is not None and memory > room):
+        raise LargeError(Large(memory, stamp))
     return Opened(picture, kind, content, size, stamp)
 
 

@@ -15,13 +15,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_fast.decode.codecs import Opened, decode_file, decode_opened, opened
+from fer_fast.decode.apart import Apart, decoded_here
+from fer_fast.decode.budget import Budget
+from fer_fast.decode.codecs import Opened, decode_opened, opened
 from fer_fast.decode.dali_pipeline import DaliPipeline, check_dali, reason_of
 from fer_fast.decode.formats.jpeg import jpeg_coding
 from fer_fast.decode.formats.opening import prepare_codecs
-from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder, plain
+from fer_fast.decode.interface import Decoded, Decoder, plain
+from fer_fast.decode.limits import (
+    DEFAULT_MAX_PIXELS,
+    DEFAULT_MAX_SECONDS,
+    Large,
+    LargeError,
+    Limits,
+    limits_of,
+)
 from fer_fast.decode.pending import Pending
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.process import Answer
 from fer_fast.decode.threads import Threads
 from fer_fast.machine.devices import torch_device
 from fer_fast.machine.processors import usable_processors
@@ -58,7 +69,7 @@ class DaliDecoder(Decoder):
         image_size: S, the side in pixels of what comes out.
         workers: threads that read and check files, and that decode where the CPU does; None takes the processors that
             this process may use.
-        max_pixels: see `open_decoder`.
+        max_pixels, max_memory, max_seconds: see `open_decoder`; the memory is that of this machine, not of a card.
         device: cpu, cuda or cuda:N.
 
     Raises:
@@ -73,14 +84,18 @@ class DaliDecoder(Decoder):
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         device: str = "cpu",
+        max_memory: int | None = None,
+        max_seconds: float = DEFAULT_MAX_SECONDS,
     ) -> None:
         self.image_size = image_size
         self.workers = workers or usable_processors()
-        self.max_pixels = max_pixels
+        self.limits = limits_of(self.workers, max_pixels, max_memory, max_seconds)
         self.device = device
         card = device if device == "cpu" else torch_device(device)
         self._card = None if card == "cpu" else int(card.partition(":")[2])
         self._pipelines = threading.local()
+        self._budget = Budget(self.limits.max_memory)
+        self._apart = Apart(self.workers, image_size, self.limits, self._budget)
         self._pending = Pending()
         check_dali(DaliPipeline(image_size, self._card, 1), device)
         prepare_codecs()
@@ -91,10 +106,10 @@ class DaliDecoder(Decoder):
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""
         paths = plain(paths)
-        batch = _Batch(self._pending.add(), paths, self.image_size, self.max_pixels)
+        batch = _Batch(self._pending.add(), paths, self.image_size, self.limits)
         starts = range(0, len(paths), _CHUNK)
         try:
-            reads = [self._readers.submit(batch.read, start, min(start + _CHUNK, len(paths))) for start in starts]
+            reads = [self._readers.submit(self._read, batch, start) for start in starts]
             self._runners.submit(self._run, batch, reads)
         except RuntimeError as error:  # closed meanwhile, or no thread can be started
             self._pending.refuse(batch.future, error)
@@ -105,6 +120,21 @@ class DaliDecoder(Decoder):
         if self._pending.close():
             self._readers.shutdown(wait=False, cancel_futures=True)
             self._runners.shutdown(wait=False, cancel_futures=True)
+            self._apart.close()
+
+    def _read(self, batch: _Batch, start: int) -> None:
+        """Reads and checks a task's files, from `start` on; in a reader's thread."""
+        end = min(start + _CHUNK, len(batch.paths))
+        begun = time.perf_counter()
+        with self._budget.take(self.limits.small):
+            large = batch.read(start, end)
+        self.files_done += end - start
+        for place, each in large:
+            if not self._pending.closed:
+                pixels = np.empty((self.image_size, self.image_size, 3), np.uint8)
+                batch.settle(place, self._apart.decode(batch.paths[place], pixels, each), pixels)
+                self.files_done += 1
+        batch.add_time(time.perf_counter() - begun)
 
     def _run(self, batch: _Batch, reads: list[Future[None]]) -> None:
         """Decodes what the readers left; in a runner's thread."""
@@ -126,16 +156,15 @@ class DaliDecoder(Decoder):
         if not hasattr(self._pipelines, "own"):
             self._pipelines.own = DaliPipeline(self.image_size, self._card, self.workers)
         pipeline: DaliPipeline = self._pipelines.own
-        places = sorted(batch.encoded)
         parts: list[tuple[Pixels, list[int]]] = []
-        if places:
+        for places in batch.groups():
             try:
-                parts = [(pipeline.run([batch.encoded[place] for place in places]), places)]
+                parts.append((pipeline.run([batch.encoded[place] for place in places]), places))
             except Exception as error:  # of DALI's own kinds
                 _log.info(
                     "DALI failed on a batch of %d, which is decoded one by one: %s", len(places), reason_of(error)
                 )
-                parts = self._one_by_one(batch, pipeline, places)
+                parts += self._one_by_one(batch, pipeline, places)
         if not parts or batch.own:
             own = sorted(batch.own)
             parts.append((_stacked([batch.own[place] for place in own], self.image_size, self._card), own))
@@ -161,42 +190,68 @@ class DaliDecoder(Decoder):
 class _Batch:
     """What the readers find: bytes for DALI, pixels of Pillow's, failures."""
 
-    def __init__(self, future: Future[Decoded], paths: Sequence[str], side: int, max_pixels: int) -> None:
+    def __init__(self, future: Future[Decoded], paths: Sequence[str], side: int, limits: Limits) -> None:
         self.future = future
+        self.paths = paths
         self.encoded: dict[int, npt.NDArray[np.uint8]] = {}
         self.own: dict[int, npt.NDArray[np.uint8]] = {}
         self.failures: list[tuple[int, DecodeError]] = []
         self.seconds = 0.0
         self.stamps: list[Stamp | None] = [None] * len(paths)
-        self._paths = paths
+        self._memory: dict[int, int] = {}
         self._side = side
-        self._max_pixels = max_pixels
+        self._limits = limits
         self._lock = threading.Lock()
 
-    def read(self, start: int, end: int) -> None:
-        """Reads and checks paths[start:end]."""
-        begun = time.perf_counter()
+    def read(self, start: int, end: int) -> list[tuple[int, Large]]:
+        """Reads and checks paths[start:end]; gives those that are to be decoded apart."""
+        large = []
         for place in range(start, end):
             try:
-                with opened(self._paths[place], self._max_pixels) as file:
+                with opened(self.paths[place], self._limits) as file:
                     self.stamps[place] = file.stamp
                     encoded = _for_dali(file)
                     if encoded is not None:
                         self.encoded[place] = encoded
+                        self._memory[place] = file.picture.memory
                     else:
                         self._take(place, decode_opened(file, self._side))
+            except LargeError as error:
+                large.append((place, error.large))
             except DecodeError as error:
                 self._fail(place, error)
-        with self._lock:
-            self.seconds += time.perf_counter() - begun
+        return large
+
+    def groups(self) -> list[list[int]]:
+        """The places of what DALI decodes, in groups that take no more memory at once than half of the limit."""
+        groups: list[list[int]] = []
+        taken = 0
+        for place in sorted(self.encoded):
+            taken += self._memory[place]
+            if not groups or taken > self._limits.max_memory // 2:
+                groups.append([])
+                taken = self._memory[place]
+            groups[-1].append(place)
+        return groups
 
     def decode(self, place: int) -> None:
-        """Decodes one file by Pillow."""
-        try:
-            data, self.stamps[place] = decode_file(self._paths[place], self._side, self._max_pixels)
-            self._take(place, data)
-        except DecodeError as error:
-            self._fail(place, error)
+        """Decodes one file by Pillow; its cost was looked at when it was read."""
+        pixels = np.empty((self._side, self._side, 3), np.uint8)
+        self.settle(place, decoded_here(self.paths[place], pixels, self._limits), pixels)
+
+    def settle(self, place: int, answer: Answer, pixels: npt.NDArray[np.uint8]) -> None:
+        """Takes what became of one file."""
+        if isinstance(answer, DecodeError):
+            self._fail(place, answer)
+        else:
+            assert not isinstance(answer, Large)
+            self.stamps[place] = answer
+            self.own[place] = pixels
+
+    def add_time(self, seconds: float) -> None:
+        """Counts a worker's time."""
+        with self._lock:
+            self.seconds += seconds
 
     def _fail(self, place: int, error: DecodeError) -> None:
         self.stamps[place] = error.stamp

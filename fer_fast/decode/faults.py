@@ -30,6 +30,9 @@ _LASTING = frozenset(
 #: What codecs of Pillow's and its own loader say when there is no memory: no word on the file.
 _NO_MEMORY = ("out of memory", "allocation failed")
 
+#: What a row says then.
+NO_MEMORY = "not enough memory to decode it"
+
 
 def os_fault(error: OSError, stamp: Stamp | None = None) -> DecodeError:
     """An error that the operating system gave on a file: `UNREADABLE` if it lasts, else `FAILED`."""
@@ -42,8 +45,8 @@ def fault(error: Exception, stamp: Stamp | None = None) -> DecodeError:
     if isinstance(error, DecodeError):
         error.stamp = error.stamp or stamp
         return error
-    if isinstance(error, MemoryError):
-        return DecodeError(Status.FAILED, "not enough memory to decode it", stamp)
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return DecodeError(Status.FAILED, NO_MEMORY, stamp)
     if isinstance(error, ImportError):  # numpy, where there is too little memory to load it
         return DecodeError(Status.FAILED, f"a module cannot be loaded: {error.name or one_line(error)}", stamp)
     if isinstance(error, Warning):  # the program around us makes errors of them
@@ -53,5 +56,5 @@ def fault(error: Exception, stamp: Stamp | None = None) -> DecodeError:
     if isinstance(error, OSError) and error.errno is not None:  # the operating system's; Pillow's complaints have none
         return os_fault(error, stamp)
     if any(words in str(error).lower() for words in _NO_MEMORY):
-        return DecodeError(Status.FAILED, one_line(error), stamp)
+        return DecodeError(Status.FAILED, NO_MEMORY, stamp)
     return DecodeError(Status.CORRUPT, one_line(error), stamp)  # a plugin may raise anything on a damaged file

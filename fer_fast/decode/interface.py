@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fer_fast.decode.limits import Limits
 from fer_fast.types import Column, DecodeError, Stamp
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     #: uint8 [batch, S, S, 3], RGB: an array in memory, or a tensor on a GPU.
     Pixels: TypeAlias = npt.NDArray[np.uint8] | torch.Tensor
-
-#: Where Pillow itself calls an image a decompression bomb: 16,384 x 10,922. Decoded it takes 0.7 GB.
-DEFAULT_MAX_PIXELS = 178_956_970
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,8 @@ class Decoder(ABC):
         name: the backend, as `open_decoder` knows it.
         image_size: S.
         workers: how many files are decoded at once.
-        max_pixels: a file whose header promises more is not decoded.
+        limits: what decoding may cost.
+        files_done: how many have been looked at so far, about; a sign of life.
         several: whether a file may give no picture, or more than one.
         columns: those that it adds to a table; see `Decoded.cells`.
     """
@@ -78,7 +77,8 @@ class Decoder(ABC):
     name: str
     image_size: int
     workers: int
-    max_pixels: int
+    limits: Limits
+    files_done: int = 0
     several: bool = False
     columns: tuple[Column, ...] = ()
 

@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageFile
 
-from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.apart import Apart, decoded_here, is_unreadable
+from fer_fast.decode.budget import Budget
 from fer_fast.decode.formats.opening import prepare_codecs
-from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder, plain
+from fer_fast.decode.interface import Decoded, Decoder, plain
+from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, Large, limits_of
 from fer_fast.decode.pending import Pending
-from fer_fast.decode.pixels import spread
 from fer_fast.decode.process import CHANNELS, Answer
 from fer_fast.decode.processes import DecodingProcesses
 from fer_fast.decode.threads import Threads
 from fer_fast.machine.processors import usable_processors
-from fer_fast.types import DecodeError, Status
+from fer_fast.types import DecodeError
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class PillowDecoder(Decoder):
     Args:
         image_size: S, the side in pixels of what comes out.
         workers: how many files are decoded at once; None takes the processors that this process may use.
-        max_pixels: see `open_decoder`.
+        max_pixels, max_memory, max_seconds: see `open_decoder`.
         processes_after: files with which decoding lags behind whoever submits them, after which processes are started;
             infinity is never. None takes `PROCESSES_AFTER`, for `FEWEST_PROCESSES` workers or more.
     """
@@ -60,10 +61,12 @@ class PillowDecoder(Decoder):
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         processes_after: float | None = None,
+        max_memory: int | None = None,
+        max_seconds: float = DEFAULT_MAX_SECONDS,
     ) -> None:
         self.image_size = image_size
         self.workers = workers or usable_processors()
-        self.max_pixels = max_pixels
+        self.limits = limits_of(self.workers, max_pixels, max_memory, max_seconds)
         if ImageFile.LOAD_TRUNCATED_IMAGES:  # not ours to change
             _log.warning("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set: half an image will pass for a whole one")
         prepare_codecs()
@@ -71,7 +74,9 @@ class PillowDecoder(Decoder):
         # As many as keep the processes busy; of those that decode themselves no more than asked for at a time.
         self._threads = Threads(self.workers * CHANNELS, thread_name_prefix="fer-fast-decode")
         self._here = threading.Semaphore(self.workers)
-        self._processes = DecodingProcesses(self.workers, image_size, _MOST, max_pixels)
+        self._processes = DecodingProcesses(self.workers, image_size, _MOST, self.limits)
+        self._budget = Budget(self.limits.max_memory)
+        self._apart = Apart(self.workers, image_size, self.limits, self._budget)
         self._waiting = self._lagging = 0
         self._has_begun = False
         if processes_after is None:
@@ -111,6 +116,7 @@ class PillowDecoder(Decoder):
         if self._pending.close():
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._processes.close()
+            self._apart.close()
 
     def _count(self, future: Future[Decoded], files: int) -> None:
         with self._lock:
@@ -130,27 +136,36 @@ class PillowDecoder(Decoder):
         """Decodes paths[start:end] of a batch; in one of the threads."""
         try:
             paths, out = batch.paths[start:end], batch.pixels[start:end]
-            answers, seconds = self._processes.decode(paths, out)
-            # What a process cannot read may be this one's alone: a link to /proc/self/fd/3.
-            left = [place for place, each in enumerate(answers) if _is_unreadable(each)]
-            left += range(len(answers), len(paths))
-            if left and not self._pending.closed:
-                answers += [None] * (len(paths) - len(answers))
-                seconds += self._decode_here(paths, out, left, answers)
+            answers, seconds = self._run(paths, out)
+            for place, answer in enumerate(answers):
+                if isinstance(answer, Large) and not self._pending.closed:
+                    begun = time.perf_counter()
+                    answers[place] = self._apart.decode(paths[place], out[place], answer)
+                    seconds += time.perf_counter() - begun
+                    self.files_done += 1
             batch.add(start, answers, seconds)
         except BaseException as error:
             self._pending.fail(batch.future, error)
             raise
 
-    def _decode_here(
-        self, paths: Sequence[str], out: npt.NDArray[np.uint8], places: list[int], answers: list[Answer]
-    ) -> float:
-        """Decodes the files at some places, and gives the seconds that it took."""
-        with self._here:
-            begun = time.perf_counter()
-            for place in places:
-                answers[place] = _decoded(paths[place], out[place], self.max_pixels)
-            return time.perf_counter() - begun
+    def _run(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+        """What becomes of files by a process or this thread, and the seconds that it took."""
+        with self._budget.take(self.limits.small):
+            answers, seconds = self._processes.decode(paths, out)
+            # What a process cannot read may be this one's alone: a link to /proc/self/fd/3.
+            left = [place for place, each in enumerate(answers) if is_unreadable(each)]
+            left += range(len(answers), len(paths))
+            if left and not self._pending.closed:
+                answers += [None] * (len(paths) - len(answers))
+                with self._here:
+                    begun = time.perf_counter()
+                    for place in left:
+                        answers[place] = decoded_here(
+                            paths[place], out[place], self.limits, self.limits.small, in_thread=True
+                        )
+                    seconds += time.perf_counter() - begun
+        self.files_done += len(paths)
+        return answers, seconds
 
 
 class _Batch:
@@ -180,22 +195,8 @@ class _Batch:
 
     def _complete(self) -> None:
         failures = [(index, each) for index, each in enumerate(self._answers) if isinstance(each, DecodeError)]
-        stamps = [each.stamp if isinstance(each, DecodeError) else each for each in self._answers]
+        stamps = [each.stamp if isinstance(each, (DecodeError, Large)) else each for each in self._answers]
         failed = {index for index, _ in failures}
         indices = [index for index in range(len(self.paths)) if index not in failed]
         pixels = self.pixels if not failed else self.pixels[indices]
         self._pending.answer(self.future, Decoded(pixels, indices, failures, self._seconds, stamps))
-
-
-def _is_unreadable(answer: Answer) -> bool:
-    return isinstance(answer, DecodeError) and answer.status is Status.UNREADABLE
-
-
-def _decoded(path: str, out: npt.NDArray[np.uint8], max_pixels: int) -> Answer:
-    """Decodes one file in this process."""
-    try:
-        data, stamp = decode_file(path, out.shape[0], max_pixels)
-    except DecodeError as error:
-        return error
-    spread(data, out)
-    return stamp

@@ -24,12 +24,13 @@ import numpy.typing as npt
 import PIL
 from PIL import ImageFile
 
+from fer_fast.decode.limits import Large, Limits
 from fer_fast.decode.messages import packed, receive
 from fer_fast.decode.pixels import spread
 from fer_fast.types import DecodeError, FerFastError, Stamp, Status, one_line
 
-#: What became of a file: the stamp of what was read, or why there are no pixels.
-Answer = Stamp | DecodeError | None
+#: What became of a file: the stamp of what was read, why there are no pixels, or that it is to be decoded apart.
+Answer = Stamp | DecodeError | Large | None
 
 #: Runs that a process has at once: it decodes one while the other's pixels are taken and the next is sent.
 CHANNELS = 2
@@ -60,12 +61,17 @@ class LostProcessError(FerFastError):
 
     Args:
         reason: a sentence.
+        code: how it ended, as `subprocess` counts; None where it has not.
+
+    Attributes:
         has_left: it ended by itself, as it does where its starter seems gone; that says nothing of a file.
+        was_slow: a file took longer than the limit.
     """
 
-    def __init__(self, reason: str, has_left: bool) -> None:
+    def __init__(self, reason: str, code: int | None) -> None:
         super().__init__(reason)
-        self.has_left = has_left
+        self.has_left = code == 0
+        self.was_slow = code == -signal.SIGPROF
 
 
 class DecodingProcess:
@@ -74,7 +80,7 @@ class DecodingProcess:
     Args:
         side: S.
         most: files of a run.
-        max_pixels: see `open_decoder`.
+        limits: of each file.
 
     Attributes:
         is_ready: it has begun and takes work.
@@ -83,7 +89,7 @@ class DecodingProcess:
         FerFastError: no process can be started here.
     """
 
-    def __init__(self, side: int, most: int, max_pixels: int) -> None:
+    def __init__(self, side: int, most: int, limits: Limits) -> None:
         self.is_ready = False
         self._owner = os.getpid()
         size = CHANNELS * most * side * side * 3
@@ -97,7 +103,7 @@ class DecodingProcess:
                 self._pixels = np.frombuffer(mmap.mmap(memory.fileno(), size), np.uint8).reshape(CHANNELS, most, -1)
                 self._process = _started(ends, memory, self._errors)
                 others = [end.fileno() for end in ends[1:]]  # the first is its standard input
-                self._form = self._owner, others, memory.fileno(), size, side, max_pixels
+                self._form = self._owner, others, memory.fileno(), size, side, tuple(limits)
         except (OSError, subprocess.SubprocessError) as error:
             raise FerFastError(f"no process can be started: {one_line(error)}") from error
 
@@ -126,7 +132,12 @@ class DecodingProcess:
             self._errors.close()
 
     def decode(
-        self, channel: int, folder: str | None, paths: Sequence[str], out: npt.NDArray[np.uint8]
+        self,
+        channel: int,
+        folder: str | None,
+        paths: Sequence[str],
+        out: npt.NDArray[np.uint8],
+        room: int | None = None,
     ) -> tuple[list[Answer], float]:
         """Decodes files; by each channel one run at a time.
 
@@ -135,6 +146,7 @@ class DecodingProcess:
             folder: where relative paths begin; None if there are none.
             paths: at most as many as it takes in a run.
             out: uint8 [paths, S, S, 3]; of no use where a file gives no pixels.
+            room: bytes that each file may take; None is as many as a worker may take without asking.
 
         Returns:
             What became of each path, and the seconds that decoding took; nothing of any if it cannot go to the folder.
@@ -142,16 +154,18 @@ class DecodingProcess:
         Raises:
             LostProcessError: it ended meanwhile.
         """
-        message = packed((folder, list(paths)))
+        message = packed((folder, list(paths), room))
         try:
             self._send(channel, message)
             answers, seconds = receive(self._ends[channel].fileno())
         except (OSError, EOFError, ValueError, TypeError):  # the last two: what a damaged process says
             ending = self._ending()
-            raise LostProcessError(f"the process that decoded it {ending}", self._process.returncode == 0) from None
+            raise LostProcessError(f"the process that decoded it {ending}", self._process.returncode) from None
         found: list[Answer] = []
         for place, answer in enumerate(answers):
-            if len(answer) == 4:
+            if len(answer) == 1:
+                found.append(Large(*answer[0]))
+            elif len(answer) == 4:
                 stamp, status, reason, again = answer
                 found.append(DecodeError(Status(status), reason, stamp, again))
             else:

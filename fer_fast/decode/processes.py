@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_fast.decode.files import working_folder
+from fer_fast.decode.limits import Limits
 from fer_fast.decode.process import CHANNELS, Answer, DecodingProcess, LostProcessError
 from fer_fast.types import DecodeError, FerFastError, Status
 
@@ -39,12 +40,13 @@ class DecodingProcesses:
         count: how many.
         side: S.
         most: files that one is given at once.
-        max_pixels: see `open_decoder`.
+        limits: of each file.
     """
 
-    def __init__(self, count: int, side: int, most: int, max_pixels: int) -> None:
+    def __init__(self, count: int, side: int, most: int, limits: Limits) -> None:
         self._count = count
-        self._form = side, most, max_pixels
+        self._limits = limits
+        self._form = side, most, limits
         self._idle: SimpleQueue[tuple[DecodingProcess, int]] = SimpleQueue()
         self._all: set[DecodingProcess] = set()
         self._lock = threading.Lock()
@@ -94,6 +96,31 @@ class DecodingProcesses:
         self._put(process, channel)
         return found
 
+    def decode_one(self, path: str, out: npt.NDArray[np.uint8], room: int) -> Answer:
+        """Decodes one file in a process that is started for it, if none is idle.
+
+        Args:
+            path: of the file.
+            out: uint8 [1, S, S, 3]; of no use where the file gives no pixels.
+            room: bytes that it may take.
+
+        Returns:
+            What became of it; None where no process can be started, or would find it.
+        """
+        folder = working_folder()
+        if not self._finds(folder, [path]):
+            return None
+        try:
+            process = self._one()
+            answers, _ = self._decoded(process, 0, folder, [path], out, room)
+        except LostProcessError as lost:
+            return None if lost.has_left else self._blamed(lost)
+        except FerFastError as error:  # none can be started
+            self._tell(error)
+            return None
+        self._put(process, 0)
+        return answers[0] if answers else None
+
     def close(self) -> None:
         """Ends them, whatever they do."""
         with self._lock:
@@ -137,6 +164,19 @@ class DecodingProcesses:
             except FerFastError as error:
                 self._tell(error)
 
+    def _one(self) -> DecodingProcess:
+        try:
+            return self._taken()[0]
+        except Empty:
+            return self._another()
+
+    def _blamed(self, lost: LostProcessError) -> DecodeError:
+        """What becomes of a file on which a process ended."""
+        if lost.was_slow:  # a faster machine may take less
+            reason = f"decoding takes longer than {self._limits.max_seconds:g} s of a processor"
+            return DecodeError(Status.TOO_LARGE, reason, again=True)
+        return DecodeError(Status.FAILED, str(lost))
+
     def _taken(self) -> tuple[DecodingProcess, int]:
         while True:
             process, channel = self._idle.get_nowait()
@@ -151,10 +191,11 @@ class DecodingProcesses:
         folder: str | None,
         paths: Sequence[str],
         out: npt.NDArray[np.uint8],
+        room: int | None = None,
     ) -> tuple[list[Answer], float]:
         """As `DecodingProcess.decode`; after an error the process is no more."""
         try:
-            found = process.decode(channel, folder, paths, out)
+            found = process.decode(channel, folder, paths, out, room)
         except BaseException as error:
             self._drop(process)  # what it sends next would be taken for another answer
             if isinstance(error, LostProcessError) and error.has_left:
@@ -179,7 +220,7 @@ class DecodingProcesses:
                     process = None
                     if lost.has_left:
                         break
-                    found = [DecodeError(Status.FAILED, str(lost))]  # never in this process: it would be next to end
+                    found = [self._blamed(lost)]  # never in this process: it would be next to end
                 if not found:
                     break
                 answers += found

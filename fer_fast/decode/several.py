@@ -21,12 +21,17 @@ class SeveralDecoders(Decoder):
     def __init__(self, decoders: Sequence[Decoder]) -> None:
         self.name = decoders[0].name
         self.image_size = decoders[0].image_size
-        self.max_pixels = decoders[0].max_pixels
+        self.limits = decoders[0].limits
         self.workers = sum(decoder.workers for decoder in decoders)
         self.decoders = list(decoders)
         self._turn = cycle(self.decoders)
         self._owner = os.getpid()
         self._lock = threading.Lock()
+
+    @property
+    def files_done(self) -> int:  # type: ignore[override]
+        """See `Decoder`."""
+        return sum(decoder.files_done for decoder in self.decoders)
 
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""

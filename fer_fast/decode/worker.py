@@ -1,33 +1,46 @@
 """A process that decodes: runs of paths come in by sockets, pixels go out by shared memory, reasons by the sockets.
 
-`decode.process` starts it and speaks to it. Left alone it ends once the file that it decodes is done; signals for the
-whole group it leaves to the process that started it, and it writes nothing to the terminal.
+`decode.process` starts it and speaks to it. Left alone it ends once the file that it decodes is done; a file that takes
+too long ends it. Signals for the whole group it leaves to the process that started it, and it writes nothing to the
+terminal: what codecs print goes to the row of the file that they print it on.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import resource
 import select
 import signal
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.faults import NO_MEMORY
 from fer_fast.decode.files import working_folder
 from fer_fast.decode.formats.opening import prepare_codecs
+from fer_fast.decode.limits import LargeError, Limits, in_words
 from fer_fast.decode.messages import receive, send
-from fer_fast.types import DecodeError, Stamp
+from fer_fast.types import DecodeError, Stamp, Status
 
-#: What became of one file: its stamp and how many bytes `pixels.square` gave; or what `DecodeError` takes.
-Answer = tuple[Stamp | None, int] | tuple[Stamp | None, str, str, bool]
+#: What became of one file: its stamp and how many bytes `pixels.square` gave; or what `DecodeError` takes; or what
+#: `Large` takes, in a tuple of its own.
+Answer = tuple[Stamp | None, int] | tuple[Stamp | None, str, str, bool] | tuple[tuple[int, Stamp | None]]
 
 #: After so many milliseconds an idle process looks whether it has been left alone. The end of its input tells that,
 #: too, but not while some other child of the one that started it has inherited the socket.
 _PATIENCE = 5000
+
+#: A file that takes more than it said by so much, and by as many bytes, finds no more memory.
+_SLACK, _SLACK_BYTES = 1.5, 256 << 20
+
+#: Where codecs print, and how many characters of it are kept.
+_ERRORS, _MOST_WORDS = 2, 200
 
 
 def main() -> None:
@@ -35,10 +48,12 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")
+    Image.MAX_IMAGE_PIXELS = None  # `Limits` has its own
     prepare_codecs()
     first = os.dup(0)
-    starter, others, memory, size, side, max_pixels, ImageFile.LOAD_TRUNCATED_IMAGES = receive(first)
+    starter, others, memory, size, side, limits, ImageFile.LOAD_TRUNCATED_IMAGES = receive(first)
     _be_quiet()
+    decoding = _Decoding(side, Limits(*limits), starter)
     pixels = memoryview(mmap.mmap(memory, size))
     os.close(memory)
     sockets = [first, *others]
@@ -47,15 +62,87 @@ def main() -> None:
     send(first, "ready")
     try:
         for each in _asked(sockets, starter):
-            folder, paths = receive(each)
+            folder, paths, room = receive(each)
             begun = time.perf_counter()
             answers = []
             if _is_in(folder):  # or the run goes back
-                answers = [*_answers(paths, shares[each], side, max_pixels, starter)]
+                answers = [*decoding.answers(paths, shares[each], room)]
             send(each, (answers, time.perf_counter() - begun))
     except (EOFError, OSError):
         pass  # nobody waits for an answer
     os._exit(0)  # there is nothing to tidy up
+
+
+class _Decoding:
+    """How files are decoded here.
+
+    Args:
+        side: S.
+        limits: a file that takes too long ends this process by SIGPROF, in whatever codec it is.
+        starter: the process that asks.
+    """
+
+    def __init__(self, side: int, limits: Limits, starter: int) -> None:
+        self._side, self._limits, self._starter = side, limits, starter
+
+    def answers(self, paths: list[str], pixels: memoryview, room: int | None) -> Iterator[Answer]:
+        """Decodes paths, the first to the memory's beginning, until whoever asks is gone."""
+        for place, path in enumerate(paths):
+            if os.getppid() != self._starter:
+                raise EOFError
+            start = place * self._side * self._side * 3
+            signal.setitimer(signal.ITIMER_PROF, self._limits.max_seconds)
+            yield self._answer(path, pixels[start:], room)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def _answer(self, path: str, pixels: memoryview, room: int | None) -> Answer:
+        try:
+            with _at_most(room):
+                data, stamp = decode_file(path, self._side, self._limits, self._limits.small if room is None else room)
+        except LargeError as error:
+            return ((error.large.memory, error.large.stamp),)
+        except DecodeError as error:
+            reason, status = str(error), error.status
+            if room is not None and reason == NO_MEMORY:
+                reason = f"it takes more than the {in_words(room)} of memory that its header promises"
+                status = Status.TOO_LARGE
+            return error.stamp, status.value, reason + _words(), error.again
+        _words()
+        pixels[: len(data)] = data
+        return stamp, len(data)
+
+
+def _words() -> str:
+    """What codecs have printed, in one line, for the end of a sentence; forgets it."""
+    if not os.lseek(_ERRORS, 0, os.SEEK_CUR):
+        return ""
+    words = " ".join(os.pread(_ERRORS, 4 * _MOST_WORDS, 0).decode(errors="replace").split())
+    os.ftruncate(_ERRORS, 0)
+    os.lseek(_ERRORS, 0, os.SEEK_SET)
+    return f": {words[:_MOST_WORDS]}" if words else ""
+
+
+@contextmanager
+def _at_most(room: int | None) -> Iterator[None]:
+    """Lets this process have not much more memory than it has and `room`: headers may promise less than comes."""
+    if room is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _data() + int(_SLACK * room) + _SLACK_BYTES
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data() -> int:
+    """Bytes of this process's own memory, as RLIMIT_DATA counts them."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:"))
 
 
 def _is_in(folder: str | None) -> bool:
@@ -68,21 +155,6 @@ def _is_in(folder: str | None) -> bool:
     return True
 
 
-def _answers(paths: list[str], pixels: memoryview, side: int, max_pixels: int, starter: int) -> Iterator[Answer]:
-    """Decodes paths, the first to the memory's beginning, until whoever asks is gone."""
-    for place, path in enumerate(paths):
-        if os.getppid() != starter:
-            raise EOFError
-        try:
-            data, stamp = decode_file(path, side, max_pixels)
-        except DecodeError as error:
-            yield error.stamp, error.status.value, str(error), error.again
-        else:
-            start = place * side * side * 3
-            pixels[start : start + len(data)] = data
-            yield stamp, len(data)
-
-
 def _asked(sockets: list[int], starter: int) -> Iterator[int]:
     """The sockets by which something is asked, each when it is, until whoever asks is gone."""
     requests = select.poll()
@@ -93,8 +165,14 @@ def _asked(sockets: list[int], starter: int) -> Iterator[int]:
 
 
 def _be_quiet() -> None:
-    """What codecs print is nobody's to read; until here standard error is what a failed start is told by."""
+    """What codecs print goes to a file in memory; until here standard error is what a failed start is told by.
+
+    Standard input and output are nobody's.
+    """
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
+    for number in (0, 1):
         os.dup2(nowhere, number)
     os.close(nowhere)
+    printed = os.memfd_create("fer-fast-printed")
+    os.dup2(printed, _ERRORS)
+    os.close(printed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from fer_fast.machine.groups import group_folders, text_of
 
 #: Where Linux mounts its two kinds of control groups; a machine may have both, and then version 2 has no processors.
 _VERSION_2 = ("sys/fs/cgroup", "sys/fs/cgroup/unified")
@@ -42,30 +44,15 @@ def cpu_quota(root: Path = Path("/")) -> int | None:
     A group has no more than the groups that it lies in, so that the smallest quota on the way up counts.
     """
     quotas = [
-        quota
-        for line in _text(root / "proc/self/cgroup").splitlines()
-        for folder in _groups(root, line)
-        if (quota := _quota(folder)) is not None
+        quota for folder in group_folders(root, "cpu", _VERSION_1, _VERSION_2) if (quota := _quota(folder)) is not None
     ]
     return max(1, math.ceil(min(quotas))) if quotas else None
 
 
-def _groups(root: Path, line: str) -> list[Path]:
-    """The folders of one line of /proc/self/cgroup, number:controllers:path, and of the groups that it lies in."""
-    _, _, rest = line.partition(":")
-    controllers, _, path = rest.partition(":")
-    if controllers and "cpu" not in controllers.split(","):
-        return []
-    mounts = _VERSION_1 if controllers else _VERSION_2
-    # A container may see its own group at the mount itself while the path is the host's; what is not there is no limit.
-    inner = PurePosixPath(path.lstrip("/"))
-    return [root / mount / group for mount in mounts for group in (inner, *inner.parents) if ".." not in group.parts]
-
-
 def _quota(folder: Path) -> float | None:
     """The processors' worth of time of one control group, by either version's files; None without a limit."""
-    words = _text(folder / "cpu.max").split()
-    words = words or [_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+    words = text_of(folder / "cpu.max").split()
+    words = words or [text_of(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
     if len(words) != 2 or not all(word.isdecimal() and len(word) < 20 and int(word) > 0 for word in words):
         return None  # "max" and -1 are no limit
     return int(words[0]) / int(words[1])
@@ -100,14 +87,6 @@ def has_bf16_instructions() -> bool:
 @cache
 def _facts(cpuinfo: Path) -> dict[str, str]:
     """The first processor's lines, name to value; none where there is no such file."""
-    first, _, _ = _text(cpuinfo).partition("\n\n")
+    first, _, _ = text_of(cpuinfo).partition("\n\n")
     pairs = (line.partition(":") for line in first.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _text(path: Path) -> str:
-    """A file of the kernel's; empty where it is not there or not ours to read."""
-    try:
-        return path.read_text(errors="surrogateescape")
-    except OSError:
-        return ""

@@ -237,7 +237,7 @@ def _settings(classifier: BatchClassifier, abstain: float) -> dict[str, Any]:
     return {
         "model": classifier.identity,
         "decoder": decoder.name,
-        "max_pixels": decoder.max_pixels,
+        "max_pixels": decoder.limits.max_pixels,
         "abstain": abstain,
     }
 

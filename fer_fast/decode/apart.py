@@ -1,0 +1,78 @@
+"""Large, slow and odd files come in; each is decoded in a process of its own that can be ended, as memory allows."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_fast.decode.budget import Budget
+from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.limits import Large, LargeError, Limits
+from fer_fast.decode.pixels import spread
+from fer_fast.decode.process import Answer
+from fer_fast.decode.processes import DecodingProcesses
+from fer_fast.types import DecodeError, Status
+
+_log = logging.getLogger(__name__)
+
+
+class Apart:
+    """Decodes one file at a time for each thread that asks; safe from several.
+
+    Args:
+        count: files at once, at most.
+        side: S.
+        limits: of each file.
+        budget: the memory that all workers share.
+    """
+
+    def __init__(self, count: int, side: int, limits: Limits, budget: Budget) -> None:
+        self._limits = limits
+        self._budget = budget
+        self._turns = threading.Semaphore(count)
+        self._processes = DecodingProcesses(count, side, 1, limits)
+
+    def decode(self, path: str, out: npt.NDArray[np.uint8], large: Large) -> Answer:
+        """Decodes a file; for a thread that holds nothing of the budget.
+
+        Args:
+            path: of the file.
+            out: uint8 [S, S, 3]; of no use where the file gives no pixels.
+            large: what is known of it.
+
+        Returns:
+            What became of it, by the file as it is now.
+        """
+        with self._turns, self._budget.take(min(large.memory, self._limits.max_memory)):
+            answer = self._processes.decode_one(path, out[None], large.memory)
+            if answer is None or is_unreadable(answer):  # what a process cannot read may be this one's alone
+                answer = decoded_here(path, out, self._limits, large.memory)
+        if isinstance(answer, Large):
+            return DecodeError(Status.FAILED, "the file was changed while it was read", answer.stamp)
+        return answer
+
+    def close(self) -> None:
+        """Ends what is under way."""
+        self._processes.close()
+
+
+def decoded_here(
+    path: str, out: npt.NDArray[np.uint8], limits: Limits, room: int | None = None, in_thread: bool = False
+) -> Answer:
+    """Decodes one file in this process; the arguments are those of `decode_file`."""
+    try:
+        data, stamp = decode_file(path, out.shape[0], limits, room, in_thread)
+    except DecodeError as error:
+        return error
+    except LargeError as error:
+        return error.large
+    spread(data, out)
+    return stamp
+
+
+def is_unreadable(answer: Answer) -> bool:
+    """Whether a file could not be read; another process may have other rights, or other names for files."""
+    return isinstance(answer, DecodeError) and answer.status is Status.UNREADABLE

@@ -1,0 +1,104 @@
+"""What decoding may cost: wishes come in, the limits that every worker keeps go out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from numbers import Real
+from typing import NamedTuple
+
+from fer_fast.machine.memory import usable_memory
+from fer_fast.types import Stamp
+
+#: Where Pillow itself calls an image a decompression bomb: 16,384 x 10,922. Decoded it takes 0.7 GB.
+DEFAULT_MAX_PIXELS = 178_956_970
+#: Seconds of a processor.
+DEFAULT_MAX_SECONDS = 30.0
+
+#: Of what the process may use.
+_SHARE = 4
+#: Bytes that a worker takes without asking, at most: a photo of 24 megapixels, whatever its format.
+_SMALL = 256 << 20
+#: Runs that a worker has under way; see `process.CHANNELS`.
+_RUNS = 2
+
+
+class Limits(NamedTuple):
+    """What decoding may cost; plain numbers, so that they go to a process as they are.
+
+    Attributes:
+        max_pixels: that a file's header may promise.
+        max_memory: bytes that all workers together may take, their files among them.
+        max_seconds: of a processor, for one file; 0 is without end.
+        small: bytes that each worker takes without asking; a file that needs more waits for its turn.
+    """
+
+    max_pixels: int
+    max_memory: int
+    max_seconds: float
+    small: int
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A file that no worker decodes unasked.
+
+    Attributes:
+        memory: bytes that it takes.
+        stamp: of the file that was looked at.
+    """
+
+    memory: int
+    stamp: Stamp | None
+
+
+class LargeError(Exception):
+    """Raised instead of decoding one.
+
+    Args:
+        large: what is known of it.
+    """
+
+    def __init__(self, large: Large) -> None:
+        super().__init__(large)
+        self.large = large
+
+
+def limits_of(
+    workers: int,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_memory: int | None = None,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
+) -> Limits:
+    """The limits for so many workers; see `open_decoder`."""
+    memory = usable_memory() // _SHARE if max_memory is None else max_memory
+    seconds = max_seconds if math.isfinite(max_seconds) else 0.0
+    return Limits(max_pixels, memory, seconds, min(_SMALL, memory // (workers * _RUNS)))
+
+
+@cache
+def default_limits() -> Limits:
+    """Those of one worker without any wishes."""
+    return limits_of(workers=1)
+
+
+def check_limits(max_pixels: int, max_memory: int | None, max_seconds: float) -> None:
+    """Refuses what makes no sense.
+
+    Raises:
+        ValueError: a limit of pixels or bytes below 1, or of seconds below 0.
+        TypeError: `max_seconds` is not a number.
+    """
+    for what, number in (("max_pixels", max_pixels), ("max_memory", max_memory)):
+        if number is not None and number < 1:
+            raise ValueError(f"{what} must be at least 1, not {number}")
+    if isinstance(max_seconds, bool) or not isinstance(max_seconds, Real):
+        raise TypeError(f"max_seconds must be a number of 0 or more, not {max_seconds!r}")
+    if not max_seconds >= 0:
+        raise ValueError(f"max_seconds must be a number of 0 or more, not {max_seconds!r}")
+
+
+def in_words(size: int) -> str:
+    """Bytes for people: 5.3 GB, 120 MB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 0.1):.3g} MB"
