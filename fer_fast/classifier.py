@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_fast.decode import DEFAULT_MAX_PIXELS, Decoder, check_decoder, open_decoder, pixels_of
+from fer_fast.decode import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, Decoder, check_decoder, open_decoder, pixels_of
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
 from fer_fast.models.checkpoint import packaged_models, read_checkpoint
@@ -45,7 +45,7 @@ class Classifier(Opened):
         batch_size: images that the engine takes at once; None chooses.
         workers: files decoded at once; None takes the processors that this process may use.
         decoder: auto, pillow or dali; auto is DALI on a GPU, where it is installed.
-        max_pixels: an image file with more is not decoded.
+        max_pixels, max_memory, max_seconds: what decoding a file may cost; see `fer_fast.decode.open_decoder`.
 
     Attributes:
         classes: names of the probabilities' columns.
@@ -74,6 +74,8 @@ class Classifier(Opened):
         workers: int | None = None,
         decoder: str = "auto",
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        max_memory: int | None = None,
+        max_seconds: float = DEFAULT_MAX_SECONDS,
     ) -> None:
         super().__init__()
         checkpoint = read_checkpoint(model)
@@ -87,18 +89,23 @@ class Classifier(Opened):
             "workers": workers,
             "decoder": decoder,
             "max_pixels": max_pixels,
+            "max_memory": max_memory,
+            "max_seconds": max_seconds,
         }
         self.model = str(model)
         self.classes = checkpoint.config.classes
         self.image_size = checkpoint.config.image_size
         self.temperature = checkpoint.config.temperature
         self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
-        check_decoder(decoder, self.image_size, workers, max_pixels)  # before an engine is compiled
+        # Before an engine is compiled.
+        check_decoder(decoder, self.image_size, workers, max_pixels, max_memory, max_seconds)
         self._engine = open_engine(
             checkpoint, engine=engine, device=device, precision=precision, batch_size=self.batch_size
         )
         try:
-            self.decoder: Decoder = open_decoder(decoder, self.image_size, workers, max_pixels, self._engine.device)
+            self.decoder: Decoder = open_decoder(
+                decoder, self.image_size, workers, max_pixels, self._engine.device, max_memory, max_seconds
+            )
         except BaseException:
             self._engine.close()
             raise

@@ -10,6 +10,7 @@ import pytest
 from shades import ShadeClassifier
 
 from fer_fast.decode.interface import Decoded, Decoder
+from fer_fast.decode.limits import limits_of
 from fer_fast.machine.stall import Pulse, stacks, wait_for, within
 from fer_fast.pipeline.batches import ItemBatches
 from fer_fast.pipeline.summary import Stages
@@ -19,7 +20,7 @@ from fer_fast.types import Column, DecodeError, FerFastError, Item, StalledError
 class Crowds(Decoder):
     """A file called 3-70.jpg gives 3 pictures of shade 70, one called bad.jpg none but a reason."""
 
-    name, image_size, workers, max_pixels = "crowds", 16, 3, 10
+    name, image_size, workers, limits = "crowds", 16, 3, limits_of(3, 10)
     several = True
     columns = (Column("face", "integer"),)
 

@@ -276,7 +276,7 @@ def test_pickled_it_opens_where_it_is_unpickled(
     code = (
         "import pickle, sys; opened = pickle.load(sys.stdin.buffer); "
         "predictions = opened.predict(sys.argv[1:]); "
-        "sys.stdout.buffer.write(pickle.dumps((predictions, opened.describe(), opened.decoder.max_pixels)))"
+        "sys.stdout.buffer.write(pickle.dumps((predictions, opened.describe(), opened.decoder.limits.max_pixels)))"
     )
     command = [sys.executable, "-c", code, *map(str, photos)]
     done = subprocess.run(command, input=pickled, capture_output=True, cwd=tmp_path, check=True)

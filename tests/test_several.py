@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fer_fast.decode.interface import Decoded
+from fer_fast.decode.limits import limits_of
 from fer_fast.decode.several import SeveralDecoders
 from fer_fast.engines import choice
 from fer_fast.engines.several import SeveralEngines
@@ -92,7 +93,7 @@ def test_wrong_devices(device):
 
 def test_decoders_take_turns():
     class Decoding:
-        name, image_size, workers, max_pixels = "dali", 64, 2, 1000
+        name, image_size, workers, limits = "dali", 64, 2, limits_of(2, 1000)
 
         def __init__(self, number):
             self.number, self.closed = number, False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 
 def positive(text: str) -> int:
@@ -34,6 +35,17 @@ def threshold(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 1:  # not a number is not, either
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
+    return value
+
+
+def size(text: str) -> int:
+    """Reads a number of bytes, 1 or more: 500M, 2G, 1.5GiB; K, M, G and T count by thousands, Ki to Ti by 1024."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(?:([KMGT])(i?))?B?", text.strip(), re.IGNORECASE)
+    number, prefix, binary = found.groups() if found else ("0", None, None)
+    power = " KMGT".index((prefix or " ").upper())
+    value = int(float(number) * (1024 if binary else 1000) ** power)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number of bytes, such as 500M or 2G, not {text!r}")
     return value
 
 

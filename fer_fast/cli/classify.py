@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from fer_fast.cli.arguments import positive, seconds, threshold
+from fer_fast.cli.arguments import positive, seconds, size, threshold
 from fer_fast.cli.console import say
 from fer_fast.cli.progress import Progress
 from fer_fast.cli.watchdog import watching
@@ -72,6 +72,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="end the run after so many seconds without a batch (default: %(default)g; 0: never)",
     )
     add("--max-pixels", type=positive, metavar="N", help="an image with more is too_large (default: 178956970)")
+    add(
+        "--max-memory",
+        type=size,
+        metavar="BYTES",
+        help="that decoding takes over all workers, as 2G; an image that takes more is too_large (default: a quarter)",
+    )
+    add(
+        "--max-seconds",
+        type=seconds,
+        metavar="S",
+        help="of a processor; an image that takes more is too_large (default: 30; 0: never)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -83,7 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
     from fer_fast.pipeline import classify_folder
     from fer_fast.table.file_table import rows_on_disk
 
-    names = ("model", "device", "engine", "precision", "batch_size", "workers", "decoder", "max_pixels")
+    names = ["model", "device", "engine", "precision", "batch_size", "workers", "decoder"]
+    names += ["max_pixels", "max_memory", "max_seconds"]
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     counted = threading.Event()
     pulse = Pulse()

@@ -23,19 +23,25 @@ _T = TypeVar("_T")
 
 
 class Pulse:
-    """Signs of life of a run, from any of its threads.
-
-    Attributes:
-        beats: changes with all that is done.
-    """
+    """Signs of life of a run, from any of its threads."""
 
     def __init__(self) -> None:
-        self.beats = 0
+        self._beats = 0
+        self._counts: list[Callable[[], int]] = []
         self._outside = 0
+
+    @property
+    def beats(self) -> int:
+        """Changes with all that is done."""
+        return self._beats + sum(count() for count in self._counts)
 
     def beat(self) -> None:
         """Something was done."""
-        self.beats += 1
+        self._beats += 1
+
+    def follow(self, count: Callable[[], int]) -> None:
+        """Beats, too, whenever what `count` gives changes."""
+        self._counts.append(count)
 
     @property
     def is_outside(self) -> bool:

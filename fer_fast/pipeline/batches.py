@@ -72,6 +72,8 @@ class ItemBatches:
         self._flight: deque[_Chunk] = deque()
         self._pool = ThreadPoolExecutor(classifier.streams, thread_name_prefix="fer-fast-model")
         self._pulse = pulse or Pulse()
+        # A batch of files that each take their time is no stall.
+        self._pulse.follow(lambda: classifier.decoder.files_done)
         self._batches = _Batches(classifier, self._pool, stages, self._pulse)
         self._stall_timeout = stall_timeout
 

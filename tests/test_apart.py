@@ -1,0 +1,200 @@
+"""Files that are large, slow, or of codecs that print and crash; each is decoded apart and costs nothing but itself."""
+
+import io
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+from decoding import run, written
+from image_files import FACE, encoded
+from PIL import Image
+
+from fer_fast.decode import apart, open_decoder, process
+from fer_fast.decode.limits import Large
+from fer_fast.decode.pillow import PillowDecoder
+from fer_fast.types import DecodeError, Status
+
+SIDE = 24
+RNG = np.random.default_rng(3)
+
+
+def tiff(height=200, width=200, **options):
+    """A TIFF of noise."""
+    content = io.BytesIO()
+    pixels = RNG.integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(pixels).save(content, "TIFF", compression="tiff_lzw", **options)
+    return content.getvalue()
+
+
+def damaged_tiff():
+    """One on which libtiff prints."""
+    whole = bytearray(tiff())
+    whole[3000:9000] = RNG.integers(0, 256, 6000, np.uint8).tobytes()
+    return bytes(whole)
+
+
+def failures(decoded):
+    return {place: (error.status, str(error)) for place, error in decoded.failures}
+
+
+@pytest.fixture(params=["pillow", "dali"])
+def name(request):
+    if request.param == "dali":
+        pytest.importorskip("nvidia.dali")
+    return request.param
+
+
+def test_what_a_codec_prints_goes_to_the_row_of_its_file(tmp_path, name, capfd):
+    paths = written(tmp_path, [encoded("jpeg"), damaged_tiff(), tiff()])
+    with open_decoder(name, SIDE, 1) as decoder:
+        decoded = decoder.decode(paths)
+    assert decoded.indices == [0, 2]
+    ((status, reason),) = failures(decoded).values()
+    assert status is Status.CORRUPT and "decoder error -2: " in reason and "\n" not in reason
+    assert capfd.readouterr().err == ""
+
+
+def test_a_file_that_takes_more_memory_than_there_is_says_how_much(tmp_path, name):
+    paths = written(tmp_path, [encoded("png"), tiff(1000, 2000)])
+    with open_decoder(name, SIDE, 1, max_memory=4_000_000) as decoder:
+        decoded = decoder.decode(paths)
+    assert decoded.indices == [0]
+    ((status, reason),) = failures(decoded).values()
+    assert status is Status.TOO_LARGE and reason.endswith("of memory, more than the limit of 4 MB")
+    assert decoded.failures[0][1].again, "another machine may have more"
+
+
+def test_a_file_that_takes_longer_than_it_may_is_too_large_and_alone(tmp_path, name):
+    paths = written(tmp_path, [encoded("jpeg"), tiff(4000, 4000), tiff(50, 50), encoded("png")])
+    with open_decoder(name, SIDE, 1, max_seconds=0.05) as decoder:
+        decoded = decoder.decode(paths)
+    assert decoded.indices == [0, 2, 3]
+    assert failures(decoded) == {1: (Status.TOO_LARGE, "decoding takes longer than 0.05 s of a processor")}
+
+
+def test_without_an_end_a_file_takes_as_long_as_it_takes(tmp_path):
+    paths = written(tmp_path, [tiff(2000, 2000)])
+    with open_decoder("pillow", SIDE, 1, max_seconds=0) as decoder:
+        assert decoder.decode(paths).indices == [0]
+
+
+def test_a_slow_file_in_a_run_of_a_process_costs_itself_alone(tmp_path):
+    paths = written(tmp_path, [encoded("jpeg"), tiff(4000, 4000), encoded("png")])
+    with PillowDecoder(SIDE, 1, processes_after=0, max_seconds=0.05) as decoder:
+        decoder.decode([paths[0]])
+        for _ in range(300):
+            if decoder.process_ids:
+                break
+            threading.Event().wait(0.02)
+        decoded = decoder.decode(paths)
+    assert decoded.indices == [0, 2]
+    assert failures(decoded)[1][0] is Status.TOO_LARGE
+
+
+def test_a_crash_costs_its_own_row(tmp_path, monkeypatch):
+    crash = """
+import os
+from PIL.TiffImagePlugin import TiffImageFile
+right = TiffImageFile.load
+TiffImageFile.load = lambda image: os.abort() if image.size == (200, 200) else right(image)
+main()"""
+    monkeypatch.setattr(process, "_PROGRAM", process._PROGRAM.replace("\nmain()", crash))
+    paths = written(tmp_path, [encoded("jpeg"), tiff(), encoded("png"), tiff()])
+    with open_decoder("pillow", SIDE, 2) as decoder:
+        decoded = decoder.decode(paths)
+    assert decoded.indices == [0, 2]
+    reason = f"the process that decoded it was ended by {signal.SIGABRT.name}"
+    assert failures(decoded) == {1: (Status.FAILED, reason), 3: (Status.FAILED, reason)}
+
+
+def test_where_no_process_can_be_started_the_thread_decodes(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    paths = written(tmp_path, [tiff(), tiff()])
+    with open_decoder("pillow", SIDE, 2) as decoder:
+        decoded = decoder.decode(paths)
+    assert decoded.indices == [0, 1]
+    assert caplog.text.count("is not a Python interpreter") == 1
+
+
+def test_pixels_are_those_of_this_process(tmp_path, name):
+    paths = written(tmp_path, [tiff(), encoded("jpeg")])
+    with open_decoder(name, SIDE, 2) as decoder:
+        pixels = decoder.decode(paths[:1]).on_host()
+    here = np.empty((SIDE, SIDE, 3), np.uint8)
+    apart.decoded_here(paths[0], here, decoder.limits)
+    assert np.array_equal(pixels[0], here)
+
+
+def test_large_files_share_the_memory_in_turns(monkeypatch):
+    """Of two files that take more than half of it each, one waits until the other is done."""
+    begun, may_end = threading.Semaphore(0), threading.Event()
+    held = []
+
+    class Processes:
+        def decode_one(self, path, out, room):
+            held.append(room)
+            begun.release()
+            assert may_end.wait(30)
+            held.remove(room)
+            return (1, 1)
+
+    monkeypatch.setattr(apart, "DecodingProcesses", lambda *_: Processes())
+    with PillowDecoder(SIDE, 4, max_memory=1000) as decoder:
+        out = np.empty((SIDE, SIDE, 3), np.uint8)
+        files = [Large(600, None), Large(600, None), Large(300, None)]
+        threads = [threading.Thread(target=decoder._apart.decode, args=("", out, each)) for each in files]
+        threads[0].start()
+        assert begun.acquire(timeout=30)
+        threads[1].start()
+        threads[2].start()
+        assert not begun.acquire(timeout=0.1)
+        assert held == [600]
+        may_end.set()
+        for thread in threads:
+            thread.join(30)
+        assert not held
+        decoder._apart.close = lambda: None
+
+
+def test_a_file_that_takes_more_than_its_header_promises_finds_no_memory():
+    ran = run(
+        """
+        from fer_fast.decode import worker
+        try:
+            with worker._at_most(1 << 20):
+                bytearray(1 << 30)
+        except MemoryError:
+            bytearray(1 << 30)
+            print("bounded, and free again")
+        """
+    )
+    assert ran.stdout.strip() == "bounded, and free again", ran.stderr
+
+
+def test_a_file_that_becomes_larger_meanwhile_is_tried_again(tmp_path, monkeypatch):
+    path = tmp_path / "face.tiff"
+    path.write_bytes(tiff(600, 600))
+    with PillowDecoder(SIDE, 1) as decoder:
+        found = decoder._apart.decode(str(path), np.empty((SIDE, SIDE, 3), np.uint8), Large(10_000, None))
+    assert isinstance(found, DecodeError) and found.status is Status.FAILED and found.again
+    assert "changed while it was read" in str(found)
+
+
+def test_files_done_are_a_sign_of_life(tmp_path, name):
+    with open_decoder(name, SIDE, 2) as decoder:
+        before = decoder.files_done
+        decoder.decode(written(tmp_path, [encoded("jpeg"), tiff(), b""]))
+        assert decoder.files_done >= before + 3
+
+
+def test_a_face_needs_no_process(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(process, "_started", refuse)
+    FACE.save(tmp_path / "face.webp")
+    paths = [str(tmp_path / "face.webp"), *written(tmp_path, [encoded("jpeg"), encoded("png"), encoded("gif")])]
+    with open_decoder("pillow", SIDE, 2) as decoder:
+        assert decoder.decode(paths).indices == [0, 1, 2, 3]
