@@ -141,6 +141,29 @@ def test_a_wait_counts_signs_of_life_not_seconds(monkeypatch):
     assert wait_for(future, 300, Pulse(), "it") == "come" and waits == [30] * 9
 
 
+def test_files_that_each_take_their_time_are_no_stall():
+    """One batch, in which a file is done in each slice of the wait."""
+    future, pulse, done = Future(), Pulse(), [0]
+    pulse.follow(lambda: done[0])
+
+    def result(seconds):
+        done[0] += 1
+        if done[0] == 35:
+            return "come"
+        raise TimeoutError
+
+    future.result = result
+    assert wait_for(future, 300, pulse, "it") == "come"
+    assert pulse.beats == 35
+
+
+def test_a_runs_pulse_follows_its_decoder():
+    classifier, pulse = crowd_classifier(1), Pulse()
+    ItemBatches(iter([]), classifier, Stages(), pulse=pulse).close()
+    classifier.decoder.files_done += 7
+    assert pulse.beats == 7
+
+
 def test_an_error_that_is_a_timeout_of_its_own_is_passed_on():
     future = Future()
     future.set_exception(TimeoutError(110, "Connection timed out"))
