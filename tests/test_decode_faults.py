@@ -142,7 +142,7 @@ class Failing(io.FileIO):
 def test_a_large_file_whose_disk_fails_is_not_corrupt(tmp_path, monkeypatch, name):
     noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / name, **({"compression": "tiff_lzw"} if "tiff" in name else {}))
-    monkeypatch.setattr(files, "_READ_AT_ONCE", 100)
+    monkeypatch.setattr(files, "READ_AT_ONCE", 100)
     decode_file(str(tmp_path / name), SIDE)
     monkeypatch.setattr(files.os, "fdopen", lambda fd, _: io.BufferedReader(Failing(fd)))
     error = fault_of(str(tmp_path / name))
@@ -153,7 +153,7 @@ def test_a_codec_that_hides_a_disks_fault_is_not_believed(tmp_path, monkeypatch)
     """libtiff reads by the descriptor and says no more than that it failed."""
     path = tmp_path / "photo.tiff"
     path.write_bytes(encoded("tiff-lzw")[:-40])
-    monkeypatch.setattr(files, "_READ_AT_ONCE", 100)
+    monkeypatch.setattr(files, "READ_AT_ONCE", 100)
     assert fault_of(str(path)).status is Status.CORRUPT
 
     def fails(_):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
 from fer_fast.decode.faults import fault
-from fer_fast.decode.files import check_readable, read_image_file
+from fer_fast.decode.files import READ_AT_ONCE, check_readable, read_image_file
 from fer_fast.decode.formats.kinds import HEAD, format_of
 from fer_fast.decode.formats.opening import open_picture
 from fer_fast.decode.formats.picture import Picture
@@ -19,9 +19,6 @@ from fer_fast.types import DecodeError, Stamp, Status
 
 #: Formats whose codecs print to standard error, have been known to crash, or find another size than the header's.
 _NOT_IN_THREADS = ("tiff", "avif", "heif")
-
-#: A larger file may be of very many pieces, and take long for its pixels.
-_LARGE_FILE = 16 << 20
 
 
 class Opened(NamedTuple):
@@ -153,7 +150,8 @@ def _opened(
     if memory > limits.max_memory:
         reason = f"it takes {in_words(memory)} of memory, more than the limit of {in_words(limits.max_memory)}"
         raise DecodeError(Status.TOO_LARGE, reason, again=True)  # another machine may have as much
-    is_odd = in_thread and (picture.is_slow or kind in _NOT_IN_THREADS or size > _LARGE_FILE)
+    # A large file may be of very many pieces, and take long for its pixels.
+    is_odd = in_thread and (picture.is_slow or kind in _NOT_IN_THREADS or size > READ_AT_ONCE)
     if is_odd or (room is not None and memory > room):
         raise LargeError(Large(memory, stamp))
     return Opened(picture, kind, content, size, stamp)

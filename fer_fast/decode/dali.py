@@ -50,8 +50,6 @@ _MODES: dict[str, tuple[str, ...]] = {"jpeg": ("L", "RGB"), "png": ("L", "RGB", 
 #: Of JPEG: baseline, extended and progressive, by Huffman codes; and the bytes in which a file must end.
 _CODINGS = (0xC0, 0xC1, 0xC2)
 _TAIL = 64
-#: A larger file is not read into memory as a whole.
-_LARGEST = 64 << 20
 #: Files a reader's task.
 _CHUNK = 8
 #: Pipelines that take turns on a card, so that it decodes one batch while the next is handed over.
@@ -265,7 +263,7 @@ class _Batch:
 
 def _for_dali(file: Opened) -> npt.NDArray[np.uint8] | None:
     """The bytes of a file that DALI shows as Pillow does; None of any other."""
-    if file.picture.mode not in _MODES.get(file.kind, ()) or file.size > _LARGEST:
+    if file.picture.mode not in _MODES.get(file.kind, ()):
         return None
     start = file.content.tell()
     file.content.seek(0)

@@ -14,7 +14,7 @@ from fer_fast.decode.formats.kinds import HEAD, format_of
 from fer_fast.types import DecodeError, Stamp, Status
 
 #: Files up to here are read at once, larger ones piecewise: a film named .jpg costs no memory.
-_READ_AT_ONCE = 64 << 20
+READ_AT_ONCE = 16 << 20
 
 #: Seconds between tries where the operating system says "try again": a file under a lease, a slow network's file.
 _PAUSES = (0.01, 0.05, 0.25)
@@ -36,7 +36,7 @@ def read_image_file(path: str) -> tuple[BinaryIO, str, int, Stamp]:
         status = os.fstat(descriptor)
         stamp = (status.st_size, status.st_mtime_ns)
         _check(status)
-        if status.st_size > _READ_AT_ONCE:
+        if status.st_size > READ_AT_ONCE:
             content: BinaryIO = os.fdopen(descriptor, "rb")
             descriptor = -1
         else:
