@@ -1,4 +1,4 @@
-"""What a change cost or gained: two checkouts classify the same folders in turn; JSON goes out.
+"""What a change cost or gained: two checkouts classify the same folders, and decode, in turn; JSON goes out.
 
     python benchmarks/versions.py --before DIR [--out benchmarks/results/versions.json]
 
@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ RESULTS = Path(__file__).parent / "results" / "versions.json"
 FACES, PHOTOS = 6000, 240
 #: Seconds for one run: older checkouts may hang.
 PATIENCE = 60
+#: Folder, precision and table of each comparison of whole runs.
+RUNS = (("faces", "bf16", ".csv"), ("faces", "int8", ".csv"), ("faces", "int8", ".parquet"), ("photos", "int8", ".csv"))
 
 
 def rate(checkout: Path, folder: Path, precision: str, suffix: str, work: Path) -> float:
@@ -47,23 +50,42 @@ def rate(checkout: Path, folder: Path, precision: str, suffix: str, work: Path) 
     return float(told[1])
 
 
-def compare(before: Path, folder: Path, precision: str, suffix: str, rounds: int, work: Path) -> dict[str, Any]:
-    """Both checkouts in turn; a ratio above 1 is a gain."""
-    for checkout in (before, ROOT):  # the first run compiles the model
-        rate(checkout, folder, precision, suffix, work)
-    rates: dict[str, list[float]] = {"before": [], "after": []}
+def decode_rates(checkout: Path, work: Path) -> dict[str, float]:
+    """Images a second of a checkout's decoder, by the kind of image."""
+    out = work / "decode.json"
+    command = [sys.executable, "-m", "fer_fast.bench", "--stages", "decode", "--quick", "--quiet", "--json", str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    subprocess.run(command, cwd=work, env=environment, capture_output=True, check=True, timeout=10 * PATIENCE)
+    rows = [row for row in json.loads(out.read_text())["rows"] if row["form"] == "fer_fast's decoder"]
+    return {row["images"]: row["images_per_second"]["max"] for row in rows}
+
+
+def in_turn(before: Path, rounds: int, measure: Callable[[Path], dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """What both checkouts reach, in turn, by name; a ratio above 1 is a gain."""
+    found: dict[str, dict[str, list[float]]] = {}
     for number in range(rounds):
         pair = [("before", before), ("after", ROOT)]
-        for name, checkout in pair if number % 2 else reversed(pair):
-            rates[name].append(rate(checkout, folder, precision, suffix, work))
-    ratios = [after / earlier for earlier, after in zip(rates["before"], rates["after"], strict=True)]
-    return {"precision": precision, "table": suffix, "images_per_second": rates, "ratio": statistics.median(ratios)}
+        for when, checkout in pair if number % 2 else reversed(pair):
+            for name, reached in measure(checkout).items():
+                found.setdefault(name, {"before": [], "after": []})[when].append(reached)
+    return {name: {"images_per_second": rates, "ratio": ratio_of(rates)} for name, rates in found.items()}
+
+
+def ratio_of(rates: dict[str, list[float]]) -> float:
+    """The median of the rounds' ratios."""
+    return statistics.median(after / earlier for earlier, after in zip(rates["before"], rates["after"], strict=True))
 
 
 def commit_of(checkout: Path) -> str:
     """What is checked out there."""
     command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def told(record: dict[str, Any], name: str, found: dict[str, Any]) -> None:
+    """Keeps a comparison and prints it."""
+    record["found"][name] = found
+    print(f"{name}: {found['ratio']:.3f}", flush=True)
 
 
 def main() -> None:
@@ -79,19 +101,22 @@ def main() -> None:
         "before": options.before_commit or commit_of(options.before),
         "found": {},
     }
+    before, rounds = options.before.resolve(), options.rounds
     with tempfile.TemporaryDirectory(prefix="fer-fast-") as name:
         work = Path(name)
+        for kind, found in in_turn(before, rounds, lambda checkout: decode_rates(checkout, work)).items():
+            told(record, f"decoding {kind}", found)
         make_faces(work / "faces", FACES)
         make_photos(work / "photos", PHOTOS)
-        for kind, precision, suffix in (
-            ("faces", "bf16", ".csv"),
-            ("faces", "int8", ".csv"),
-            ("faces", "int8", ".parquet"),
-            ("photos", "int8", ".csv"),
-        ):
-            found = compare(options.before.resolve(), work / kind, precision, suffix, options.rounds, work)
-            record["found"][f"{kind}, {precision}, {suffix[1:]}"] = found
-            print(f"{kind}, {precision}, {suffix[1:]}: {found['ratio']:.3f}", flush=True)
+        for kind, precision, suffix in RUNS:
+            run = f"{kind}, {precision}, {suffix[1:]}"
+
+            def measure(checkout: Path, kind: str = kind, precision: str = precision, suffix: str = suffix) -> Any:
+                return {"": rate(checkout, work / kind, precision, suffix, work)}
+
+            for checkout in (before, ROOT):  # the first run compiles the model
+                measure(checkout)
+            told(record, run, in_turn(before, rounds, measure)[""])
     options.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
