@@ -14,7 +14,7 @@ from PIL import Image
 from fer_fast.decode import apart, open_decoder, process
 from fer_fast.decode.limits import Large
 from fer_fast.decode.pillow import PillowDecoder
-from fer_fast.types import DecodeError, Status
+from fer_fast.types import DecodeError, FerFastError, Status
 
 SIDE = 24
 RNG = np.random.default_rng(3)
@@ -198,3 +198,34 @@ def test_a_face_needs_no_process(tmp_path, monkeypatch):
     paths = [str(tmp_path / "face.webp"), *written(tmp_path, [encoded("jpeg"), encoded("png"), encoded("gif")])]
     with open_decoder("pillow", SIDE, 2) as decoder:
         assert decoder.decode(paths).indices == [0, 1, 2, 3]
+
+
+def test_a_file_in_memory_has_the_pixels_and_the_limits_of_a_file(tmp_path, name, capfd):
+    contents = [encoded("jpeg"), tiff(), encoded("png")]
+    with open_decoder(name, SIDE, 1) as decoder:
+        pixels = decoder.decode(written(tmp_path, contents)).on_host()
+        for content, expected in zip(contents, pixels, strict=True) if name == "pillow" else [(contents[1], pixels[1])]:
+            assert np.array_equal(decoder.decode_content(content), expected)
+        with pytest.raises(DecodeError, match="decoder error -2: ") as caught:
+            decoder.decode_content(damaged_tiff())
+        assert caught.value.status is Status.CORRUPT
+    assert capfd.readouterr().err == ""
+    with (
+        open_decoder(name, SIDE, 1, max_seconds=0.05) as decoder,
+        pytest.raises(DecodeError, match="longer than") as slow,
+    ):
+        decoder.decode_content(tiff(4000, 4000))
+    assert slow.value.status is Status.TOO_LARGE and "longer than" in str(slow.value)
+    with (
+        open_decoder(name, SIDE, 1, max_memory=4_000_000) as decoder,
+        pytest.raises(DecodeError, match="4 MB") as large,
+    ):
+        decoder.decode_content(tiff(1000, 2000))
+    assert large.value.status is Status.TOO_LARGE and "4 MB" in str(large.value)
+
+
+def test_a_closed_decoder_takes_no_file_in_memory(name):
+    decoder = open_decoder(name, SIDE, 1)
+    decoder.close()
+    with pytest.raises(FerFastError, match="closed"):
+        decoder.decode_content(encoded("jpeg"))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import threading
 
 import numpy as np
 import numpy.typing as npt
 
 from fer_fast.decode.budget import Budget
-from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.codecs import decode_content, decode_file
 from fer_fast.decode.limits import Large, LargeError, Limits
 from fer_fast.decode.pixels import spread
 from fer_fast.decode.process import Answer
 from fer_fast.decode.processes import DecodingProcesses
 from fer_fast.types import DecodeError, Status
-
-_log = logging.getLogger(__name__)
 
 
 class Apart:
@@ -30,6 +28,7 @@ class Apart:
     """
 
     def __init__(self, count: int, side: int, limits: Limits, budget: Budget) -> None:
+        self._side = side
         self._limits = limits
         self._budget = budget
         self._turns = threading.Semaphore(count)
@@ -53,6 +52,23 @@ class Apart:
         if isinstance(answer, Large):
             return DecodeError(Status.FAILED, "the file was changed while it was read", answer.stamp)
         return answer
+
+    def decode_content(self, encoded: bytes) -> npt.NDArray[np.uint8]:
+        """Decodes an image file that is in memory; see `Decoder.decode_content`."""
+        out = np.empty((self._side, self._side, 3), np.uint8)
+        try:
+            with self._budget.take(self._limits.small):
+                data = decode_content(encoded, self._side, self._limits, self._limits.small, in_thread=True)
+        except LargeError as error:
+            with os.fdopen(os.memfd_create("fer-fast-image"), "wb") as file:
+                file.write(encoded)
+                file.flush()
+                answer = self.decode(f"/proc/{os.getpid()}/fd/{file.fileno()}", out, error.large)
+            if isinstance(answer, DecodeError):
+                raise answer from None
+        else:
+            spread(data, out)
+        return out
 
     def close(self) -> None:
         """Ends what is under way."""

@@ -113,6 +113,11 @@ class DaliDecoder(Decoder):
             self._pending.refuse(batch.future, error)
         return batch.future
 
+    def decode_content(self, encoded: bytes) -> npt.NDArray[np.uint8]:
+        """See `Decoder.decode_content`."""
+        self._pending.check()
+        return self._apart.decode_content(encoded)
+
     def close(self) -> None:
         """See `Decoder.close`."""
         if self._pending.close():

@@ -98,6 +98,21 @@ class Decoder(ABC):
         """
 
     @abstractmethod
+    def decode_content(self, encoded: bytes) -> npt.NDArray[np.uint8]:
+        """Decodes an image file that is in memory, on this thread or in a process, and waits for it.
+
+        Args:
+            encoded: the file's bytes.
+
+        Returns:
+            uint8 [S, S, 3], in memory.
+
+        Raises:
+            DecodeError: it gives no pixels.
+            FerFastError: as `submit`.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Drops what is not done, without waiting: its futures raise FerFastError. A second call does nothing.
 

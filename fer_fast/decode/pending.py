@@ -36,18 +36,27 @@ class Pending:
         """Whether this process made the decoder: a forked child has its memory, but not its threads."""
         return os.getpid() == self._process
 
-    def add(self) -> Future[Decoded]:
-        """A new future.
+    def check(self) -> None:
+        """Refuses what nobody would answer.
 
         Raises:
             FerFastError: the decoder is closed, or belongs to the process that this one was forked from.
         """
-        if not self.is_here():  # before the lock: a thread that is not here may have held it
+        if not self.is_here():
             raise FerFastError(f"the decoder belongs to process {self._process}; a forked process opens its own")
+        if self.closed:
+            raise FerFastError(_CLOSED)
+
+    def add(self) -> Future[Decoded]:
+        """A new future.
+
+        Raises:
+            FerFastError: as `check`.
+        """
+        self.check()  # before the lock: a thread that is not here may have held it
         future: Future[Decoded] = Future()
         with self._lock:
-            if self.closed:
-                raise FerFastError(_CLOSED)
+            self.check()
             self._futures.add(future)
         return future
 

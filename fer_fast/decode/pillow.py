@@ -111,6 +111,11 @@ class PillowDecoder(Decoder):
         self._count(batch.future, len(paths))
         return batch.future
 
+    def decode_content(self, encoded: bytes) -> npt.NDArray[np.uint8]:
+        """See `Decoder.decode_content`."""
+        self._pending.check()
+        return self._apart.decode_content(encoded)
+
     def close(self) -> None:
         """See `Decoder.close`."""
         if self._pending.close():

@@ -23,7 +23,7 @@ from fer_fast.types import DecodeError, FerFastError, Status
 _log = logging.getLogger(__name__)
 
 #: What these paths mean depends on the process that asks: /dev/fd/3, /proc/self/cwd/face.png.
-_OWN = ("/dev/", "/proc/")
+_OWN = ("/dev/", "/proc/self/", "/proc/thread-self/")
 
 #: Descriptors that are left to the program around us, and to each worker; a process takes one a channel. Not more: on a
 #: machine of 200 processors 1,024 of them, the usual limit, have to do.

@@ -7,8 +7,13 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from itertools import cycle
+from typing import TYPE_CHECKING
 
 from fer_fast.decode.interface import Decoded, Decoder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class SeveralDecoders(Decoder):
@@ -40,6 +45,10 @@ class SeveralDecoders(Decoder):
         with self._lock:
             decoder = next(self._turn)
         return decoder.submit(paths)
+
+    def decode_content(self, encoded: bytes) -> npt.NDArray[np.uint8]:
+        """See `Decoder.decode_content`."""
+        return self.decoders[0].decode_content(encoded)
 
     def close(self) -> None:
         """See `Decoder.close`."""
