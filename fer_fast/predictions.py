@@ -136,22 +136,26 @@ class Predictions:
 
     def _add(self, image: ImageLike) -> None:
         batch = self._open
-        slot = len(batch)
-        with _naming(batch.first + slot):
-            if isinstance(image, (str, os.PathLike)):
-                batch.paths[slot] = os.fsdecode(image)
-            elif self._room == 1:
-                batch.pixels[slot] = self._pixels(image, batch.first + slot)
-            else:
-                self._full_size.acquire()
-                try:
-                    kept = image if self._is_held else copy_of(image, self._means.decoder.max_pixels, self._exif)
-                    future = _submit(self._converting, self._pixels, kept, batch.first + slot)
-                except BaseException:
-                    self._full_size.release()
-                    raise
-                future.add_done_callback(lambda _: self._full_size.release())
-                batch.pixels[slot] = future
+        slot, place = len(batch), batch.first + len(batch)
+        if isinstance(image, (str, os.PathLike)):
+            batch.paths[slot] = os.fsdecode(image)
+        elif self._room == 1:
+            batch.pixels[slot] = self._pixels(image, place)
+        else:
+            batch.pixels[slot] = self._converted(image, place)
+
+    def _converted(self, image: ImageInMemory, place: int) -> Future[Array]:
+        self._full_size.acquire()
+        try:
+            if not self._is_held:
+                with _naming(place):
+                    image = copy_of(image, self._means.decoder.max_pixels, self._exif)
+            future = _submit(self._converting, self._pixels, image, place)
+        except BaseException:
+            self._full_size.release()
+            raise
+        future.add_done_callback(lambda _: self._full_size.release())
+        return future
 
     def _pixels(self, image: ImageInMemory, place: int) -> Array:
         """One image; in a thread that converts, or the caller's."""
@@ -164,8 +168,8 @@ class Predictions:
     def _cut(self) -> _Batch:
         """The open batch, whose files are being decoded now; another is open."""
         batch, self._open = self._open, _Batch(self._open.first + len(self._open))
-        if batch.paths:
-            with self._means.call():
+        with self._means.call():
+            if batch.paths:
                 batch.decoded = self._means.decoder.submit(list(batch.paths.values()))
         return batch
 

@@ -63,7 +63,7 @@ def pixels_of(image: ImageInMemory, size: int, max_pixels: int = DEFAULT_MAX_PIX
 
     Raises:
         TypeError: none of these kinds, an array that is not uint8, or a file object in text mode.
-        ValueError: an array of another shape, or without pixels.
+        ValueError: an array of another shape; an array or a Pillow image without pixels.
         DecodeError: it gives no pixels, for the reasons that a file has; a closed Pillow image or file object is
             `UNREADABLE`, no bytes at all are `EMPTY`.
     """
@@ -104,6 +104,8 @@ def _source(image: ImageInMemory, max_pixels: int, exif: bool) -> Array | Image.
         return array
     with _locks[id(image) // 64 % len(_locks)]:
         if isinstance(image, Image.Image):
+            if 0 in image.size:
+                raise ValueError(f"an image must have pixels, not be {image.width} x {image.height}")
             return _unread_or_loaded(image, max_pixels, exif)
         encoded = bytes(image) if isinstance(image, (bytes, bytearray, memoryview)) else _content(image)
     if not encoded:
@@ -162,7 +164,7 @@ def _content(file: Any) -> bytes:
     except Exception as error:  # whoever wrote the file object may raise anything; no word on what is in it
         if isinstance(error, (MemoryError, DecodeError)) or (isinstance(error, OSError) and error.errno is not None):
             raise fault(error) from error
-        raise DecodeError(Status.UNREADABLE, one_line(error)) from error
+        raise DecodeError(Status.UNREADABLE, f"the file object cannot be read: {one_line(error)}") from error
     if not isinstance(encoded, (bytes, bytearray, memoryview)):
         raise TypeError(f"an image's file must be binary, not one whose read() gives {type(encoded).__name__}")
     return bytes(encoded)
