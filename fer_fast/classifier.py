@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from numbers import Integral
@@ -158,7 +158,7 @@ class Classifier(Opened):
 
     def predict_iter(
         self, images: Iterable[ImageLike], *, ahead: int | None = None, exif: bool = True
-    ) -> Iterator[Prediction]:
+    ) -> Generator[Prediction, None, None]:
         """Classifies images as they come; memory does not grow with their number.
 
         Each image is taken on the caller's thread, and copied before the next one is taken, so that a camera or a film

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -91,7 +91,7 @@ class Predictions:
         self._full_size = threading.Semaphore(means.decoder.workers + 1)  # images that are held so, whatever the batch
         self._process = os.getpid()
 
-    def __iter__(self) -> Iterator[Prediction]:
+    def __iter__(self) -> Generator[Prediction, None, None]:
         try:
             while (answers := self._next()) is not None:
                 for prediction in answers.predictions:

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -233,25 +233,31 @@ def test_images_are_taken_while_the_model_works(classifier: Classifier, monkeypa
         return infer(pixels)
 
     monkeypatch.setattr(classifier._engine, "infer", slow)
-    with ThreadPoolExecutor(1) as pool:
-        answers = classifier.predict_iter(camera)
-        pool.submit(next, answers).result(30)
+    with closing(classifier.predict_iter(camera)) as answers:
+        next(answers)
         assert camera.taken == AHEAD
-        answers.close()
 
 
-def test_what_is_answered_is_given_before_another_image_is_taken(classifier: Classifier) -> None:
-    def slow(taken: int) -> None:
-        if taken == BATCH:  # the first batch is in the model since its last image
+def test_what_is_answered_is_given_before_another_image_is_taken(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, infer = threading.Event(), classifier._engine.infer
+
+    def slow(pixels: Any) -> Any:
+        assert asked.wait(20)
+        return infer(pixels)
+
+    def wait(taken: int) -> None:
+        if taken == BATCH:  # the first batch is in the model, and done before this image comes
+            asked.set()
             until(stream._flight[0].done)
-        assert taken <= BATCH, "an image is taken while answers wait"
 
-    camera = Camera(faces(99, 12), slow)
+    monkeypatch.setattr(classifier._engine, "infer", slow)
+    camera = Camera(faces(99, 12), wait)
     stream = Predictions(camera, classifier._means(nullcontext))
-    answers = iter(stream)
-    assert len([next(answers) for _ in range(BATCH)]) == BATCH
-    assert camera.taken == BATCH + 1
-    answers.close()
+    with closing(iter(stream)) as answers:
+        assert len([next(answers) for _ in range(BATCH)]) == BATCH
+        assert camera.taken == BATCH + 1
 
 
 @pytest.mark.parametrize("fast", [True, False])
