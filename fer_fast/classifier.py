@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_fast.decode import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, Decoder, check_decoder, open_decoder, pixels_of
+from fer_fast.decode import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, Decoder, check_decoder, open_decoder
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
 from fer_fast.models.checkpoint import packaged_models, read_checkpoint
-from fer_fast.types import DecodeError, FerFastError, Prediction
+from fer_fast.predictions import Means, Predictions
+from fer_fast.types import FerFastError, Prediction
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     import numpy.typing as npt
-    from PIL import Image
 
     from fer_fast.decode import Pixels
-
-    ImageLike: TypeAlias = npt.NDArray[np.uint8] | Image.Image | str | os.PathLike[str]
+    from fer_fast.predictions import ImageLike
 
 #: Large enough that a batch's fixed cost vanishes, small enough that its activations stay near the caches.
 DEFAULT_BATCH_SIZE = 32
@@ -45,7 +44,8 @@ class Classifier(Opened):
         batch_size: images that the engine takes at once; None chooses.
         workers: files decoded at once; None takes the processors that this process may use.
         decoder: auto, pillow or dali; auto is DALI on a GPU, where it is installed.
-        max_pixels, max_memory, max_seconds: what decoding a file may cost; see `fer_fast.decode.open_decoder`.
+        max_pixels: an image with more is refused, in a file or in memory; an encoded one is not decoded then.
+        max_memory, max_seconds: what decoding a file may cost besides; see `fer_fast.decode.open_decoder`.
 
     Attributes:
         classes: names of the probabilities' columns.
@@ -146,35 +146,68 @@ class Classifier(Opened):
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
-    def predict(self, images: Iterable[ImageLike]) -> list[Prediction]:
-        """Classifies images in memory or on disk, cropped to the face.
+    def predict(self, images: Iterable[ImageLike], *, exif: bool = True) -> list[Prediction]:
+        """Classifies images in memory or on disk, cropped to the face; `predict_iter` says more.
 
         Args:
-            images: uint8 arrays [height, width, 3] (RGB) or [height, width] (grey), Pillow images, or paths, mixed
-                as you like; or one array [images, height, width, 3]. For very many files `classify_folder` overlaps
-                the work and keeps memory bounded.
+            images: as for `predict_iter`. They are taken one by one, however many there are; for very many files
+                `classify_folder` keeps the answers on disk, and goes on after a broken one.
+            exif: as for `predict_iter`.
 
         Returns:
             One prediction an image, in order.
 
         Raises:
-            TypeError: if `images` is one image or path instead of several, or one of them is of another type.
-            ValueError: if an array has another shape.
-            DecodeError: if a file gives no pixels; the message names it.
-            FerFastError: as `predict_batch`.
+            Exception: as `predict_iter`, at the first image that gives no prediction.
         """
-        one_array = isinstance(images, np.ndarray) and images.ndim != 4
-        if one_array or isinstance(images, (str, os.PathLike)) or not isinstance(images, Iterable):
-            raise TypeError(f"images must be several images, such as a list, not one {type(images).__name__}")
-        every = list(images)
-        batches = [every[start : start + self.batch_size] for start in range(0, len(every), self.batch_size)]
+        _check_images(images, exif)
         with self._call():
-            if len(batches) == 1:
-                results = [self._probabilities(self._pixels(every))]
-            else:
-                with ThreadPoolExecutor(self.streams) as pool:
-                    results = list(pool.map(lambda batch: self._probabilities(self._pixels(batch)), batches))
-        return [Prediction(self.classes, row) for result in results for row in result]
+            return list(Predictions(images, self._means(nullcontext), exif=exif))
+
+    def predict_iter(
+        self, images: Iterable[ImageLike], *, ahead: int | None = None, exif: bool = True
+    ) -> Generator[Prediction, None, None]:
+        """Classifies images as they come; memory does not grow with their number.
+
+        Each image is taken on the caller's thread, and copied before the next one is taken, so that a camera or a film
+        may write all of its frames to one buffer. In a list, a tuple or an array images are not copied: they are to
+        stay as they are until they are answered.
+
+        By default images are taken some batches ahead of the answers, and a batch waits until it is full: right for
+        a million files. A live source wants `ahead=0`: each image is answered before the next one is taken.
+
+        Args:
+            images: mixed as you like, of these kinds: paths; uint8 arrays [height, width, 3] (RGB) or [height, width]
+                (grey); Pillow images; encoded image files as bytes, bytearray, memoryview or binary file object. Or
+                one array [images, height, width, 3]. bytes are never a path. A file object that can seek is read from
+                its beginning, and stands afterwards where it stood.
+            ahead: images that are taken at most before an earlier one is answered; None is as many as keep the engine
+                busy, 2 `streams` + 2 batches.
+            exif: False leaves Pillow images as Pillow loads them: they may have been turned by hand and have kept
+                their EXIF orientation, and would be turned once more. Files, by path or encoded in memory, are turned
+                as their EXIF says whatever this is; arrays have no EXIF.
+
+        Returns:
+            An iterator of one prediction an image, in order. Its `close`, and its end, leave no thread behind.
+
+        Raises:
+            TypeError: if `images` is one image instead of several, `ahead` is no integer or `exif` no bool; while
+                iterating, if an image is of another type.
+            ValueError: if `ahead` is negative; while iterating, if an array has another shape.
+            DecodeError: while iterating, if an image gives no pixels or has more than `max_pixels`, in a file or in
+                memory; the message has its path, or its place as images[3].
+            FerFastError: at once and while iterating, as `predict_batch`.
+            Exception: while iterating, whatever `images` raises. It and all that is raised for one image come once the
+                images before are answered.
+        """
+        _check_images(images, exif)
+        if ahead is not None:
+            if isinstance(ahead, bool) or not isinstance(ahead, Integral):
+                raise TypeError(f"ahead must be None or an integer of 0 or more, not {ahead!r}")
+            if ahead < 0:
+                raise ValueError(f"ahead must be None or an integer of 0 or more, not {ahead}")
+        with self._call():
+            return iter(Predictions(images, self._means(self._call), ahead, exif))
 
     def describe(self) -> dict[str, Any]:
         """What runs: the model, its image size, the batch, the decoder, and what the engine says of itself."""
@@ -201,14 +234,16 @@ class Classifier(Opened):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _pixels(self, images: Sequence[ImageLike]) -> npt.NDArray[np.uint8]:
-        pixels = np.empty((len(images), self.image_size, self.image_size, 3), np.uint8)
-        paths = {place: os.fspath(image) for place, image in enumerate(images) if isinstance(image, (str, os.PathLike))}
-        decoded = self.decoder.decode(list(paths.values()))
-        for number, failure in decoded.failures:
-            raise DecodeError(failure.status, f"{list(paths.values())[number]}: {failure}")
-        pixels[list(paths)] = decoded.on_host()
-        for place, image in enumerate(images):
-            if not isinstance(image, (str, os.PathLike)):
-                pixels[place] = pixels_of(image, self.image_size)
-        return pixels
+    def _means(self, call: Callable[[], AbstractContextManager[None]]) -> Means:
+        infer = self._probabilities
+        return Means(self.classes, self.image_size, self.batch_size, self.streams, self.decoder, infer, call)
+
+
+def _check_images(images: Iterable[ImageLike], exif: bool) -> None:
+    one = isinstance(images, (str, os.PathLike, bytes, bytearray, memoryview, io.IOBase))
+    if isinstance(images, np.ndarray):
+        one = images.ndim != 4
+    if one or not isinstance(images, Iterable):
+        raise TypeError(f"images must be several images, such as a list, not one {type(images).__name__}")
+    if not isinstance(exif, bool):
+        raise TypeError(f"exif must be True or False, not {exif!r}")

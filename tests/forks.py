@@ -27,7 +27,8 @@ def opened(**options: Any) -> Classifier:
 def parents(classifier: Classifier) -> None:
     """Uses what its parent opened."""
     batch = np.zeros((1, classifier.image_size, classifier.image_size, 3), np.uint8)
-    for call in (lambda: classifier.predict(IMAGES), lambda: classifier.predict_batch(batch)):
+    calls = (lambda: classifier.predict(IMAGES), lambda: classifier.predict_batch(batch), lambda: next(BEGUN))
+    for call in calls:
         try:
             call()
         except FerFastError as error:
@@ -60,6 +61,8 @@ def nothing(classifier: Classifier) -> None:
 if __name__ == "__main__":
     classifier = opened()
     EXPECTED = classifier.predict(IMAGES)[0].probabilities
+    BEGUN = classifier.predict_iter(IMAGES)
+    next(BEGUN)
     if "busy" in sys.argv:
         threading.Thread(target=lambda: [classifier.predict(IMAGES) for _ in range(10**6)], daemon=True).start()
     child = os.fork()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import subprocess
 import sys
@@ -100,10 +101,14 @@ def test_every_kind_of_image_gives_the_same(classifier: Classifier, photos: list
         [Image.open(path).copy() for path in photos],
         arrays,
         [array[:, ::-1][:, ::-1] for array in arrays],  # strides
+        [path.read_bytes() for path in photos],
+        [bytearray(path.read_bytes()) for path in photos],
+        [memoryview(path.read_bytes()) for path in photos],
+        [io.BytesIO(path.read_bytes()) for path in photos],
     ]
     for kind in kinds:
         np.testing.assert_array_equal(rows(classifier.predict(kind)), expected)
-    mixed = [kinds[number % 4][number] for number in range(len(photos))]
+    mixed = [kinds[number % len(kinds)][number] for number in range(len(photos))]
     np.testing.assert_array_equal(rows(classifier.predict(mixed)), expected)
     np.testing.assert_array_equal(rows(classifier.predict(iter(mixed))), expected)
 
@@ -138,12 +143,16 @@ def test_no_images(classifier: Classifier) -> None:
         (np.zeros((8, 8, 3), np.uint8), "ndarray"),
         (Image.new("RGB", (8, 8)), "Image"),
         (None, "NoneType"),
+        (b"\xff\xd8\xff", "bytes"),
+        (bytearray(9), "bytearray"),
+        (io.BytesIO(b"\xff\xd8\xff"), "BytesIO"),
     ],
-    ids=["str", "path", "array", "image", "none"],
+    ids=["str", "path", "array", "image", "none", "bytes", "bytearray", "file"],
 )
 def test_one_image_instead_of_several(classifier: Classifier, images: Any, kind: str) -> None:
-    with pytest.raises(TypeError, match=f"images must be several images, such as a list, not one {kind}"):
-        classifier.predict(images)
+    for call in (classifier.predict, classifier.predict_iter):
+        with pytest.raises(TypeError, match=f"images must be several images, such as a list, not one {kind}"):
+            call(images)
 
 
 @pytest.mark.parametrize(
@@ -154,13 +163,17 @@ def test_one_image_instead_of_several(classifier: Classifier, images: Any, kind:
         (np.zeros((0, 8, 3), np.uint8), ValueError, r"\[0, 8, 3\]"),
         (np.zeros(8, np.uint8), ValueError, r"not \[8\]"),
         (17, TypeError, "not int"),
-        (b"face.png", TypeError, "not bytes"),
+        (io.StringIO("face.png"), TypeError, "must be binary, not one whose read.. gives str"),
+        (Image.new("RGB", (0, 8)), ValueError, "must have pixels, not be 0 x 8"),
+        (b"face.png", DecodeError, "not a jpeg, png"),
+        (bytearray(), DecodeError, "the file has no bytes"),
     ],
-    ids=["float", "rgba", "empty", "flat", "number", "bytes"],
+    ids=["float", "rgba", "empty", "flat", "number", "text", "no pixels", "bytes", "no bytes"],
 )
 def test_what_is_no_image(classifier: Classifier, image: Any, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
-        classifier.predict([np.zeros((8, 8, 3), np.uint8), image])
+    for images in ([np.zeros((8, 8, 3), np.uint8), image], iter([np.zeros((8, 8, 3), np.uint8), image])):
+        with pytest.raises(error, match=rf"^images\[1\]: .*{words}"):
+            classifier.predict(images)
 
 
 @pytest.mark.parametrize(
