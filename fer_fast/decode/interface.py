@@ -97,9 +97,8 @@ class Decoder(ABC):
             FerFastError: the decoder is closed, or this is a process forked from the one that opened it.
         """
 
-    @abstractmethod
     def decode_content(self, encoded: bytes) -> npt.NDArray[np.uint8]:
-        """Decodes an image file that is in memory, on this thread or in a process, and waits for it.
+        """Decodes an image file that is in memory, and waits for it.
 
         Args:
             encoded: the file's bytes.
@@ -111,6 +110,9 @@ class Decoder(ABC):
             DecodeError: it gives no pixels.
             FerFastError: as `submit`.
         """
+        from fer_fast.decode.images import pixels_of  # Pillow: only for those who decode
+
+        return pixels_of(encoded, self.image_size, self.limits.max_pixels)
 
     @abstractmethod
     def close(self) -> None:
