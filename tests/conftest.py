@@ -1,9 +1,16 @@
-"""Decides the markers: what a machine lacks is skipped with the reason, or fails where FER_FAST_REQUIRE_CUDA=1."""
+"""Decides the markers: what a machine lacks is skipped with the reason, or fails where FER_FAST_REQUIRE_CUDA=1.
+
+And what tests of the command share: a folder of faces, and the command in this process or in one of its own.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,3 +56,49 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if marker == "needs_cuda" and os.environ.get("FER_FAST_REQUIRE_CUDA") == "1":
             pytest.fail(f"FER_FAST_REQUIRE_CUDA=1, but {reason}", pytrace=False)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def shades(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred images of the shades 0 to 99, and a file that is called as one."""
+    from shades import save_shade
+
+    folder = tmp_path_factory.mktemp("cli") / "faces"
+    folder.mkdir()
+    for number in range(100):
+        save_shade(folder / f"{number:03}.png", number)
+    (folder / "050-bad,\n.png").write_text("no image")
+    return folder
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts the command in a process of its own (`command_runs.started`), which does not outlive its test."""
+    from command_runs import started
+
+    processes = []
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        processes.append(started(*arguments, **options))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in this process; gives its status, output and errors."""
+    from shades import ShadeClassifier
+
+    from fer_fast.cli import run
+
+    def ended(*arguments: Any, **options: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr("fer_fast.pipeline.run._open", lambda given: ShadeClassifier(**given, **options))
+        status = run(["classify", *map(str, arguments)])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return ended

@@ -65,6 +65,19 @@ def draw_ferplus(folder: Path, counts: dict[str, int]) -> Path:
     return folder
 
 
+def write_table(data: Path, *rows: str) -> None:
+    """FERPlus' votes, a row each."""
+    (data / "fer2013new.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+
+
+def write_face(data: Path, name: str, grey: int, split: str = "train", mode: str = "L", side: int = 48) -> Path:
+    """One face of one shade, where FERPlus has those of a split."""
+    folder = data / SPLIT_PLACES[split][0]
+    folder.mkdir(exist_ok=True)
+    Image.new(mode, (side, side), (grey,) * 3 if mode == "RGB" else grey).save(folder / name)
+    return folder / name
+
+
 def draw_classes(folder: Path, counts: dict[str, int], size: int = 20, seed: int = 0) -> Path:
     """A folder of classes: `counts` images of each, PNG and RGB, none like another."""
     for place, (name, count) in enumerate(counts.items()):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from fer_fast.table.file_table import FileTable
 from fer_fast.table.manifest import run_of
-from fer_fast.table.records import printable
+from fer_fast.table.records import path_cell
 from fer_fast.table.schema import Schema
 from fer_fast.types import Column, Item, ItemRows, Prediction, Row, Status
 
@@ -89,7 +89,7 @@ def expected(rows, schema=SCHEMA):
     table = []
     for entry in rows:
         line = dict.fromkeys(schema.names)
-        line |= {"path": printable(entry.path), "status": entry.status.value, "error": entry.error or None}
+        line |= {"path": path_cell(entry.path), "status": entry.status.value, "error": entry.error or None}
         line |= dict(zip((column.name for column in schema.own), entry.cells, strict=False))
         if entry.prediction:
             low, high = entry.prediction.probabilities.tolist()

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from test_datasets import write_face, write_table
+from drawn_data import write_face, write_table
 
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
 #: Always the same scores, through the code that the real Python peers share.

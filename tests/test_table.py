@@ -4,6 +4,8 @@ import json
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tables import (
     FACES,
     NAMES,
@@ -22,7 +24,7 @@ from tables import (
 
 from fer_fast.table import parts
 from fer_fast.table.file_table import rows_on_disk
-from fer_fast.table.records import printable
+from fer_fast.table.records import path_cell, path_of, printable
 from fer_fast.table.workplace import check_out
 from fer_fast.types import ItemRows, OutputRefusedError, Row, Status
 
@@ -83,6 +85,49 @@ def test_undecodable_bytes_become_escapes():
     assert printable("caf\udce9\udcff.jpg") == "caf\\xe9\\xff.jpg"
     assert printable("caf\u00e9 \U0001f600") == "caf\u00e9 \U0001f600"
     assert printable("\ud800").encode() == b"\\ud800"
+
+
+#: Names with a byte that is not UTF-8, and names with the characters of its escape; all of them differ.
+ALIKE = [
+    *(b"\xff", b"\\xff", b"\\\xff", b"\\\\xff", b"\\\\\xff"),
+    *(b"\\xfe\xff", b"\xfe\\xff", b"\xfe\xff", b"\\udcff", b"\xc3\\xa9"),
+]
+
+
+def test_names_that_would_print_alike_have_cells_of_their_own():
+    names = list(map(os.fsdecode, ALIKE))
+    cells = list(map(path_cell, names))
+    assert cells[:5] == ["\\xff", "\\\\xff", "\\\\\\xff", "\\\\\\\\xff", "\\\\\\\\\\xff"]
+    assert len(set(cells)) == len(cells) and list(map(path_of, cells)) == names
+
+
+@pytest.mark.parametrize("plain", ["a\\b.jpg", "train\\happy\\x12.jpg", "\\xFF", "\\u00e9", "\\", "caf\u00e9\\"])
+def test_other_backslashes_stay(plain):
+    assert path_cell(plain) == path_of(plain) == plain
+
+
+@given(st.text(st.sampled_from("\\xuf0d8a\udcff\udc80\ud800\u00e9"), max_size=12))
+def test_a_cell_tells_which_path_it_is_of(path):
+    assert path_cell(path).encode().decode() == path_cell(path)
+    assert path_of(path_cell(path)) == path
+
+
+@pytest.mark.parametrize("finish", [False, True])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_that_would_print_alike_are_resumed_each_with_its_row(tmp_path, suffix, finish):
+    names = list(map(os.fsdecode, ALIKE))
+    rows = [row(name, number / 16) for number, name in enumerate(names)]
+    out = tmp_path / f"out{suffix}"
+    table = open_table(out)
+    fill(table, results_of(rows[::2]))
+    if finish:
+        table.finish()
+    table.close()
+    again, wanted = finished(out, results_of(rows), resume=True)
+    assert [result.item.name for result in wanted] == names[1::2] and again.kept_rows == len(rows[::2])
+    assert [(path_of(line["path"]), line["p_calm"]) for line in read(out)] == [
+        (name, number / 16) for number, name in enumerate(names)
+    ]
 
 
 def test_the_manifest_says_what_made_the_table(tmp_path):

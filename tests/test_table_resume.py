@@ -23,7 +23,7 @@ from tables import (
 
 from fer_fast.table import parts
 from fer_fast.table.file_table import rows_on_disk
-from fer_fast.table.records import printable
+from fer_fast.table.records import path_cell
 from fer_fast.types import Item, ItemRows, OutputRefusedError, Status
 
 
@@ -55,7 +55,7 @@ def test_any_names_orders_and_damage_resume_to_the_same_table(tmp_path_factory, 
     finished(folder / f"out{suffix}", results_of(rows[path] for path in order), resume=True)
     finished(folder / f"whole{suffix}", results_of(rows[path] for path in order))
     assert (folder / f"out{suffix}").read_bytes() == (folder / f"whole{suffix}").read_bytes()
-    assert [line["path"] for line in read(folder / f"out{suffix}")] == [printable(path) for path in order]
+    assert [line["path"] for line in read(folder / f"out{suffix}")] == [path_cell(path) for path in order]
 
 
 @pytest.mark.parametrize("finish", [False, True])

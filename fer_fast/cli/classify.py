@@ -28,7 +28,8 @@ A file that several inputs name is one row.
 Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty, failed), error, label,
 confidence, p_<class>. An abstained row has all but a label: its confidence is below --abstain. That is no failure to
 --strict. A failed row is no verdict on the file: the machine was at fault, and --resume tries again.
-The table is UTF-8; a byte of a name that is not becomes a backslash escape such as \\xff.
+The table is UTF-8; a byte of a name that is not becomes a backslash escape such as \\xff. A backslash of the name's own
+before such characters is doubled.
 
 Rows wait in the folder OUT.partial until the table is complete. After a crash, Ctrl-C or SIGTERM, --resume goes on
 where it stopped. OUT.manifest beside a finished table tells --resume what made it: files that are new, have changed or

@@ -13,6 +13,7 @@ import re
 import secrets
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from fer_fast.version import __version__
@@ -47,7 +48,7 @@ class Place:
         try:
             self.file = cache_folder() / f"{engine}-{digest}.blob"
         except RuntimeError as error:  # no HOME, and nobody of this user's number is known here
-            self._cannot_keep(f"{error}; FER_FAST_CACHE may name a folder")
+            self._cannot_keep("compiled models", f"{str(error).rstrip('.')}; FER_FAST_CACHE may name a folder")
 
     def fetch(self) -> bytes | None:
         """The compiled model; None if there is none or, with a warning in the log, it cannot be read or is damaged."""
@@ -58,7 +59,7 @@ class Place:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:  # another user's: to write over it would take it from them
-            self._cannot_keep(f"it cannot be read: {error.strerror}")
+            self._cannot_keep(f"compiled model {self.file}", f"it cannot be read: {error.strerror}")
             return None
         compiled = content[16:]
         if content[:16] != _digest(compiled):
@@ -74,22 +75,36 @@ class Place:
             stored, or why not; that is a warning in the log, too.
         """
         if self.file is not None and not self.obstacle:
-            try:
-                _make_room(self.file, len(compiled), self.limit)
-                _write(self.file, _digest(compiled) + compiled)
-            except OSError as error:
-                self._cannot_keep(error.strerror or str(error))
+            self._store(self.file, compiled)
         return f"not stored: {self.obstacle}" if self.obstacle else "stored"
+
+    def _store(self, file: Path, compiled: bytes) -> None:
+        size = len(compiled)
+        if size > self.limit:
+            self._cannot_keep(
+                f"compiled model {file}", f"its {size / 1e6:.1f} MB are more than FER_FAST_CACHE_MB allows"
+            )
+            return
+        try:
+            _make_room(file, size, self.limit)
+            _write(file, _digest(compiled) + compiled)
+        except OSError as error:
+            self._cannot_keep(f"compiled models in {file.parent}", error.strerror or str(error))
 
     def _mark_as_used(self) -> None:
         assert self.file is not None
         with suppress(OSError):  # another user's, or a disk that is only read: then it counts as old as it is
             os.utime(self.file)
 
-    def _cannot_keep(self, reason: str) -> None:
+    def _cannot_keep(self, what: str, reason: str) -> None:
         self.obstacle = reason
-        where = f"compiled model {self.file}" if self.file else "the compiled model"
-        log.warning("%s cannot be kept, and is made again at each start: %s", where, reason)
+        _warn(what, reason)
+
+
+@cache
+def _warn(what: str, reason: str) -> None:
+    """Tells it once a process: a command may open many engines."""
+    log.warning("%s cannot be kept, and must be made again at each start: %s", what, reason)
 
 
 def cache_folder() -> Path:
@@ -100,7 +115,12 @@ def cache_folder() -> Path:
     """
     if folder := os.environ.get("FER_FAST_CACHE"):
         return Path(folder).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer_fast"
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # What is not absolute counts as not set, says the XDG Base Directory Specification.
+    home = shared if shared.is_absolute() else Path.home() / ".cache"
+    if not home.is_absolute():
+        raise RuntimeError(f"HOME must be an absolute path, not {os.environ.get('HOME')!r}")
+    return home / "fer_fast"
 
 
 def _limit() -> int:
@@ -115,10 +135,8 @@ def _make_room(file: Path, size: int, limit: int) -> None:
     """Removes what was used longest ago until a file fits, and what killed processes left.
 
     Raises:
-        OSError: it does not fit, or the folder cannot be made or listed.
+        OSError: the folder cannot be made or listed.
     """
-    if size > limit:
-        raise OSError(None, f"its {size / 1e6:.1f} MB are more than FER_FAST_CACHE_MB allows")
     file.parent.mkdir(parents=True, exist_ok=True)
     kept: list[tuple[float, int, Path]] = []
     for entry in os.scandir(file.parent):

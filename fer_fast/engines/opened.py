@@ -83,14 +83,11 @@ class Opened(ABC):
         Raises:
             FerFastError: it is closed, or was opened by the process from which this one was forked.
         """
-        if self._is_inherited():  # before the lock, which a thread may have held that is not in this process
-            advice = "open a Classifier in each process, by spawn or forkserver"
-            raise FerFastError(f"the {self.kind} was opened before fork: {advice}")
+        self._check_process()  # before the lock, which a thread may have held that is not in this process
         mark = _Mark()
         try:
             with self._change:
-                if self._closed:
-                    raise FerFastError(f"the {self.kind} is closed")
+                self._check_not_closed()
                 self._callers[mark] = threading.get_ident()
             yield
         finally:
@@ -98,6 +95,24 @@ class Opened(ABC):
                 self._callers.pop(mark, None)
             if self._closed:  # by this thread, inside the call, so that nobody waited
                 self._release_once()
+
+    def check_open(self) -> None:
+        """Refuses, before work begins, what each call would refuse.
+
+        Raises:
+            FerFastError: it is closed, or was opened by the process from which this one was forked.
+        """
+        self._check_process()
+        self._check_not_closed()
+
+    def _check_process(self) -> None:
+        if self._is_inherited():
+            advice = "open a Classifier in each process, by spawn or forkserver"
+            raise FerFastError(f"the {self.kind} was opened before fork: {advice}")
+
+    def _check_not_closed(self) -> None:
+        if self._closed:
+            raise FerFastError(f"the {self.kind} is closed")
 
     def _running(self) -> set[int]:
         """The threads that are in a call."""

@@ -7,12 +7,12 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
 
 from fer_fast.engines.cache import Place
 from fer_fast.engines.interface import Engine, keeps_accuracy
 from fer_fast.engines.opened import torch_is_inherited
 from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, openvino_core, trace
+from fer_fast.engines.openvino_library import openvino
 from fer_fast.machine.processors import has_amx, has_int8_dot_products, quota_threads
 from fer_fast.types import FerFastError
 

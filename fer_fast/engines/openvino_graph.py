@@ -13,8 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openvino
 
+from fer_fast.engines.openvino_library import openvino
 from fer_fast.machine.processors import quota_threads
 from fer_fast.types import FerFastError
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import openvino
-
 from fer_fast.engines.onnx_graph import INPUT
 from fer_fast.engines.openvino_graph import trace
+from fer_fast.engines.openvino_library import openvino
 from fer_fast.export.graph import OUTPUT, Graph, graph_of, sealed
 
 

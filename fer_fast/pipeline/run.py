@@ -14,6 +14,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from fer_fast.engines.opened import Opened
 from fer_fast.inputs import ImageFiles, absolute
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, within
 from fer_fast.pipeline.batches import BatchClassifier, ItemBatches
@@ -75,12 +76,13 @@ def classify_folder(
         OutputRefusedError: see `check_out` and `FileTable`.
         OutputError: the disk is full or fails; the rows so far are kept.
         CheckpointError: the model is missing or damaged.
-        FerFastError: the model fails on a batch; the rows so far are kept.
+        FerFastError: the model fails on a batch; the rows so far are kept. Or the classifier is closed.
         StalledError: see `stall_timeout`; the rows so far are kept. Threads that do not answer are left behind, and
             keep the process from ending in good order.
     """
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
+    _check_open(classifier)
     abstain = _checked("abstain", abstain, 1)
     stall_timeout = _patience(stall_timeout)
     pulse = pulse or Pulse()
@@ -131,9 +133,10 @@ def classify_rows(
     Raises:
         ValueError: an input that does not exist, or `abstain` is not from 0 to 1.
         TypeError: `abstain` or `stall_timeout` is not a number.
-        FerFastError: the model fails on a batch.
+        FerFastError: the model fails on a batch, or the classifier is closed.
         StalledError: nothing has come for `stall_timeout` seconds.
     """
+    _check_open(classifier)
     abstain = _checked("abstain", abstain, 1)
     stall_timeout = _patience(stall_timeout)
     files = ImageFiles([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
@@ -264,6 +267,12 @@ def _refuse_input(inputs: list[str], out: Path) -> None:
         named = Path(entry.removeprefix("@"))
         if out.exists() and named.is_file() and out.samefile(named):
             raise OutputRefusedError(f"the output {str(out)!r} is the input {entry!r}: choose another")
+
+
+def _check_open(classifier: BatchClassifier | None) -> None:
+    """Before there is a trace of the run: a closed classifier would fail on the first batch."""
+    if isinstance(classifier, Opened):
+        classifier.check_open()
 
 
 def _patience(seconds: float) -> float:

@@ -4,20 +4,47 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from fer_fast.table.schema import Schema
 from fer_fast.types import Row
 
 _NEEDS_QUOTES = frozenset(',"\r\n')
+#: Behind its backslash: a byte that is not UTF-8, which is never ASCII, or a surrogate that no operating system gave.
+_CODE = "x[89a-f][0-9a-f]|ud[89a-f][0-9a-f]{2}"
+_ESCAPE = re.compile(rf"(\\+)({_CODE})")
+#: Backslashes in a path that would be taken for the beginning of an escape.
+_MISLEADING = re.compile(rf"\\+(?={_CODE}|[\ud800-\udfff])")
 
 
-def printable(path: str) -> str:
-    r"""A path in valid Unicode: a byte that is not UTF-8 becomes a backslash escape, such as \xff."""
+def printable(text: str) -> str:
+    r"""Text in valid Unicode: a byte that is not UTF-8 becomes a backslash escape, such as \xff."""
     try:
-        return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # a surrogate that no operating system gave
-        return path.encode("utf-8", "backslashreplace").decode("utf-8")
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def path_cell(path: str) -> str:
+    r"""A path as a table has it, no two alike: `printable`, and backslashes before what looks like an escape doubled.
+
+    So the byte ff is \xff, a name with these four characters is \\xff, and other backslashes stay as they are.
+    """
+    return printable(_MISLEADING.sub(r"\g<0>\g<0>", path) if "\\" in path else path)
+
+
+def path_of(cell: str) -> str:
+    """The path that a table's cell means, as Python opens it: undecodable bytes as surrogate escapes."""
+    return _ESCAPE.sub(_meant, cell)
+
+
+def _meant(escape: re.Match[str]) -> str:
+    backslashes, code = escape.groups()
+    kept = "\\" * (len(backslashes) // 2)
+    if len(backslashes) % 2 == 0:
+        return kept + code
+    return kept + chr(int(code[1:], 16) + (0xDC00 if code[0] == "x" else 0))
 
 
 class CsvRecords:
@@ -29,7 +56,7 @@ class CsvRecords:
 
     def encode(self, row: Row) -> bytes:
         """One row, with its line end."""
-        cells = [_quoted(printable(row.path)), row.status.value, _quoted(printable(row.error))]
+        cells = [_quoted(path_cell(row.path)), row.status.value, _quoted(printable(row.error))]
         cells += [_cell(value) for value in row.cells] or [""] * self._own
         if row.prediction is None:
             cells += [""] * (2 + self._classes)
@@ -50,7 +77,7 @@ class JsonRecords:
 
     def encode(self, row: Row) -> bytes:
         """One row, with its line end."""
-        cells: list[Any] = [printable(row.path), row.status.value, printable(row.error) or None]
+        cells: list[Any] = [path_cell(row.path), row.status.value, printable(row.error) or None]
         cells += [_plain(value) for value in row.cells] or [None] * self._own
         if row.prediction is None:
             cells += [None] * (2 + self._classes)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import pickle
+import tempfile
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +40,7 @@ def read_backbone_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
     """
     if not paths:
         try:
-            return torch.hub.load_state_dict_from_url(RESNET18_URL, check_hash=True, weights_only=True)
+            return _download(RESNET18_URL)
         except (OSError, RuntimeError) as error:
             raise FerFastError(
                 f"{RESNET18_URL} cannot be downloaded: {error}; give a file of backbone weights"
@@ -46,6 +49,15 @@ def read_backbone_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
     for path in paths:
         weights |= _read_weights(path)
     return weights
+
+
+def _download(url: str) -> dict[str, Tensor]:
+    """The tensors of a file that torch keeps where it keeps others."""
+    # Where nobody's home is known, torch would make a folder called ~ in the current one.
+    homeless = torch.hub.get_dir().startswith("~")
+    with tempfile.TemporaryDirectory() as passing, redirect_stdout(io.StringIO()):
+        folder = passing if homeless else None
+        return torch.hub.load_state_dict_from_url(url, folder, check_hash=True, weights_only=True)
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,34 @@
+"""The command in a process of its own, its model in the stead of which the shade of an image answers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fer_fast.table.file_table import rows_on_disk
+
+HERE = Path(__file__).parent
+COMMAND = [sys.executable, str(HERE / "shades.py"), "classify"]  # the real command but for the model
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
+
+
+def hear_interrupts():
+    """A test run in the background, or under nohup, ignores signals, and what it starts would, too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def started(*arguments, stdin=None, prepare=hear_interrupts, **settings):
+    """The command as a process whose output is read; settings are of its environment."""
+    environment = {**ENVIRONMENT, "SHADE_PART_SECONDS": "0", **{key: str(value) for key, value in settings.items()}}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    return subprocess.Popen([*COMMAND, *map(str, arguments)], stdin=stdin, preexec_fn=prepare, **options)
+
+
+def wait_for_rows(out, process, rows):
+    """Waits until so many rows are in finished parts; with 0 until the run has its folder."""
+    while not (out.with_name(f"{out.name}.partial") / "manifest.json").exists() or rows_on_disk(out) < rows:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
