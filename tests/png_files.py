@@ -8,6 +8,12 @@ import numpy as np
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+#: Of each type of colours the samples a pixel; each kind of pixels; colours of palettes.
+SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
+KINDS = [(1, GREY), (2, GREY), (4, GREY), (8, GREY), (16, GREY), (8, RGB), (16, RGB)]
+KINDS += [(bits, PALETTE) for bits in (1, 2, 4, 8)]
+KINDS += [(bits, colours) for colours in (GREY_ALPHA, RGBA) for bits in (8, 16)]
+COLOURS = np.random.default_rng(9).integers(0, 256, (256, 3), np.uint8)
 
 
 def chunk(kind, data=b"", checksum=None):
@@ -59,6 +65,17 @@ def png(samples, bits=8, colours=GREY, interlace=0, before=b"", between=b"", aft
     parts = [chunk(b"IDAT", pixels[place : place + step]) for place in range(0, len(pixels), step)]
     body = header(samples, bits, colours, interlace) + before + between.join(parts) + after
     return SIGNATURE + body + chunk(b"IEND")
+
+
+def drawn(bits, colours, side=12):
+    """Samples, the chunk that their palette is in, and what they look like."""
+    samples = np.random.default_rng(bits + side).integers(0, 1 << bits, (side, side, SAMPLES[colours]))
+    if colours == PALETTE:
+        return samples, chunk(b"PLTE", COLOURS[: 1 << bits].tobytes()), COLOURS[samples[..., 0]]
+    bright = samples >> 8 if bits == 16 else samples * 255 // ((1 << bits) - 1)
+    alpha = colours in (GREY_ALPHA, RGBA)
+    shown = bright[..., : SAMPLES[colours] - alpha]
+    return samples, b"", np.broadcast_to(shown, (side, side, 3))
 
 
 def text(keyword, value, kind=b"tEXt"):

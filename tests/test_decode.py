@@ -372,12 +372,13 @@ decoders[0]._pending._lock.release()
 def test_codecs_are_used_once_before_threads_use_them(tmp_path):
     code = """
 import threading
-from fer_fast.decode import codecs, open_decoder
+from fer_fast.decode import open_decoder
+from fer_fast.decode.formats import opening
 used = []
-right = codecs.square
-codecs.square = lambda image, side: used.append((image.format, threading.current_thread())) or right(image, side)
+right = opening.open_picture
+opening.open_picture = lambda kind, *file: used.append((kind, threading.current_thread())) or right(kind, *file)
 open_decoder("pillow", 24, 2).close()
-assert {name for name, _ in used} == {"JPEG", "PNG", "WEBP", "TIFF"}, used
+assert {kind for kind, _ in used} == {"jpeg", "png", "webp", "tiff"}, used
 assert {thread for _, thread in used} == {threading.main_thread()}
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

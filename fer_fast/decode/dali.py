@@ -218,11 +218,8 @@ def _for_dali(file: Opened) -> Encoded | None:
     # What is left out of a PNG may be damaged.
     encoded = file.picture.bare() if isinstance(file.picture, PngPicture) else file.content.read()
     file.content.seek(start)
-    if file.kind == "jpeg":
-        # What a card's decoder may take without a word though it cannot show it whole: other codings, a missing end.
-        fits = jpeg_coding(encoded) in _CODINGS and b"\xff\xd9" in encoded[-_TAIL:]
-    else:
-        fits = True
+    # What a card's decoder may take without a word though it cannot show it whole: other codings, a missing end.
+    fits = file.kind == "png" or (jpeg_coding(encoded) in _CODINGS and b"\xff\xd9" in encoded[-_TAIL:])
     return Encoded(np.frombuffer(encoded, np.uint8), file.picture.orientation) if fits else None
 
 

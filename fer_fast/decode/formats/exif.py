@@ -58,9 +58,10 @@ def orientation_left(image: Image) -> int:
 
 
 def profile_in(text: bytes) -> bytes:
-    """The block in a "raw profile" of ImageMagick's: after its name and its length, a line each, in hexadecimal."""
+    """The block in a "raw profile" of ImageMagick's: behind its name and its length, a line each, in hexadecimal."""
+    digits = b"".join(text.strip().split(b"\n")[2:]).decode("latin-1")
     try:
-        return bytes.fromhex(b"".join(text.strip().split(b"\n")[2:]).decode("latin-1"))
+        return bytes.fromhex(digits[: len(digits) // 2 * 2])  # the text may have been cut
     except ValueError:
         return b""
 

@@ -15,8 +15,9 @@ from fer_fast.types import DecodeError, Status
 #: Bytes of pixels that are inflated at once where they are counted.
 _STEP = 1 << 16
 
-#: Bytes a pixel of each mode while it is decoded and becomes grey or RGB.
-_BYTES_A_PIXEL = {"1": 3, "L": 1, "I;16": 7, "P": 9, "LA": 6, "RGB": 4, "RGBA": 8}
+#: Bytes a pixel of each mode, decoded and while it becomes grey or RGB.
+_DECODED = {"1": 1, "L": 1, "I;16": 2, "P": 1, "LA": 4, "RGB": 4, "RGBA": 4}
+_CONVERTED = {"1": 3, "L": 1, "I;16": 8, "P": 9, "LA": 6, "RGB": 4, "RGBA": 8}
 
 #: Of an interlaced picture's passes the first column and row, and the steps to the next ones.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -32,15 +33,24 @@ class PngPicture(Picture):
 
     def __init__(self, content: BinaryIO) -> None:
         self._content = content
-        self._chunks = chunks = Chunks(content)
+        self._chunks = chunks = Chunks()
+        self._damage: DecodeError | None = None
+        try:
+            chunks.walk(content)
+        except DecodeError as error:
+            if not chunks.header.width:
+                raise
+            self._damage = error  # a picture that is too large is that in the first place
         self._header = header = chunks.header
         self.size = header.width, header.height
         self.mode, self._samples, _ = MODES[header.bits, header.colours]
         self.orientation = chunks.orientation
-        self.memory = _BYTES_A_PIXEL[self.mode] * header.width * header.height + chunks.coded
+        pixels = header.width * header.height
+        self.memory = max(_DECODED[self.mode] * pixels + chunks.coded, _CONVERTED[self.mode] * pixels)
 
     def load(self, side: int) -> Image.Image:
         """See `Picture.load`."""
+        self._check()
         # Pillow takes the end of the coded bytes for the end of the picture and leaves the rest black. Without the
         # last of the four bytes of their checksum it does not come to that end; a whole picture does not need them.
         image = self._decoded(self._coded(self._chunks.coded - 1))
@@ -58,13 +68,22 @@ class PngPicture(Picture):
         return image
 
     def bare(self) -> bytes:
-        """The file, without what its pixels do not need and without a palette."""
+        """The file, without what its pixels do not need and without a palette.
+
+        Raises:
+            DecodeError: as `load`.
+        """
+        self._check()
         if self._chunks.is_bare:
             self._content.seek(0)
             return self._content.read()
         coded = self._coded(self._chunks.coded)
         chunks = ((b"IHDR", HEADER.pack(*self._header)), (b"IDAT", coded), (b"IEND", b""))
         return b"".join((SIGNATURE, *(part for chunk in chunks for part in _chunk(*chunk))))
+
+    def _check(self) -> None:
+        if self._damage:
+            raise self._damage
 
     def _decoded(self, coded: bytearray) -> Image.Image | None:
         try:

@@ -70,18 +70,22 @@ class Chunks:
         coded: bytes of all chunks of pixels.
         is_bare: no other chunk is there.
         notes: what may tell the orientation, by chunk or keyword.
-
-    Raises:
-        DecodeError: `CORRUPT` for chunks that pixels depend on and that are damaged, missing or there twice, and for a
-            missing end; `UNSUPPORTED` for a chunk without which pixels cannot be read, and that no standard has.
     """
 
-    def __init__(self, content: BinaryIO) -> None:
+    def __init__(self) -> None:
         self.header = Header()
         self.palette = b""
         self.first = self.coded = 0
         self.is_bare = True
         self.notes: dict[bytes, bytes] = {}
+
+    def walk(self, content: BinaryIO) -> None:
+        """Goes from chunk to chunk, from the first to the last.
+
+        Raises:
+            DecodeError: `CORRUPT` for chunks that pixels depend on and that are damaged, missing or there twice, and
+                for a missing end; `UNSUPPORTED` for an unknown chunk of which the file says that pixels depend on it.
+        """
         content.seek(len(SIGNATURE))
         kind = b""
         while kind != b"IEND":
