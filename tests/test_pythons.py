@@ -26,7 +26,17 @@ ALSO = ("hypothesis", "pyarrow>=17", "pytest>=8")
 FILES = {
     "bench": ("bench_cards",),
     "cli": ("arguments", "cli", "commands", "console", "progress"),
-    "decode": ("decode", "decode_faults", "decode_heif", "decode_images", "decode_processes", "several"),
+    "decode": (
+        "decode",
+        "decode_faults",
+        "decode_heif",
+        "decode_images",
+        "decode_png",
+        "decode_png_cost",
+        "decode_processes",
+        "orientation",
+        "several",
+    ),
     "evaluation": ("scores",),
     "inputs": ("inputs",),
     "machine": ("disk",),

@@ -15,7 +15,7 @@ from PIL.ImageFile import ImageFile
 
 from fer_fast.decode.codecs import decode_content
 from fer_fast.decode.faults import fault
-from fer_fast.decode.formats.exif import orientation_of
+from fer_fast.decode.formats.exif import orientation_left
 from fer_fast.decode.formats.kinds import HEAD, format_of
 from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, limits_of
 from fer_fast.decode.pixels import spread, square
@@ -84,7 +84,7 @@ def pixels_of(
         with _faults():
             if not isinstance(source, Image.Image):
                 source = Image.fromarray(source)
-            data = square(source, size, _orientation(source) if exif else 1)
+            data = square(source, size, orientation_left(source) if exif else 1)
     pixels = np.empty((size, size, 3), np.uint8)
     spread(data, pixels)
     return pixels
@@ -188,11 +188,6 @@ def _rewound(file: Any) -> int | None:
     except (AttributeError, OSError):
         return None
     return position
-
-
-def _orientation(image: Image.Image) -> int:
-    block = image.info.get("exif")
-    return orientation_of(block) if isinstance(block, bytes) else 1
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
