@@ -105,7 +105,8 @@ def classify_folder(
         schema = Schema(runner.classes, runner.decoder.columns)
         table: FileTable | StreamTable
         if isinstance(out, (str, os.PathLike)):
-            run = run_of(Path(out), schema, files.inputs, _settings(runner, abstain))
+            model = getattr(runner, "model", "")
+            run = run_of(Path(out), schema, files.inputs, _settings(runner, abstain), model)
             table = FileTable(out, schema, run, resume, retry_failed, pulse)
             files.leave_out(table.folder)
         else:

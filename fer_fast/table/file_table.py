@@ -177,6 +177,7 @@ class FileTable:
         elif not resume or not self.out.exists():
             if self._failed_alone:
                 raise OutputRefusedError(f"{str(self.out)!r} does not exist: there is nothing to try again")
+            self._tell_of_replacing()
             workplace.begin(self._run)
             return []
         manifest = read_manifest(self.out)
@@ -189,6 +190,17 @@ class FileTable:
         workplace.begin(self._run, manifest.facts["digest"])
         self._complete = True
         return [self._source(manifest)]
+
+    def _tell_of_replacing(self) -> None:
+        """A table that is made again is replaced without a word; anything else may be there by mistake."""
+        if not self.out.exists():
+            return
+        manifest = whole_manifest(manifest_of(self.out))
+        difference = self._run.difference(manifest.run) if manifest else ""
+        if manifest is None:
+            _log.warning("%s is there, and nothing tells what made it: this run will replace it", self.out)
+        elif difference:
+            _log.warning("%s is of a run with %s: this run will replace it", self.out, difference)
 
     def _stands(self) -> bool:
         """Whether a run was broken off when its table was in its place but its manifest was not; mends that."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Run:
         folder: where the run began, if paths in its lists depend on it; else empty.
         settings: model, engine, decoder and options, by name.
         called: the inputs as they were called; others for the same inputs are no other run.
+        model: what the model was called, for messages; `settings` has what tells it apart.
     """
 
     version: str
@@ -36,6 +37,7 @@ class Run:
     folder: str
     settings: dict[str, Any]
     called: list[str]
+    model: str = ""
 
     def as_json(self, **more: Any) -> str:
         """The text of a manifest."""
@@ -51,14 +53,39 @@ class Run:
         Raises:
             OutputRefusedError: names the first thing that differs.
         """
-        mine, theirs = asdict(self), asdict(other)
+        if difference := self.difference(other):
+            raise OutputRefusedError(f"{place!r} cannot be resumed: it is of a run with {difference}")
+
+    def difference(self, other: Run) -> str:
+        """The first thing that another run has otherwise, in words such as "abstain 0.9, not 0.5"; empty if none."""
         for name in ("version", "format", "columns", "inputs", "folder"):
-            _check_equal(name, theirs[name], mine[name], place)
-        for name in {**theirs["settings"], **mine["settings"]}:
-            _check_equal(name, theirs["settings"].get(name), mine["settings"].get(name), place)
+            theirs, mine = getattr(other, name), getattr(self, name)
+            if theirs != mine:
+                return f"{name} {theirs!r}, not {mine!r}"
+        for name in {**other.settings, **self.settings}:
+            theirs, mine = other.settings.get(name), self.settings.get(name)
+            if theirs != mine:
+                theirs, mine = _models(other, self) if name == "model" else (theirs, mine)
+                return f"{name} {theirs!r}, not {mine!r}"
+        return ""
 
 
-def run_of(out: Path, schema: Schema, inputs: Iterable[str], settings: dict[str, Any]) -> Run:
+def _models(*runs: Run) -> list[str]:
+    """The models of runs by their names; those of one name, as a file that was trained again, by their digests, too."""
+    identities = [str(run.settings.get("model")) for run in runs]
+    named = [_named(identity, run.model) for identity, run in zip(identities, runs, strict=True)]
+    if len(set(named)) < len(named):
+        return [f"{name} ({identity[:12]})" for name, identity in zip(named, identities, strict=True)]
+    return named
+
+
+def _named(identity: str, name: str) -> str:
+    """An identity, digest and what the model runs in, with the model's name in the digest's place, if it is known."""
+    digest, blank, how = identity.partition(" ")
+    return f"{name or digest}{blank}{how}"
+
+
+def run_of(out: Path, schema: Schema, inputs: Iterable[str], settings: dict[str, Any], model: str = "") -> Run:
     """What a run is that begins now, in the current folder."""
     called = list(inputs)
     lists = any(entry == "-" or entry.startswith("@") for entry in called)
@@ -70,6 +97,7 @@ def run_of(out: Path, schema: Schema, inputs: Iterable[str], settings: dict[str,
         folder=os.path.realpath(".") if lists else "",
         settings=settings,
         called=called,
+        model=model,
     )
 
 
@@ -80,12 +108,7 @@ def parse_manifest(text: str | bytes) -> tuple[Run, dict[str, Any]]:
         ValueError: it is no manifest.
     """
     facts = json.loads(text)
-    if not isinstance(facts, dict) or not set(Run.__dataclass_fields__) <= set(facts):
+    if not isinstance(facts, dict) or not {each.name for each in fields(Run) if each.name != "model"} <= set(facts):
         raise ValueError("it lacks what a run is")
-    run = Run(**{name: facts.pop(name) for name in Run.__dataclass_fields__})
+    run = Run(**{each.name: facts.pop(each.name) for each in fields(Run) if each.name in facts})
     return run, facts
-
-
-def _check_equal(name: str, theirs: Any, mine: Any, place: str) -> None:
-    if theirs != mine:
-        raise OutputRefusedError(f"{place!r} cannot be resumed: it is of a run with {name} {theirs!r}, not {mine!r}")
