@@ -36,9 +36,8 @@ def no_pillow(monkeypatch):
     def refuse(*_):
         raise AssertionError("decoded by Pillow")
 
-    dali = importlib.import_module("fer_fast.decode.dali")
-    monkeypatch.setattr(dali, "decode_opened", refuse)
-    monkeypatch.setattr(dali, "decoded_here", refuse)
+    monkeypatch.setattr("fer_fast.decode.dali_batch.decode_opened", refuse)
+    monkeypatch.setattr("fer_fast.decode.dali_batch.decoded_here", refuse)
 
 
 def written(tmp_path, contents):
@@ -108,7 +107,7 @@ def test_a_broken_file_beside_pillows_own_is_no_reason_to_warn(tmp_path, monkeyp
 
     with open_decoder("dali", SIDE, 1) as decoder:
         monkeypatch.setattr(dali.DaliPipeline, "run", broken)
-        monkeypatch.setattr(dali, "decoded_here", corrupt)
+        monkeypatch.setattr("fer_fast.decode.dali_batch.decoded_here", corrupt)
         decoded = decoder.decode(written(tmp_path, [encoded("jpeg"), encoded("gif")]))
     assert decoded.indices == [1]
     assert [(place, error.status) for place, error in decoded.failures] == [(0, Status.CORRUPT)]
@@ -237,7 +236,7 @@ def test_an_unforeseen_error_reaches_the_caller(tmp_path, monkeypatch):
 def test_closing_answers_what_was_asked_and_nothing_more_is_taken(tmp_path, monkeypatch):
     dali = importlib.import_module("fer_fast.decode.dali")
     gate = threading.Event()
-    monkeypatch.setattr(dali._Batch, "read", lambda *_: gate.wait(60))
+    monkeypatch.setattr(dali.DaliBatch, "read", lambda *_: gate.wait(60))
     paths = written(tmp_path, [encoded("jpeg")])
     decoder = open_decoder("dali", SIDE, 1)
     futures = [decoder.submit(paths) for _ in range(3)]

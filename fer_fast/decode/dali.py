@@ -15,29 +15,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_fast.decode.apart import Apart, decoded_here
+from fer_fast.decode.apart import Apart
 from fer_fast.decode.budget import Budget
-from fer_fast.decode.codecs import Opened, decode_opened, opened
-from fer_fast.decode.dali_pipeline import DaliPipeline, Encoded, check_dali, reason_of
-from fer_fast.decode.formats.jpeg import jpeg_coding
+from fer_fast.decode.dali_batch import DaliBatch
+from fer_fast.decode.dali_pipeline import DaliPipeline, check_dali, reason_of
 from fer_fast.decode.formats.opening import prepare_codecs
-from fer_fast.decode.formats.png import PngPicture
 from fer_fast.decode.interface import Decoded, Decoder, plain
-from fer_fast.decode.limits import (
-    DEFAULT_MAX_PIXELS,
-    DEFAULT_MAX_SECONDS,
-    Large,
-    LargeError,
-    Limits,
-    limits_of,
-)
+from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, limits_of
 from fer_fast.decode.pending import Pending
-from fer_fast.decode.pixels import spread
-from fer_fast.decode.process import Answer
 from fer_fast.decode.threads import Threads
 from fer_fast.machine.devices import torch_device
 from fer_fast.machine.processors import usable_processors
-from fer_fast.types import DecodeError, Stamp
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,11 +34,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Of each format the modes that DALI turns into the same pixels as Pillow; all else is Pillow's.
-_MODES: dict[str, tuple[str, ...]] = {"jpeg": ("L", "RGB"), "png": ("L", "RGB", "RGBA")}
-#: Of JPEG: baseline, extended and progressive, by Huffman codes; and the bytes in which a file must end.
-_CODINGS = (0xC0, 0xC1, 0xC2)
-_TAIL = 64
 #: Files a reader's task.
 _CHUNK = 8
 #: Pipelines that take turns on a card, so that it decodes one batch while the next is handed over.
@@ -105,7 +88,7 @@ class DaliDecoder(Decoder):
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""
         paths = plain(paths)
-        batch = _Batch(self._pending.add(), paths, self.image_size, self.limits)
+        batch = DaliBatch(self._pending.add(), paths, self.image_size, self.limits)
         starts = range(0, len(paths), _CHUNK)
         try:
             reads = [self._readers.submit(self._read, batch, start) for start in starts]
@@ -126,7 +109,7 @@ class DaliDecoder(Decoder):
             self._runners.shutdown(wait=False, cancel_futures=True)
             self._apart.close()
 
-    def _read(self, batch: _Batch, start: int) -> None:
+    def _read(self, batch: DaliBatch, start: int) -> None:
         """Reads and checks a task's files, from `start` on; in a reader's thread."""
         end = min(start + _CHUNK, len(batch.paths))
         begun = time.perf_counter()
@@ -140,7 +123,7 @@ class DaliDecoder(Decoder):
                 self.files_done += 1
         batch.add_time(time.perf_counter() - begun)
 
-    def _run(self, batch: _Batch, reads: list[Future[None]]) -> None:
+    def _run(self, batch: DaliBatch, reads: list[Future[None]]) -> None:
         """Decodes what the readers left; in a runner's thread."""
         try:
             for read in reads:
@@ -155,7 +138,7 @@ class DaliDecoder(Decoder):
             self._pending.fail(batch.future, error)
             raise
 
-    def _decoded(self, batch: _Batch) -> tuple[Pixels, list[int]]:
+    def _decoded(self, batch: DaliBatch) -> tuple[Pixels, list[int]]:
         """The batch's pixels and their places."""
         if not hasattr(self._pipelines, "own"):
             self._pipelines.own = DaliPipeline(self.image_size, self._card, self.workers)
@@ -174,7 +157,9 @@ class DaliDecoder(Decoder):
             parts.append((_stacked([batch.own[place] for place in own], self.image_size, self._card), own))
         return _merged(parts)
 
-    def _one_by_one(self, batch: _Batch, pipeline: DaliPipeline, places: list[int]) -> list[tuple[Pixels, list[int]]]:
+    def _one_by_one(
+        self, batch: DaliBatch, pipeline: DaliPipeline, places: list[int]
+    ) -> list[tuple[Pixels, list[int]]]:
         """What DALI makes of each image alone; what it refuses is decided by Pillow."""
         parts = []
         refused: Exception | None = None
@@ -189,96 +174,6 @@ class DaliDecoder(Decoder):
             assert refused is not None
             _log.warning("DALI decodes none of %d images that Pillow decodes: %s", rescued, reason_of(refused))
         return parts
-
-
-class _Batch:
-    """What the readers find: bytes for DALI, pixels of Pillow's, failures."""
-
-    def __init__(self, future: Future[Decoded], paths: Sequence[str], side: int, limits: Limits) -> None:
-        self.future = future
-        self.paths = paths
-        self.encoded: dict[int, Encoded] = {}
-        self.own: dict[int, npt.NDArray[np.uint8]] = {}
-        self.failures: list[tuple[int, DecodeError]] = []
-        self.seconds = 0.0
-        self.stamps: list[Stamp | None] = [None] * len(paths)
-        self._memory: dict[int, int] = {}
-        self._side = side
-        self._limits = limits
-        self._lock = threading.Lock()
-
-    def read(self, start: int, end: int) -> list[tuple[int, Large]]:
-        """Reads and checks paths[start:end]; gives those that are to be decoded apart."""
-        large = []
-        for place in range(start, end):
-            try:
-                with opened(self.paths[place], self._limits) as file:
-                    self.stamps[place] = file.stamp
-                    encoded = _for_dali(file)
-                    if encoded is not None:
-                        self.encoded[place] = encoded
-                        self._memory[place] = file.picture.memory
-                    else:
-                        self._take(place, decode_opened(file, self._side))
-            except LargeError as error:
-                large.append((place, error.large))
-            except DecodeError as error:
-                self._fail(place, error)
-        return large
-
-    def groups(self) -> list[list[int]]:
-        """The places of what DALI decodes, in groups that take no more memory at once than half of the limit."""
-        groups: list[list[int]] = []
-        taken = 0
-        for place in sorted(self.encoded):
-            taken += self._memory[place]
-            if not groups or taken > self._limits.max_memory // 2:
-                groups.append([])
-                taken = self._memory[place]
-            groups[-1].append(place)
-        return groups
-
-    def decode(self, place: int) -> None:
-        """Decodes one file by Pillow; its cost was looked at when it was read."""
-        pixels = np.empty((self._side, self._side, 3), np.uint8)
-        self.settle(place, decoded_here(self.paths[place], pixels, self._limits), pixels)
-
-    def settle(self, place: int, answer: Answer, pixels: npt.NDArray[np.uint8]) -> None:
-        """Takes what became of one file."""
-        if isinstance(answer, DecodeError):
-            self._fail(place, answer)
-        else:
-            assert not isinstance(answer, Large)
-            self.stamps[place] = answer
-            self.own[place] = pixels
-
-    def add_time(self, seconds: float) -> None:
-        """Counts a worker's time."""
-        with self._lock:
-            self.seconds += seconds
-
-    def _fail(self, place: int, error: DecodeError) -> None:
-        self.stamps[place] = error.stamp
-        self.failures.append((place, error))
-
-    def _take(self, place: int, data: bytes) -> None:
-        pixels = np.empty((self._side, self._side, 3), np.uint8)
-        spread(data, pixels)
-        self.own[place] = pixels
-
-
-def _for_dali(file: Opened) -> Encoded | None:
-    """The bytes of a file that DALI shows as Pillow does; None of any other."""
-    if file.picture.mode not in _MODES.get(file.kind, ()):
-        return None
-    start = file.content.tell()
-    file.content.seek(0)
-    # What is left out of a PNG may be damaged.
-    encoded = file.picture.bare() if isinstance(file.picture, PngPicture) else file.content.read()
-    file.content.seek(start)
-    # What a card's decoder may take without a word though it cannot show it whole: other codings, a missing end.
-    fits = file.kind == "png" or (jpeg_coding(encoded) in _CODINGS and b"\xff\xd9" in encoded[-_TAIL:])
-    return Encoded(np.frombuffer(encoded, np.uint8), file.picture.orientation) if fits else None
 
 
 def _stacked(images: list[npt.NDArray[np.uint8]], side: int, card: int | None) -> Pixels:

@@ -1,0 +1,120 @@
+"""The files of a batch come in; bytes for DALI, pixels of Pillow's and failures go out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_fast.decode.apart import decoded_here
+from fer_fast.decode.codecs import Opened, decode_opened, opened
+from fer_fast.decode.dali_pipeline import Encoded
+from fer_fast.decode.formats.jpeg import jpeg_coding
+from fer_fast.decode.formats.png import PngPicture
+from fer_fast.decode.interface import Decoded
+from fer_fast.decode.limits import Large, LargeError, Limits
+from fer_fast.decode.pixels import spread
+from fer_fast.decode.process import Answer
+from fer_fast.types import DecodeError, Stamp
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+#: Of each format the modes that DALI turns into the same pixels as Pillow; all else is Pillow's.
+_MODES: dict[str, tuple[str, ...]] = {"jpeg": ("L", "RGB"), "png": ("L", "RGB", "RGBA")}
+#: Of JPEG: baseline, extended and progressive, by Huffman codes; and the bytes in which a file must end.
+_CODINGS = (0xC0, 0xC1, 0xC2)
+_TAIL = 64
+
+
+class DaliBatch:
+    """What the readers find: bytes for DALI, pixels of Pillow's, failures."""
+
+    def __init__(self, future: Future[Decoded], paths: Sequence[str], side: int, limits: Limits) -> None:
+        self.future = future
+        self.paths = paths
+        self.encoded: dict[int, Encoded] = {}
+        self.own: dict[int, npt.NDArray[np.uint8]] = {}
+        self.failures: list[tuple[int, DecodeError]] = []
+        self.seconds = 0.0
+        self.stamps: list[Stamp | None] = [None] * len(paths)
+        self._memory: dict[int, int] = {}
+        self._side = side
+        self._limits = limits
+        self._lock = threading.Lock()
+
+    def read(self, start: int, end: int) -> list[tuple[int, Large]]:
+        """Reads and checks paths[start:end]; gives those that are to be decoded apart."""
+        large = []
+        for place in range(start, end):
+            try:
+                with opened(self.paths[place], self._limits) as file:
+                    self.stamps[place] = file.stamp
+                    encoded = _for_dali(file)
+                    if encoded is not None:
+                        self.encoded[place] = encoded
+                        self._memory[place] = file.picture.memory
+                    else:
+                        self._take(place, decode_opened(file, self._side))
+            except LargeError as error:
+                large.append((place, error.large))
+            except DecodeError as error:
+                self._fail(place, error)
+        return large
+
+    def groups(self) -> list[list[int]]:
+        """The places of what DALI decodes, in groups that take no more memory at once than half of the limit."""
+        groups: list[list[int]] = []
+        taken = 0
+        for place in sorted(self.encoded):
+            taken += self._memory[place]
+            if not groups or taken > self._limits.max_memory // 2:
+                groups.append([])
+                taken = self._memory[place]
+            groups[-1].append(place)
+        return groups
+
+    def decode(self, place: int) -> None:
+        """Decodes one file by Pillow; its cost was looked at when it was read."""
+        pixels = np.empty((self._side, self._side, 3), np.uint8)
+        self.settle(place, decoded_here(self.paths[place], pixels, self._limits), pixels)
+
+    def settle(self, place: int, answer: Answer, pixels: npt.NDArray[np.uint8]) -> None:
+        """Takes what became of one file."""
+        if isinstance(answer, DecodeError):
+            self._fail(place, answer)
+        else:
+            assert not isinstance(answer, Large)
+            self.stamps[place] = answer
+            self.own[place] = pixels
+
+    def add_time(self, seconds: float) -> None:
+        """Counts a worker's time."""
+        with self._lock:
+            self.seconds += seconds
+
+    def _fail(self, place: int, error: DecodeError) -> None:
+        self.stamps[place] = error.stamp
+        self.failures.append((place, error))
+
+    def _take(self, place: int, data: bytes) -> None:
+        pixels = np.empty((self._side, self._side, 3), np.uint8)
+        spread(data, pixels)
+        self.own[place] = pixels
+
+
+def _for_dali(file: Opened) -> Encoded | None:
+    """The bytes of a file that DALI shows as Pillow does; None of any other."""
+    if file.picture.mode not in _MODES.get(file.kind, ()):
+        return None
+    start = file.content.tell()
+    file.content.seek(0)
+    # What is left out of a PNG may be damaged.
+    encoded = file.picture.bare() if isinstance(file.picture, PngPicture) else file.content.read()
+    file.content.seek(start)
+    # What a card's decoder may take without a word though it cannot show it whole: other codings, a missing end.
+    fits = file.kind == "png" or (jpeg_coding(encoded) in _CODINGS and b"\xff\xd9" in encoded[-_TAIL:])
+    return Encoded(np.frombuffer(encoded, np.uint8), file.picture.orientation) if fits else None
