@@ -110,6 +110,7 @@ def _machine() -> Iterator[Finding]:
     build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU"
     versions = {"torch": f"{torch.__version__}, {build}", "Pillow": PIL.__version__}
     others = {
+        "simplejpeg": "simplejpeg",
         "OpenVINO": "openvino",
         "DALI": "nvidia-dali-cuda130",
         "DALI for CUDA 12": "nvidia-dali-cuda120",

@@ -287,7 +287,7 @@ def test_a_process_that_cannot_be_replaced_is_told_and_threads_go_on(tmp_path, a
 
 def test_a_program_that_lets_half_images_pass_does_so_in_processes(tmp_path, at_once, monkeypatch):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    (path,) = written(tmp_path, [encoded("jpeg")[:-100]])
+    (path,) = written(tmp_path, [encoded("bmp")[:-100]])
     with open_decoder("pillow", SIDE, 1) as decoder:
         assert running(decoder, 1).decode([path]).indices == [0]
 

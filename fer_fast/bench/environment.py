@@ -15,7 +15,10 @@ from fer_fast.machine.processors import processor_flags, processor_name
 from fer_fast.ops import native
 from fer_fast.version import __version__
 
-LIBRARIES = ("torch", "openvino", "numpy", "pillow", "pyarrow", "safetensors", "nvidia-dali-cuda130", "torch-tensorrt")
+LIBRARIES = (
+    *("torch", "openvino", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors"),
+    *("nvidia-dali-cuda130", "torch-tensorrt"),
+)
 #: The vector and matrix instructions that decide how fast a model runs.
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 

@@ -12,7 +12,7 @@ import numpy as np
 from fer_fast.decode.apart import decoded_here
 from fer_fast.decode.codecs import Opened, decode_opened, opened
 from fer_fast.decode.dali_pipeline import Encoded
-from fer_fast.decode.formats.jpeg import jpeg_coding
+from fer_fast.decode.formats.jpeg import JpegPicture
 from fer_fast.decode.formats.png import PngPicture
 from fer_fast.decode.interface import Decoded
 from fer_fast.decode.limits import Large, LargeError, Limits
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _MODES: dict[str, tuple[str, ...]] = {"jpeg": ("L", "RGB"), "png": ("L", "RGB", "RGBA")}
 #: Of JPEG: baseline, extended and progressive, by Huffman codes; and the bytes in which a file must end.
 _CODINGS = (0xC0, 0xC1, 0xC2)
-_TAIL = 64
+_END, _TAIL = b"\xff\xd9", 64
+#: Zeros may be a part of the file that was never written: those that are not are known when it is decoded here.
+_HOLE = bytes(64)
 
 
 class DaliBatch:
@@ -108,13 +110,22 @@ class DaliBatch:
 
 def _for_dali(file: Opened) -> Encoded | None:
     """The bytes of a file that DALI shows as Pillow does; None of any other."""
-    if file.picture.mode not in _MODES.get(file.kind, ()):
+    picture = file.picture
+    if picture.mode not in _MODES.get(file.kind, ()):
         return None
+    # What is left out of a PNG may be damaged.
+    encoded = picture.bare() if isinstance(picture, PngPicture) else _content(file)
+    # What a decoder may take without a word though it cannot show it whole.
+    if isinstance(picture, JpegPicture) and not (
+        picture.coding in _CODINGS and _END in encoded[-_TAIL:] and _HOLE not in encoded
+    ):
+        return None
+    return Encoded(np.frombuffer(encoded, np.uint8), picture.orientation)
+
+
+def _content(file: Opened) -> bytes:
     start = file.content.tell()
     file.content.seek(0)
-    # What is left out of a PNG may be damaged.
-    encoded = file.picture.bare() if isinstance(file.picture, PngPicture) else file.content.read()
+    encoded = file.content.read()
     file.content.seek(start)
-    # What a card's decoder may take without a word though it cannot show it whole: other codings, a missing end.
-    fits = file.kind == "png" or (jpeg_coding(encoded) in _CODINGS and b"\xff\xd9" in encoded[-_TAIL:])
-    return Encoded(np.frombuffer(encoded, np.uint8), file.picture.orientation) if fits else None
+    return encoded
