@@ -28,8 +28,10 @@ from cpp_programs import (
     run,
     write_images,
 )
+from exif_blocks import SHORT, block, tag
 from PIL import Image
 from tiny_models import random_model, tiny_config
+from turned_files import BLOCKS, FILES, MAKE, PREFIX, UPRIGHT, XMP_FILES, nearest, xmp
 
 from fer_fast.decode import pixels_of
 from fer_fast.export import export_model
@@ -249,6 +251,30 @@ def test_the_pages_program_runs(prefix, models, tmp_path):
     label, confidence = run(programs / "camera", cwd=tmp_path).stdout.split()
     wanted = python_answers(models / "model.safetensors", [np.zeros((240, 240, 3), np.uint8)])[0]
     assert label == EMOTIONS[wanted.argmax()] and float(confidence) == pytest.approx(wanted.max(), abs=0.1)  # in bf16
+
+
+def test_the_examples_pictures_are_turned_as_pythons(prefix, tmp_path):
+    """By stb_image, which does not read WebP: of that the orientation alone."""
+    folder = ROOT / "examples/cpp"
+    sources = [ROOT / "tests/cpp/turned.cpp", folder / "orientation.cpp", folder / "decode_stb.cpp"]
+    command = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{folder}", f"-I{prefix / 'include'}"]
+    run("c++", *command, "-isystem", folder / "third_party", *sources, "-o", tmp_path / "turned", timeout=300)
+    names = [name for name in FILES if name.startswith(("jpeg", "png", "webp")) and "text" not in name]
+    cases = [(FILES[name](block(tag(SHORT, each))), each) for name in names for each in range(1, 9)]
+    cases += [(FILES[name](exif), each) for name in names for exif, each in BLOCKS.values()]
+    cases += [(XMP_FILES[name](PREFIX + block(MAKE), xmp(8)), 8) for name in ("jpeg", "png", "webp")]
+    cases += [(XMP_FILES[name](PREFIX + block(tag(SHORT, 6)), xmp(8)), 6) for name in ("jpeg", "png", "webp")]
+    paths = [tmp_path / f"{number:03}" for number in range(len(cases))]
+    for path, (content, _) in zip(paths, cases, strict=True):
+        path.write_bytes(content)
+    (tmp_path / "cut").write_bytes(cases[0][0][:30])
+    lines = run(tmp_path / "turned", *paths, tmp_path / "cut", tmp_path / "none", timeout=60).stdout.splitlines()
+    assert lines[-2:] == ["1", "0"]
+    for line, (content, wanted) in zip(lines, cases, strict=False):
+        orientation, *corners = map(int, line.split())
+        assert orientation == wanted
+        assert (corners == []) == content.startswith(b"RIFF")
+        assert not corners or nearest(np.reshape(corners, (4, 3))) == UPRIGHT[wanted]
 
 
 @pytest.mark.parametrize("decoder", ["OpenCV where it is found", "stb_image"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from image_files import FACE, FILES, encoded, face, oriented
 from PIL import Image
+from png_files import RGB, broken, chunk, png, text
 from tiny_models import random_model, tiny_config
 
 from fer_fast import Classifier
@@ -87,6 +88,17 @@ def test_an_orientation_behind_the_pixels_of_a_png(tmp_path, decoders):
     end = chunks.rindex(b"IEND") - 4
     _, largest = differences(decoders, written(tmp_path, [chunks[:end] + block + chunks[end:]]))
     assert largest.max() <= 2
+
+
+@pytest.mark.usefixtures("no_pillow")
+@pytest.mark.parametrize("place", ["before", "between", "after"])
+def test_what_no_pixel_of_a_png_needs_is_kept_from_dali(tmp_path, decoders, place):
+    needless = chunk(b"iCCP") + broken(b"tRNS", b"x") + text(b"Comment", b"x" * (4 << 20), b"zTXt") + chunk(b"fdAT")
+    content = png(np.asarray(FACE), colours=RGB, pieces=3, **{place: needless + chunk(b"eXIf", oriented(3).tobytes())})
+    (path,) = written(tmp_path, [content])
+    decoded = decoders[0].decode([path])
+    upright = FACE.rotate(180).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    assert np.abs(decoded.pixels[0].astype(int) - np.asarray(upright)).max() <= 2, decoded.failures
 
 
 def test_photos_are_close_to_those_that_pillow_scales_while_it_decodes(tmp_path, decoders):

@@ -2,8 +2,8 @@
 #include <stb_image.h>
 
 #include "decode.h"
+#include "orientation.h"
 
-// Without EXIF's turns: photos that lie on their side stay so.
 Image decode(const std::string& path) {
   int width = 0, height = 0, channels = 0;
   const std::shared_ptr<stbi_uc> pixels(stbi_load(path.c_str(), &width, &height, &channels, 3), stbi_image_free);
@@ -13,5 +13,5 @@ Image decode(const std::string& path) {
   view.size = std::size_t{3} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
   view.width = width;
   view.height = height;
-  return {pixels, view};
+  return upright({pixels, view}, orientation_of(path));
 }

@@ -3,15 +3,16 @@
 The rule is that of Pillow's `ImageOps.exif_transpose`, so that both show a picture alike: the first directory's first
 tag of orientation counts, whatever number it is of (SHORT, LONG, a float, and BYTE, which Pillow takes for text), the
 first where it has several. A directory that is cut short counts as far as it goes, XMP where EXIF has no such tag.
-Where Pillow raises, because a block is damaged from its beginning, that block says nothing here. Pillow's own reader
-parses every tag and warns about damaged ones, which cost no face.
+Two things differ: where Pillow raises, because a block is damaged from its beginning, that block says nothing here; and
+of the profiles that ImageMagick writes into a PNG's text the one called APP1 is read, too. Pillow's own reader parses
+every tag and warns about damaged ones, which cost no face.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,6 +26,9 @@ _ORDERS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">", b"MM\0+":
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 #: Of those that are numbers, how it is unpacked: fractions as two.
 _NUMBERS = {1: "B", 3: "H", 4: "L", 5: "LL", 6: "b", 8: "h", 9: "l", 10: "ll", 11: "f", 12: "d", 13: "L", 16: "Q"}
+
+#: An entry of a directory: tag, type, count, and where its values are, or they themselves.
+_ENTRIES = {order: struct.Struct(order + "HHLL") for order in "<>"}
 
 _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
@@ -48,13 +52,14 @@ def orientation_of(exif: bytes, xmp: bytes = b"") -> int:
 
 def orientation_left(image: Image) -> int:
     """How an image that Pillow has opened is still to be turned."""
-    info = image.info
-    if not info or image.format in _TURNED:
+    if image.format in _TURNED:
         return 1
+    info = image.info
     exif = info.get("exif")
-    if exif is None:
-        exif = profile_in(_bytes(info.get("Raw profile type exif")))
-    return orientation_of(_bytes(exif), _bytes(info.get("XML:com.adobe.xmp") or info.get("xmp")))
+    xmp = info.get("XML:com.adobe.xmp") or info.get("xmp")
+    if exif is None and (profile := info.get("Raw profile type exif") or info.get("Raw profile type APP1")):
+        exif = profile_in(_bytes(profile))
+    return orientation_of(_bytes(exif), _bytes(xmp)) if exif or xmp else 1
 
 
 def profile_in(text: bytes) -> bytes:
@@ -80,11 +85,12 @@ def _tagged(exif: bytes) -> float | None:
         return None
     seen: set[int] = set()
     elsewhere = 0
+    entry = _ENTRIES[order]
     try:
         (directory,) = struct.unpack_from(order + "L", tiff, 4)
         (entries,) = struct.unpack_from(order + "H", tiff, directory)
         for place in range(directory + 2, directory + 2 + 12 * entries, 12):
-            tag, kind, count, offset = struct.unpack_from(order + "HHLL", tiff, place)
+            tag, kind, count, offset = entry.unpack_from(tiff, place)
             size = count * _SIZES.get(kind, 0)
             if tag in seen or not size:
                 continue
@@ -109,5 +115,5 @@ def _number(order: str, kind: int, tiff: bytes, place: int) -> float:
         return 0
     number, *divisor = struct.unpack_from(order + _NUMBERS[kind], tiff, place)
     if divisor:
-        return number / divisor[0] if divisor[0] else 0
-    return float(number)
+        number = number / divisor[0] if divisor[0] else 0
+    return cast("float", number)
