@@ -39,11 +39,12 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def opened(path: str, limits: Limits) -> Iterator[Opened]:
+def opened(path: str, side: int, limits: Limits) -> Iterator[Opened]:
     """Opens an image file; whatever is raised inside becomes a DecodeError, too, but for a LargeError.
 
     Args:
         path: any str that the operating system gave.
+        side: S.
         limits: of pixels and memory.
 
     Raises:
@@ -52,7 +53,7 @@ def opened(path: str, limits: Limits) -> Iterator[Opened]:
     """
     content, kind, size, stamp = read_image_file(path)
     try:
-        yield _opened(content, kind, size, stamp, limits, limits.small, in_thread=True)
+        yield _opened(content, kind, size, stamp, side, limits, limits.small, in_thread=True)
     except LargeError:
         raise
     except Exception as error:
@@ -83,7 +84,7 @@ def decode_file(
     """
     content, kind, size, stamp = read_image_file(path)
     try:  # as `opened`, without the 2 us that a generator costs
-        return decode_opened(_opened(content, kind, size, stamp, limits, room, in_thread), side), stamp
+        return decode_opened(_opened(content, kind, size, stamp, side, limits, room, in_thread), side), stamp
     except LargeError:
         raise
     except Exception as error:
@@ -103,7 +104,7 @@ def decode_content(
     content = io.BytesIO(encoded)
     try:
         kind = format_of(encoded[:HEAD], len(encoded))
-        return decode_opened(_opened(content, kind, len(encoded), None, limits, room, in_thread), side)
+        return decode_opened(_opened(content, kind, len(encoded), None, side, limits, room, in_thread), side)
     except LargeError:
         raise
     except Exception as error:
@@ -117,7 +118,7 @@ def decode_opened(file: Opened, side: int) -> bytes:
         image = picture.load(side)
         return square(image, side, picture.orientation)
     except Exception:
-        _check_memory(picture.memory)
+        _check_memory(picture.memory_at(side))
         raise
 
 
@@ -136,6 +137,7 @@ def _opened(
     kind: str,
     size: int,
     stamp: Stamp | None,
+    side: int,
     limits: Limits | None,
     room: int | None,
     in_thread: bool,
@@ -146,7 +148,7 @@ def _opened(
     if width * height > limits.max_pixels:
         reason = f"{width} x {height} pixels are more than the limit of {limits.max_pixels}"
         raise DecodeError(Status.TOO_LARGE, reason)
-    memory = picture.memory + (size if isinstance(content, io.BytesIO) else 0)
+    memory = picture.memory_at(side) + (size if isinstance(content, io.BytesIO) else 0)
     if memory > limits.max_memory:
         reason = f"it takes {in_words(memory)} of memory, more than the limit of {in_words(limits.max_memory)}"
         raise DecodeError(Status.TOO_LARGE, reason, again=True)  # another machine may have as much

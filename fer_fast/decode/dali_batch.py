@@ -53,9 +53,9 @@ class DaliBatch:
         large = []
         for place in range(start, end):
             try:
-                with opened(self.paths[place], self._limits) as file:
+                with opened(self.paths[place], self._side, self._limits) as file:
                     self.stamps[place] = file.stamp
-                    encoded = _for_dali(file)
+                    encoded = _for_dali(file, self._limits.small)
                     if encoded is not None:
                         self.encoded[place] = encoded
                         self._memory[place] = file.picture.memory
@@ -108,10 +108,10 @@ class DaliBatch:
         self.own[place] = pixels
 
 
-def _for_dali(file: Opened) -> Encoded | None:
-    """The bytes of a file that DALI shows as Pillow does; None of any other."""
+def _for_dali(file: Opened, most: int) -> Encoded | None:
+    """The bytes of a file that DALI shows as Pillow does, in no more memory than `most`; None of any other."""
     picture = file.picture
-    if picture.mode not in _MODES.get(file.kind, ()):
+    if picture.mode not in _MODES.get(file.kind, ()) or picture.memory > most:
         return None
     # What is left out of a PNG may be damaged.
     encoded = picture.bare() if isinstance(picture, PngPicture) else _content(file)

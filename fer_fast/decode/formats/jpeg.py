@@ -66,10 +66,14 @@ class JpegPicture(Picture):
         self.mode = _MODES[len(header.sampling)][0]
         self.orientation = header.orientation
         self.coding = header.coding
-        self.memory = _memory(header, size)
+        self.memory = _memory(header, size, 1)
         self.is_slow = (header.has_scans or header.is_arithmetic) and _work(header, content, size) > _SLOW
         self._header = header
-        self._content = content
+        self._content, self._bytes = content, size
+
+    def memory_at(self, side: int) -> int:
+        """See `Picture.memory_at`: much less where libjpeg scales."""
+        return _memory(self._header, self._bytes, self._scale(side))
 
     def load(self, side: int) -> Image.Image:
         """Lets libjpeg scale a large photo by 1/2, 1/4 or 1/8, never below twice the wanted side.
@@ -77,7 +81,7 @@ class JpegPicture(Picture):
         At twice the side the pixels differ from a full decode by 0.4 of 255 on average, in half the time or less;
         at once the side by 0.6 to 1.0.
         """
-        scale = 1 if self._header.is_lossless else _scale(self.size, side)
+        scale = self._scale(side)
         stream = _stream(self._header, self._content)
         if self._header.has_bands:
             check_holes(stream)
@@ -95,6 +99,11 @@ class JpegPicture(Picture):
             raise MemoryError
         status = Status.UNSUPPORTED if words.startswith(_BEYOND_LIBJPEG) else Status.CORRUPT
         raise DecodeError(status, words)
+
+    def _scale(self, side: int) -> int:
+        """By how much it is divided: 1, 2, 4 or 8."""
+        most = 1 if self._header.is_lossless else min(self.size) // (2 * side)
+        return next((scale for scale in (8, 4, 2) if most >= scale), 1)
 
     def _decoded(self, stream: bytes, scale: int, strict: bool) -> Image.Image:
         mode, colours, order = _MODES[len(self._header.sampling)]
@@ -131,13 +140,7 @@ def open_jpeg(content: BinaryIO, size: int) -> JpegPicture:
     return JpegPicture(read_header(content), content, size)
 
 
-def _scale(size: tuple[int, int], side: int) -> int:
-    """By how much it is divided: 1, 2, 4 or 8."""
-    most = min(size) // (2 * side)
-    return next((scale for scale in (8, 4, 2) if most >= scale), 1)
-
-
-def _memory(header: JpegHeader, size: int) -> int:
+def _memory(header: JpegHeader, size: int, scale: int) -> int:
     """Bytes at the peak: the coefficients, then the pixels twice; the stream, and the file if it is not in memory.
 
     Pillow holds 4 bytes of a pixel in colours; of grey it takes the decoder's.
@@ -145,7 +148,7 @@ def _memory(header: JpegHeader, size: int) -> int:
     (width, height), sampling = header.size, header.sampling
     wide, high = (max(factors) for factors in zip(*sampling, strict=True))
     units = (-(-width // (8 * wide))) * (-(-height // (8 * high)))
-    pixels = width * height
+    pixels = -(-width // scale) * -(-height // scale)
     coefficients = 128 * units * sum(across * down for across, down in sampling) if header.has_scans else 0
     copy = 4 if len(sampling) > 1 else 0
     return 2 * size + max(coefficients + max(copy, 1) * pixels, (len(sampling) + copy) * pixels)

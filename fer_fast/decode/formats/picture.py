@@ -19,7 +19,7 @@ class Picture(ABC):
         size: width and height in pixels, as they are stored.
         mode: of its pixels in the file, in Pillow's words: L, RGB, CMYK and so on.
         orientation: how it is still to be turned, 1 to 8 as EXIF counts; 1 is upright.
-        memory: bytes that decoding takes at most, besides the file itself.
+        memory: bytes that decoding all of it takes at most, besides the file itself.
         is_slow: it may take seconds for each of its megapixels, by the way it is coded.
     """
 
@@ -28,6 +28,10 @@ class Picture(ABC):
     orientation: int = 1
     memory: int
     is_slow: bool = False
+
+    def memory_at(self, side: int) -> int:
+        """Bytes that `load(side)` takes at most, besides the file itself."""
+        return self.memory
 
     @abstractmethod
     def load(self, side: int) -> Image:
