@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from fer_fast.types import (
-    EMOTIONS,
-    CheckpointError,
-    DecodeError,
-    FerFastError,
-    OutputError,
-    OutputRefusedError,
-    Prediction,
-    Row,
-    Status,
-)
-from fer_fast.version import __version__
-
+#: As typing's, which takes as long to import as all of this file.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fer_fast.classifier import Classifier
     from fer_fast.models.storage import load_model
     from fer_fast.pipeline.run import classify_folder, classify_rows
     from fer_fast.pipeline.summary import Summary
+    from fer_fast.types import (
+        EMOTIONS,
+        CheckpointError,
+        DecodeError,
+        FerFastError,
+        OutputError,
+        OutputRefusedError,
+        Prediction,
+        Row,
+        Status,
+    )
+    from fer_fast.version import __version__
 
 #: What CMake's find_package(fer_fast) needs as CMAKE_PREFIX_PATH.
-cmake_prefix_path = str(Path(__file__).parent / "cpp")
+cmake_prefix_path = f"{__path__[0]}/cpp"
 
 __all__ = [
     "EMOTIONS",
@@ -47,10 +46,12 @@ __all__ = [
     "load_model",
 ]
 
-# torch takes seconds to import: whoever asks for --help or for a status does not wait for it.
+# torch takes seconds to import: whoever asks for --help or for a status does not wait for it. What is light comes late,
+# too, so that the command runs before anything that a Ctrl-C could break off.
 _HOMES = {
     "Classifier": "fer_fast.classifier",
     "Summary": "fer_fast.pipeline.summary",
+    "__version__": "fer_fast.version",
     "classify_folder": "fer_fast.pipeline.run",
     "classify_rows": "fer_fast.pipeline.run",
     "load_model": "fer_fast.models.storage",
@@ -58,10 +59,13 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in (*__all__, "types", "version"):
         raise AttributeError(f"module 'fer_fast' has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+    import importlib
+
+    if name not in __all__:
+        return importlib.import_module(f"fer_fast.{name}")
+    return getattr(importlib.import_module(_HOMES.get(name, "fer_fast.types")), name)
 
 
 def __dir__() -> list[str]:

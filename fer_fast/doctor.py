@@ -5,13 +5,14 @@ Everything is tried for real, on one image: a library that is installed may stil
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import io
 import platform
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,13 @@ from fer_fast.version import __version__
 _MODEL = "tiny"
 _TORCH = "pip install 'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/cu130"
 _TORCH_12 = _TORCH.replace("cu130", "cu126")
+#: What can be installed beside the package: extra -> what it is for, and the modules that it brings.
+EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "parquet": ("tables in parquet", ("pyarrow",)),
+    "plots": ("figures", ("matplotlib",)),
+    "train": ("training", ("kornia", "matplotlib")),
+    "export": ("models in ONNX", ("onnx", "onnxscript")),
+}
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,14 @@ class Card:
 
 
 def examine() -> dict[str, list[Finding]]:
-    """All findings, by section: machine, cards, engines, decoders."""
+    """All findings, by section: machine, cards, engines, decoders, extras."""
     found = cards()
     return {
         "machine": [*_machine()],
         "cards": [_card(card) for card in found] or [Finding("NVIDIA card", None, "none")],
         "engines": [*_engines(found)],
         "decoders": [*_decoders()],
+        "extras": [*_extras()],
     }
 
 
@@ -205,10 +214,11 @@ def card_advice(card: Card) -> str:
 
 def _decoders() -> Iterator[Finding]:
     yield _tried("pillow", partial(_decode, "pillow", "cpu"))
-    from fer_fast.decode.formats.opening import lacking_codecs
+    from fer_fast.decode.formats.opening import OPTIONAL, lacking_codecs
 
-    for kind, advice in lacking_codecs().items():
-        yield Finding(kind, False, "no codec", advice)
+    lacking = lacking_codecs()
+    for kind in OPTIONAL:
+        yield Finding(kind, False, "no codec", lacking[kind]) if kind in lacking else Finding(kind, True, "read")
     for device in ("cpu", *_seen()):
         yield _tried(f"dali on {device}", partial(_decode, "dali", device))
 
@@ -228,6 +238,19 @@ def _decode(decoder: str, device: str) -> str:
     for _, failure in decoded.failures:
         raise failure
     return "JPEG, PNG; the rest by Pillow" if decoder == "dali" else "JPEG, PNG, BMP, TIFF, GIF and what has a codec"
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (purpose, modules) in EXTRAS.items():
+        finding = _tried(extra, partial(_imported, purpose, modules))
+        yield finding if finding.works else replace(finding, advice=f"pip install 'fer-fast[{extra}]'")
+
+
+def _imported(purpose: str, modules: tuple[str, ...]) -> str:
+    """Imports them; says what for, and their versions."""
+    for module in modules:
+        importlib.import_module(module)
+    return f"{purpose}, by {', '.join(f'{module} {importlib.metadata.version(module)}' for module in modules)}"
 
 
 def _tried(name: str, attempt: Callable[[], str], card: Card | None = None) -> Finding:

@@ -11,13 +11,14 @@ import pytest
 from fer_fast.bench import findings
 from fer_fast.bench.case import Agreement, Case, Key, Work
 from fer_fast.bench.compare import Ratio, compare
-from fer_fast.bench.lines import HEADER, cells_of, lines
+from fer_fast.bench.lines import HEADER, alternative_line, cells_of, lines
 from fer_fast.bench.measure import Measured, noise
 from fer_fast.bench.report import SCHEMA, json_text, limits_of, read_report, row_of, typical_noise
 from fer_fast.bench.stages import decode, folder, model, tokens
 from fer_fast.pipeline.summary import Stages, Summary
 
 CHOSEN = {"cpu": ("openvino", "bf16"), "cuda": ("torch", "fp16")}
+MODEL_AS_WRITTEN = Key("model", "as written", "torch", "cpu", "fp32", 32)
 OURS, FUSED, WRITTEN = model.ENGINES_FORM, model.FUSED_FORM, model.WRITTEN_FORM
 
 
@@ -371,6 +372,15 @@ def test_every_row_and_reason_is_in_the_table():
     ]
     assert "PROJECTION, not measured: what NVIDIA T4 could do at most, by its roofline" in text
     assert "  model: tokens as convolutions, openvino, bf16: 1,234 images/s (memory)" in text
+
+
+def test_what_is_as_written_is_said():
+    keys = [key._asdict() for key in (Key("tokens", "fused op", "native", "cpu", "fp32", 32), MODEL_AS_WRITTEN)]
+    pair = {"ours": keys[0], "theirs": keys[1], "median": 2.5, "min": 2.0, "max": 3.0}
+    said = "tokens: fused op, native, fp32 is 2.50 x as fast as the model as written, torch, fp32 (2.00 to 3.00)"
+    assert alternative_line(pair) == said
+    pair["theirs"] |= {"form": "Pillow"}
+    assert "as fast as Pillow, torch, fp32" in alternative_line(pair)
 
 
 def test_a_row_whose_rounds_agree_by_luck_is_no_surer_than_half_of_the_others():

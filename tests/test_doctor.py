@@ -1,5 +1,8 @@
 """What the doctor finds on this machine, and on machines that are made up around it."""
 
+import sys
+
+import pyarrow
 import pytest
 import torch
 
@@ -52,8 +55,26 @@ def test_engines_and_decoders_are_tried(monkeypatch):
     assert working["torch on cpu"].said.endswith("; auto is fp32")
     assert "int8" in working["openvino on cpu"].said
     assert found["cards"] == [Finding("NVIDIA card", None, "none")]
+    assert {"webp", "avif", "heif"} <= {finding.name for finding in found["decoders"]}, "installed or not"
+    extras = {finding.name: finding for finding in found["extras"]}
+    assert set(extras) == {"parquet", "plots", "train", "export"}
+    assert extras["parquet"].works and extras["parquet"].said == f"tables in parquet, by pyarrow {pyarrow.__version__}"
     versions = {finding.name: finding.said for finding in found["machine"]}
     assert versions["torch"].startswith(torch.__version__)
+
+
+def test_what_can_be_installed_is_told_before_and_after(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr("fer_fast.decode.formats.opening._can_read", lambda kind: kind != "heif")
+    without = {finding.name: finding for finding in (*doctor._extras(), *doctor._decoders())}
+    assert not without["parquet"].works and without["parquet"].advice == "pip install 'fer-fast[parquet]'"
+    assert without["plots"].works and not without["plots"].advice
+    advice = "HEIC needs pillow-heif: pip install 'fer-fast[heif]'"
+    assert without["heif"] == Finding("heif", False, "no codec", advice)
+    monkeypatch.undo()
+    monkeypatch.setattr("fer_fast.decode.formats.opening._can_read", lambda kind: True)
+    after = {finding.name: finding for finding in (*doctor._extras(), *doctor._decoders())}
+    assert after["heif"] == Finding("heif", True, "read") and after["parquet"].works
 
 
 def test_what_does_not_work_is_said_with_its_reason(monkeypatch):
@@ -67,7 +88,9 @@ def test_what_does_not_work_is_said_with_its_reason(monkeypatch):
     found = examine()
     engines = {finding.name: finding for finding in found["engines"]}
     assert set(engines) == {"openvino on cpu", "torch on cpu", "torch on cuda:0", "tensorrt on cuda:0"}
-    assert all(finding.said == "the library is broken" for finding in [*found["engines"], *found["decoders"]])
+    decoders = [finding for finding in found["decoders"] if finding.name.startswith(("pillow", "dali"))]
+    assert len(decoders) == 3
+    assert all(finding.said == "the library is broken" for finding in [*found["engines"], *decoders])
     assert "GTX 1080 Ti (compute capability 6.1) is older than CUDA 13" in engines["torch on cuda:0"].advice
     assert not engines["torch on cpu"].advice
     assert "compute capability 6.1, 11264 MiB, driver 580.95.05" in found["cards"][0].said

@@ -4,4 +4,4 @@ import importlib
 import sys
 
 sys.argv.insert(1, "bench")
-importlib.import_module("fer_fast.cli").main()  # the command stands above this room, which knows it by name alone
+importlib.import_module("fer_fast.__main__").main()  # it stands above this room, which knows it by name alone

@@ -27,6 +27,11 @@ def name_of(row: Row) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def what_is(row: Row, words: str) -> str:
+    """Words for a row that may only say how it is done: the model "as written"."""
+    return f"{row['stage']} {words}" if words.startswith("as ") else words
+
+
 def ratio(row: Row, other: Row) -> dict[str, float]:
     """How many times faster a row is: the median, least and largest of the ratio in the same round."""
     rounds = zip(row["images_per_second"]["rounds"], other["images_per_second"]["rounds"], strict=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from fer_fast.bench.findings import name_of
+from fer_fast.bench.findings import name_of, what_is
 
 HEADER = (
     "", "engine", "precision", "batch", "images/s", "min", "max", "noise",
@@ -60,8 +60,11 @@ def alternative_line(pair: Mapping[str, Any]) -> str:
     """One comparison."""
     ours, theirs = pair["ours"], pair["theirs"]
     where = f" {ours['images']}" if ours["images"] else ""
+    other = name_of(theirs)
+    if (whole := what_is(theirs, other)) != other:
+        other = f"the {whole}"
     return (
-        f"{ours['stage']}{where}: {name_of(ours)} is {pair['median']:.2f} x as fast as {name_of(theirs)}"
+        f"{ours['stage']}{where}: {name_of(ours)} is {pair['median']:.2f} x as fast as {other}"
         f" ({pair['min']:.2f} to {pair['max']:.2f})"
     )
 

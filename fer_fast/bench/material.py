@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fer_fast.bench.case import Agreement, Work
 from fer_fast.bench.images import make_faces, make_photos
+from fer_fast.bench.suite import check_images
 from fer_fast.decode import open_decoder
 from fer_fast.engines import open_engine
 from fer_fast.inputs.files import ImageFiles
@@ -207,8 +208,7 @@ def given_folder(folder: Path) -> tuple[dict[str, list[Path]], int]:
     Raises:
         ValueError: if it does not exist, or none can be decoded.
     """
-    if not folder.is_dir():
-        raise ValueError(f"--images must be a folder with images; there is no folder {str(folder)!r}")
+    check_images(folder)
     found = list(itertools.islice(iter(ImageFiles([str(folder)])), MOST_IMAGES))
     with open_decoder(image_size=8) as decoder:
         good = [Path(found[index]) for index in decoder.decode(found).indices] if found else []

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fer_fast.bench.case import Key
-from fer_fast.bench.findings import key_of, name_of, ours
+from fer_fast.bench.findings import key_of, name_of, ours, what_is
 from fer_fast.bench.lines import HEADER, alternative_line, cells_of, environment_lines
 from fer_fast.bench.stages import decode, folder, model, tokens
 from fer_fast.reports import parts
@@ -79,7 +79,10 @@ def _findings(report: Report) -> Iterator[dict[str, str]]:
         key = bottleneck["row"]
         pairs = [pair for pair in report["alternatives"] if pair["ours"] == key]
         nearest = min(pairs, key=lambda pair: pair["median"], default=None)
-        times = f"{nearest['median']:.2f} x as fast as the fastest {nearest['theirs']['form']}. " if nearest else ""
+        times = ""
+        if nearest is not None:
+            other = what_is(nearest["theirs"], nearest["theirs"]["form"])
+            times = f"{nearest['median']:.2f} x as fast as the fastest {other}. "
         yield {
             "images": key["images"],
             "name": f"{name_of(key)} on {key['device']}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_fast.engines.interface import PRECISIONS as ENGINE_PRECISIONS
@@ -21,6 +22,12 @@ STAGES: tuple[str, ...] = ("decode", "backbone", "tokens", "vit", "model", "fold
 ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile", "tensorrt")
 COMPUTED_PRECISIONS: tuple[str, ...] = tuple(name for name in ENGINE_PRECISIONS if name != "auto")
 DEFAULT_BATCH_SIZES: tuple[int, ...] = (32,)
+
+
+def check_images(folder: Path) -> None:
+    """Raises a ValueError where there is no folder to measure on."""
+    if not folder.is_dir():
+        raise ValueError(f"--images must be a folder with images; there is no folder {str(folder)!r}")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fer_fast.bench.suite import COMPUTED_PRECISIONS, DEFAULT_BATCH_SIZES, DEVICES, ENGINES, STAGES, Choice
+from fer_fast.bench.suite import (
+    COMPUTED_PRECISIONS,
+    DEFAULT_BATCH_SIZES,
+    DEVICES,
+    ENGINES,
+    STAGES,
+    Choice,
+    check_images,
+)
 from fer_fast.cli.arguments import names, natural, positives
-from fer_fast.cli.console import print_out, say
+from fer_fast.cli.console import check_stdout, print_out, say
 from fer_fast.cli.output import check_outputs, write_output
 from fer_fast.cli.progress import Progress
 
@@ -53,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures; returns 1 if a row gave a wrong answer or a comparison found a regression, else 0."""
+    check_stdout()
     choice = Choice(
         arguments.stages,
         arguments.engines,
@@ -63,10 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
     )
     from fer_fast.bench.cards import find_card
     from fer_fast.bench.report import json_text, read_report
+    from fer_fast.models.checkpoint import checkpoint_path
 
     cards = [find_card(name) for name in arguments.card]
     old = read_report(arguments.compare) if arguments.compare else None
     check_outputs({"--json": arguments.json, "--html": arguments.html})
+    checkpoint_path(arguments.model)
+    if arguments.images is not None:
+        check_images(arguments.images)
     from fer_fast.bench.lines import lines
     from fer_fast.bench.page import page
     from fer_fast.bench.run import Plan, run_benchmark

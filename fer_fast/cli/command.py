@@ -81,7 +81,11 @@ def main() -> NoReturn:
         # What is ignored stays so: nohup and shells' background jobs mean it.
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupted)
-    status = run(sys.argv[1:])
+    try:
+        status = run(sys.argv[1:])
+    except SystemExit as ended:  # argparse's, after help or wrong arguments
+        status = int(ended.code or 0)
+    status = _flushed(status)
     if status not in (0, 2):
         # Python would wait for its threads, and one of them may be the reason.
         for stream in (sys.stdout, sys.stderr):
@@ -93,6 +97,21 @@ def main() -> NoReturn:
     except OSError:  # nobody reads it, which changes no status
         _drop(sys.stderr)
     sys.exit(status)
+
+
+def _flushed(status: int) -> int:
+    """The exit status when what argparse printed has been written, too."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop(sys.stdout)
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        _drop(sys.stdout)
+        complain("fer-fast", f"standard output cannot be written: {error.strerror or error}")
+        return status or 1
+    return status
 
 
 def _fill_closed_descriptors() -> None:

@@ -7,6 +7,17 @@ import sys
 from contextlib import suppress
 
 from fer_fast.machine.disk import write_all
+from fer_fast.types import OutputError
+
+
+def check_stdout() -> None:
+    """Refuses a closed standard output before the work whose results would be printed there.
+
+    Raises:
+        ValueError: it is closed.
+    """
+    if sys.stdout is None:
+        raise ValueError("standard output is closed: there is nowhere to print to")
 
 
 def print_out(text: str) -> None:
@@ -15,17 +26,22 @@ def print_out(text: str) -> None:
     What the output's encoding lacks, a file's odd name say, becomes a backslash escape.
 
     Raises:
-        OSError: the reader has gone, or the disk is full.
+        BrokenPipeError: the reader has gone.
+        OutputError: the disk is full or fails.
     """
-    if sys.stdout is None:
-        raise ValueError("standard output is closed")
+    check_stdout()
     line = f"{text}\n"
     stream = getattr(sys.stdout, "buffer", None)
     if stream is None:  # a caller in this process reads it as text
         sys.stdout.write(line)
         return
-    sys.stdout.flush()  # what was said before stands before it
-    write_all(stream, line.encode(sys.stdout.encoding, errors="backslashreplace"))
+    try:
+        sys.stdout.flush()  # what was said before stands before it
+        write_all(stream, line.encode(sys.stdout.encoding, errors="backslashreplace"))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error
 
 
 def say(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from fer_fast.cli.console import print_out
+from fer_fast.cli.console import check_stdout, print_out
 
 _MARKS = {True: "works", False: "no", None: ""}
 
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the findings; returns 0 if an engine works, else 1."""
+    check_stdout()
     from fer_fast.doctor import examine
 
     logger = logging.getLogger("fer_fast")

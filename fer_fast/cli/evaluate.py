@@ -6,7 +6,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from fer_fast.cli.console import print_out
+from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.output import check_outputs, write_output
 from fer_fast.cli.progress import Progress
 
@@ -36,12 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluates; returns 0."""
+    check_stdout()
+    check_outputs({"--json": arguments.json, "--html": arguments.html})
     warnings.filterwarnings("ignore", module=r"PIL\.")  # the report tells which images cannot be read
     from fer_fast.evaluation import evaluate, json_text
     from fer_fast.evaluation.lines import lines
     from fer_fast.evaluation.page import page
 
-    check_outputs({"--json": arguments.json, "--html": arguments.html})
     names = ("split", "engine", "precision", "device")
     options = {name: getattr(arguments, name) for name in names}
     with Progress(arguments.quiet) as progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fer_fast.cli.arguments import positive
-from fer_fast.cli.console import print_out
+from fer_fast.cli.console import check_stdout, print_out
 
 _EPILOG = """
 onnx          ONNX Runtime and others; needs onnx and onnxscript
@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exports; returns 0."""
+    if not arguments.quiet:
+        check_stdout()
     from fer_fast.export import export_model
 
     files = export_model(

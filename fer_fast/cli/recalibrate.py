@@ -31,8 +31,17 @@ def run(arguments: argparse.Namespace) -> int:
     out = check_place(arguments.out)
     if out.suffix != ".safetensors":
         raise ValueError(f"out must end in .safetensors, not {out.name!r}")
+    from fer_fast.datasets import check_data
+    from fer_fast.datasets.split import FERPLUS_PROTOCOLS
+    from fer_fast.engines.interface import check_choice
+    from fer_fast.models.checkpoint import checkpoint_path
+
+    checkpoint_path(arguments.model)
+    check_data(arguments.data)
+    check_choice("protocol", arguments.protocol, FERPLUS_PROTOCOLS)
     if not arguments.quiet and not arguments.verbose:
         log_to_stderr(logging.INFO)
+    # torch takes seconds: not for a wrong option.
     from fer_fast.models.storage import load_model
     from fer_fast.train.calibrate import recalibrate
     from fer_fast.train.faces import load_faces

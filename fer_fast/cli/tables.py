@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fer_fast.cli.arguments import positive
-from fer_fast.cli.console import print_out
+from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.resumable import resumable
 from fer_fast.reproduction.paper import PUBLISHED
 
@@ -39,27 +39,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains the rows that are missing; returns 0."""
+    check_stdout()
     with resumable(arguments, "with the rows that are missing"):
         _run(arguments)
     return 0
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    import torch
-
-    from fer_fast.reproduction.page import page
+    from fer_fast.datasets import check_data
+    from fer_fast.machine.disk import check_file
     from fer_fast.reproduction.paper import read_published
-    from fer_fast.reproduction.study import open_study, read_rows, record_of, run_rows
-    from fer_fast.train.recipe import load_recipe
-    from fer_fast.train.record import keep
+    from fer_fast.train.recipe import WEIGHTS_FILES, load_recipe
 
     recipe = load_recipe(arguments.recipe)
+    check_data(arguments.data)
+    published = read_published(arguments.published)
+    for file in arguments.backbone:
+        check_file("backbone", file, WEIGHTS_FILES)
+    import torch  # takes seconds: not for a wrong option
+
+    from fer_fast.reproduction.page import page
+    from fer_fast.reproduction.study import open_study, read_rows, record_of, run_rows
+    from fer_fast.train.record import keep
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
     jobs = 1 if device == "cuda" else arguments.jobs or torch.get_num_threads()
     study = open_study(recipe, arguments.data, arguments.out, arguments.backbone, device)
     run_rows(study, arguments.out, jobs, print_out)
     rows = read_rows(arguments.out)
     if arguments.report:
-        keep(arguments.report, page(rows, recipe, read_published(arguments.published)).encode())
+        keep(arguments.report, page(rows, recipe, published).encode())
     if arguments.json:
         keep(arguments.json, record_of(rows, arguments.recipe).encode())

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_fast.cli.console import print_out
+from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.resumable import resumable
 
 if TYPE_CHECKING:
+    from fer_fast.train.recipe import Recipe
     from fer_fast.train.run import Training
 
 
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns 0."""
+    check_stdout()
     with resumable(arguments, "from the last saved state"):
         training(arguments).run(_print_row)
     return 0
@@ -62,26 +64,21 @@ def training(arguments: argparse.Namespace) -> Training:
         ValueError: options that do not go together, or a wrong recipe or data.
         FerFastError: a model is missing or damaged.
     """
-    import torch
+    recipe = _checked(arguments)
+    import torch  # takes seconds: not for a wrong option
 
     from fer_fast.models.checkpoint import read_checkpoint
     from fer_fast.models.storage import load_model
     from fer_fast.train.distil import taught
     from fer_fast.train.faces import load_faces
-    from fer_fast.train.recipe import load_recipe
     from fer_fast.train.run import Training
     from fer_fast.train.start import new_start, read_backbone_weights, tuned_start
 
-    recipe = load_recipe(arguments.recipe)
     teachers = arguments.teacher
-    if bool(teachers) != (recipe.distillation > 0):
-        raise ValueError(f"teacher must be given if and only if distillation is above 0; it is {recipe.distillation}")
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device must be cpu where torch sees no GPU")
     device = "cuda" if arguments.device != "cpu" and torch.cuda.is_available() else "cpu"
     start = load_model(arguments.start) if arguments.start else None
-    if start is None and not recipe.model:
-        raise ValueError(f"start must be given: recipe {arguments.recipe!r} has no [model] of its own")
     config = start.config if start else recipe.config(("0", "1"))
     size = max(config.image_size, *(read_checkpoint(teacher).config.image_size for teacher in teachers), 0)
     train, valid = load_faces(arguments.data, size, recipe.protocol, recipe.targets)
@@ -92,6 +89,26 @@ def training(arguments: argparse.Namespace) -> Training:
     else:
         beginning = new_start(recipe, train, read_backbone_weights(arguments.backbone) if config.taps else {})
     return Training(recipe, train, valid, arguments.out, beginning, device)
+
+
+def _checked(arguments: argparse.Namespace) -> Recipe:
+    """The recipe, when all that the options name is there and goes together."""
+    from fer_fast.datasets import check_data
+    from fer_fast.machine.disk import check_file
+    from fer_fast.models.checkpoint import checkpoint_path
+    from fer_fast.train.recipe import WEIGHTS_FILES, load_recipe
+
+    recipe = load_recipe(arguments.recipe)
+    if bool(arguments.teacher) != (recipe.distillation > 0):
+        raise ValueError(f"teacher must be given if and only if distillation is above 0; it is {recipe.distillation}")
+    if not arguments.start and not recipe.model:
+        raise ValueError(f"start must be given: recipe {arguments.recipe!r} has no [model] of its own")
+    check_data(arguments.data)
+    for model in filter(None, (arguments.start, *arguments.teacher)):
+        checkpoint_path(model)
+    for file in arguments.backbone:
+        check_file("backbone", file, WEIGHTS_FILES)
+    return recipe
 
 
 def _print_row(row: dict[str, Any]) -> None:

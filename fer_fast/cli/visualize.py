@@ -44,6 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     name = f"{Path(image).stem}_fer_fast.png" if arguments.output is None else arguments.output
     _check_image(image)
     out = _check_out(name, image)
+    from fer_fast.models.checkpoint import checkpoint_path
+
+    checkpoint_path(arguments.model)
     from fer_fast.models.storage import load_model
     from fer_fast.visualize import inspect_face
 

@@ -8,9 +8,21 @@ from fer_fast.datasets.ferplus import is_ferplus, load_ferplus
 from fer_fast.datasets.folders import load_folders
 from fer_fast.datasets.split import Split, unseen
 
-__all__ = ["SPLITS", "Split", "load_split", "unseen"]
+__all__ = ["SPLITS", "Split", "check_data", "check_split", "load_split", "unseen"]
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
+
+
+def check_split(split: str) -> None:
+    """Raises a ValueError that names the known splits."""
+    if split not in (*SPLITS, "all"):
+        raise ValueError(f"split must be one of {', '.join(SPLITS)} or all, not {split!r}")
+
+
+def check_data(data: Path) -> None:
+    """Raises a ValueError where there is no such folder."""
+    if not data.is_dir():
+        raise ValueError(f"data must be a folder; there is no {str(data)!r}")
 
 
 def load_split(data: Path, split: str, image_size: int) -> Split:
@@ -24,8 +36,6 @@ def load_split(data: Path, split: str, image_size: int) -> Split:
     Raises:
         ValueError: on an unknown split, or if `data` has neither layout.
     """
-    if split not in (*SPLITS, "all"):
-        raise ValueError(f"split must be one of {', '.join(SPLITS)} or all, not {split!r}")
-    if not data.is_dir():
-        raise ValueError(f"data must be a folder; there is no {str(data)!r}")
+    check_split(split)
+    check_data(data)
     return load_ferplus(data, split) if is_ferplus(data) else load_folders(data, split, image_size)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_fast.engines.interface import DEVICES, ENGINES, PRECISIONS, Engine, check_choice, keeps_accuracy
+from fer_fast.engines.interface import ENGINES, PRECISIONS, Engine, check_choice, check_device, keeps_accuracy
 from fer_fast.engines.opened import alone, torch_is_inherited
 from fer_fast.engines.several import SeveralEngines
 from fer_fast.types import FerFastError
@@ -48,14 +47,11 @@ def open_engine(
     """
     check_choice("engine", engine, ENGINES)
     check_choice("precision", precision, PRECISIONS)
-    cards = device.split(",")
-    known = r"cuda:(0|[1-9][0-9]?)" if len(cards) > 1 else r"auto|cpu|cuda(:(0|[1-9][0-9]?))?"
-    if not all(re.fullmatch(known, card) for card in cards) or len(set(cards)) < len(cards):
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, or cards as cuda:0,cuda:1, not {device!r}")
+    check_device(device)
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     with alone():
-        engines = [_open(checkpoint, engine, card, precision, batch_size, cached) for card in cards]
+        engines = [_open(checkpoint, engine, card, precision, batch_size, cached) for card in device.split(",")]
     opened = engines[0] if len(engines) == 1 else SeveralEngines(engines)
     ran = opened.describe()["precision"]
     if not keeps_accuracy(checkpoint.config, ran):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,14 @@ class Engine(Opened):
 def keeps_accuracy(config: ModelConfig, precision: str) -> bool:
     """Whether a precision costs no more than `LARGEST_FALL`, as far as the model was measured in it."""
     return config.precision_falls.get(precision, 0.0) <= LARGEST_FALL
+
+
+def check_device(device: str) -> None:
+    """Raises a ValueError that names the known devices; whether this one is there is for the engine to find."""
+    cards = device.split(",")
+    known = r"cuda:(0|[1-9][0-9]?)" if len(cards) > 1 else r"auto|cpu|cuda(:(0|[1-9][0-9]?))?"
+    if not all(re.fullmatch(known, card) for card in cards) or len(set(cards)) < len(cards):
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, or cards as cuda:0,cuda:1, not {device!r}")
 
 
 def check_choice(argument: str, value: str, known: tuple[str, ...]) -> None:

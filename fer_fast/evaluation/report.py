@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_fast.engines.interface import LARGEST_FALL
+from fer_fast.engines.interface import ENGINES, LARGEST_FALL, PRECISIONS, check_choice, check_device
 from fer_fast.evaluation.runs import REFERENCE, Run, run_all
 from fer_fast.evaluation.scored_split import ScoredSplit, load_scored_split
 from fer_fast.evaluation.scores import split_scores
@@ -57,6 +57,9 @@ def evaluate(
         CheckpointError: if the model is missing or damaged.
         FerFastError: if the device is not there or fails.
     """
+    check_choice("engine", engine, ENGINES)  # all that is wrong with the options, before images are read
+    check_choice("precision", precision, PRECISIONS)
+    check_device(device)
     checkpoint = read_checkpoint(model)
     config = checkpoint.config
     tell(f"reading {data}")

@@ -32,6 +32,16 @@ def check_place(name: str) -> Path:
     return target
 
 
+def check_file(argument: str, path: Path, kinds: str) -> None:
+    """Refuses a file that is to be read and is not there.
+
+    Raises:
+        ValueError: names the argument and the kinds of file that it may be.
+    """
+    if not path.is_file():
+        raise ValueError(f"{argument} must be a {kinds} file; there is no {str(path)!r}")
+
+
 def write_whole(path: Path, data: bytes | memoryview) -> None:
     """Writes a file beside its place and moves it there.
 

@@ -5,4 +5,4 @@ import sys
 
 if __name__ == "__main__":
     sys.argv.insert(1, "recalibrate")
-    importlib.import_module("fer_fast.cli").main()  # the command stands above this room, which knows it by name alone
+    importlib.import_module("fer_fast.__main__").main()  # it stands above this room, which knows it by name alone

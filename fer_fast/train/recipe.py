@@ -13,6 +13,8 @@ from typing import Any
 from fer_fast.datasets.split import FERPLUS_PROTOCOLS
 from fer_fast.models.config import ModelConfig
 
+#: Kinds of file that may hold a backbone to start from.
+WEIGHTS_FILES = ".safetensors or .pth"
 RECIPES = Path(__file__).parent / "recipes"
 
 

@@ -16,11 +16,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fer_fast.machine.disk import check_file
 from fer_fast.models.backbone import ResNet18Taps, unfold_batch_norm
 from fer_fast.models.fusion import FusionModel
 from fer_fast.train.augment import plain
 from fer_fast.train.faces import Faces, spread
-from fer_fast.train.recipe import Recipe
+from fer_fast.train.recipe import WEIGHTS_FILES, Recipe
 from fer_fast.types import FerFastError
 
 #: torchvision's ResNet18_Weights.IMAGENET1K_V1; the name ends in the first eight digits of its SHA-256.
@@ -61,8 +62,7 @@ def _download(url: str) -> dict[str, Tensor]:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ValueError(f"backbone must be a .safetensors or .pth file; there is no {str(path)!r}")
+    check_file("backbone", path, WEIGHTS_FILES)
     try:
         safe = path.suffix == ".safetensors"
         weights = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)

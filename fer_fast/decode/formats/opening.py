@@ -43,6 +43,8 @@ _TO_INSTALL = {
     "heif": "HEIC needs pillow-heif: pip install 'fer-fast[heif]'",
 }
 
+OPTIONAL = tuple(_TO_INSTALL)
+
 #: What each codec that sets itself up is first tried on, if Pillow was built with it: a small image saved so.
 _SAMPLES: dict[str, tuple[str, dict[str, str]]] = {
     "jpeg": ("jpg", {}),
