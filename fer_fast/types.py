@@ -190,6 +190,11 @@ class ItemRows:
     again: bool = False
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """A number and what it is of: "1 row is", "24 rows are"."""
+    return f"{count} {one if count == 1 else many}"
+
+
 def one_line(error: BaseException) -> str:
     """What an exception says, on one line and not longer than a table's cell should be."""
     return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -28,7 +28,7 @@ def test_quiet_says_nothing_and_strict_exits_with_one(shades, tmp_path, ended):
     assert ended(shades, "--quiet", "-o", tmp_path / "out.csv") == (0, "", "")
     assert ended(shades / "000.png", "--strict", "--quiet")[0] == 0
     status, _, error = ended(shades, "--strict", "--quiet", "-o", tmp_path / "out.csv")
-    assert (status, error) == (1, "fer-fast: --strict: 1 of 101 files have no prediction\n")
+    assert (status, error) == (1, "fer-fast: --strict: 1 of 101 files has no prediction\n")
 
 
 def test_abstained_files_have_no_label_and_no_fault(shades, ended):
@@ -39,7 +39,7 @@ def test_abstained_files_have_no_label_and_no_fault(shades, ended):
     assert [line["label"] for line in lines] == ["happiness"] * 3 + [""] and lines[3]["p_happiness"] == "0.796078"
     assert "4 rows: ok 3, abstained 1\n" in error and "labels: happiness 3\n" in error
     status, _, error = ended(shades, "--abstain", "1", "--strict", "--quiet")
-    assert (status, error) == (1, "fer-fast: --strict: 1 of 101 files have no prediction\n")
+    assert (status, error) == (1, "fer-fast: --strict: 1 of 101 files has no prediction\n")
 
 
 def test_a_list_is_not_replaced_by_the_table(shades, tmp_path, ended):

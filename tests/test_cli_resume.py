@@ -51,7 +51,7 @@ def test_resume_of_a_finished_table_looks_at_model_inputs_files_and_rows(shades,
     save_shade(folder / "050-bad,\n.png", 50)
     save_shade(folder / "100.png", 100)
     status, _, error = ended(folder, "-o", out, "--resume", "--strict")
-    assert status == 0 and "102 rows" in error and "1 files have changed since" in error
+    assert status == 0 and "102 rows" in error and "1 file has changed since" in error
     out.write_text("junk")
     status, _, error = ended(folder, "-o", out, "--resume")
     assert status == 2 and "it was changed since it was written" in error

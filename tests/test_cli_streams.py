@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from command_runs import COMMAND, ENVIRONMENT
+from shades import save_shade
+
+from fer_fast.table.records import path_of
 
 
 @pytest.mark.parametrize(
@@ -96,3 +99,27 @@ def test_a_terminal_shows_no_traceback_of_a_wrong_input(tmp_path):
         pass
     os.close(reader)
     assert process.wait(timeout=30) == 2 and b"'nowhere' does not exist" in shown and b"Traceback" not in shown
+
+
+def test_names_that_would_print_alike_are_two_rows(tmp_path):
+    """A byte that is not UTF-8, and the four characters of its escape: from a folder, and from a list of either."""
+    folder, out = tmp_path / "faces", tmp_path / "out.csv"
+    folder.mkdir()
+    paths = [os.fsdecode(os.fsencode(folder) + name) for name in (b"/\\xff.png", b"/\xff.png")]
+    for number, path in enumerate(paths):
+        save_shade(path, 100 * number)
+    listed = b"\0".join(map(os.fsencode, paths)) + b"\0"
+    for arguments in ([str(folder)], ["-"], ["-", "--resume"]):
+        if "--resume" not in arguments:
+            out.unlink(missing_ok=True)
+            Path(f"{out}.manifest").unlink(missing_ok=True)
+        done = subprocess.run(
+            [*COMMAND, *arguments, "-o", str(out)], input=listed, capture_output=True, env=ENVIRONMENT, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        rows = list(csv.DictReader(out.open(newline="", encoding="utf-8")))
+        assert [(path_of(row["path"]), row["p_neutral"]) for row in rows] == [
+            (paths[0], "0.000000"),
+            (paths[1], f"{100 / 255:.6f}"),
+        ]
+    assert b"2 of them kept from an earlier run" in done.stderr

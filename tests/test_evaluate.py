@@ -161,6 +161,7 @@ def teller(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[ShadeTeller]]:
     class Teller(ShadeTeller):
         pass
 
+    monkeypatch.setattr(engine_runs, "has_bf16_instructions", lambda: True)
     monkeypatch.setattr(engine_runs, "Classifier", Teller)
     yield Teller
 

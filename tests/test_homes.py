@@ -72,6 +72,17 @@ def test_a_home_that_is_not_there_or_not_ones_own_costs_a_line(place: Path) -> N
         )
 
 
+@pytest.mark.parametrize("words", ["export tiny --format onnx", "export tiny --format openvino"])
+def test_no_place_for_temporary_files_is_one_sentence(words: str, tmp_path: Path) -> None:
+    program = (
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/gone']; from fer_fast.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, *words.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "No usable temporary directory" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_openvino_is_imported_without_its_telemetry(place: Path) -> None:
     program = (
         "import sys, fer_fast.engines.openvino_graph as graph\n"

@@ -206,7 +206,7 @@ def test_page_of_an_unfinished_study() -> None:
     row = {"sources": ["FM4"], "reading": "mean", "train": 0.5, "test": 0.4, "test_leakage_free": 0.25, "steps": 10000}
     text = page([row], load_recipe("paper"), {"FM4": {"train": 60.0, "test": 42.5}})
     assert "| FM4 | 60.00 | 42.50 | 50.00 | 40.00 | 25.00 |  |  |  |" in text
-    assert "as the paper's Figure 3 shows: mean distance to the paper 2.50 points over 1 rows; " in text
+    assert "as the paper's Figure 3 shows: mean distance to the paper 2.50 points over 1 row; " in text
     assert "a rank correlation needs three rows of the paper or more, 1 are known here" in text
     assert "on the token grid: no row; " in text and "iverged" not in text
     lost = row | dict.fromkeys(("train", "test", "test_leakage_free"))

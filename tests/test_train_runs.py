@@ -80,7 +80,7 @@ def test_what_valid_has_from_train_is_left_out(
     caplog.set_level("INFO")
     given = {"--data": str(data), "--out": str(tmp_path / "out")}
     assert run(["train", *words(inputs, changed(tmp_path, SHORT), given)]) == 0
-    assert "1 images of valid occur in train, too, and are left out" in caplog.text
+    assert "1 image of valid occurs in train, too, and is left out" in caplog.text
     assert "valid: 9 images of neutral" in caplog.text
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from fer_fast.bench.case import Key
 from fer_fast.bench.findings import key_of, name_of
+from fer_fast.types import counted
 
 #: What must be the same for a ratio to be of the software alone.
 SAME = ("processor", "features", "cores", "gpus")
@@ -78,7 +79,8 @@ class Comparison:
             middle = statistics.median(abs(each.ratio - 1) for each in self.ratios)
             slower = sum(each.verdict == "slower" for each in self.ratios)
             faster = sum(each.verdict == "faster" for each in self.ratios)
-            yield f"{len(self.ratios)} rows: {slower} slower, {faster} faster beyond noise; median change {middle:.1%}"
+            rows = counted(len(self.ratios), "row", "rows")
+            yield f"{rows}: {slower} slower, {faster} faster beyond noise; median change {middle:.1%}"
         else:
             yield "no row is in both runs"
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from fer_fast.bench.findings import name_of, what_is
+from fer_fast.types import counted
 
 HEADER = (
     "", "engine", "precision", "batch", "images/s", "min", "max", "noise",
@@ -22,7 +23,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from environment_lines(report["environment"])
     yield from _limits(report["limits"])
     if report["images_left_out"]:
-        yield f"{report['images_left_out']} images cannot be decoded and are left out"
+        left_out = report["images_left_out"]
+        yield counted(left_out, "image cannot be decoded and is left out", "images cannot be decoded and are left out")
     yield ""
     yield from _table(report["rows"])
     reasons = [row for row in report["rows"] if row["state"] != "ok"]

@@ -15,15 +15,15 @@ from fer_fast.cli.progress import Progress
 from fer_fast.cli.watchdog import watching
 from fer_fast.decode import DECODERS
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse
-from fer_fast.types import StalledError
+from fer_fast.types import StalledError, counted
 
 if TYPE_CHECKING:
     from fer_fast.pipeline.summary import Summary
 
 _EPILOG = """
-INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff, gif, heic and avif), a file, a quoted glob such
-as 'faces/**/*.png', @LIST (a file with one path a line, or separated by NULs), or - (such a list on standard input).
-A file that several inputs name is one row.
+INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff, gif, heic and avif, but not for what is hidden:
+.ipynb_checkpoints, ._face.jpg, __MACOSX), a file, a quoted glob such as 'faces/**/*.png', @LIST (a file with one path a
+line, or separated by NULs), or - (such a list on standard input). A file that several inputs name is one row.
 
 Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty, failed), error, label,
 confidence, p_<class>. An abstained row has all but a label: its confidence is below --abstain. That is no failure to
@@ -99,11 +99,11 @@ def run(arguments: argparse.Namespace) -> int:
     names = ["model", "device", "engine", "precision", "batch_size", "workers", "decoder"]
     names += ["max_pixels", "max_memory", "max_seconds"]
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    counted = threading.Event()
+    ended = threading.Event()
     pulse = Pulse()
     with watching(arguments.stall_timeout, pulse), Progress(arguments.quiet) as progress:
         if progress.shown:
-            threading.Thread(target=_count, args=(arguments.inputs, progress, counted), daemon=True).start()
+            threading.Thread(target=_count, args=(arguments.inputs, progress, ended), daemon=True).start()
         try:
             out = _output(arguments.output)
             summary = classify_folder(
@@ -120,19 +120,21 @@ def run(arguments: argparse.Namespace) -> int:
         except (KeyboardInterrupt, StalledError) as error:
             progress.close()
             rows = rows_on_disk(arguments.output) if arguments.output else 0
-            kept = f"; {rows} rows are kept, go on with --resume" if rows else ""
+            kept = f"; {counted(rows, 'row is', 'rows are')} kept, go on with --resume" if rows else ""
             if isinstance(error, StalledError):
                 raise StalledError(f"{error}{kept}") from error
             say(f"fer-fast: interrupted{kept}")
             raise
         finally:
-            counted.set()
+            ended.set()
     if not arguments.quiet:
         _report(summary)
     if arguments.strict and not summary.faultless:
         bad = summary.rows - summary.predicted
-        folders = f", {len(summary.unlistable)} folders could not be read" if summary.unlistable else ""
-        say(f"fer-fast: --strict: {bad} of {summary.rows} files have no prediction{folders}")
+        have = "file has" if summary.rows == 1 else "files has" if bad == 1 else "files have"
+        unread = counted(len(summary.unlistable), "folder", "folders")
+        folders = f", {unread} could not be read" if summary.unlistable else ""
+        say(f"fer-fast: --strict: {bad} of {summary.rows} {have} no prediction{folders}")
         return 1
     return 0
 
@@ -165,16 +167,11 @@ def _output(name: str | None) -> str | BinaryIO:
 def _report(summary: Summary) -> None:
     where = f" in {summary.out}" if summary.out else ""
     kept = f", {summary.kept} of them kept from an earlier run" if summary.kept else ""
-    changed = f", {summary.changed} files have changed since" if summary.changed else ""
-    say(f"{summary.rows} rows{where}{kept}{changed}: {_counts(summary.statuses)}")
+    changed = f", {counted(summary.changed, 'file has', 'files have')} changed since" if summary.changed else ""
+    say(f"{counted(summary.rows, 'row', 'rows')}{where}{kept}{changed}: {_counts(summary.statuses)}")
     if summary.labels:
         say(f"labels: {_counts(summary.labels)}")
-    if summary.skipped:
-        named = {suffix or "no suffix": count for suffix, count in summary.skipped.items()}
-        say(f"{summary.skipped.total()} files in the folders are not called as images are: {_counts(named)}")
-    if summary.unlistable:
-        first = ascii(summary.unlistable[0])
-        say(f"{len(summary.unlistable)} folders could not be read and are left out, the first is {first}")
+    _report_left_out(summary)
     if not summary.new:
         say("nothing was classified: the rows were there")
         return
@@ -183,6 +180,22 @@ def _report(summary: Summary) -> None:
     stages, seconds = summary.stages, max(summary.seconds, 1e-9)
     busy = [("decode", stages.decode), ("model", stages.model), ("write", stages.write)]
     say("busy: " + ", ".join(f"{name} {spent:.1f} s ({spent / seconds:.2f} threads)" for name, spent in busy))
+
+
+def _report_left_out(summary: Summary) -> None:
+    from fer_fast.inputs import HIDDEN
+
+    named = {suffix or "no suffix": count for suffix, count in summary.skipped.items() if suffix != HIDDEN}
+    if named:
+        files = counted(sum(named.values()), "file in the folders is", "files in the folders are")
+        say(f"{files} not called as images are: {_counts(named)}")
+    if hidden := summary.skipped[HIDDEN]:
+        say(f"{counted(hidden, 'hidden file or folder is', 'hidden files and folders are')} left out")
+    if summary.unlistable:
+        unread = counted(
+            len(summary.unlistable), "folder could not be read and is", "folders could not be read and are"
+        )
+        say(f"{unread} left out, the first is {summary.unlistable[0]!a}")
 
 
 def _counts(counts: dict[str, int]) -> str:

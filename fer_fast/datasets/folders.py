@@ -10,7 +10,7 @@ import numpy as np
 
 from fer_fast.datasets.split import Split
 from fer_fast.decode import open_decoder
-from fer_fast.inputs.files import IMAGE_SUFFIXES
+from fer_fast.inputs import IMAGE_SUFFIXES, is_hidden
 from fer_fast.types import EMOTIONS, FerFastError
 
 #: Split -> the sub-folders that may hold it.
@@ -30,7 +30,8 @@ def load_folders(data: Path, split: str, image_size: int) -> Split:
 
     Args:
         data: a folder with train/CLASS/, valid/CLASS/ (or val/ or validation/) and test/CLASS/, as far as there are
-            any; or with CLASS/ alone, a tenth of which (the same files each time) is then the validation split.
+            any; or with CLASS/ alone, a tenth of which (the same files each time) is then the validation split. What is
+            hidden (`fer_fast.inputs.is_hidden`) is no class and no image.
         split: train, valid, test, or all (what CLASS/ alone holds, undivided).
         image_size: side in pixels that the images are decoded to.
 
@@ -99,16 +100,22 @@ def _share(folder: Path, split: str) -> list[tuple[str, Path]]:
 def _by_class(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise ValueError(f"data must be a folder; there is no {str(folder)!r}")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
     if len(classes) < 2:
         raise ValueError(f"data {str(folder)!r} must hold two or more sub-folders named as the classes")
     files = []
     for inside in classes:
-        images = sorted(path for path in inside.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+        images = sorted(path for path in inside.rglob("*") if _is_image(path, inside))
         if not images:
             raise ValueError(f"class {inside.name!r} of {str(folder)!r} must hold an image")
         files += [(inside.name, path) for path in images]
     return files
+
+
+def _is_image(path: Path, inside: Path) -> bool:
+    if path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
+        return False
+    return not any(map(is_hidden, path.relative_to(inside).parts))
 
 
 def _ordered(classes: set[str]) -> tuple[str, ...]:

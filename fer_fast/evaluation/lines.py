@@ -10,6 +10,13 @@ from fer_fast.evaluation.report import run_of
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
 
+#: Of splits from which a model may have learnt, what that does to the scores.
+_LEARNT_FROM = {
+    "train": "a model that was trained on these data has learnt from these very images",
+    "all": "a model that was trained on these data has learnt from nine tenths of these very images: --split valid "
+    "scores the tenth that training sets apart",
+}
+
 
 def lines(report: Report) -> list[str]:
     """What was scored, the scores, the classes, the precisions, and what is wrong with them."""
@@ -29,10 +36,12 @@ def about_lines(report: Report) -> list[str]:
     """Which images of which split, what could not be read, what leaks and what is not scored: a sentence each."""
     data, leakage = report["data"], report["leakage"]
     why = f" ({data['why']})" if data["why"] else ""
-    said = [f"{report['model']['name']} on {data['name']}, split {data['split']}{why}: {data['images']:,} images"]
+    said = [f"{report['model']['name']} on {data['name']}, split {data['split']}{why}: {_images(data['images'])}"]
+    if learnt := _LEARNT_FROM.get(data["split"]):
+        said.append(learnt)
     if unread := data["unread"]:
         name, reason = unread[0]
-        images = "1 image is" if len(unread) == 1 else f"{len(unread):,} images are"
+        images = _images(len(unread), " is", " are")
         said.append(f"{images} left out; {'the first is ' if unread[1:] else ''}{name!a}: {reason}")
     if leakage["against"]:
         where = " or ".join(leakage["against"])
@@ -91,6 +100,10 @@ def difference_cells(run: Row) -> list[str]:
     if against is None:
         return ["", "", ""]
     return [f"{against['points']:+.2f}", percent(against["changed"]), number(against["largest_difference"], 4)]
+
+
+def _images(count: int, one: str = "", many: str = "") -> str:
+    return f"1 image{one}" if count == 1 else f"{count:,} images{many}"
 
 
 def _score_lines(report: Report) -> Iterator[str]:

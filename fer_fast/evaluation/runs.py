@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_fast.classifier import Classifier
-from fer_fast.engines.interface import ENGINES, PRECISIONS, check_choice
+from fer_fast.machine.devices import cuda_is_present
+from fer_fast.machine.processors import has_bf16_instructions
 from fer_fast.types import FerFastError
 
 #: What `Classifier.describe` says that does not change from one run on a machine to the next.
@@ -28,7 +29,7 @@ class Combination(NamedTuple):
 
 
 REFERENCE = Combination("torch", "fp32")
-#: What is tried, in the order in which it is told. torch's bf16 and fp16, and TensorRT, are for a GPU.
+#: What is tried, in the order in which it is told. torch's fp16, and TensorRT, are for a GPU.
 COMBINATIONS: tuple[Combination, ...] = (
     REFERENCE,
     Combination("openvino", "fp32"),
@@ -77,8 +78,6 @@ def run_all(
         CheckpointError: if the model is missing or damaged.
         FerFastError: if the device, the precision that was asked for, or the reference is not there.
     """
-    check_choice("engine", engine, ENGINES)
-    check_choice("precision", precision, PRECISIONS)
     with Classifier(model, engine=engine, precision=precision, device=device) as classifier:
         ran = classifier.describe()
         chosen = Combination(ran["engine"], ran["precision"])
@@ -96,8 +95,8 @@ def run_all(
 def _try(combination: Combination, model: str, images: Sequence[npt.NDArray[np.uint8]], device: str) -> Run:
     """One run; what it lacks is its reason, unless it is the reference."""
     engine, precision = combination
-    if combination != REFERENCE and engine in ("torch", "tensorrt") and device == "auto":
-        device = "cuda"
+    if combination == ("torch", "bf16") and not (has_bf16_instructions() or _is_on_card(device)):
+        return Run(combination, "this processor has no bf16 instructions: torch would only imitate them")
     try:
         with Classifier(model, engine=engine, precision=precision, device=device) as classifier:
             return _run(combination, classifier, images)
@@ -105,6 +104,10 @@ def _try(combination: Combination, model: str, images: Sequence[npt.NDArray[np.u
         if combination == REFERENCE:
             raise
         return Run(combination, " ".join(str(error).split()))
+
+
+def _is_on_card(device: str) -> bool:
+    return device.startswith("cuda") or (device == "auto" and cuda_is_present())
 
 
 def _run(combination: Combination, classifier: Classifier, images: Sequence[npt.NDArray[np.uint8]]) -> Run:

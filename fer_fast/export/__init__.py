@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +69,7 @@ def export_model(
         CheckpointError: the model is missing or damaged.
         FerFastError: a library that the format needs is missing or fails.
         OutputError: the file cannot be written.
+        OSError: there is no place for temporary files.
     """
     check_choice("format", format, tuple(FORMATS))
     check_choice(f"precision of format {format}", precision, FORMAT_PRECISIONS[format])
@@ -80,6 +82,7 @@ def export_model(
     if place.suffix != suffix:
         raise ValueError(f"out must end in {suffix} for format {format}, not {place.name!r}")
     checkpoint = read_checkpoint(model)
+    tempfile.gettempdir()  # an OSError where there is no place for temporary files, of which torch makes a long story
     from fer_fast.export.graph import Graph  # torch takes a second: not for a wrong option
 
     encode: Callable[[Graph], dict[str, bytes]] = importlib.import_module(module).encode

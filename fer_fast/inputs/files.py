@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 #: What `ImageFiles.skipped` calls suffixes after the first so many: a folder may hold part.000001, part.000002 ...
 OTHERS = "others"
 _MOST_SUFFIXES = 50
+#: What it calls what is hidden: folders, and files that are called as images are.
+HIDDEN = "hidden"
 
 Directory = tuple[int, int | str]  # what a folder is, however it is reached
 
@@ -36,7 +38,8 @@ Directory = tuple[int, int | str]  # what a folder is, however it is reached
 class ImageFiles:
     """The image files that inputs name, to be iterated once.
 
-    A folder is searched to the bottom: of each folder first the files, then the folders in it, both sorted by name.
+    A folder is searched to the bottom: of each folder first the files, then the folders in it, both sorted by name; but
+    not what is hidden in it, see `is_hidden`.
     Links to folders are followed after everything else, except one that leads back to a folder that holds it. Only
     one folder's names are held in memory at a time. A file that several inputs name comes once, where it is named
     first; that takes 8 bytes a file, but where folders alone are named, which takes none.
@@ -51,7 +54,7 @@ class ImageFiles:
     Attributes:
         unlistable: folders that could not be read, so that their files are missing.
         skipped: files in folders that are not called as images are, by their suffix in lower case ("" has none,
-            `OTHERS` are those after the first fifty suffixes).
+            `OTHERS` are those after the first fifty suffixes); and under `HIDDEN` what is hidden.
 
     Raises:
         ValueError: an input that does not exist or matches nothing, or no input.
@@ -166,8 +169,11 @@ class ImageFiles:
                     is_folder = entry.is_dir()
                 except OSError:  # a link that leads to itself
                     is_folder = False
-                if not is_folder:
-                    if entry.name.lower().endswith(IMAGE_SUFFIXES):
+                is_image = not is_folder and entry.name.lower().endswith(IMAGE_SUFFIXES)
+                if (is_folder or is_image) and is_hidden(entry.name):
+                    self.skipped[HIDDEN] += 1
+                elif not is_folder:
+                    if is_image:
                         files.append(entry.name)
                     else:
                         self._skip(entry.name)
@@ -198,6 +204,14 @@ class _Keys:
         digest = self._start.copy()
         digest.update(_bytes(name))
         return int.from_bytes(digest.digest(), "little")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether what is called so in a folder is for programs alone: .ipynb_checkpoints, and macOS' ._face.jpg, __MACOSX.
+
+    It is none of a folder's images, as * matches none in a shell; who names it outright means it.
+    """
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def absolute(entry: str) -> str:

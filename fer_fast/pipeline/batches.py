@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, wait_for
 from fer_fast.pipeline.summary import Stages
-from fer_fast.types import FerFastError, Item, ItemRows, Prediction, Row, Status
+from fer_fast.types import FerFastError, Item, ItemRows, Prediction, Row, Status, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -292,7 +292,8 @@ def _predict(pixels: Pixels, classifier: BatchClassifier) -> npt.NDArray[np.floa
     try:
         probabilities = classifier.predict_batch(pixels)  # [batch, classes]
     except Exception as error:
-        raise FerFastError(f"the model failed on a batch of {len(pixels)} images: {error}") from error
+        batch = counted(len(pixels), "image", "images")
+        raise FerFastError(f"the model failed on a batch of {batch}: {error}") from error
     wanted = (len(pixels), len(classifier.classes))
     if probabilities.shape != wanted:
         raise FerFastError(f"the model gave probabilities {list(probabilities.shape)} instead of {list(wanted)}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from fer_fast.engines.opened import Opened
-from fer_fast.inputs import ImageFiles, absolute
+from fer_fast.inputs import HIDDEN, ImageFiles, absolute
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, within
 from fer_fast.pipeline.batches import BatchClassifier, ItemBatches
 from fer_fast.pipeline.summary import Stages, Summary
@@ -24,7 +24,7 @@ from fer_fast.table.manifest import run_of
 from fer_fast.table.schema import Schema
 from fer_fast.table.stream_table import StreamTable
 from fer_fast.table.workplace import check_out, earlier_run
-from fer_fast.types import FerFastError, Item, ItemRows, OutputRefusedError, Row, StalledError
+from fer_fast.types import FerFastError, Item, ItemRows, OutputRefusedError, Row, StalledError, counted
 
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -105,8 +105,7 @@ def classify_folder(
         schema = Schema(runner.classes, runner.decoder.columns)
         table: FileTable | StreamTable
         if isinstance(out, (str, os.PathLike)):
-            model = getattr(runner, "model", "")
-            run = run_of(Path(out), schema, files.inputs, _settings(runner, abstain), model)
+            run = run_of(Path(out), schema, files.inputs, _settings(runner, abstain), getattr(runner, "model", ""))
             table = FileTable(out, schema, run, resume, retry_failed, pulse)
             files.leave_out(table.folder)
         else:
@@ -193,7 +192,8 @@ def _run(
     summary.statuses, summary.labels = table.statuses, table.labels
     summary.kept, summary.changed, summary.unlisted = table.kept_rows, table.changed, table.unlisted
     if summary.unlisted:
-        _log.warning("%d kept rows are of files that are not among the inputs now", summary.unlisted)
+        kept = counted(summary.unlisted, "kept row is of a file", "kept rows are of files")
+        _log.warning("%s not among the inputs now", kept)
 
 
 def _place(item: Item, table: FileTable | StreamTable, pulse: Pulse) -> bool:
@@ -258,8 +258,11 @@ def _no_images(files: ImageFiles) -> str:
     names = ", ".join(map(repr, files.inputs[:3])) + (", ..." if len(files.inputs) > 3 else "")
     if files.unlistable:
         return f"no image can be found in {names}: {files.unlistable[0]!r} cannot be read"
-    skipped = f" ({files.skipped.total()} files there are not called as images are)" if files.skipped else ""
-    return f"no image in {names}{skipped}"
+    hidden = files.skipped[HIDDEN]
+    others = files.skipped.total() - hidden
+    why = [f"{counted(others, 'file there is', 'files there are')} not called as images are"] if others else []
+    why += [counted(hidden, "file or folder is hidden", "files and folders are hidden")] if hidden else []
+    return f"no image in {names}" + (f" ({', '.join(why)})" if why else "")
 
 
 def _refuse_input(inputs: list[str], out: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_fast.reproduction.paper import paper_rows
 from fer_fast.train.recipe import Recipe
+from fer_fast.types import counted
 
 _TITLES = {1: "Table 1: one source", 2: "Table 2: feature maps together", 3: "Table 3: the image with feature maps"}
 _READINGS = {
@@ -98,7 +99,8 @@ def _comparison(rows: Rows, published: Published) -> list[str]:
             if "test" in paper and (found := _find(rows, name, reading)) and found["test"] is not None
         ]
         gaps = [abs(paper - ours) for paper, ours in pairs]
-        said = f"mean distance to the paper {np.mean(gaps):.2f} points over {len(gaps)} rows" if gaps else "no row"
+        over = counted(len(gaps), "row", "rows")
+        said = f"mean distance to the paper {np.mean(gaps):.2f} points over {over}" if gaps else "no row"
         if len(pairs) >= 3:
             correlation = spearman([paper for paper, _ in pairs], [ours for _, ours in pairs])
             said += f", rank correlation (Spearman) {correlation:.3f}"

@@ -34,7 +34,7 @@ from fer_fast.train.recipe import Recipe
 from fer_fast.train.record import keep
 from fer_fast.train.run import schedule
 from fer_fast.train.start import new_start, read_backbone_weights, set_tap_statistics
-from fer_fast.types import FerFastError
+from fer_fast.types import FerFastError, counted
 
 #: What the paper leaves open, how a map enters the Vision Transformer: by name, `reduce_mean`.
 READINGS: dict[str, bool] = {"mean": True, "channels": False}
@@ -171,7 +171,8 @@ def run_rows(study: Study, out: Path, jobs: int, report: Callable[[str], None]) 
     """
     wanted = [(reading, row) for row in paper_rows() for reading in READINGS if _differs(reading, row)]
     todo = [item for item in wanted if not _file(out, *item).is_file()]
-    report(f"{len(wanted) - len(todo)} rows are there, {len(todo)} are to be trained")
+    there = counted(len(wanted) - len(todo), "row is", "rows are")
+    report(f"{there} there, {counted(len(todo), 'is', 'are')} to be trained")
     if jobs == 1:
         for reading, row in todo:
             report(_run_and_keep(study, out, reading, row))

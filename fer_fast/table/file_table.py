@@ -30,7 +30,7 @@ from fer_fast.table.parts import STATUSES, Index, PartWriter, Source, part_files
 from fer_fast.table.records import JsonRecords
 from fer_fast.table.schema import Schema
 from fer_fast.table.workplace import Workplace, check_out, partial_of, unfinished_run
-from fer_fast.types import Item, ItemRows, OutputError, OutputRefusedError
+from fer_fast.types import Item, ItemRows, OutputError, OutputRefusedError, counted
 
 _log = logging.getLogger(__name__)
 
@@ -253,7 +253,8 @@ class FileTable:
 
     def _failed(self, error: OSError) -> OutputError:
         rows = rows_on_disk(self.out)
-        kept = f"; {rows} rows are kept in {self.folder.name!r}: go on with --resume" if rows else ""
+        many = counted(rows, "row is", "rows are")
+        kept = f"; {many} kept in {self.folder.name!r}: go on with --resume" if rows else ""
         return OutputError(f"{str(self.out)!r} cannot be written: {error.strerror or error}{kept}")
 
 

@@ -19,7 +19,7 @@ from fer_fast.models.quantised import measure_ranges
 from fer_fast.models.storage import save_model
 from fer_fast.train.augment import as_pixels
 from fer_fast.train.faces import Faces, spread
-from fer_fast.types import FerFastError
+from fer_fast.types import FerFastError, counted
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         What to divide logits by; above 1 where the model is too sure of itself.
     """
     if len(labels) < _ENOUGH:
-        log.warning("%d validation images are too few for a temperature, %d would do: it stays 1", len(labels), _ENOUGH)
+        faces = counted(len(labels), "validation image is", "validation images are")
+        log.warning("%s too few for a temperature, %d would do: it stays 1", faces, _ENOUGH)
         return 1.0
     logarithm = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.LBFGS([logarithm], max_iter=50, line_search_fn="strong_wolfe")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fer_fast.datasets import Split, load_split, unseen
+from fer_fast.types import counted
 
 log = logging.getLogger(__name__)
 
@@ -83,15 +84,17 @@ def load_faces(data: Path, image_size: int, protocol: str, targets: str) -> tupl
     splits = {name: load_split(data, name, image_size) for name in ("train", "valid")}
     fresh = unseen(splits["valid"], [splits["train"]])
     if not fresh.all():
-        log.warning("%d images of valid occur in train, too, and are left out", (~fresh).sum())
+        one, many = "image of valid occurs in train, too, and is", "images of valid occur in train, too, and are"
+        log.warning("%s left out", counted(int((~fresh).sum()), one, many))
         splits["valid"] = splits["valid"].only(fresh)
     found = []
     for name, split in splits.items():
         if split.unread:
             path, reason = split.unread[0]
-            log.warning("%d images of %s are left out; the first is %s: %s", len(split.unread), name, path, reason)
+            unread = counted(len(split.unread), f"image of {name} is", f"images of {name} are")
+            log.warning("%s left out; the first is %s: %s", unread, path, reason)
         found.append(faces_of(split, protocol, targets))
-        log.info("%s: %d images of %s", name, len(found[-1]), ", ".join(found[-1].classes))
+        log.info("%s: %s of %s", name, counted(len(found[-1]), "image", "images"), ", ".join(found[-1].classes))
     train, valid = found
     if train.classes != valid.classes:
         different = sorted(set(train.classes) ^ set(valid.classes))[0]
