@@ -1,12 +1,14 @@
 """A Pillow image comes in, the bytes of a square of S x S pixels go out: upright, in grey or RGB.
 
-Grey stays one byte a pixel until the bytes are spread over a batch's three channels: a third of the work. numpy is
+Grey stays one byte a pixel until the bytes are spread over a batch's three channels: a third of the work. What needs a
+conversion is converted and narrowed a band of rows at a time: a large picture takes little beside itself. numpy is
 loaded only for the rare images that need arithmetic: a decoding process starts in half the time without it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from PIL import Image
 
@@ -15,6 +17,12 @@ from fer_fast.types import DecodeError, Status
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+Convert: TypeAlias = Callable[[Image.Image], Image.Image]
+Limits: TypeAlias = tuple[float, float]
+
+#: Where an image's `info` has its `Meaning`.
+MEANING = "fer_fast numbers"
 
 #: How an image is turned that has this EXIF orientation.
 _TURNS = {
@@ -26,6 +34,31 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+#: Pixels that are converted at once.
+_PIECE = 1 << 18
+#: Bytes for each of them at most, while numbers become shades.
+_BYTES_OF_PIECE = 40
+#: Rows from which on an image that is to be widened is shortened first. Pillow widens first, 224 columns of each of
+#: 10,000,000 rows; for all others its order is kept, as rounding shows it.
+_TALL = 1 << 14
+
+
+class Meaning(NamedTuple):
+    """What a file says of its numbers, where they are of more than 8 bits; see `numbers`.
+
+    Attributes:
+        bits: of unsigned ones.
+        limits: what is black, what is white; None if it does not say.
+        is_negative: the picture is a negative.
+        dtype: numpy's name of the numbers where Pillow has whole numbers in their place; of several samples that share
+            one the first counts.
+    """
+
+    bits: int = 16
+    limits: Limits | None = None
+    is_negative: bool = False
+    dtype: str = ""
 
 
 def square(image: Image.Image, side: int, orientation: int = 1) -> bytes:
@@ -43,12 +76,29 @@ def square(image: Image.Image, side: int, orientation: int = 1) -> bytes:
         DecodeError: `UNSUPPORTED` for colours without a conversion to RGB.
         Exception: whatever Pillow raises on a broken file.
     """
-    flat = _grey_or_rgb(image)
+    image.load()  # a GIF or a TIFF may change its mode when it is read, a PNG's EXIF may stand behind its pixels
+    columns = _columns(image.size, side)
+    convert = None if image.mode in ("RGB", "L") else _conversion(image)
+    flat = image if convert is None else _narrowed(image, columns, convert)
+    if columns != side:
+        flat = flat.resize((columns, side), Image.Resampling.BILINEAR)
     if flat.size != (side, side):
         flat = flat.resize((side, side), Image.Resampling.BILINEAR)  # antialiased when it shrinks
     # After the resize a turn moves S x S pixels, not the photo's.
     turn = _TURNS.get(orientation)
     return (flat if turn is None else flat.transpose(turn)).tobytes()
+
+
+def square_bytes(size: tuple[int, int], side: int) -> int:
+    """Bytes that `square` takes at most, besides the image that it is given.
+
+    Args:
+        size: the image's width and height.
+        side: S.
+    """
+    width, height = size
+    row = 4 * (width + _columns(size, side))
+    return _PIECE * _BYTES_OF_PIECE + 4 * height * _columns(size, side) + row + 16 * side * side
 
 
 def spread(data: bytes | npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> None:
@@ -69,39 +119,63 @@ def spread(data: bytes | npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> N
         out[:, :, channel] = grey
 
 
-def _grey_or_rgb(image: Image.Image) -> Image.Image:
-    image.load()  # a GIF or a TIFF may change its mode when it is read, a PNG's EXIF may stand behind its pixels
+def _columns(size: tuple[int, int], side: int) -> int:
+    """How wide an image is before it is shortened: S, as Pillow's own resize has it."""
+    width, height = size
+    return width if width < side and height > _TALL else side
+
+
+def _narrowed(image: Image.Image, columns: int, convert: Convert) -> Image.Image:
+    """An image in grey or RGB, that wide and as high as it is.
+
+    Pillow resizes rows before columns and rounds in between: bands of rows, each narrowed, are what it has by then.
+    """
+    width, height = image.size
+    rows = max(1, _PIECE // width)
+    if rows >= height and width <= _PIECE:
+        return convert(image)
+    narrowed = None
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        band = _band(image, top, bottom, convert).resize((columns, bottom - top), Image.Resampling.BILINEAR)
+        narrowed = narrowed or Image.new(band.mode, (columns, height))
+        narrowed.paste(band, (0, top))
+    assert narrowed
+    return narrowed
+
+
+def _band(image: Image.Image, top: int, bottom: int, convert: Convert) -> Image.Image:
+    """Rows of an image in grey or RGB."""
+    width = image.width
+    if width <= _PIECE:
+        return convert(image.crop((0, top, width, bottom)))
+    band = None
+    for left in range(0, width, _PIECE):
+        piece = convert(image.crop((left, top, min(left + _PIECE, width), bottom)))
+        band = band or Image.new(piece.mode, (width, bottom - top))
+        band.paste(piece, (left, 0))
+    assert band
+    return band
+
+
+def _conversion(image: Image.Image) -> Convert:
+    """What turns parts of an image into grey or RGB."""
     mode = image.mode
-    if mode in ("RGB", "L"):
-        return image
-    if mode.startswith("I;16"):
-        return _high_byte(image)
-    if mode in ("I", "F"):
-        return _scaled(image)
+    if mode.startswith("I;16") or mode in ("I", "F"):
+        from fer_fast.decode.numbers import conversion
+
+        return conversion(image)
     if mode in ("P", "PA"):
-        return image.convert("RGBA").convert("RGB")  # straight to RGB Pillow warns about transparent palettes
-    if mode in ("1", "LA", "La"):
-        return image.convert("LA" if mode == "La" else "L").convert("L")
+        return lambda part: part.convert("RGBA").convert("RGB")  # straight to RGB Pillow warns about transparency
+    if mode in ("1", "LA"):
+        return lambda part: part.convert("L")
+    if mode == "La":
+        return lambda part: part.convert("LA").convert("L")
+    return _to_rgb
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     try:
-        return (image.convert("RGBA") if mode == "RGBa" else image).convert("RGB")
+        return (image.convert("RGBA") if image.mode == "RGBa" else image).convert("RGB")
     except ValueError:
-        raise DecodeError(Status.UNSUPPORTED, f"no conversion from {mode} colours to RGB") from None
-
-
-def _high_byte(image: Image.Image) -> Image.Image:
-    """Grey in 16 bits to 8, as Pillow itself does for 16-bit RGB; its conversion of grey would clip at 255."""
-    import numpy as np
-
-    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-
-
-def _scaled(image: Image.Image) -> Image.Image:
-    """Grey in 32 bits to 8, from the smallest of 0..1 (floats), 0..255, 0..65535, 0..2^31-1 that holds it."""
-    import numpy as np
-
-    values: npt.NDArray[Any] = np.asarray(image)
-    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    highest = float(finite.max())
-    ranges = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-    top = next((limit for limit in ranges if highest <= limit), 2.0**31 - 1)
-    return Image.fromarray((finite.clip(0.0, top) * (255.0 / top)).round().astype(np.uint8))
+        raise DecodeError(Status.UNSUPPORTED, f"no conversion from {image.mode} colours to RGB") from None
