@@ -1,7 +1,7 @@
 """A TIFF comes in, a picture goes out: its first page.
 
-libtiff decodes it as this package reads its directory, not as Pillow's plugin does: that one takes a negative of 16 bits
-for a positive and planes of 16 bits for noise, and lacks some kinds, big-endian BigTIFF among them.
+libtiff decodes it as this package reads its directory, not as Pillow's plugin does: that one takes a negative of 16
+bits for a positive and planes of 16 bits for noise, and lacks some kinds, big-endian BigTIFF among them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fer_fast.decode.formats import tiff_layout as tags
 from fer_fast.decode.formats.picture import Picture, stored_bytes
 from fer_fast.decode.formats.tiff_directory import Directory
 from fer_fast.decode.formats.tiff_layout import layout_of
+from fer_fast.decode.formats.tiff_strips import check_strips
 from fer_fast.decode.pixels import MEANING
 from fer_fast.types import DecodeError, Status
 
@@ -43,20 +44,26 @@ class TiffPicture(Picture):
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._layout = layout_of(directory)
+        self._compression = directory.number(tags.COMPRESSION, 1)
         self.mode = self._layout.mode
         self.size = (directory.number(tags.WIDTH, 0), directory.number(tags.HEIGHT, 0))
         if not all(1 <= side < 1 << 31 for side in self.size):
             raise DecodeError(Status.CORRUPT, "a TIFF of {} x {} pixels".format(*self.size))
         orientation = directory.number(_ORIENTATION, 1)
         self.orientation = orientation if 1 <= orientation <= 8 else 1
-        self.memory = stored_bytes(self.mode, self.size) + _piece_bytes(directory, self.size) + _CONSTANT
+        pieces = _piece_bytes(directory, self.size, self._layout.raw_mode == "RGBX")
+        self.memory = stored_bytes(self.mode, self.size) + pieces + _CONSTANT
 
     def load(self, side: int) -> Image.Image:
         """See `Picture.load`."""
+        check_strips(self._directory, self._compression)
         colours = self._colours() if self.mode == "P" else b""
         image = Image.new(self.mode, self.size, None)
         self._decode(image)
         if colours:
+            count = len(colours) // 3
+            if any(image.histogram()[count:]):
+                raise DecodeError(Status.CORRUPT, f"a TIFF in palette that uses more than its {count} colours")
             image.putpalette(colours)
         image.info[MEANING] = self._layout.meaning
         return image
@@ -66,8 +73,13 @@ class TiffPicture(Picture):
         is_read = isinstance(content, io.BytesIO)
         descriptor = 0 if is_read else content.fileno()
         first_page = 0
-        arguments = (self._layout.raw_mode, *(("",) if _TAKES_A_NAME else ()), descriptor, first_page)
-        decoder = Image._getdecoder(self.mode, "libtiff", arguments)
+        names = ("",) if _TAKES_A_NAME else ()
+        arguments = (self._layout.raw_mode, *names, descriptor, first_page)
+        try:
+            decoder = Image._getdecoder(self.mode, "libtiff", arguments)
+        except ValueError:
+            reason = f"a TIFF of which this Pillow does not know the samples: {self._layout.raw_mode}"
+            raise DecodeError(Status.UNSUPPORTED, reason, again=True) from None
         decoder.setimage(image.im, (0, 0, *self.size))
         _, code = decoder.decode(content.getvalue() if isinstance(content, io.BytesIO) else b"file")
         if descriptor:
@@ -77,13 +89,13 @@ class TiffPicture(Picture):
 
     def _colours(self) -> bytes:
         """A palette's colours, each of three bytes."""
-        numbers = self._directory.numbers(tags.COLOURS)
+        numbers = [int(each) for each in self._directory.numbers(tags.COLOURS)[: 3 * 257]]
         count = len(numbers) // 3
-        if not count:
-            raise DecodeError(Status.CORRUPT, "a TIFF in palette without its colours")
-        if max(numbers) > 0xFF:  # all of 8 bits are taken for that, as libtiff does
+        if not 1 <= count <= 256:
+            raise DecodeError(Status.CORRUPT, f"a TIFF in palette of {count} colours")
+        if max(numbers) > 0xFF:  # where all are of 8 bits libtiff takes them for that, too
             numbers = [each >> 8 for each in numbers]
-        return bytes(each for colour in zip(*(numbers[n * count : (n + 1) * count] for n in range(3))) for each in colour)
+        return bytes(numbers[plane * count + number] for number in range(count) for plane in range(3))
 
 
 def open_tiff(content: BinaryIO, size: int) -> Picture:
@@ -94,7 +106,9 @@ def open_tiff(content: BinaryIO, size: int) -> Picture:
     picture = TiffPicture(directory)
     compression = directory.number(tags.COMPRESSION, 1)
     if compression in _OPTIONAL and not _has_codec(_OPTIONAL[compression]):
-        raise DecodeError(Status.UNSUPPORTED, f"a TIFF compressed by {_OPTIONAL[compression]}, which libtiff lacks here", again=True)
+        raise DecodeError(
+            Status.UNSUPPORTED, f"a TIFF compressed by {_OPTIONAL[compression]}, which libtiff lacks here", again=True
+        )
     return picture
 
 
@@ -107,14 +121,14 @@ def _has_codec(compression: str) -> bool:
     return True
 
 
-def _piece_bytes(directory: Directory, size: tuple[int, int]) -> int:
-    """Bytes of what libtiff decodes at once, a strip or a tile."""
+def _piece_bytes(directory: Directory, size: tuple[int, int], is_made_rgb: bool) -> int:
+    """Bytes of what libtiff decodes at once: a strip or a tile; a plain strip that is the only one it cuts itself."""
     width, height = size
+    is_planar = directory.number(tags.PLANES, 1) == 2
+    rows = min(directory.number(_ROWS, height), height)
     if _TILE_WIDTH in directory:
         width, rows = directory.number(_TILE_WIDTH, width), directory.number(_TILE_HEIGHT, height)
-    else:
-        rows = min(directory.number(_ROWS, height), height)
-    samples = directory.number(tags.SAMPLES, 1)
-    bits = directory.number(tags.BITS, 1)
-    as_rgba = 4
-    return width * rows * (samples * bits // 8 + as_rgba)
+    elif rows == height and not is_planar and directory.number(tags.COMPRESSION, 1) == 1:
+        rows = 1
+    bits = directory.number(tags.BITS, 1) * (1 if is_planar else directory.number(tags.SAMPLES, 1))
+    return width * rows * (bits + 7 + 32 * is_made_rgb) // 8

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from fer_fast.types import DecodeError, Status
 
-#: Of each type of numbers: what `array` calls it. Text, fractions and undefined bytes hold none of a picture's numbers.
-_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+#: Of each type of numbers: what `array` calls it. Text and fractions hold nothing that a picture is read by.
+_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 
 #: What a classic TIFF can count; more of them in a BigTIFF are damage.
 _MOST_ENTRIES = 0xFFFF

@@ -80,7 +80,7 @@ _GREYS = {
     (_UNSIGNED, 2, 0): Layout("L", "L;2"),
     (_UNSIGNED, 4, 0): Layout("L", "L;4"),
     (_UNSIGNED, 8, 0): Layout("L", "L"),
-    (_UNSIGNED, 8, 1): Layout("L", "LX"),
+    (_UNSIGNED, 8, 1): Layout("LA", "LA"),
     (_UNSIGNED, 12, 0): Layout("I;16", "I;12", Meaning(bits=12)),
     (_UNSIGNED, 16, 0): Layout("I;16", "I;16N"),
     (_UNSIGNED, 16, 1): Layout("I", "I;32N", Meaning(dtype="uint16")),
@@ -165,24 +165,24 @@ def _grey(samples: _Samples) -> Layout | None:
     extra = 0 if samples.is_planar else samples.extra
     found = _GREYS.get((samples.format, samples.bits, extra))
     if found and samples.is_associated:
-        return Layout("La", "La") if found.raw_mode == "LX" and samples.photometric == _GREY else None
+        return Layout("La", "La") if found.mode == "LA" and samples.photometric == _GREY else None
     if not found or samples.photometric == _GREY:
         return found
-    if found.mode not in ("1", "L"):
+    if found.mode in ("F", "I", "I;16"):
         return found._replace(meaning=found.meaning._replace(is_negative=True))
     return found._replace(raw_mode=_INVERTED[found.raw_mode]) if found.raw_mode in _INVERTED else None
 
 
 def _pixels(samples: _Samples) -> Layout | None:
     """Colours of which each pixel's are together."""
-    mode = "RGB" if samples.photometric == _RGB else "CMYK"
-    if samples.extra > _MOST_EXTRA.get((mode, samples.bits), -1):
+    mode = raw_mode = "RGB" if samples.photometric == _RGB else "CMYK"
+    left_out = samples.extra
+    if left_out > _MOST_EXTRA.get((mode, samples.bits), -1) or (samples.is_associated and mode == "CMYK"):
         return None
-    raw_mode, left_out = mode, samples.extra
     if samples.is_associated:
-        if mode == "CMYK":
-            return None
         mode, raw_mode, left_out = "RGBA", "RGBa", left_out - 1
+    elif left_out and samples.bits == 16:
+        mode, raw_mode, left_out = "RGBA", "RGBA", 0
     return Layout(mode, raw_mode + "X" * left_out + (";16N" if samples.bits == 16 else ""))
 
 
