@@ -26,6 +26,7 @@ def tiff(
     extra=(),
     tags=(),
     pages=1,
+    level=-1,
 ):
     """A TIFF of some samples.
 
@@ -36,7 +37,8 @@ def tiff(
         tile: height and width of the tiles, instead of strips.
         extra: what each sample behind the colours is.
         tags: (tag, type, numbers) besides those that follow from the rest.
-        pages: later ones hold zeros.
+        pages: how many, all of them the same strips.
+        level: how hard Deflate tries.
     """
     samples = samples[..., None] if samples.ndim == 2 else samples
     height, width, count = samples.shape
@@ -59,7 +61,7 @@ def tiff(
     ]
     planes = [samples[..., [n]] for n in range(count)] if planar else [samples]
     cut = [piece for plane in planes for piece in pieces(plane, rows or height, tile)]
-    kept = [packed(piece, order, bits, compression, predictor, fill_order) for piece in cut]
+    kept = [packed(piece, order, bits, compression, predictor, fill_order, level) for piece in cut]
     return whole(directory, kept, order, big, tile is not None, pages)
 
 
@@ -76,7 +78,7 @@ def pieces(plane, rows, tile):
     ]
 
 
-def packed(piece, order, bits, compression=NONE, predictor=1, fill_order=1):
+def packed(piece, order, bits, compression=NONE, predictor=1, fill_order=1, level=-1):
     """The bytes of a strip or a tile."""
     height, width, count = piece.shape
     if predictor == 2:
@@ -92,7 +94,7 @@ def packed(piece, order, bits, compression=NONE, predictor=1, fill_order=1):
         data = piece.astype(piece.dtype.newbyteorder(order)).tobytes()
     data = {
         NONE: bytes,
-        DEFLATE: zlib.compress,
+        DEFLATE: lambda raw: zlib.compress(raw, level),
         LZMA: lzma.compress,
         PACKBITS: lambda raw: b"".join(
             bytes([len(raw[at : at + 128]) - 1]) + raw[at : at + 128] for at in range(0, len(raw), 128)

@@ -2,9 +2,9 @@
 
 Unsigned numbers of up to 16 bits fill their depth. Of all others, black and white are the limits that the file states,
 or the first of [0, 1], [-1, 1], [0, 255], [-128, 127], [0, 65535], [-32768, 32767] and those of 32 bits that holds the
-finite numbers without the lowest and the highest 0.1 %, with 5 % of room for what overshoots; limits that are stated or
-of more than 8 bits only if a sixteenth of them is reached. If none holds them, the lowest and the highest of these
-numbers. What lies outside is clipped, what is no number is black. From 16 pixels on a single one never decides.
+finite numbers without the lowest and the highest 0.1 %, with 5 % of room for what overshoots; stated ones and those of
+more than 8 bits only if a sixteenth of them is used. If none holds them, the lowest and the highest of these numbers.
+What lies outside is clipped, what is no number is black. From 16 pixels on a single one never decides.
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ def limits_of(numbers: Numbers) -> Limits:
     for limits in _RANGES:
         if _hold(limits, lowest, highest):
             return limits
-    for limits in _WIDE_RANGES:
-        if _hold(limits, lowest, highest) and _fill(limits, lowest, highest):
-            return limits
+    for black, white in _WIDE_RANGES:
+        is_reached = lowest <= _LEAST * black if black < 0 else highest >= _LEAST * white
+        if is_reached and _hold((black, white), lowest, highest):
+            return black, white
     return lowest, highest
 
 
@@ -76,8 +77,9 @@ def _limits(image: Image.Image, meaning: Meaning) -> Limits | None:
     sample = image.resize((min(image.width, _SAMPLED), min(image.height, _SAMPLED)), Image.Resampling.NEAREST)
     numbers = _numbers(sample, meaning)
     if meaning.limits:
-        ends = _ends(numbers)
-        if _hold(meaning.limits, *ends) and _fill(meaning.limits, *ends):
+        lowest, highest = _ends(numbers)
+        black, white = meaning.limits
+        if _hold(meaning.limits, lowest, highest) and highest - lowest >= _LEAST * (white - black):
             return meaning.limits
     return None if is_known else limits_of(numbers)
 
@@ -104,10 +106,6 @@ def _hold(limits: Limits, lowest: float, highest: float) -> bool:
     black, white = limits
     room = _ROOM * (white - black)
     return black - room <= lowest and highest <= white + room
-
-
-def _fill(limits: Limits, lowest: float, highest: float) -> bool:
-    return max(-lowest, highest) >= _LEAST * max(-limits[0], limits[1])
 
 
 def _scaled(numbers: Numbers, black: float, white: float) -> npt.NDArray[np.uint8]:

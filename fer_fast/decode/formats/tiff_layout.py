@@ -112,7 +112,9 @@ def layout_of(directory: Directory) -> Layout:
         raise _unknown(f"a TIFF compressed by {name} ({compression})", name in _UNREAD.values(), compression)
     samples = _samples(directory, compression)
     found = _layout(samples, compression)
-    if found is None or (samples.photometric == _CMYK and directory.number(INKS, 1) != 1):
+    if samples.photometric == _CMYK and directory.number(INKS, 1) != 1:
+        raise DecodeError(Status.UNSUPPORTED, "a TIFF in other inks than CMYK")
+    if found is None:
         raise _unknown(*_description(samples))
     return found._replace(meaning=found.meaning._replace(limits=_stated_limits(directory)))
 
