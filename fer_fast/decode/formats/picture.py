@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 
+#: Bytes that Pillow keeps for a pixel of these modes; all others take four.
+_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+
+
+def stored_bytes(mode: str, size: tuple[int, int]) -> int:
+    """Bytes that Pillow keeps an image of this mode in, loaded."""
+    width, height = size
+    return height * (width * _STORED.get(mode, 4) + 8)  # a pointer to each row
+
+
 class Picture(ABC):
     """One picture of a file: the only one, or the first frame of an animation.
 

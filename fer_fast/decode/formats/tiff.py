@@ -1,17 +1,134 @@
-"""A TIFF comes in, a picture goes out."""
+"""A TIFF comes in, a picture goes out: its first page.
+
+libtiff decodes it as this package reads its directory, not as Pillow's plugin does: that one takes a negative of 16
+bits for a positive and planes of 16 bits for noise, and lacks some kinds, big-endian BigTIFF among them.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+from functools import cache
 from typing import BinaryIO
 
-from PIL.TiffImagePlugin import TiffImageFile
+import PIL
+from PIL import Image, features
 
-from fer_fast.decode.formats.picture import PillowPicture
+from fer_fast.decode.formats import tiff_layout as tags
+from fer_fast.decode.formats.picture import Picture, stored_bytes
+from fer_fast.decode.formats.tiff_directory import Directory
+from fer_fast.decode.formats.tiff_layout import layout_of
+from fer_fast.decode.formats.tiff_strips import check_strips
+from fer_fast.decode.pixels import MEANING
+from fer_fast.types import DecodeError, Status
 
-#: Numbers in 32 bits become 8 by arithmetic.
-_BYTES_A_PIXEL = 30
+_ROWS, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT = 278, 274, 322, 323
+
+#: Compressions that a libtiff may have been built without, by Pillow's names: each is tried once.
+_OPTIONAL = {7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_deflate", 34925: "lzma", 50000: "zstd", 50001: "webp"}
+
+#: libtiff's own, and its codecs'.
+_CONSTANT = 8 << 20
+
+#: Pillow's decoder took the compression's name, too.
+_TAKES_A_NAME = int(PIL.__version__.split(".")[0]) < 13
 
 
-def open_tiff(content: BinaryIO, size: int) -> PillowPicture:
+class TiffPicture(Picture):
+    """The first page of a TIFF.
+
+    Args:
+        directory: its own.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._layout = layout_of(directory)
+        self._compression = directory.number(tags.COMPRESSION, 1)
+        self.mode = self._layout.mode
+        self.size = (directory.number(tags.WIDTH, 0), directory.number(tags.HEIGHT, 0))
+        if not all(1 <= side < 1 << 31 for side in self.size):
+            raise DecodeError(Status.CORRUPT, "a TIFF of {} x {} pixels".format(*self.size))
+        orientation = directory.number(_ORIENTATION, 1)
+        self.orientation = orientation if 1 <= orientation <= 8 else 1
+        pieces = _piece_bytes(directory, self.size, self._layout.raw_mode == "RGBX")
+        self.memory = stored_bytes(self.mode, self.size) + pieces + _CONSTANT
+
+    def load(self, side: int) -> Image.Image:
+        """See `Picture.load`."""
+        check_strips(self._directory, self._compression)
+        colours = self._colours() if self.mode == "P" else b""
+        image = Image.new(self.mode, self.size, None)
+        self._decode(image)
+        if colours:
+            count = len(colours) // 3
+            if any(image.histogram()[count:]):
+                raise DecodeError(Status.CORRUPT, f"a TIFF in palette that uses more than its {count} colours")
+            image.putpalette(colours)
+        image.info[MEANING] = self._layout.meaning
+        return image
+
+    def _decode(self, image: Image.Image) -> None:
+        content = self._directory.content
+        is_read = isinstance(content, io.BytesIO)
+        descriptor = 0 if is_read else content.fileno()
+        first_page = 0
+        names = ("",) if _TAKES_A_NAME else ()
+        arguments = (self._layout.raw_mode, *names, descriptor, first_page)
+        try:
+            decoder = Image._getdecoder(self.mode, "libtiff", arguments)
+        except ValueError:
+            reason = f"a TIFF of which this Pillow does not know the samples: {self._layout.raw_mode}"
+            raise DecodeError(Status.UNSUPPORTED, reason, again=True) from None
+        decoder.setimage(image.im, (0, 0, *self.size))
+        _, code = decoder.decode(content.getvalue() if isinstance(content, io.BytesIO) else b"file")
+        if descriptor:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        if code < 0:
+            raise OSError(f"libtiff cannot decode it (error {code})")
+
+    def _colours(self) -> bytes:
+        """A palette's colours, each of three bytes."""
+        numbers = [int(each) for each in self._directory.numbers(tags.COLOURS)[: 3 * 257]]
+        count = len(numbers) // 3
+        if not 1 <= count <= 256:
+            raise DecodeError(Status.CORRUPT, f"a TIFF in palette of {count} colours")
+        if max(numbers) > 0xFF:  # where all are of 8 bits libtiff takes them for that, too
+            numbers = [each >> 8 for each in numbers]
+        return bytes(numbers[plane * count + number] for number in range(count) for plane in range(3))
+
+
+def open_tiff(content: BinaryIO, size: int) -> Picture:
     """Opens a TIFF; see `opening.open_picture`."""
-    return PillowPicture(TiffImageFile(content), _BYTES_A_PIXEL)
+    if not features.check("libtiff"):
+        raise DecodeError(Status.UNSUPPORTED, "TIFF needs a Pillow built with libtiff", again=True)
+    directory = Directory(content, size)
+    picture = TiffPicture(directory)
+    compression = directory.number(tags.COMPRESSION, 1)
+    if compression in _OPTIONAL and not _has_codec(_OPTIONAL[compression]):
+        raise DecodeError(
+            Status.UNSUPPORTED, f"a TIFF compressed by {_OPTIONAL[compression]}, which libtiff lacks here", again=True
+        )
+    return picture
+
+
+@cache
+def _has_codec(compression: str) -> bool:
+    try:
+        Image.new("L", (8, 8)).save(io.BytesIO(), "tiff", compression=compression)
+    except OSError:
+        return False
+    return True
+
+
+def _piece_bytes(directory: Directory, size: tuple[int, int], is_made_rgb: bool) -> int:
+    """Bytes of what libtiff decodes at once: a strip or a tile; a plain strip that is the only one it cuts itself."""
+    width, height = size
+    is_planar = directory.number(tags.PLANES, 1) == 2
+    rows = min(directory.number(_ROWS, height), height)
+    if _TILE_WIDTH in directory:
+        width, rows = directory.number(_TILE_WIDTH, width), directory.number(_TILE_HEIGHT, height)
+    elif rows == height and not is_planar and directory.number(tags.COMPRESSION, 1) == 1:
+        rows = 1
+    bits = directory.number(tags.BITS, 1) * (1 if is_planar else directory.number(tags.SAMPLES, 1))
+    return width * rows * (bits + 7 + 32 * is_made_rgb) // 8
