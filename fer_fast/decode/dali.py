@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_fast.decode.codecs import Opened, decode_file, decode_opened, opened
-from fer_fast.decode.dali_pipeline import DaliPipeline, check_dali, reason_of
+from fer_fast.decode.dali_pipeline import DaliPipeline, Encoded, check_dali, reason_of
 from fer_fast.decode.formats.jpeg import jpeg_coding
 from fer_fast.decode.formats.opening import prepare_codecs
+from fer_fast.decode.formats.png import PngPicture
 from fer_fast.decode.interface import DEFAULT_MAX_PIXELS, Decoded, Decoder, plain
 from fer_fast.decode.pending import Pending
 from fer_fast.decode.pixels import spread
@@ -163,7 +164,7 @@ class _Batch:
 
     def __init__(self, future: Future[Decoded], paths: Sequence[str], side: int, max_pixels: int) -> None:
         self.future = future
-        self.encoded: dict[int, npt.NDArray[np.uint8]] = {}
+        self.encoded: dict[int, Encoded] = {}
         self.own: dict[int, npt.NDArray[np.uint8]] = {}
         self.failures: list[tuple[int, DecodeError]] = []
         self.seconds = 0.0
@@ -208,21 +209,21 @@ class _Batch:
         self.own[place] = pixels
 
 
-def _for_dali(file: Opened) -> npt.NDArray[np.uint8] | None:
+def _for_dali(file: Opened) -> Encoded | None:
     """The bytes of a file that DALI shows as Pillow does; None of any other."""
     if file.picture.mode not in _MODES.get(file.kind, ()) or file.size > _LARGEST:
         return None
     start = file.content.tell()
     file.content.seek(0)
-    encoded = file.content.read()
+    # What is left out of a PNG may be damaged.
+    encoded = file.picture.bare() if isinstance(file.picture, PngPicture) else file.content.read()
     file.content.seek(start)
-    if file.kind == "png":
-        # A PNG's orientation may stand behind its pixels, where DALI does not look for it.
-        fits = b"eXIf" not in encoded
-    else:
+    if file.kind == "jpeg":
         # What a card's decoder may take without a word though it cannot show it whole: other codings, a missing end.
         fits = jpeg_coding(encoded) in _CODINGS and b"\xff\xd9" in encoded[-_TAIL:]
-    return np.frombuffer(encoded, np.uint8) if fits else None
+    else:
+        fits = True
+    return Encoded(np.frombuffer(encoded, np.uint8), file.picture.orientation) if fits else None
 
 
 def _stacked(images: list[npt.NDArray[np.uint8]], side: int, card: int | None) -> Pixels:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,6 +16,24 @@ if TYPE_CHECKING:
     import torch
 
     from fer_fast.decode.interface import Pixels
+
+#: How an image is turned that has this EXIF orientation: whether rows become columns, then what is reversed.
+_TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
+    2: (False, (1,)),
+    3: (False, (0, 1)),
+    4: (False, (0,)),
+    5: (True, ()),
+    6: (True, (1,)),
+    7: (True, (0, 1)),
+    8: (True, (0,)),
+}
+
+
+class Encoded(NamedTuple):
+    """A file's bytes, and how its picture is to be turned, 1 to 8 as EXIF counts."""
+
+    content: npt.NDArray[np.uint8]
+    orientation: int = 1
 
 
 class DaliPipeline:
@@ -40,12 +59,12 @@ class DaliPipeline:
         self._pipe: Any = None
         self._most = 0
 
-    def run(self, encoded: list[npt.NDArray[np.uint8]]) -> Pixels:
+    def run(self, encoded: Sequence[Encoded]) -> Pixels:
         """Encoded images to uint8 [images, S, S, 3]: numpy's on the CPU, torch's on a card."""
         if len(encoded) > self._most:
             self._build(len(encoded))
         try:
-            self._pipe.feed_input("encoded", encoded)
+            self._pipe.feed_input("encoded", [each.content for each in encoded])
             self._pipe.schedule_run()
             (images,) = self._pipe.share_outputs()
             tensor = images.as_tensor()  # the dynamic executor leaves it to whoever holds it
@@ -53,12 +72,16 @@ class DaliPipeline:
         except Exception:
             self._pipe, self._most = None, 0  # DALI takes nothing more after an error
             raise
+        turned = [(place, each.orientation) for place, each in enumerate(encoded) if each.orientation != 1]
         if self._card is None:
-            return np.from_dlpack(tensor)  # type: ignore[return-value]
+            return _turned(np.from_dlpack(tensor), turned)  # type: ignore[arg-type]
         import torch
         from torch.utils.dlpack import from_dlpack
 
         pixels: torch.Tensor = from_dlpack(tensor)
+        for place, orientation in turned:
+            swaps, axes = _TURNS[orientation]
+            pixels[place] = torch.flip(pixels[place].swapaxes(0, 1) if swaps else pixels[place], axes)  # a copy
         torch.cuda.current_stream(pixels.device).synchronize()  # whatever stream the model runs on
         return pixels
 
@@ -74,9 +97,13 @@ class DaliPipeline:
         )
         with pipe:
             encoded = dali.fn.external_source(name="encoded", device="cpu", no_copy=True)
-            # Fancy upsampling: chroma on a card as on the CPU.
+            # Fancy upsampling: chroma on a card as on the CPU. What DALI knows of EXIF is not all.
             images = dali.fn.decoders.image(
-                encoded, device="mixed" if on_card else "cpu", output_type=dali.types.RGB, jpeg_fancy_upsampling=True
+                encoded,
+                device="mixed" if on_card else "cpu",
+                output_type=dali.types.RGB,
+                jpeg_fancy_upsampling=True,
+                adjust_orientation=False,
             )
             # In two passes, rounded between, as Pillow does it: in one, every eighth pixel is a grey level off.
             for axis in ("resize_x", "resize_y"):
@@ -92,6 +119,17 @@ class DaliPipeline:
         self._pipe, self._most = pipe, most
 
 
+def _turned(pixels: npt.NDArray[np.uint8], turned: list[tuple[int, int]]) -> npt.NDArray[np.uint8]:
+    """The images, those at some places turned by an orientation."""
+    if turned:
+        pixels = pixels.copy()  # DALI's memory is to be read only
+    for place, orientation in turned:
+        swaps, axes = _TURNS[orientation]
+        image = pixels[place].copy()
+        pixels[place] = np.flip(image.swapaxes(0, 1) if swaps else image, axes)
+    return pixels
+
+
 def check_dali(pipeline: DaliPipeline, device: str) -> None:
     """Decodes one small JPEG: alone, before threads do, and so that what is missing is told at once.
 
@@ -101,7 +139,7 @@ def check_dali(pipeline: DaliPipeline, device: str) -> None:
     content = io.BytesIO()
     Image.new("RGB", (16, 16)).save(content, "JPEG")
     try:
-        pipeline.run([np.frombuffer(content.getvalue(), np.uint8)])
+        pipeline.run([Encoded(np.frombuffer(content.getvalue(), np.uint8))])
     except Exception as error:  # of DALI's own kinds
         raise FerFastError(f"DALI does not decode on {device}: {reason_of(error)}") from error
 

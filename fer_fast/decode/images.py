@@ -13,7 +13,7 @@ from PIL.ImageFile import ImageFile
 
 from fer_fast.decode.codecs import decode_content
 from fer_fast.decode.faults import fault
-from fer_fast.decode.formats.exif import orientation_of
+from fer_fast.decode.formats.exif import orientation_left
 from fer_fast.decode.pixels import spread, square
 
 Array = npt.NDArray[np.uint8]
@@ -62,8 +62,7 @@ def _square(image: Image.Image, size: int) -> bytes:
                 image.load()
         if encoded is not None:
             return decode_content(encoded, size)
-        exif = image.info.get("exif")
-        return square(image, size, orientation_of(exif) if isinstance(exif, bytes) else 1)
+        return square(image, size, orientation_left(image))
     except Exception as error:  # Pillow reads a file's pixels only now
         if isinstance(error, ValueError) and "closed" in str(error):
             raise ValueError("an image must be open or loaded, not closed") from error

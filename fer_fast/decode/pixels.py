@@ -70,7 +70,7 @@ def spread(data: bytes | npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> N
 
 
 def _grey_or_rgb(image: Image.Image) -> Image.Image:
-    image.load()  # a GIF or a TIFF may change its mode when it is read, a PNG's EXIF may stand behind its pixels
+    image.load()  # a GIF or a TIFF may change its mode when it is read
     mode = image.mode
     if mode in ("RGB", "L"):
         return image

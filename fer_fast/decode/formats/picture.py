@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from fer_fast.decode.formats.exif import orientation_of
+from fer_fast.decode.formats.exif import orientation_left
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,9 +58,7 @@ class PillowPicture(Picture):
         self.size = image.size
         self.mode = image.mode
         self.memory = bytes_a_pixel * image.size[0] * image.size[1]
-        exif = image.info.get("exif")
-        if isinstance(exif, bytes):
-            self.orientation = orientation_of(exif)
+        self.orientation = orientation_left(image)
 
     def load(self, side: int) -> Image:
         """See `Picture.load`."""
