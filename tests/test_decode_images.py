@@ -331,8 +331,8 @@ def test_what_pillow_raises_of_an_image_in_memory_is_damage():
         assert is_refused(unread, Status.CORRUPT, "invalid palette size", exif=False)  # as Pillow loads it
     assert not pixels_of(long, SIDE).any(), "more colours than a palette has cost no pixel"
     with Image.open(io.BytesIO(encoded("jpeg")[:-100])) as unread:
-        assert is_refused(unread, Status.CORRUPT, "truncated")
-        assert is_refused(unread, Status.CORRUPT, "truncated", exif=False)
+        assert is_refused(unread, Status.CORRUPT, "premature end")
+        assert is_refused(unread, Status.CORRUPT, "truncated", exif=False)  # as Pillow loads it
 
 
 def test_too_many_pixels_are_refused_before_anything_is_decoded(monkeypatch):
