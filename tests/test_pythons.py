@@ -26,7 +26,10 @@ ALSO = ("hypothesis", "pyarrow>=17", "pytest>=8")
 FILES = {
     "bench": ("bench_cards",),
     "cli": ("arguments", "cli", "commands", "console", "progress"),
-    "decode": ("decode", "decode_faults", "decode_heif", "decode_images", "decode_processes", "several"),
+    "decode": (
+        *("decode", "decode_bands", "decode_bmp_gif", "decode_faults", "decode_heif", "decode_images"),
+        *("decode_numbers", "decode_processes", "decode_tiff", "several"),
+    ),
     "evaluation": ("scores",),
     "inputs": ("inputs",),
     "machine": ("disk",),

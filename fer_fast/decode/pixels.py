@@ -95,9 +95,10 @@ def square_bytes(size: tuple[int, int], side: int) -> int:
     """
     width, height = size
     columns, rows = _halfway(size, side)
-    weights = 16 * (width + height)  # of Pillow's resize: for each pixel in each direction two of eight bytes
-    band = max(width, height)
-    return _PIECE * _BYTES_OF_PIECE + 4 * (columns * rows + band + 4 * side * side) + weights
+    halfway = rows * (4 * columns + 8)  # Pillow has a pointer to each row
+    band = 12 * max(width, height)
+    weights = 16 * (width + height)  # of a resize: for each pixel in each direction two of eight bytes
+    return _PIECE * _BYTES_OF_PIECE + halfway + band + weights + 16 * side * side
 
 
 def spread(data: bytes | npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> None:

@@ -19,7 +19,8 @@ _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2
 def stored_bytes(mode: str, size: tuple[int, int]) -> int:
     """Bytes that Pillow keeps an image of this mode in, loaded."""
     width, height = size
-    return height * (width * _STORED.get(mode, 4) + 8)  # a pointer to each row
+    row = (width * _STORED.get(mode, 4) + 3) // 4 * 4
+    return height * (row + 8)  # a pointer to each row
 
 
 class Picture(ABC):

@@ -65,6 +65,7 @@ class TiffPicture(Picture):
             if any(image.histogram()[count:]):
                 raise DecodeError(Status.CORRUPT, f"a TIFF in palette that uses more than its {count} colours")
             image.putpalette(colours)
+        image.format = "TIFF"  # as one that Pillow has opened
         image.info[MEANING] = self._layout.meaning
         return image
 
