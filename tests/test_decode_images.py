@@ -161,8 +161,10 @@ def test_a_file_gives_the_same_pixels_however_it_is_given(tmp_path, name):
     with path.open("rb") as file, Image.open(path) as unread, Image.open(path) as loaded:
         loaded.load()
         for image in (file, unread, loaded, loaded.copy()):
-            assert np.array_equal(pixels_of(copy_of(image), SIDE), wanted)
-            assert np.array_equal(pixels_of(image, SIDE), wanted)
+            # Pillow has turned a TIFF that it has loaded: before it is reduced, and rounded.
+            close = int(name == "tiff-deflate-turned" and image not in (file, unread))
+            for given in (copy_of(image), image):
+                assert np.abs(pixels_of(given, SIDE).astype(int) - wanted).max() <= close
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "RGBA", "RGBa", "CMYK", "I", "I;16", "F", "YCbCr"])

@@ -69,7 +69,7 @@ open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
 before = memory("VmRSS")
 picture = open_png(large, 0)
 square(picture.load(224), 224)
-print(memory("VmHWM") - before, picture.memory)
+print(memory("VmHWM") - before, picture.memory_at(224))
 """
 
 
@@ -87,4 +87,4 @@ def test_memory_is_what_is_taken_at_most(tmp_path, bits, colours, height, width)
         path.write_bytes(content)
     ran = subprocess.run([sys.executable, "-c", MEASURING, *paths], capture_output=True, text=True, timeout=120)
     taken, promised = map(int, ran.stdout.split())
-    assert 0.7 * promised < taken < promised + (3 << 20), ran.stderr
+    assert taken < promised + (3 << 20) and promised < 1.4 * taken + (12 << 20), ran.stderr

@@ -27,10 +27,9 @@ FILES = {
     "bench": ("bench_cards",),
     "cli": ("arguments", "cli", "commands", "console", "progress"),
     "decode": (
-        *("apart", "budget", "decode", "decode_faults", "decode_heif", "decode_images", "decode_jpeg"),
-        *("decode_jpeg_damage", "decode_png", "decode_png_cost", "decode_processes", "limits", "orientation"),
-        "predict",
-        "several",
+        *("apart", "budget", "decode", "decode_bands", "decode_bmp_gif", "decode_faults", "decode_heif"),
+        *("decode_images", "decode_jpeg", "decode_jpeg_damage", "decode_numbers", "decode_png", "decode_png_cost"),
+        *("decode_processes", "decode_tiff", "limits", "orientation", "predict", "several"),
     ),
     "evaluation": ("scores",),
     "inputs": ("inputs",),

@@ -34,9 +34,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-#: Pixels that are converted at once, and the bytes for each of them while numbers become shades.
+#: Pixels that are converted at once, and the bytes for each of them: of numbers, of all else.
 _PIECE = 1 << 18
-_BYTES_OF_PIECE = 40
+_BYTES_OF_NUMBERS, _BYTES_OF_OTHERS = 40, 16
 
 Box: TypeAlias = tuple[int, int, int, int]
 
@@ -85,18 +85,22 @@ def square(image: Image.Image, side: int, orientation: int = 1) -> bytes:
     return (flat if turn is None else flat.transpose(turn)).tobytes()
 
 
-def square_bytes(size: tuple[int, int], side: int) -> int:
+def square_bytes(mode: str, size: tuple[int, int], side: int) -> int:
     """Bytes that `square` takes at most, besides the image that it is given.
 
     Args:
-        size: the image's width and height.
+        mode: of the image.
+        size: its width and height.
         side: S.
     """
     width, height = size
     columns, rows = _halfway(size, side)
-    weights = 16 * (width + height)  # of Pillow's resize: for each pixel in each direction two of eight bytes
-    band = max(width, height)
-    return _PIECE * _BYTES_OF_PIECE + 4 * (columns * rows + band + 4 * side * side) + weights
+    halfway = rows * (4 * columns + 8)  # Pillow has a pointer to each row
+    band = 12 * max(width, height)
+    weights = 16 * (width + height)  # of a resize: for each pixel in each direction two of eight bytes
+    a_pixel = 0 if mode in ("RGB", "L") else _BYTES_OF_NUMBERS if _are_numbers(mode) else _BYTES_OF_OTHERS
+    converted = min(_PIECE, width * height) * a_pixel
+    return converted + halfway + band + weights + 16 * side * side
 
 
 def spread(data: bytes | npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> None:
@@ -162,10 +166,15 @@ def _converted(image: Image.Image, box: Box, convert: Convert) -> Image.Image:
     return whole
 
 
+def _are_numbers(mode: str) -> bool:
+    """Whether a mode is grey in more than 8 bits."""
+    return mode.startswith("I;16") or mode in ("I", "F")
+
+
 def _conversion(image: Image.Image) -> Convert:
     """What turns parts of an image into grey or RGB."""
     mode = image.mode
-    if mode.startswith("I;16") or mode in ("I", "F"):
+    if _are_numbers(mode):
         from fer_fast.decode.numbers import conversion
 
         return conversion(image)

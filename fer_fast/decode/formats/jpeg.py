@@ -17,6 +17,7 @@ from simplejpeg import decode_jpeg
 from fer_fast.decode.formats.jpeg_header import FEW, WHOLE_BAND, JpegHeader, read_header
 from fer_fast.decode.formats.jpeg_holes import check_holes
 from fer_fast.decode.formats.picture import Picture
+from fer_fast.decode.pixels import square_bytes
 from fer_fast.types import DecodeError, Status
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ class JpegPicture(Picture):
 
     def memory_at(self, side: int) -> int:
         """See `Picture.memory_at`: much less where libjpeg scales."""
-        return _memory(self._header, self._bytes, self._scale(side))
+        scale = self._scale(side)
+        width, height = self.size
+        scaled = -(-width // scale), -(-height // scale)
+        return _memory(self._header, self._bytes, scale) + square_bytes(self.mode, scaled, side)
 
     def load(self, side: int) -> Image.Image:
         """Lets libjpeg scale a large photo by 1/2, 1/4 or 1/8, never below twice the wanted side.

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from fer_fast.decode.formats.exif import orientation_left
+from fer_fast.decode.pixels import square_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,7 +20,8 @@ _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2
 def stored_bytes(mode: str, size: tuple[int, int]) -> int:
     """Bytes that Pillow keeps an image of this mode in, loaded."""
     width, height = size
-    return height * (width * _STORED.get(mode, 4) + 8)  # a pointer to each row
+    row = (width * _STORED.get(mode, 4) + 3) // 4 * 4
+    return height * (row + 8)  # a pointer to each row
 
 
 class Picture(ABC):
@@ -29,7 +31,7 @@ class Picture(ABC):
         size: width and height in pixels, as they are stored.
         mode: of its pixels in the file, in Pillow's words: L, RGB, CMYK and so on.
         orientation: how it is still to be turned, 1 to 8 as EXIF counts; 1 is upright.
-        memory: bytes that decoding all of it takes at most, besides the file itself.
+        memory: bytes that decoding all of it takes at most, besides the file itself and what `square` takes then.
         is_slow: it may take seconds for each of its megapixels, by the way it is coded.
     """
 
@@ -40,8 +42,8 @@ class Picture(ABC):
     is_slow: bool = False
 
     def memory_at(self, side: int) -> int:
-        """Bytes that `load(side)` takes at most, besides the file itself."""
-        return self.memory
+        """Bytes that `load(side)` and `square` take at most, besides the file itself."""
+        return self.memory + square_bytes(self.mode, self.size, side)
 
     @abstractmethod
     def load(self, side: int) -> Image:

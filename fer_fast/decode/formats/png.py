@@ -8,16 +8,13 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from fer_fast.decode.formats.picture import Picture
+from fer_fast.decode.formats.picture import Picture, stored_bytes
 from fer_fast.decode.formats.png_chunks import HEADER, MODES, PIECE, SIGNATURE, Chunks, Header, next_chunk
 from fer_fast.types import DecodeError, Status
 
 #: Bytes of pixels that are inflated at once where they are counted.
 _STEP = 1 << 16
 
-#: Bytes a pixel of each mode, decoded and while it becomes grey or RGB.
-_DECODED = {"1": 1, "L": 1, "I;16": 2, "P": 1, "LA": 4, "RGB": 4, "RGBA": 4}
-_CONVERTED = {"1": 3, "L": 1, "I;16": 8, "P": 9, "LA": 6, "RGB": 4, "RGBA": 8}
 
 #: Of an interlaced picture's passes the first column and row, and the steps to the next ones.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -45,8 +42,7 @@ class PngPicture(Picture):
         self.size = header.width, header.height
         self.mode, self._samples, _ = MODES[header.bits, header.colours]
         self.orientation = chunks.orientation
-        pixels = header.width * header.height
-        self.memory = max(_DECODED[self.mode] * pixels + chunks.coded, _CONVERTED[self.mode] * pixels)
+        self.memory = stored_bytes(self.mode, self.size) + chunks.coded
 
     def load(self, side: int) -> Image.Image:
         """See `Picture.load`."""

@@ -15,6 +15,7 @@ import PIL
 from PIL import Image, features
 
 from fer_fast.decode.formats import tiff_layout as tags
+from fer_fast.decode.formats.exif import orientation_of
 from fer_fast.decode.formats.picture import Picture, stored_bytes
 from fer_fast.decode.formats.tiff_directory import Directory
 from fer_fast.decode.formats.tiff_layout import layout_of
@@ -22,7 +23,7 @@ from fer_fast.decode.formats.tiff_strips import check_strips
 from fer_fast.decode.pixels import MEANING
 from fer_fast.types import DecodeError, Status
 
-_ROWS, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT = 278, 274, 322, 323
+_ROWS, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT, _XMP = 278, 274, 322, 323, 700
 
 #: Compressions that a libtiff may have been built without, by Pillow's names: each is tried once.
 _OPTIONAL = {7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_deflate", 34925: "lzma", 50000: "zstd", 50001: "webp"}
@@ -49,8 +50,7 @@ class TiffPicture(Picture):
         self.size = (directory.number(tags.WIDTH, 0), directory.number(tags.HEIGHT, 0))
         if not all(1 <= side < 1 << 31 for side in self.size):
             raise DecodeError(Status.CORRUPT, "a TIFF of {} x {} pixels".format(*self.size))
-        orientation = directory.number(_ORIENTATION, 1)
-        self.orientation = orientation if 1 <= orientation <= 8 else 1
+        self.orientation = _orientation(directory)
         pieces = _piece_bytes(directory, self.size, self._layout.raw_mode == "RGBX")
         self.memory = stored_bytes(self.mode, self.size) + pieces + _CONSTANT
 
@@ -65,6 +65,7 @@ class TiffPicture(Picture):
             if any(image.histogram()[count:]):
                 raise DecodeError(Status.CORRUPT, f"a TIFF in palette that uses more than its {count} colours")
             image.putpalette(colours)
+        image.format = "TIFF"  # as one that Pillow has opened
         image.info[MEANING] = self._layout.meaning
         return image
 
@@ -96,6 +97,14 @@ class TiffPicture(Picture):
         if max(numbers) > 0xFF:  # where all are of 8 bits libtiff takes them for that, too
             numbers = [each >> 8 for each in numbers]
         return bytes(numbers[plane * count + number] for number in range(count) for plane in range(3))
+
+
+def _orientation(directory: Directory) -> int:
+    """Its own tag's, of any type of whole numbers; XMP's where it has none."""
+    if _ORIENTATION not in directory:
+        return orientation_of(b"", bytes(directory.numbers(_XMP)))
+    orientation = directory.number(_ORIENTATION, 1)
+    return orientation if 1 <= orientation <= 8 else 1
 
 
 def open_tiff(content: BinaryIO, size: int) -> Picture:

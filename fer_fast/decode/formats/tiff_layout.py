@@ -43,6 +43,7 @@ _UNREAD = {
     **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000"),
     34887: "LERC",
     34892: "a camera's JPEG",
+    34933: "PNG",
     **dict.fromkeys((22610, 34934), "JPEG XR"),
     **dict.fromkeys((50002, 52546), "JPEG XL"),
 }

@@ -11,7 +11,7 @@ from fer_fast.types import DecodeError, Status
 
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _JPEG_TABLES = 273, 279, 324, 325, 347
 _FILL_ORDER = 266
-_JPEG = 7
+_OLD_JPEG, _JPEG = 6, 7
 #: Each byte with its bits in the other order.
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -36,7 +36,7 @@ def check_strips(directory: Directory, compression: int) -> None:
     name, places, lengths = "tile", directory.numbers(_TILES), directory.numbers(_TILE_BYTES)
     if not places:
         name, places, lengths = "strip", directory.numbers(_STRIPS), directory.numbers(_STRIP_BYTES)
-    for number, place in enumerate(places):
+    for number, place in enumerate(places if compression != _OLD_JPEG else ()):  # that has other tags for its place
         if not _HEADER <= place < directory.size:
             raise DecodeError(Status.CORRUPT, f"{name} {number} of the TIFF is not in the file")
     holed = _HAS_HOLE.get(compression)
