@@ -15,7 +15,6 @@ from PIL import Image
 from fer_fast.decode import codecs, files, open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.formats.opening import lacking_codecs
-from fer_fast.decode.formats.webp import webp_pixels
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
@@ -270,16 +269,6 @@ def test_a_codec_that_calls_a_file_broken_for_want_of_memory_is_not_believed(tmp
     path = str(tmp_path / "large")
     Image.new("RGB", (3000, 3000), (9, 99, 199)).save(path, kind, **options)
     assert short_of_memory(path, 12 << 20) == "failed"
-
-
-def test_a_webp_says_how_many_pixels_it_has():
-    options = [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}]
-    for kind, each in zip((b"VP8 ", b"VP8L", b"VP8X"), options, strict=True):
-        content = io.BytesIO()
-        Image.new("RGB", (301, 77), (9, 99, 199)).save(content, "webp", **each)
-        assert content.getvalue()[12:16] == kind
-        assert webp_pixels(content.getvalue()) == 301 * 77
-    assert webp_pixels(b"RIFF") == 0
 
 
 @pytest.mark.parametrize(

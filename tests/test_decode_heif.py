@@ -1,39 +1,22 @@
 """AVIF and HEIC files come in; pixels, or what to install, must go out."""
 
-import importlib.util
-import io
 import struct
 import sys
 
 import numpy as np
 import pytest
+from heif_files import KINDS, saved
 from image_files import face, oriented
 from PIL import Image, ImageOps, features
 
-from fer_fast.decode import codecs, open_decoder, pixels_of
+from fer_fast.decode import open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.formats import boxes, opening
 from fer_fast.decode.formats.kinds import format_of
 from fer_fast.decode.pixels import spread
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
-KINDS = [
-    pytest.param("avif", marks=pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")),
-    pytest.param(
-        "heif", marks=pytest.mark.skipif(not importlib.util.find_spec("pillow_heif"), reason="pillow-heif is missing")
-    ),
-]
-
-
-def saved(image, kind, **options):
-    """The bytes of an image; of several, if `append_images` has more."""
-    stream = io.BytesIO()
-    if kind == "heif":
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()  # it saves, too
-    image.save(stream, kind.upper(), quality=95, save_all="append_images" in options, **options)
-    return stream.getvalue()
 
 
 def decoded(path, **options):
@@ -93,7 +76,7 @@ def test_the_limit_of_pixels_is_checked_before_decoding(tmp_path, kind, monkeypa
     path = tmp_path / "face"
     path.write_bytes(saved(face(64, 48), kind))
     assert decoded(path, max_pixels=64 * 48).any()
-    monkeypatch.setattr(codecs._plugin(kind), "load", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr(boxes._BoxedPicture, "load", lambda *_: pytest.fail("decoded"))
     assert status_of(path, max_pixels=64 * 48 - 1) is Status.TOO_LARGE
 
 
@@ -157,19 +140,19 @@ def bare(monkeypatch):
     """A Pillow without AVIF, and no pillow-heif."""
     monkeypatch.setattr(features, "check", lambda _: False)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    codecs._optional_plugin.cache_clear()
+    opening._can_read.cache_clear()
     yield
-    codecs._optional_plugin.cache_clear()
+    opening._can_read.cache_clear()
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_pillow_that_does_not_know_avif_says_nothing(monkeypatch):
     monkeypatch.delitem(features.modules, "avif", raising=False)
-    codecs._optional_plugin.cache_clear()
+    opening._can_read.cache_clear()
     try:
-        assert codecs._optional_plugin("avif") is None
+        assert not opening._can_read("avif")
     finally:
-        codecs._optional_plugin.cache_clear()
+        opening._can_read.cache_clear()
 
 
 @pytest.mark.parametrize(

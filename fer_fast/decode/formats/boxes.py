@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, BinaryIO
 from fer_fast.decode.formats.items import Layout, layout_of
 from fer_fast.decode.formats.picture import Picture, PillowPicture
 from fer_fast.decode.formats.unwritten import NOT_WRITTEN, has_hole
-from fer_fast.types import DecodeError, Status
+from fer_fast.types import DecodeError, Status, one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-#: The codec's planes, RGB, and Pillow's own.
-_BYTES_A_PIXEL = 16
+_AV1, _HEVC = (b"av01",), (b"hvc1", b"hev1")
+
+#: Besides the codec's planes: RGB, with alpha if there is any, in the codec's memory and twice in Pillow's; or grey.
+_COLOUR, _GREY = 12.5, 4
+#: Three planes of two bytes: of what nothing is known.
+_MOST_BYTES_A_PIXEL = 19
 
 
 class _BoxedPicture(Picture):
@@ -30,22 +34,33 @@ class _BoxedPicture(Picture):
         content: its file.
         layout: of the file.
         codec: opens a file that ends where the layout does.
+        codings: that the codec is known to read.
     """
 
     mode = "RGB"
 
-    def __init__(self, content: BinaryIO, layout: Layout, codec: Callable[[BinaryIO], ImageFile]) -> None:
-        self._content, self._layout, self._codec = content, layout, codec
+    def __init__(
+        self, content: BinaryIO, layout: Layout, codec: Callable[[BinaryIO], ImageFile], codings: tuple[bytes, ...]
+    ) -> None:
+        self._content, self._layout, self._codec, self._codings = content, layout, codec, codings
         self.size = layout.size
-        self.memory = _BYTES_A_PIXEL * layout.size[0] * layout.size[1] + 2 * layout.end
+        self.memory = int(_bytes_a_pixel(layout) * layout.size[0] * layout.size[1]) + 2 * layout.end
 
     def load(self, side: int) -> Image:
         """See `Picture.load`."""
         if any(has_hole(self._content, *coded) for coded in self._layout.coded):
             raise DecodeError(Status.CORRUPT, NOT_WRITTEN)
         self._content.seek(0)
-        image = self._codec(io.BytesIO(self._content.read(self._layout.end)))
-        image.load()
+        content = io.BytesIO(self._content.read(self._layout.end))
+        try:
+            image = self._codec(content)
+            image.load()
+        except (OSError, ValueError, SyntaxError, RuntimeError) as error:
+            coding = self._layout.coded[0].codec
+            if coding in self._codings:
+                raise
+            reason = f"pixels coded as {ascii(coding)[1:]} cannot be read here: {one_line(error)}"
+            raise DecodeError(Status.UNSUPPORTED, reason) from None
         return image
 
 
@@ -55,8 +70,8 @@ def open_avif(content: BinaryIO, size: int) -> Picture:
 
     layout = _layout(content, size)
     if layout is None:
-        return PillowPicture(AvifImageFile(content), _BYTES_A_PIXEL)
-    picture = _BoxedPicture(content, layout, AvifImageFile)
+        return PillowPicture(AvifImageFile(content), _MOST_BYTES_A_PIXEL)
+    picture = _BoxedPicture(content, layout, AvifImageFile, _AV1)
     picture.orientation = layout.orientation
     return picture
 
@@ -67,8 +82,8 @@ def open_heif(content: BinaryIO, size: int) -> Picture:
 
     layout = _layout(content, size)
     if layout is None:
-        return PillowPicture(HeifImageFile(content), _BYTES_A_PIXEL)  # type: ignore[no-untyped-call]
-    picture = _BoxedPicture(content, layout, HeifImageFile)
+        return PillowPicture(HeifImageFile(content), _MOST_BYTES_A_PIXEL)  # type: ignore[no-untyped-call]
+    picture = _BoxedPicture(content, layout, HeifImageFile, _HEVC)
     picture.size = layout.cropped  # libheif crops and turns by itself
     return picture
 
@@ -81,3 +96,17 @@ def _layout(content: BinaryIO, size: int) -> Layout | None:
         if last > size:
             raise DecodeError(Status.CORRUPT, f"the file ends after {size} of {last} bytes")
     return layout
+
+
+def _bytes_a_pixel(layout: Layout) -> float:
+    codec, configuration = layout.coded[0].codec, layout.configuration
+    if codec in _AV1 and len(configuration) >= 3:
+        flags = configuration[2]
+        is_grey, is_full, is_deep = bool(flags & 0x10), not flags & 0x08, bool(flags & 0x40)
+    elif codec in _HEVC and len(configuration) >= 18:
+        chroma = configuration[16] & 3
+        is_grey, is_full, is_deep = chroma == 0, chroma > 1, bool(configuration[17] & 7)
+    else:
+        return _MOST_BYTES_A_PIXEL
+    planes = (1 if is_grey else 3 if is_full else 1.5) * (2 if is_deep else 1)
+    return planes + (_GREY if is_grey and not layout.has_alpha else _COLOUR)

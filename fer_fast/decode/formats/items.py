@@ -5,6 +5,7 @@ Only the boxes that describe the picture are read, up to a megabyte of them. Wha
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -14,7 +15,9 @@ _MOST_BYTES = 1 << 20
 _MOST_BOXES = 1 << 10
 #: Items that are made of others: a grid of tiles, an overlay, one turned.
 _DERIVED = (b"grid", b"iovl", b"iden")
-#: EXIF's orientation for so many quarter turns against the clock; after them not mirrored, top to bottom, left to right.
+#: Items made of items made of others.
+_DEEPEST = 4
+#: EXIF's orientation for so many quarter turns against the clock, after them not mirrored, upside down, left to right.
 _ORIENTATIONS = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))
 
 
@@ -33,6 +36,7 @@ class Layout(NamedTuple):
         cropped: what the file says is to be shown of them.
         orientation: how the file says it is to be turned, 1 to 8 as EXIF counts.
         coded: the picture, or its tiles.
+        has_alpha: or may have it.
         configuration: its codec's, the body of a box av1C or hvcC; empty if there is none.
         end: of what the boxes speak of; a film may lie behind it.
     """
@@ -41,6 +45,7 @@ class Layout(NamedTuple):
     cropped: tuple[int, int]
     orientation: int
     coded: list[Coded]
+    has_alpha: bool
     configuration: bytes
     end: int
 
@@ -59,43 +64,44 @@ def layout_of(content: BinaryIO, size: int) -> Layout | None:
         if fields is None:
             return None
         return _film(fields, size) if wanted == b"moov" else _Items(fields).layout(size)
-    except (_NotUnderstood, KeyError):  # a box that has to be there is not
+    except (_UnclearError, KeyError, StopIteration):  # a box or an item that has to be there is not
         return None
 
 
-class _NotUnderstood(Exception):
+class _UnclearError(Exception):
     pass
 
 
 class _Fields:
     """Numbers and boxes one after the other, of a body that starts at some byte of the file."""
 
+    __slots__ = ("body", "place", "start")
+
     def __init__(self, body: bytes, start: int) -> None:
         self.body, self.start, self.place = body, start, 0
 
-    def take(self, length: int) -> bytes:
-        taken = self.body[self.place : self.place + length]
-        if len(taken) < length:
-            raise _NotUnderstood
-        self.place += length
-        return taken
-
     def number(self, length: int) -> int:
-        return int.from_bytes(self.take(length), "big")
+        place = self.place
+        self.place = end = place + length
+        if end > len(self.body):
+            raise _UnclearError
+        return int.from_bytes(self.body[place:end], "big")
 
     def version(self) -> int:
         """Of a full box; its flags are passed over."""
         return self.number(4) >> 24
 
     def boxes(self) -> Iterator[tuple[bytes, _Fields]]:
-        while self.place < len(self.body):
-            length, kind = self.number(4), self.take(4)
-            header = 8
+        body, place = self.body, self.place
+        while place < len(body):
+            length, kind, header = int.from_bytes(body[place : place + 4], "big"), body[place + 4 : place + 8], 8
             if length == 1:
-                length, header = self.number(8), 16
-            left = len(self.body) - self.place
-            start = self.start + self.place
-            yield kind, _Fields(self.take(length - header if length else left), start)
+                length, header = int.from_bytes(body[place + 8 : place + 16], "big"), 16
+            end = place + length if length else len(body)
+            if not place + header <= end <= len(body):
+                raise _UnclearError
+            yield kind, _Fields(body[place + header : end], self.start + place + header)
+            place = end
 
 
 def _described(content: BinaryIO, size: int, wanted: bytes) -> _Fields | None:
@@ -131,7 +137,9 @@ class _Items:
         self._primary = pitm.number(_id_length(pitm.version(), 1))
         self._kinds = dict(_kinds(boxes[b"iinf"]))
         self._pieces = dict(_pieces(boxes[b"iloc"], boxes.get(b"idat")))
-        self._parts = dict(_parts(boxes[b"iref"])) if b"iref" in boxes else {}
+        references = list(_references(boxes[b"iref"])) if b"iref" in boxes else []
+        self._parts = {item: others for kind, item, others in references if kind == b"dimg"}
+        self._has_alpha = any(kind == b"auxl" and self._primary in others for kind, _, others in references)
         self._properties = dict(_properties(properties[b"ipma"], list(properties[b"ipco"].boxes())))
 
     def layout(self, size: int) -> Layout:
@@ -139,22 +147,25 @@ class _Items:
         of_picture = self._properties[self._primary]
         ispe = of_picture[b"ispe"]
         ispe.version()
-        items = self._coded_items(self._primary)
+        items = self._coded_items()
         coded = [Coded(self._kinds[item], [(a, b or size) for a, b in self._pieces[item]]) for item in items]
+        if not coded:
+            raise _UnclearError
         configuration = _configuration(self._properties.get(items[0], {}))
         coded_size = ispe.number(4), ispe.number(4)
         cropped, orientation = _cropped(coded_size, of_picture), _orientation(of_picture)
         end = max(end or size for pieces in (*self._pieces.values(), [(0, self._end)]) for _, end in pieces)
-        return Layout(coded_size, cropped, orientation, coded, configuration, min(end, size))
+        return Layout(coded_size, cropped, orientation, coded, self._has_alpha, configuration, min(end, size))
 
-    def _coded_items(self, item: int, depth: int = 0) -> list[int]:
-        """The items that hold what a picture is made of."""
-        if self._kinds[item] not in _DERIVED:
-            return [item]
-        if depth > 3:
-            raise _NotUnderstood
-        parts = dict.fromkeys(self._parts[item])
-        return list(dict.fromkeys(each for part in parts for each in self._coded_items(part, depth + 1)))
+    def _coded_items(self) -> list[int]:
+        """The items that hold what the primary one is made of."""
+        items = dict.fromkeys([self._primary])
+        for _ in range(_DEEPEST):
+            if not any(self._kinds[item] in _DERIVED for item in items):
+                return list(items)
+            parts = ([item] if self._kinds[item] not in _DERIVED else self._parts[item] for item in items)
+            items = dict.fromkeys(itertools.chain.from_iterable(parts))
+        raise _UnclearError
 
 
 def _id_length(version: int, last_of_two: int) -> int:
@@ -167,8 +178,7 @@ def _kinds(iinf: _Fields) -> Iterator[tuple[int, bytes]]:
         version = infe.version()
         if version >= 2:  # older ones are no pictures
             item = infe.number(_id_length(version, 3))
-            infe.take(2)
-            yield item, infe.take(4)
+            yield item, infe.body[infe.place + 2 : infe.place + 6]
 
 
 def _pieces(iloc: _Fields, idat: _Fields | None) -> Iterator[tuple[int, list[tuple[int, int]]]]:
@@ -182,7 +192,7 @@ def _pieces(iloc: _Fields, idat: _Fields | None) -> Iterator[tuple[int, list[tup
         base = iloc.number(of_base) + (idat.start if idat and method == 1 else 0)
         pieces = []
         for _ in range(iloc.number(2)):
-            iloc.take(of_index if version else 0)
+            iloc.number(of_index if version else 0)
             start = base + iloc.number(of_offset)
             length = iloc.number(of_length)
             pieces.append((start, start + length if length else 0))
@@ -190,13 +200,11 @@ def _pieces(iloc: _Fields, idat: _Fields | None) -> Iterator[tuple[int, list[tup
             yield item, pieces
 
 
-def _parts(iref: _Fields) -> Iterator[tuple[int, list[int]]]:
-    """Of each derived item those that it is made of."""
+def _references(iref: _Fields) -> Iterator[tuple[bytes, int, list[int]]]:
+    """What an item has to do with others, itself and those."""
     length = _id_length(iref.version(), 1)
     for kind, reference in iref.boxes():
-        if kind == b"dimg":
-            item = reference.number(length)
-            yield item, [reference.number(length) for _ in range(reference.number(2))]
+        yield kind, reference.number(length), [reference.number(length) for _ in range(reference.number(2))]
 
 
 def _properties(ipma: _Fields, known: list[tuple[bytes, _Fields]]) -> Iterator[tuple[int, dict[bytes, _Fields]]]:
@@ -209,7 +217,7 @@ def _properties(ipma: _Fields, known: list[tuple[bytes, _Fields]]) -> Iterator[t
         found = {}
         for place in places:
             if not place <= len(known):
-                raise _NotUnderstood
+                raise _UnclearError
             if place:
                 kind, property_ = known[place - 1]
                 found[kind] = _Fields(property_.body, property_.start)
@@ -227,20 +235,20 @@ def _film(moov: _Fields, file_size: int) -> Layout:
         table = dict(dict(media[b"minf"].boxes())[b"stbl"].boxes())
         descriptions, lengths = table[b"stsd"], table[b"stsz"]
         offsets, of_offset = (table[b"stco"], 4) if b"stco" in table else (table[b"co64"], 8)
-        descriptions.take(8)
+        descriptions.number(8)
         codec, entry = next(descriptions.boxes())
-        entry.take(24)
+        entry.number(24)
         size = entry.number(2), entry.number(2)
-        entry.take(50)
+        entry.number(50)
         properties = dict(entry.boxes())
-        lengths.take(4)
+        lengths.number(4)
         length = lengths.number(4)
-        lengths.take(4)
-        offsets.take(8)
+        lengths.number(4)
+        offsets.number(8)
         start = offsets.number(of_offset)
         coded = Coded(codec, [(start, start + (length or lengths.number(4)))])
-        return Layout(size, size, _orientation(properties), [coded], _configuration(properties), file_size)
-    raise _NotUnderstood
+        return Layout(size, size, _orientation(properties), [coded], True, _configuration(properties), file_size)
+    raise _UnclearError
 
 
 def _cropped(size: tuple[int, int], properties: dict[bytes, _Fields]) -> tuple[int, int]:

@@ -6,18 +6,20 @@ not show it: zeros, too, decode to something.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import BinaryIO
 
 NOT_WRITTEN = "zeros where the picture should be: a part of the file was never written"
 
-#: So many zeros in a row are looked into. A shorter hole is not seen.
+#: So many zeros in a row are looked into in a WebP. A shorter hole is not seen; one up to some 60 bytes may not be.
 _SUSPICIOUS = bytes(16)
 #: Bytes at the end of a part that a decoder may do without: 3 are the most in files of libwebp, and 1 if lossless.
 _SPARE = 8
+#: Zeros at the end that are the last codes', not padding behind them.
+_CODES = bytes(4)
 
 #: Zeros in a row that a picture may hold. HEVC has two at most, and three in the length before a unit of it; what
-#: AV1 has is measured: 110 around a few dots on a flat picture by rav1e, 68 by libaom.
+#: AV1 has is measured: 110 around a few dots on a flat picture by rav1e, 91 by libaom, 37 by SVT-AV1.
 _MOST_ZEROS = {b"av01": 400, b"hvc1": 7, b"hev1": 7}
 #: Zeros at the end of a picture that are too many: both codecs close it by a bit that is set.
 _AT_THE_END = 4
@@ -25,29 +27,38 @@ _AT_THE_END = 4
 _PIECE = 1 << 20
 
 
-def shortened(coded: bytes, is_lossy: bool) -> Iterator[bytes]:
-    """WebP's coded frame with the end of a part left out; if it still decodes, it is not what an encoder wrote.
+def frame_written(coded: bytes, is_lossy: bool, decodes: Callable[[bytes], bool]) -> bytes | None:
+    """WebP's coded frame without padding, as its encoder wrote it; None if a part of that is not there.
 
     Long runs of zeros are nothing unusual in such frames: white after noise gives thousands. But an encoder writes what
     a decoder needs, with no more than `_SPARE` bytes to spare, and behind a hole a decoder reads something else:
-    either it lacks bytes at the end, or it leaves some over.
+    either it lacks bytes at the end, or it leaves some over. What cannot be seen so is a hole in noise without any
+    shades, whose codes are all of one length: zeros are as many colours as were lost.
 
     Args:
         coded: the body of a chunk VP8 or VP8L.
         is_lossy: it is VP8's. That comes in parts: modes first, then coefficients.
-
-    Yields:
-        None if there are no suspicious zeros.
+        decodes: whether libwebp takes such a body.
     """
     hole = coded.find(_SUSPICIOUS)
     if hole < 0:
-        return
-    yield coded[:-_SPARE]
-    if is_lossy:
-        tag = int.from_bytes(coded[:3], "little")
-        end = 10 + (tag >> 5)
-        if hole < end and tag >> 5 > _SPARE:
-            yield (tag - (_SPARE << 5)).to_bytes(3, "little") + coded[3 : end - _SPARE] + coded[end:]
+        return coded
+    unpadded = coded.rstrip(b"\0") + _CODES
+    if coded.endswith(_SUSPICIOUS) and decodes(unpadded):
+        coded = unpadded
+    if decodes(coded[:-_SPARE]):
+        return None
+    return None if is_lossy and hole < _modes_end(coded) and decodes(_with_fewer_modes(coded)) else coded
+
+
+def _modes_end(coded: bytes) -> int:
+    return 10 + (int.from_bytes(coded[:3], "little") >> 5)
+
+
+def _with_fewer_modes(coded: bytes) -> bytes:
+    tag, end = int.from_bytes(coded[:3], "little"), _modes_end(coded)
+    fewer = max(tag - (_SPARE << 5), tag & 31)
+    return fewer.to_bytes(3, "little") + coded[3 : max(10, end - _SPARE)] + coded[end:]
 
 
 def has_hole(content: BinaryIO, codec: bytes, pieces: list[tuple[int, int]]) -> bool:

@@ -1,7 +1,7 @@
 """A WebP comes in, a picture goes out: its only frame, or the first of an animation.
 
-Its chunks are walked here, so that opening reads little more than their headers, and libwebp gets the coded frame alone:
-neither a damaged colour profile nor damaged alpha, which is dropped anyway, costs a face.
+Its chunks are walked here, so that opening reads little more than their headers, and libwebp gets the coded frame
+alone: neither a damaged colour profile nor damaged alpha, which is dropped anyway, costs a face.
 """
 
 from __future__ import annotations
@@ -12,22 +12,28 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from fer_fast.decode.formats.exif import orientation_of
 from fer_fast.decode.formats.picture import Picture
-from fer_fast.decode.formats.unwritten import NOT_WRITTEN, shortened
+from fer_fast.decode.formats.unwritten import NOT_WRITTEN, frame_written
 from fer_fast.types import DecodeError, Status
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: The decoder's own, a canvas and the one before it, Pillow's two.
-_BYTES_A_PIXEL = {b"VP8 ": 18, b"VP8L": 26}
-#: Of the coded frame: as read, shortened, as a file for libwebp, as Pillow and libwebp hold that.
-_COPIES = 6
+#: Of a frame: the decoder's own, a canvas and the one before it, Pillow's two; of an animation's canvas around it.
+_BYTES_A_PIXEL = {b"VP8 ": 17, b"VP8L": 19}
+_CANVAS = 5
+#: Of the coded frame: as read, as a file for libwebp, as Pillow holds that, and libwebp.
+_COPIES = 4
 #: Coded bytes that are read, at most: lossless noise takes four a pixel.
 _MOST_BYTES, _MOST_BYTES_A_PIXEL = 1 << 16, 16
 #: Of a file of 64 MiB: it could have eight million without a body.
 _MOST_CHUNKS = 1 << 16
-#: Of EXIF: the orientation is in its first directory.
-_MOST_EXIF = 1 << 20
+#: Of EXIF or XMP: the orientation is in its first directory.
+_MOST_METADATA = 1 << 20
+
+#: A flag of VP8X.
+_EXIF = 8
+
+_NO_PICTURE = "a WebP without a picture"
 
 
 class _Frame(NamedTuple):
@@ -59,16 +65,17 @@ class _WebpPicture(Picture):
         self._length = min(frame.length, _MOST_BYTES + _MOST_BYTES_A_PIXEL * _area(frame.size))
         self.memory = _BYTES_A_PIXEL[frame.kind] * _area(frame.size) + _COPIES * self._length
         if self.size != frame.size:
-            self.memory += 4 * _area(self.size)
+            self.memory += _CANVAS * _area(self.size)
 
     def load(self, side: int) -> Image:
         """See `Picture.load`."""
         kind = self._frame.kind
         self._content.seek(self._frame.start)
         coded = self._content.read(self._length)
-        if any(_decodes(kind, shorter) for shorter in shortened(coded, is_lossy=kind == b"VP8 ")):
+        written = frame_written(coded, kind == b"VP8 ", lambda each: _decodes(kind, each))
+        if written is None:
             raise DecodeError(Status.CORRUPT, NOT_WRITTEN)
-        image = _decoded(kind, coded)
+        image = _decoded(kind, written)
         return image if image.size == self.size else _on_canvas(image, self.size, self._frame.place)
 
 
@@ -76,33 +83,38 @@ def open_webp(content: BinaryIO, size: int) -> Picture:
     """Opens a WebP; see `opening.open_picture`."""
     content.seek(4)
     end = 8 + int.from_bytes(content.read(4), "little")
-    if end > size + 1:  # some leave out the last chunk's padding
+    if end > size:
         raise _ends(size, end)
-    return _WebpPicture(content, _layout(content, min(end, size)))
+    return _WebpPicture(content, _layout(content, end))
 
 
 def _layout(content: BinaryIO, end: int) -> _Layout:
     frame = canvas = None
-    orientation, is_extended, has_exif = 1, False, False
+    metadata = {b"EXIF": b"", b"XMP ": b""}
+    promises: int | None = None  # the flags of VP8X; a file without that is its picture alone
     for kind, start, length in _chunks(content, 12, end):
         if kind == b"VP8X":
-            is_extended, body = True, content.read(10)
-            has_exif = bool(body[0] & 8)
-            sides = 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
-        elif kind == b"EXIF":
-            orientation = orientation_of(content.read(min(length, _MOST_EXIF, end - start)))
-            has_exif = False
-        elif kind == b"ANMF" and frame is None and is_extended:
-            frame, canvas = _animated(content, start, min(start + length, end)), sides
+            promises, sides = _extended(content.read(10))
+        elif kind in metadata and not metadata[kind]:
+            metadata[kind] = content.read(min(length, _MOST_METADATA, end - start))
+        elif kind == b"ANMF" and frame is None and promises is not None:
+            frame, canvas = _animated(content, start, min(start + length, end), sides), sides
         elif kind in _BYTES_A_PIXEL and frame is None:
             frame = _frame(content, kind, start, length, end)
-        elif kind == bytes(4) and has_exif:
+        elif kind == bytes(4) and promises and promises & _EXIF and not metadata[b"EXIF"]:
             raise DecodeError(Status.CORRUPT, NOT_WRITTEN)  # the orientation is lost
-        if frame is not None and not has_exif:
+        if frame is not None and promises is None:
             break
     if frame is None:
-        raise DecodeError(Status.CORRUPT, "a WebP without a picture")
-    return _Layout(frame, canvas, orientation)
+        raise DecodeError(Status.CORRUPT, _NO_PICTURE)
+    return _Layout(frame, canvas, orientation_of(metadata[b"EXIF"], metadata[b"XMP "]))
+
+
+def _extended(body: bytes) -> tuple[int, tuple[int, int]]:
+    """The flags and the canvas's sides."""
+    if len(body) < 10:
+        raise DecodeError(Status.CORRUPT, "the file ends within its first chunk")
+    return body[0], (1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little"))
 
 
 def _chunks(content: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -117,12 +129,18 @@ def _chunks(content: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, in
         start += 8 + length + length % 2
 
 
-def _animated(content: BinaryIO, start: int, end: int) -> _Frame | None:
+def _animated(content: BinaryIO, start: int, end: int, canvas: tuple[int, int]) -> _Frame:
+    """The frame of a chunk ANMF, whose body starts there."""
     x, y = (2 * int.from_bytes(content.read(3), "little") for _ in range(2))
     for kind, body, length in _chunks(content, start + 16, end):
         if kind in _BYTES_A_PIXEL:
-            return _frame(content, kind, body, length, end)._replace(place=(x, y))
-    return None
+            frame = _frame(content, kind, body, length, end)._replace(place=(x, y))
+            width, height = frame.size
+            if x + width > canvas[0] or y + height > canvas[1]:
+                reason = f"a frame of {width} x {height} pixels at {x}, {y} of a canvas of {canvas[0]} x {canvas[1]}"
+                raise DecodeError(Status.CORRUPT, reason)
+            return frame
+    raise DecodeError(Status.CORRUPT, _NO_PICTURE)
 
 
 def _frame(content: BinaryIO, kind: bytes, start: int, length: int, end: int) -> _Frame:
