@@ -13,6 +13,7 @@ from fer_fast.decode import open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.formats import boxes, opening
 from fer_fast.decode.formats.kinds import format_of
+from fer_fast.decode.limits import limits_of
 from fer_fast.decode.pixels import spread
 from fer_fast.types import DecodeError, Status
 
@@ -75,9 +76,9 @@ def test_the_first_of_several_pictures_counts(tmp_path, kind):
 def test_the_limit_of_pixels_is_checked_before_decoding(tmp_path, kind, monkeypatch):
     path = tmp_path / "face"
     path.write_bytes(saved(face(64, 48), kind))
-    assert decoded(path, max_pixels=64 * 48).any()
+    assert decoded(path, limits=limits_of(1, 64 * 48)).any()
     monkeypatch.setattr(boxes._BoxedPicture, "load", lambda *_: pytest.fail("decoded"))
-    assert status_of(path, max_pixels=64 * 48 - 1) is Status.TOO_LARGE
+    assert status_of(path, limits=limits_of(1, 64 * 48 - 1)) is Status.TOO_LARGE
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,7 +99,7 @@ def test_noise_in_a_file_never_escapes_as_another_exception(tmp_path, kind):
             noisy[place] = random.integers(256)
         path.write_bytes(noisy)
         try:
-            decoded(path, max_pixels=1 << 22)
+            decoded(path, limits=limits_of(1, 1 << 22))
         except DecodeError as error:
             statuses.add(error.status)
     assert Status.CORRUPT in statuses

@@ -10,9 +10,9 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
+from fer_fast.decode.formats.frame_holes import NOT_WRITTEN, has_hole
 from fer_fast.decode.formats.items import Layout, layout_of
 from fer_fast.decode.formats.picture import Picture, PillowPicture
-from fer_fast.decode.formats.unwritten import NOT_WRITTEN, has_hole
 from fer_fast.types import DecodeError, Status, one_line
 
 if TYPE_CHECKING:

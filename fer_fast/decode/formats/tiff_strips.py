@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
-from fer_fast.decode.formats.holes import deflate_has_hole, has_hole, jpeg_has_hole, packbits_has_hole
+from fer_fast.decode.formats.jpeg_holes import check_holes
+from fer_fast.decode.formats.strip_holes import deflate_has_hole, has_hole, packbits_has_hole
 from fer_fast.decode.formats.tiff_directory import Directory
 from fer_fast.types import DecodeError, Status
 
@@ -40,11 +40,12 @@ def check_strips(directory: Directory, compression: int) -> None:
         if not _HEADER <= place < directory.size:
             raise DecodeError(Status.CORRUPT, f"{name} {number} of the TIFF is not in the file")
     holed = _HAS_HOLE.get(compression)
-    if compression == _JPEG:
-        holed = partial(jpeg_has_hole, tables=directory.numbers(_JPEG_TABLES).tobytes())
+    tables = directory.numbers(_JPEG_TABLES).tobytes()[:-2]  # a JPEG of its own, without an end
     is_reversed = directory.number(_FILL_ORDER, 1) == 2 and compression != _JPEG
-    for place, length in {*zip(places, lengths, strict=False)} if holed else ():
+    for place, length in {*zip(places, lengths, strict=False)} if holed or compression == _JPEG else ():
         directory.content.seek(int(place))
         data = directory.content.read(int(length))
-        if holed and holed(data.translate(_REVERSED) if is_reversed else data):
+        if compression == _JPEG:
+            check_holes(tables + data[2:] if tables else data)
+        elif holed and holed(data.translate(_REVERSED) if is_reversed else data):
             raise DecodeError(Status.CORRUPT, f"the {name} at byte {place} of the TIFF was not written whole")

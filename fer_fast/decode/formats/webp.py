@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from fer_fast.decode.formats.exif import orientation_of
+from fer_fast.decode.formats.frame_holes import NOT_WRITTEN, frame_written
 from fer_fast.decode.formats.picture import Picture
-from fer_fast.decode.formats.unwritten import NOT_WRITTEN, frame_written
 from fer_fast.types import DecodeError, Status
 
 if TYPE_CHECKING:
