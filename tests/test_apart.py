@@ -1,17 +1,21 @@
 """Files that are large, slow, or of codecs that print and crash; each is decoded apart and costs nothing but itself."""
 
+import errno
 import io
+import os
 import signal
 import sys
 import threading
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from decoding import run, written
+from decoding import run, running, until, written
 from image_files import FACE, encoded
 from PIL import Image
 
 from fer_fast.decode import apart, open_decoder, process
+from fer_fast.decode.formats.opening import lacking_codecs
 from fer_fast.decode.limits import Large
 from fer_fast.decode.pillow import PillowDecoder
 from fer_fast.types import DecodeError, FerFastError, Status
@@ -229,3 +233,114 @@ def test_a_closed_decoder_takes_no_file_in_memory(name):
     decoder.close()
     with pytest.raises(FerFastError, match="closed"):
         decoder.decode_content(encoded("jpeg"))
+
+
+def test_a_file_in_memory_that_can_be_none_on_disk_is_decoded_here(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with open_decoder("pillow", SIDE, 1) as decoder:
+        expected = decoder.decode_content(content := tiff())
+        monkeypatch.setattr(apart.os, "memfd_create", refuse)
+        assert np.array_equal(decoder.decode_content(content), expected)
+        with pytest.raises(DecodeError) as caught:
+            decoder.decode_content(damaged_tiff())
+        assert caught.value.status is Status.CORRUPT
+
+
+@pytest.mark.parametrize("number", [np.float64(30), np.float32(30), Fraction(30), 1e20, 10**400], ids=range(5))
+def test_seconds_are_any_number(tmp_path, number):
+    cost = {"max_seconds": number, "max_pixels": np.int64(10**8), "max_memory": np.int64(10**9)}
+    with open_decoder("pillow", SIDE, 1, **cost) as decoder:
+        assert decoder.decode(written(tmp_path, [tiff()])).indices == [0]
+
+
+def test_what_waits_for_its_turn_is_not_decoded_once_the_decoder_is_closed(monkeypatch):
+    begun, closed = threading.Semaphore(0), threading.Event()
+
+    class Processes:
+        def decode_one(self, path, out, room):
+            begun.release()
+            assert closed.wait(30)
+
+        def close(self):
+            closed.set()
+
+    decoded = []
+    monkeypatch.setattr(apart, "DecodingProcesses", lambda *_: Processes())
+    monkeypatch.setattr(apart, "decoded_here", lambda *_: decoded.append(_))
+    decoder = PillowDecoder(SIDE, 2)
+    caught = []
+
+    def decode():
+        try:
+            decoder._apart.decode("", np.empty((SIDE, SIDE, 3), np.uint8), Large(600, None))
+        except FerFastError as error:
+            caught.append(str(error))
+
+    threads = [threading.Thread(target=decode) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert begun.acquire(timeout=30) and begun.acquire(timeout=30)
+    decoder.close()
+    for thread in threads:
+        thread.join(30)
+    assert caught == ["the decoder is closed"] * 3 and not decoded
+
+
+def test_a_process_that_ended_while_it_was_idle_costs_no_file(tmp_path):
+    paths = written(tmp_path, [tiff(), tiff()])
+    with PillowDecoder(SIDE, 1) as decoder:
+        assert decoder.decode(paths[:1]).indices == [0]
+        (pid,) = decoder._apart._processes.pids
+        os.kill(pid, signal.SIGKILL)
+        assert not decoder.decode(paths[1:]).failures
+
+
+def test_the_time_limit_holds_whatever_signals_the_program_around_us_keeps_out():
+    ran = run(
+        """
+        import io, signal, numpy as np
+        from PIL import Image
+        from fer_fast.decode import open_decoder
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
+        pixels = np.random.default_rng(3).integers(0, 256, (4000, 4000, 3), np.uint8)
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, "TIFF", compression="tiff_lzw")
+        with open_decoder("pillow", 24, 1, max_seconds=0.05) as decoder:
+            try:
+                decoder.decode_content(content.getvalue())
+            except Exception as error:
+                print(error)
+        """
+    )
+    assert ran.stdout.strip() == "decoding takes longer than 0.05 s of a processor", ran.stderr
+
+
+@pytest.mark.skipif("avif" in lacking_codecs(), reason="this Pillow has no AVIF")
+def test_the_threads_of_many_processors_are_not_taken_for_the_memory_of_a_file(tmp_path, monkeypatch):
+    many = "\nimport os\nos.sched_getaffinity = lambda *_: set(range(256))\nmain()"
+    monkeypatch.setattr(process, "_PROGRAM", process._PROGRAM.replace("\nmain()", many))
+    content = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (40, 60, 3), np.uint8)).resize((1800, 1200)).save(content, "AVIF", speed=10)
+    with PillowDecoder(SIDE, 1) as decoder:
+        assert not decoder.decode(written(tmp_path, [content.getvalue()])).failures
+
+
+def test_slow_files_of_one_run_show_that_it_goes_on(tmp_path, monkeypatch):
+    slow = """
+import time
+from fer_fast.decode import worker
+right = worker.decode_file
+worker.decode_file = lambda *arguments: time.sleep(0.6) or right(*arguments)
+main()"""
+    monkeypatch.setattr(process, "_PROGRAM", process._PROGRAM.replace("\nmain()", slow))
+    paths = written(tmp_path, [encoded("png")] * 6)
+    with running(PillowDecoder(SIDE, 1, processes_after=0), 1) as decoder:
+        before = decoder.files_done
+        future = decoder.submit(paths)
+        until(lambda: decoder.files_done > before)
+        assert decoder.files_done < before + len(paths) and not future.done()
+        assert future.result().indices == [*range(6)]
+        assert decoder.files_done == before + len(paths)

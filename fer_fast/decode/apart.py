@@ -14,7 +14,7 @@ from fer_fast.decode.limits import Large, LargeError, Limits
 from fer_fast.decode.pixels import spread
 from fer_fast.decode.process import Answer
 from fer_fast.decode.processes import DecodingProcesses
-from fer_fast.types import DecodeError, Status
+from fer_fast.types import DecodeError, FerFastError, Status, one_line
 
 
 class Apart:
@@ -33,6 +33,7 @@ class Apart:
         self._budget = budget
         self._turns = threading.Semaphore(count)
         self._processes = DecodingProcesses(count, side, 1, limits)
+        self._is_closed = False
 
     def decode(self, path: str, out: npt.NDArray[np.uint8], large: Large) -> Answer:
         """Decodes a file; for a thread that holds nothing of the budget.
@@ -44,9 +45,14 @@ class Apart:
 
         Returns:
             What became of it, by the file as it is now.
+
+        Raises:
+            FerFastError: closed, before it was decoded or meanwhile.
         """
         with self._turns, self._budget.take(min(large.memory, self._limits.max_memory)):
             answer = self._processes.decode_one(path, out[None], large.memory)
+            if self._is_closed:
+                raise FerFastError("the decoder is closed")
             if answer is None or is_unreadable(answer):  # what a process cannot read may be this one's alone
                 answer = decoded_here(path, out, self._limits, large.memory)
         if isinstance(answer, Large):
@@ -60,18 +66,31 @@ class Apart:
             with self._budget.take(self._limits.small):
                 data = decode_content(encoded, self._side, self._limits, self._limits.small, in_thread=True)
         except LargeError as error:
+            large = error.large
+        else:
+            spread(data, out)
+            return out
+        answer = self._as_file(encoded, out, large)
+        if is_unreadable(answer):
+            with self._budget.take(min(large.memory, self._limits.max_memory)):
+                spread(decode_content(encoded, self._side, self._limits, large.memory), out)
+        elif isinstance(answer, DecodeError):
+            raise answer
+        return out
+
+    def _as_file(self, encoded: bytes, out: npt.NDArray[np.uint8], large: Large) -> Answer:
+        """Decodes bytes as a file in memory; `UNREADABLE` where there can be none, or no name for it."""
+        try:
             with os.fdopen(os.memfd_create("fer-fast-image"), "wb") as file:
                 file.write(encoded)
                 file.flush()
-                answer = self.decode(f"/proc/{os.getpid()}/fd/{file.fileno()}", out, error.large)
-            if isinstance(answer, DecodeError):
-                raise answer from None
-        else:
-            spread(data, out)
-        return out
+                return self.decode(f"/proc/{os.getpid()}/fd/{file.fileno()}", out, large)
+        except OSError as error:
+            return DecodeError(Status.UNREADABLE, one_line(error))
 
     def close(self) -> None:
-        """Ends what is under way."""
+        """Ends what is under way, and what waits for its turn."""
+        self._is_closed = True
         self._processes.close()
 
 

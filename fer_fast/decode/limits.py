@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
@@ -15,6 +14,12 @@ from fer_fast.types import Stamp
 DEFAULT_MAX_PIXELS = 178_956_970
 #: Seconds of a processor.
 DEFAULT_MAX_SECONDS = 30.0
+
+#: Seconds after which a run of files is answered as far as it has come: who waits for it sees that it goes on.
+RUN_SECONDS = 1.0
+
+#: Seconds from which on there is no end: a timer takes no number of them.
+_FOR_EVER = 1e8
 
 #: Of what the process may use.
 _SHARE = 4
@@ -73,8 +78,9 @@ def limits_of(
 ) -> Limits:
     """The limits for so many workers; see `open_decoder`."""
     memory = usable_memory() // _SHARE if max_memory is None else max_memory
-    seconds = max_seconds if math.isfinite(max_seconds) else 0.0
-    return Limits(max_pixels, memory, seconds, min(_SMALL, memory // (workers * _RUNS)))
+    memory = int(memory)  # numpy's numbers, and fractions, are not written to a process as what they are
+    seconds = float(max_seconds) if max_seconds < _FOR_EVER else 0.0
+    return Limits(int(max_pixels), memory, seconds, min(_SMALL, memory // (int(workers) * _RUNS)))
 
 
 @cache

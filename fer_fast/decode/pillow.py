@@ -156,7 +156,7 @@ class PillowDecoder(Decoder):
     def _run(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
         """What becomes of files by a process or this thread, and the seconds that it took."""
         with self._budget.take(self.limits.small):
-            answers, seconds = self._processes.decode(paths, out)
+            answers, seconds = self._by_processes(paths, out)
             # What a process cannot read may be this one's alone: a link to /proc/self/fd/3.
             left = [place for place, each in enumerate(answers) if is_unreadable(each)]
             left += range(len(answers), len(paths))
@@ -168,8 +168,21 @@ class PillowDecoder(Decoder):
                         answers[place] = decoded_here(
                             paths[place], out[place], self.limits, self.limits.small, in_thread=True
                         )
+                        self.files_done += 1
                     seconds += time.perf_counter() - begun
-        self.files_done += len(paths)
+        return answers, seconds
+
+    def _by_processes(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+        """What becomes of files by processes, up to the first that none takes, and the seconds that it took."""
+        answers: list[Answer] = []
+        seconds = 0.0
+        while len(answers) < len(paths):
+            found, took = self._processes.decode(paths[len(answers) :], out[len(answers) :])
+            if not found:
+                break
+            answers += found
+            seconds += took
+            self.files_done += len(found)
         return answers, seconds
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_fast.decode.files import working_folder
-from fer_fast.decode.limits import Limits
+from fer_fast.decode.limits import RUN_SECONDS, Limits
 from fer_fast.decode.process import CHANNELS, Answer, DecodingProcess, LostProcessError
 from fer_fast.types import DecodeError, FerFastError, Status
 
@@ -77,8 +77,9 @@ class DecodingProcesses:
             out: uint8 [paths, S, S, 3]; of no use where a file gives no pixels.
 
         Returns:
-            What became of the first of them, and the seconds that decoding took. Of the rest, which may be all, nothing
-            is known: no process is idle or can be started, or none would find these files.
+            What became of the first of them, and the seconds that decoding took. Of the rest nothing is known: it takes
+            more than `RUN_SECONDS`, or, where it is all, no process is idle or can be started, or none would find these
+            files.
         """
         try:
             process, channel = self._taken()
@@ -111,8 +112,14 @@ class DecodingProcesses:
         if not self._finds(folder, [path]):
             return None
         try:
-            process = self._one()
-            answers, _ = self._decoded(process, 0, folder, [path], out, room)
+            process, is_new = self._one()
+            try:
+                answers, _ = self._decoded(process, 0, folder, [path], out, room)
+            except LostProcessError as lost:
+                if is_new or lost.has_left or lost.was_slow:
+                    raise
+                process = self._another()  # what the first decoded before may have damaged it, or somebody ended it
+                answers, _ = self._decoded(process, 0, folder, [path], out, room)
         except LostProcessError as lost:
             return None if lost.has_left else self._blamed(lost)
         except FerFastError as error:  # none can be started
@@ -164,11 +171,12 @@ class DecodingProcesses:
             except FerFastError as error:
                 self._tell(error)
 
-    def _one(self) -> DecodingProcess:
+    def _one(self) -> tuple[DecodingProcess, bool]:
+        """One that is idle or new, and whether it is new."""
         try:
-            return self._taken()[0]
+            return self._taken()[0], False
         except Empty:
-            return self._another()
+            return self._another(), True
 
     def _blamed(self, lost: LostProcessError) -> DecodeError:
         """What becomes of a file on which a process ended."""
@@ -224,6 +232,8 @@ class DecodingProcesses:
                 if not found:
                     break
                 answers += found
+                if time.perf_counter() - begun > RUN_SECONDS:
+                    break
             self._give(process or self._another())
         except FerFastError as error:  # none can be started
             self._tell(error)

@@ -15,7 +15,7 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from PIL import Image, ImageFile
@@ -24,7 +24,7 @@ from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.faults import NO_MEMORY
 from fer_fast.decode.files import working_folder
 from fer_fast.decode.formats.opening import prepare_codecs
-from fer_fast.decode.limits import LargeError, Limits, in_words
+from fer_fast.decode.limits import RUN_SECONDS, LargeError, Limits, in_words
 from fer_fast.decode.messages import receive, send
 from fer_fast.types import DecodeError, Stamp, Status
 
@@ -47,9 +47,12 @@ def main() -> None:
     """Decodes until nobody asks any more; standard input is the first of its sockets."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the time limit, whatever the program around us does with it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     warnings.simplefilter("ignore")
     Image.MAX_IMAGE_PIXELS = None  # `Limits` has its own
     prepare_codecs()
+    _take_one_processor()
     first = os.dup(0)
     starter, others, memory, size, side, limits, ImageFile.LOAD_TRUNCATED_IMAGES = receive(first)
     _be_quiet()
@@ -86,8 +89,11 @@ class _Decoding:
         self._side, self._limits, self._starter = side, limits, starter
 
     def answers(self, paths: list[str], pixels: memoryview, room: int | None) -> Iterator[Answer]:
-        """Decodes paths, the first to the memory's beginning, until whoever asks is gone."""
+        """Decodes paths, the first to the memory's beginning, for `RUN_SECONDS`, until whoever asks is gone."""
+        end = time.perf_counter() + RUN_SECONDS
         for place, path in enumerate(paths):
+            if place and time.perf_counter() > end:
+                break
             if os.getppid() != self._starter:
                 raise EOFError
             start = place * self._side * self._side * 3
@@ -162,6 +168,14 @@ def _asked(sockets: list[int], starter: int) -> Iterator[int]:
         requests.register(each, select.POLLIN)
     while os.getppid() == starter:
         yield from (each for each, _ in requests.poll(_PATIENCE))
+
+
+def _take_one_processor() -> None:
+    """Keeps libavif from a thread for each processor: there are other workers, and on many each thread's memory counts."""
+    with suppress(ImportError):
+        from PIL import AvifImagePlugin  # not in every Pillow
+
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 def _be_quiet() -> None:
