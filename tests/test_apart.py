@@ -344,3 +344,21 @@ main()"""
         assert decoder.files_done < before + len(paths) and not future.done()
         assert future.result().indices == [*range(6)]
         assert decoder.files_done == before + len(paths)
+
+
+@pytest.mark.parametrize("is_in_a_run", [False, True])
+def test_what_takes_more_memory_than_its_header_promises_is_too_large(tmp_path, monkeypatch, is_in_a_run):
+    lying = """
+from fer_fast.decode.formats.tiff import TiffPicture
+right = TiffPicture.load
+TiffPicture.load = lambda each, side: bytearray(2 << 30) if each.size == (200, 200) else right(each, side)
+main()"""
+    monkeypatch.setattr(process, "_PROGRAM", process._PROGRAM.replace("\nmain()", lying))
+    paths = written(tmp_path, [encoded("jpeg"), tiff(), encoded("png"), tiff(100, 100)])
+    with PillowDecoder(SIDE, 1, processes_after=0 if is_in_a_run else None) as decoder:
+        if is_in_a_run:
+            running(decoder, 1)
+        decoded = decoder.decode(paths)
+    assert decoded.indices == [0, 2, 3]
+    assert failures(decoded) == {1: (Status.TOO_LARGE, "it takes more memory than its header promises")}
+    assert decoded.failures[0][1].again

@@ -24,7 +24,7 @@ from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.faults import NO_MEMORY
 from fer_fast.decode.files import working_folder
 from fer_fast.decode.formats.opening import prepare_codecs
-from fer_fast.decode.limits import RUN_SECONDS, LargeError, Limits, in_words
+from fer_fast.decode.limits import RUN_SECONDS, LargeError, Limits
 from fer_fast.decode.messages import receive, send
 from fer_fast.types import DecodeError, Stamp, Status
 
@@ -91,27 +91,27 @@ class _Decoding:
     def answers(self, paths: list[str], pixels: memoryview, room: int | None) -> Iterator[Answer]:
         """Decodes paths, the first to the memory's beginning, for `RUN_SECONDS`, until whoever asks is gone."""
         end = time.perf_counter() + RUN_SECONDS
-        for place, path in enumerate(paths):
-            if place and time.perf_counter() > end:
-                break
-            if os.getppid() != self._starter:
-                raise EOFError
-            start = place * self._side * self._side * 3
-            signal.setitimer(signal.ITIMER_PROF, self._limits.max_seconds)
-            yield self._answer(path, pixels[start:], room)
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        room = self._limits.small if room is None else room
+        with _at_most(room):
+            for place, path in enumerate(paths):
+                if place and time.perf_counter() > end:
+                    break
+                if os.getppid() != self._starter:
+                    raise EOFError
+                start = place * self._side * self._side * 3
+                signal.setitimer(signal.ITIMER_PROF, self._limits.max_seconds)
+                yield self._answer(path, pixels[start:], room)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
-    def _answer(self, path: str, pixels: memoryview, room: int | None) -> Answer:
+    def _answer(self, path: str, pixels: memoryview, room: int) -> Answer:
         try:
-            with _at_most(room):
-                data, stamp = decode_file(path, self._side, self._limits, self._limits.small if room is None else room)
+            data, stamp = decode_file(path, self._side, self._limits, room)
         except LargeError as error:
             return ((error.large.memory, error.large.stamp),)
         except DecodeError as error:
             reason, status = str(error), error.status
-            if room is not None and reason == NO_MEMORY:
-                reason = f"it takes more than the {in_words(room)} of memory that its header promises"
-                status = Status.TOO_LARGE
+            if reason == NO_MEMORY:
+                reason, status = "it takes more memory than its header promises", Status.TOO_LARGE
             return error.stamp, status.value, reason + _words(), error.again
         _words()
         pixels[: len(data)] = data
@@ -129,11 +129,8 @@ def _words() -> str:
 
 
 @contextmanager
-def _at_most(room: int | None) -> Iterator[None]:
+def _at_most(room: int) -> Iterator[None]:
     """Lets this process have not much more memory than it has and `room`: headers may promise less than comes."""
-    if room is None:
-        yield
-        return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = _data() + int(_SLACK * room) + _SLACK_BYTES
     if soft != resource.RLIM_INFINITY:
@@ -171,7 +168,7 @@ def _asked(sockets: list[int], starter: int) -> Iterator[int]:
 
 
 def _take_one_processor() -> None:
-    """Keeps libavif from a thread for each processor: there are other workers, and on many each thread's memory counts."""
+    """Keeps libavif from a thread for each processor: on many of them their memory is more than a file's."""
     with suppress(ImportError):
         from PIL import AvifImagePlugin  # not in every Pillow
 
