@@ -11,6 +11,7 @@ import pytest
 from image_files import oriented
 from jpeg_streams import (
     ADOBE,
+    ARITHMETIC,
     FRAME,
     OPTIONS,
     PHOTO,
@@ -38,20 +39,6 @@ from fer_fast.decode import files
 from fer_fast.decode.codecs import decode_content, decode_file
 from fer_fast.decode.formats.jpeg import open_jpeg
 from fer_fast.types import Status
-
-#: 32 x 24 pixels, red x * 8, green y * 10, blue 255 - 4 x - 4 y, in arithmetic codes: sequential, and progressive.
-ARITHMETIC = (
-    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAYEBQYFBAYGBQYHBwYIChAKCgkJChQODwwQFxQYGBcUFhYaHSUfGhsjHBYWICwgIyYnKSopGR8tMC0o"
-    "MCUoKSj/2wBDAQcHBwoIChMKChMoGhYaKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCj/yQARCAAYACAD"
-    "AREAAhEBAxEB/8wACgAQEAUBEBEF/9oADAMBAAIRAxEAPwD/AM8eonVMg/unhY8uaFd+g3QQStc4hodeINGfgiRfHoYrlKTK6G6pTrOulVjWsMgz"
-    "qpapAo2TX4YRr+7WgUZIUZ5J2LszcPvr45vsr5SEMkcvWNAq2IUWMBVV8qjh405pP5gzthIokC3hgv4hvHD/2Q==",
-    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAYEBQYFBAYGBQYHBwYIChAKCgkJChQODwwQFxQYGBcUFhYaHSUfGhsjHBYWICwgIyYnKSopGR8tMC0o"
-    "MCUoKSj/2wBDAQcHBwoIChMKChMoGhYaKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCj/ygARCAAYACAD"
-    "AREAAhEBAxEB/8wABgAQARD/2gAMAwEAAhADEAAAAf8AnecSTXTvNo7MgPKDIYjgk5boq1oJzyplbHYrO+OlTujsh3r/zAAEEAX/2gAIAQEAAQUC"
-    "Ho3SQN4lzvCXR/CA/8wABBEF/9oACAEDAQE/ARQmYQnazPlQ/8wABBEF/9oACAECAQE/AUN8PZEPuN462GHgrcD/zAAEEAX/2gAIAQEABj8CwP/M"
-    "AAQQBf/aAAgBAQABPyFMY7wHMej/2gAMAwEAAgADAAAAEDY7EReA/8wABBEF/9oACAEDAQE/ELyA/8wABBEF/9oACAECAQE/EKYbqvtvkP/MAAQQ"
-    "Bf/aAAgBAQABPxCqMuNFI7T/2Q==",
-)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])

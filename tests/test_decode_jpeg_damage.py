@@ -1,12 +1,15 @@
 """JPEG files with damage, and others that are only odd, come in; the first are corrupt, the others show their face."""
 
+import base64
 import random
+import re
 import struct
 
 import numpy as np
 import pytest
 from jpeg_streams import (
     ADOBE,
+    ARITHMETIC,
     FRAME,
     OPTIONS,
     PHOTO,
@@ -52,6 +55,8 @@ HARMLESS = {
     "no end": PLAIN[:-2],
     "half an end": PLAIN[:-1],
     "padded": PLAIN + bytes(5000),
+    "padded and no end": PLAIN[:-2] + bytes(5000),
+    "padded and half an end": PLAIN[:-1] + bytes(5000),
     "padded and marked": PLAIN + bytes(5000) + b"\xff\xd9",
     "a second picture": PLAIN + written(PHOTO.transpose(Image.Transpose.ROTATE_180)),
     "rubbish": PLAIN + random.Random(1).randbytes(3000),
@@ -114,6 +119,26 @@ def test_holes_and_ends_of_zeros_are_corrupt_wherever_they_are(options, grain):
                 assert verdict(content[:place] + bytes(size) + content[place + size :])[0] is Status.CORRUPT
             for end in (b"", b"\xff\xd9"):
                 assert verdict(content[:-size] + bytes(size - len(end)) + end)[0] is Status.CORRUPT
+
+
+def test_an_end_in_the_place_of_a_restart_is_corrupt():
+    """What is left over before an end may be a camera's padding, and half of the rows may be missing all the same."""
+    content = written(PHOTO, restart_marker_rows=1)
+    places = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", content)]
+    assert len(places) == 14
+    for place in places:
+        for left in range(16):
+            assert verdict(content[:place] + bytes(left) + b"\xff\xd9")[0] is Status.CORRUPT
+    for left in range(16):
+        assert decode_content(content[:-2] + bytes(left) + b"\xff\xd9", SIDE) == decode_content(content, SIDE)
+
+
+def test_a_hole_in_arithmetic_codes_is_corrupt():
+    """Their decoder misses none: whatever bytes come are some picture."""
+    for content in map(base64.b64decode, ARITHMETIC):
+        assert decode_content(content, SIDE)
+        place = content.index(SCAN) + 14
+        assert verdict(content[:place] + bytes(64) + content[place + 64 :])[0] is Status.CORRUPT
 
 
 def test_a_hole_in_the_header_is_corrupt():

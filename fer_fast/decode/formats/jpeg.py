@@ -87,38 +87,47 @@ class JpegPicture(Picture):
         """
         scale = self._scale(side)
         stream = _stream(self._header, self._content)
-        if self._header.has_bands:
-            check_holes(stream)
-        try:
-            return self._decoded(stream, scale, True)
-        except ValueError as error:
-            words = str(error).partition("(): ")[2] or str(error)
-        except RuntimeError:  # no decoder can be made
-            raise MemoryError from None
-        if _UNKNOWN_SAMPLING in words:
+        if not self._header.is_lossless:
+            check_holes(stream, self._header.is_arithmetic)
+        found = self._decoded(stream, scale)
+        if isinstance(found, str) and (left := _LEFT_BEFORE_END.search(found)) and int(left[1]) < FEW:
+            stream = self._without_padding(stream, int(left[1]))
+            found = self._decoded(stream, scale)  # behind that warning libjpeg may have others: rows that are missing
+        if not isinstance(found, str):
+            return found
+        if _UNKNOWN_SAMPLING in found:
             return self._by_pillow(stream, side)
-        if (left := _LEFT_BEFORE_END.search(words)) and int(left[1]) < FEW:  # it is the last that libjpeg looks for
-            return self._decoded(stream, scale, False)
-        if words.startswith(_NO_MEMORY):
+        if found.startswith(_NO_MEMORY):
             raise MemoryError
-        status = Status.UNSUPPORTED if words.startswith(_BEYOND_LIBJPEG) else Status.CORRUPT
-        raise DecodeError(status, words)
+        status = Status.UNSUPPORTED if found.startswith(_BEYOND_LIBJPEG) else Status.CORRUPT
+        raise DecodeError(status, found)
 
     def _scale(self, side: int) -> int:
         """By how much it is divided: 1, 2, 4 or 8."""
         most = 1 if self._header.is_lossless else min(self.size) // (2 * side)
         return next((scale for scale in (8, 4, 2) if most >= scale), 1)
 
-    def _decoded(self, stream: bytes, scale: int, strict: bool) -> Image.Image:
+    def _without_padding(self, stream: bytes, size: int) -> bytes:
+        """The stream without so many bytes, and without fill, before its end."""
+        end = stream.index(_END, stream.index(self._header.segments[-1]))
+        return stream[:end].rstrip(b"\xff")[:-size] + stream[end:]
+
+    def _decoded(self, stream: bytes, scale: int) -> Image.Image | str:
+        """The picture, or what libjpeg has against it."""
         mode, colours, order = _MODES[len(self._header.sampling)]
         if self._header.is_lossless and mode == "RGB" and not _is_rgb(self._header):
             mode = order = "YCbCr"  # libjpeg converts no colours of these
         width, height = (-(-side // scale) for side in self.size)
         pixels: Any
-        if scale == 1:
-            pixels = decode_jpeg(stream, colours, strict=strict)
-        else:
-            pixels = decode_jpeg(stream, colours, min_height=height, min_width=width, min_factor=scale, strict=strict)
+        try:
+            if scale == 1:
+                pixels = decode_jpeg(stream, colours, strict=True)
+            else:
+                pixels = decode_jpeg(stream, colours, min_height=height, min_width=width, min_factor=scale, strict=True)
+        except ValueError as error:
+            return str(error).partition("(): ")[2] or str(error)
+        except RuntimeError:  # no decoder can be made
+            raise MemoryError from None
         return Image.frombuffer(mode, (pixels.shape[1], pixels.shape[0]), pixels, "raw", order, 0, 1)
 
     def _by_pillow(self, stream: bytes, side: int) -> Image.Image:
@@ -183,6 +192,8 @@ def _stream(header: JpegHeader, content: BinaryIO) -> bytes:
     if header.is_sequential and header.has_scans:
         pixels = _SCAN.sub(rb"\1" + WHOLE_BAND, data[header.end :])
     may_lack_end = not (header.has_scans or header.is_arithmetic or data.endswith(_END))
+    if may_lack_end:
+        pixels = data[header.end :].rstrip(b"\0")  # if there is no end, zeros are padding or missing codes
     return b"".join((b"\xff\xd8", _colours(header), *header.segments, pixels, _END if may_lack_end else b""))
 
 

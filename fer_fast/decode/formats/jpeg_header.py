@@ -84,11 +84,6 @@ class JpegHeader:
         return self.coding == LOSSLESS
 
     @property
-    def has_bands(self) -> bool:
-        """Whether it holds coefficients in Huffman's codes."""
-        return self.coding in (BASELINE, EXTENDED, PROGRESSIVE)
-
-    @property
     def has_scans(self) -> bool:
         """Whether it has several scans: a codec holds all of the picture until the last of them."""
         return self.coding in (PROGRESSIVE, _ARITHMETIC_PROGRESSIVE) or self.scanned < len(self.sampling)

@@ -18,14 +18,16 @@ _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _ALIKE = 5
 
 
-def check_holes(stream: bytes) -> None:
+def check_holes(stream: bytes, is_arithmetic: bool) -> None:
     """Looks for zeros that no encoder writes.
 
     The code that begins with zeros is a table's first. Where that one says that nothing follows, zeros are a plain part
-    of the picture. Where it is a coefficient's, zeros would be hundreds of coefficients of -1, one after the other.
+    of the picture. Where it is a coefficient's, zeros would be hundreds of coefficients of -1, one after the other. In
+    arithmetic codes 64 bytes of zeros would be millions of blocks without a surprise.
 
     Args:
-        stream: a JPEG in Huffman codes, with no more before its first scan than a codec needs.
+        stream: a JPEG with no more before its first scan than a codec needs.
+        is_arithmetic: its codes are not Huffman's.
 
     Raises:
         DecodeError: `CORRUPT`.
@@ -34,7 +36,7 @@ def check_holes(stream: bytes) -> None:
     if place < 0 or 0 <= stream.find(b"\xff\xd9") < place:  # nearly always; or it is followed by padding
         return
     for start, end, may_be_zeros in _scans(stream):
-        if not may_be_zeros and (place := stream.find(_ZEROS, start, end)) >= 0:
+        if (is_arithmetic or not may_be_zeros) and (place := stream.find(_ZEROS, start, end)) >= 0:
             raise DecodeError(
                 Status.CORRUPT, f"a hole of zeros in a JPEG's scan, {place - start} bytes from its beginning"
             )
