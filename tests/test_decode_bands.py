@@ -56,6 +56,13 @@ def test_both_passes_are_in_pillows_order():
             assert both == image.resize((side, side), Image.Resampling.BILINEAR), (width, height, side)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_face_of_the_size_wanted_is_not_copied(mode, monkeypatch):
+    image = drawn("RGBX", 24, 24).convert(mode)
+    monkeypatch.setattr(Image.Image, "resize", None)
+    assert square(image, 24) == image.tobytes()
+
+
 TILE = np.asarray(face(40, 40))
 COLOURS = np.tile(TILE, (125, 100, 1))  # 5,000 rows of 4,000
 SHADES = COLOURS[..., 0]

@@ -114,6 +114,40 @@ def test_bit_fields(bits, masks, header):
     assert furthest(content, COLOURS) <= (0 if bits == 32 else 8)
 
 
+def wide(compression, indices):
+    """A BMP whose rows have several runs each, of pixels as they are."""
+    stored = indices if compression == 1 else indices[:, ::2] << 4 | indices[:, 1::2]
+    each = 200 if compression == 1 else 100
+    lines = [
+        b"".join(bytes([0, 200]) + row[at : at + each].tobytes() for at in range(0, len(row), each)) + b"\0\0"
+        for row in stored[::-1]
+    ]
+    height, width = indices.shape
+    bits = 8 if compression == 1 else 4
+    palette = PALETTE[: 1 << bits]
+    return bmp(b"".join(lines) + b"\0\1", bits, compression, palette=palette, width=width, height=height)
+
+
+@pytest.mark.parametrize("compression", [1, 2])
+def test_run_lengths_that_were_not_written_whole_are_no_picture(compression):
+    rng = np.random.default_rng(compression)
+    indices = rng.integers(0, 16, (40, 2400)).astype(np.uint8)
+    content = wide(compression, indices)
+    assert furthest(content, PALETTE[indices]) == 0
+    found = []
+    for start in range(2048, len(content) - 8192, 1536):
+        for length in (512, 4096):
+            error = fault(content[:start] + bytes(length) + content[start + length :])
+            found.append(error.status)
+    assert Status.CORRUPT in found
+
+
+@pytest.mark.parametrize("compression", [1, 2])
+def test_run_lengths_of_black_are_whole(compression):
+    black = np.zeros((40, 2400), np.uint8)
+    assert furthest(wide(compression, black), PALETTE[black]) == 0
+
+
 def inside(kind):
     content = io.BytesIO()
     Image.fromarray(COLOURS).save(content, kind)

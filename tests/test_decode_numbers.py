@@ -111,7 +111,25 @@ def test_what_overshoots_a_little_is_clipped(overshoot):
 @pytest.mark.parametrize(("scale", "offset"), [(4, 0), (16, 0), (-3, -40), (1000, 10**6), (10, -900)])
 def test_numbers_in_no_known_range_show_what_they_have(scale, offset, dtype):
     """Of 10 or 12 bits, below zero, far from it: their own lowest and highest are black and white."""
-    numbers = (WHOLE * float(scale) + offset).astype(dtype)
+    _check_own_limits((WHOLE * float(scale) + offset).astype(dtype))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ((WHOLE - WHOLE.mean()) / WHOLE.std()).astype(np.float32),
+        (WHOLE / 255 * 1.5).astype(np.float32),
+        (WHOLE / 255 * 6 - 3).astype(np.float64),
+        (WHOLE // 32).astype(np.int32),
+        (WHOLE // 32).astype(np.int8),
+    ],
+    ids=["standardised", "brighter than white", "logarithms", "labels", "few of 8 bits"],
+)
+def test_numbers_that_use_little_of_8_bits_are_not_black(numbers):
+    _check_own_limits(numbers)
+
+
+def _check_own_limits(numbers):
     lowest, highest = np.sort(numbers, axis=None)[[1, -2]]
     wanted = ((numbers.clip(lowest, highest) - lowest) * (255 / (highest - lowest))).round().astype(np.uint8)
     difference = both(numbers).astype(int) - shown(wanted)

@@ -1,6 +1,7 @@
 """TIFFs of every kind come in, written number by number; the pixels that they hold or the right status must go out."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -303,6 +304,26 @@ def test_strips_that_are_not_in_the_file_are_damage(place):
     entry = content.rindex((273).to_bytes(2, "little") + b"\4\0")
     content = content[: entry + 8] + place.to_bytes(4, "little") + content[entry + 12 :]
     assert fault(content).status is Status.CORRUPT
+
+
+def without_last(content, places):
+    """A TIFF whose last strip or tile is nowhere."""
+    with Image.open(io.BytesIO(content)) as image:
+        last = struct.pack("<I", image.tag_v2[places][-1])
+    assert content.count(last) == 1
+    return content.replace(last, bytes(4))
+
+
+@pytest.mark.parametrize("kind", ["grey and alpha", "rgb and alpha", "rgb 16 and alpha", "cmyk and more"])
+@pytest.mark.parametrize(("cut", "places"), [({"rows": 8}, 273), ({"tile": (16, 16)}, 324)])
+def test_a_plane_that_is_not_read_may_be_missing(kind, cut, places):
+    samples, options, wanted = KINDS[kind]
+    options = {**options, **cut, "compression": DEFLATE}
+    assert furthest(without_last(tiff(samples, planar=True, **options), places), wanted) <= 1
+    assert fault(without_last(tiff(samples, **options), places)).status is Status.CORRUPT
+    needed = {key: value for key, value in options.items() if key != "extra"}
+    colours = samples[..., : {"grey": 1, "rgb ": 3, "cmyk": 4}[kind[:4]]]
+    assert fault(without_last(tiff(colours, planar=True, **needed), places)).status is Status.CORRUPT
 
 
 def large(compression, **options):

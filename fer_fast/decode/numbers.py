@@ -2,9 +2,9 @@
 
 Unsigned numbers of up to 16 bits fill their depth. Of all others, black and white are the limits that the file states,
 or the first of [0, 1], [-1, 1], [0, 255], [-128, 127], [0, 65535], [-32768, 32767] and those of 32 bits that holds the
-finite numbers without the lowest and the highest 0.1 %, with 5 % of room for what overshoots; stated ones and those of
-more than 8 bits only if a sixteenth of them is used. If none holds them, the lowest and the highest of these numbers.
-What lies outside is clipped, what is no number is black. From 16 pixels on a single one never decides.
+finite numbers without the lowest and the highest 0.1 %, with 5 % of room for what overshoots; beyond the first two only
+if a sixteenth of them is used. If none holds them, the lowest and the highest of these numbers. What lies outside is
+clipped, what is no number is black. From 16 pixels on a single one never decides.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from fer_fast.decode.pixels import MEANING, Limits, Meaning
 
 Numbers: TypeAlias = npt.NDArray[Any]
 
-_RANGES: tuple[Limits, ...] = ((0, 1), (-1, 1), (0, 255), (-128, 127))
-#: Numbers of 8 or 12 bits are often kept in so many: taken as if they filled them they would be black.
+_RANGES: tuple[Limits, ...] = ((0, 1), (-1, 1))
+#: Numbers of fewer bits are often kept in so many, and fractions may go beyond 1: taken as if they filled them they
+#: would be black.
 _WIDE_RANGES: tuple[Limits, ...] = (
-    *((0, 65535), (-32768, 32767)),
+    *((0, 255), (-128, 127), (0, 65535), (-32768, 32767)),
     *((0, 2.0**31 - 1), (0, 2.0**32 - 1), (-(2.0**31), 2.0**31 - 1)),
 )
 _ROOM = 0.05

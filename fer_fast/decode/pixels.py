@@ -76,7 +76,10 @@ def square(image: Image.Image, side: int, orientation: int = 1) -> bytes:
     image.load()  # a GIF or a TIFF may change its mode when it is read, a PNG's EXIF may stand behind its pixels
     halfway = _halfway(image.size, side)
     flat = image if image.mode in ("RGB", "L") else _flat(image, halfway)
-    if halfway[1] == side and flat.size == image.size:
+    if halfway[1] == side and flat.size == image.size != (
+        side,
+        side,
+    ):  # a copy costs as much as all else of a small face
         flat = flat.resize(halfway, Image.Resampling.BILINEAR)
     if flat.size != (side, side):
         flat = flat.resize((side, side), Image.Resampling.BILINEAR)  # antialiased when it shrinks

@@ -16,6 +16,9 @@ from fer_fast.types import DecodeError, Status
 _GIF_BYTES = 3
 #: What a BMP of run lengths is decoded into before it is an image.
 _RUNS_BYTES = 3
+#: Ends of a row that follow each other, two bytes of zeros each; rows without pixels Pillow cannot read.
+_MOST_ENDS = 16
+_HOLE = bytes(2 * _MOST_ENDS)
 #: A block of the file, and Pillow's own.
 _CONSTANT = 1 << 20
 
@@ -51,6 +54,7 @@ class _BmpPicture(PillowPicture):
         self.memory = stored_bytes(image.mode, image.size) + _CONSTANT
         self._header = header
         self._content = image.fp
+        self._start = image.tile[0].offset
         if header.has_run_lengths:
             self.is_slow = True  # they are decoded in Python
             self.memory += _RUNS_BYTES * header.width * abs(header.height)
@@ -58,13 +62,18 @@ class _BmpPicture(PillowPicture):
     def load(self, side: int) -> Image.Image:
         """See `Picture.load`."""
         try:
-            return super().load(side)
+            image = super().load(side)
         except (OSError, ValueError):
             if self._header.has_run_lengths and self._content:
                 self._content.seek(self._header.end - 2)
                 if self._content.read(2) == b"\0\1":  # the picture's end, where it should be
                     raise _unsupported("run lengths that leave pixels out") from None
             raise
+        if self._header.has_run_lengths and self._content:
+            self._content.seek(self._start)
+            if _has_hole(self._content.read(self._header.end - self._start), self._header.compression):
+                raise DecodeError(Status.CORRUPT, "the run lengths of the BMP were not written whole")
+        return image
 
 
 def open_bmp(content: BinaryIO, size: int) -> PillowPicture:
@@ -132,6 +141,23 @@ def _mend_palette(image: BmpImageFile, header: _Header) -> None:
     elif image.mode == "P" and image.palette:
         colours = len(image.palette.rawmode or image.palette.mode)
         image.palette.palette = bytes(image.palette.palette)[: 256 * colours]
+
+
+def _has_hole(runs: bytes, compression: int) -> bool:
+    """Whether a part was never written: zeros end the row, and the rows behind it move up, if each has several runs."""
+    if _HOLE not in runs:
+        return False
+    place = ends = 0
+    while place + 1 < len(runs) and ends < _MOST_ENDS:
+        count, value = runs[place : place + 2]
+        place += 2
+        ends = ends + 1 if count == value == 0 else 0
+        if count == 0 and value > 2:  # as many pixels as they are
+            copied = value if compression == _RUNS_OF_8 else (value + 1) // 2
+            place += copied + copied % 2
+        elif count == 0 and value:
+            place += 2 if value == 2 else len(runs)  # a step, the picture's end
+    return ends == _MOST_ENDS
 
 
 def _unsupported(what: str) -> DecodeError:

@@ -56,7 +56,7 @@ class TiffPicture(Picture):
 
     def load(self, side: int) -> Image.Image:
         """See `Picture.load`."""
-        check_strips(self._directory, self._compression)
+        check_strips(self._directory, self._compression, Image.getmodebands(self.mode))
         colours = self._colours() if self.mode == "P" else b""
         image = Image.new(self.mode, self.size, None)
         self._decode(image)
