@@ -135,6 +135,7 @@ def inside(kind):
         (bmp(rows(np.dstack([BGR, BGR[..., 0]])), 32, 11), "CMYK"),
         (bmp(rows(np.dstack([BGR, BGR[..., 0]])), 32, 6, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)), "with alpha"),
         (bmp(b"\x20\3\0\2\5\3\x0a\4\0\1", 8, 1, palette=PALETTE), "run lengths that leave pixels out"),
+        (bmp(b"\x20\3\0\2\5\3\x0a\4\0\1\0\0", 8, 1, palette=PALETTE), "run lengths that leave pixels out"),
     ],
 )
 def test_a_bmp_that_is_valid_and_cannot_be_read_says_what_it_is(content, words):

@@ -19,6 +19,9 @@ _RUNS_BYTES = 3
 #: A block of the file, and Pillow's own.
 _CONSTANT = 1 << 20
 
+#: The picture's end, two bytes, and what fills it up.
+_END_OF_RUNS = 6
+
 _CORE, _OS2_SHORT, _OS2 = 12, 16, 64
 _RUNS_OF_8, _RUNS_OF_4, _BIT_FIELDS = 1, 2, 3
 #: Compressions that Pillow does not know; OS/2 has two of its own in place of others.
@@ -61,8 +64,8 @@ class _BmpPicture(PillowPicture):
             return super().load(side)
         except (OSError, ValueError):
             if self._header.has_run_lengths and self._content:
-                self._content.seek(self._header.end - 2)
-                if self._content.read(2) == b"\0\1":  # the picture's end, where it should be
+                self._content.seek(self._header.end - _END_OF_RUNS)
+                if self._content.read(_END_OF_RUNS).rstrip(b"\0").endswith(b"\0\1"):  # the end, where it should be
                     raise _unsupported("run lengths that leave pixels out") from None
             raise
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fer_fast.decode.formats.jpeg_holes import check_holes
 from fer_fast.decode.formats.strip_holes import deflate_has_hole, has_hole, packbits_has_hole
 from fer_fast.decode.formats.tiff_directory import Directory
+from fer_fast.decode.formats.tiff_layout import PLANES, SAMPLES
 from fer_fast.types import DecodeError, Status
 
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _JPEG_TABLES = 273, 279, 324, 325, 347
@@ -27,8 +28,13 @@ _HAS_HOLE: dict[int, Callable[[bytes], bool]] = {
 _HEADER = 8
 
 
-def check_strips(directory: Directory, compression: int) -> None:
+def check_strips(directory: Directory, compression: int, planes: int) -> None:
     """Checks the strips or tiles of a picture.
+
+    Args:
+        directory: its own.
+        compression: by TIFF's number.
+        planes: that are read, where samples are in planes; what lies behind these is alpha and the like.
 
     Raises:
         DecodeError: `CORRUPT` if one is not there, or holds what was never written.
@@ -36,6 +42,8 @@ def check_strips(directory: Directory, compression: int) -> None:
     name, places, lengths = "tile", directory.numbers(_TILES), directory.numbers(_TILE_BYTES)
     if not places:
         name, places, lengths = "strip", directory.numbers(_STRIPS), directory.numbers(_STRIP_BYTES)
+    if directory.number(PLANES, 1) == 2:
+        places = places[: planes * -(-len(places) // max(1, directory.number(SAMPLES, 1)))]
     for number, place in enumerate(places if compression != _OLD_JPEG else ()):  # that has other tags for its place
         if not _HEADER <= place < directory.size:
             raise DecodeError(Status.CORRUPT, f"{name} {number} of the TIFF is not in the file")
