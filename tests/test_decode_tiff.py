@@ -15,6 +15,7 @@ from fer_fast.types import DecodeError, Status
 
 COLOURS = np.asarray(face(40, 40).crop((0, 0, 37, 40)))  # an odd number of columns
 SHADES = COLOURS[..., 0]
+WHITE = (SHADES >> 7) * np.uint8(255)
 ALPHA = np.maximum(SHADES[::-1], 128)
 INKS = np.dstack([255 - COLOURS, 0 * SHADES])
 YCC = np.asarray(Image.fromarray(COLOURS).convert("YCbCr"))
@@ -62,6 +63,7 @@ KINDS = {
     "grey 4": (SHADES >> 4, {"bits": 4}, (SHADES >> 4) * 17),
     "negative 4": (15 - (SHADES >> 4), {"bits": 4, "photometric": NEGATIVE}, (SHADES >> 4) * 17),
     "grey, said to be signed": (SHADES.view(np.int8), {}, SHADES),
+    "two shades, said to be signed": (WHITE.view(np.int8), {}, WHITE),
     "grey, signed": ((SHADES - 128).view(np.int8), {}, SHADES),
     "grey 12": (wide(SHADES) >> 4, {"bits": 12}, SHADES),
     "negative 12": (4095 - (wide(SHADES) >> 4), {"bits": 12, "photometric": NEGATIVE}, SHADES),
@@ -291,7 +293,8 @@ def test_what_a_codec_that_is_lacking_prints_is_not_seen(tmp_path, capfd):
     path.write_bytes(changed(tiff(SHADES), 259, 50001))
     _has_codec.cache_clear()
     with open_decoder("pillow", SIDE, workers=1) as decoder:
-        assert [place for place, _ in decoder.decode([str(path)]).failures] == [0]
+        ((_, error),) = decoder.decode([str(path)]).failures
+    assert ": :" not in str(error)  # libtiff's line may begin with the name that a file lacks
     assert capfd.readouterr() == ("", "")
 
 

@@ -128,11 +128,13 @@ def open_tiff(content: BinaryIO, size: int) -> Picture:
 
 
 def _is_signed(image: Image.Image) -> bool:
-    """Whether grey of 8 bits that is said to be signed is: neighbours are closer to each other then.
+    """Whether grey of 8 bits that is said to be signed has black below zero: neighbours are closer to each other so.
 
     Writers say so of plain bytes, too, and few readers look at it.
     """
     import numpy as np
+
+    from fer_fast.decode.numbers import limits_of
 
     left, top = (max(0, (side - _JUDGED) // 2) for side in image.size)
     numbers = np.asarray(image.crop((left, top, min(image.width, left + _JUDGED), min(image.height, top + _JUDGED))))
@@ -140,7 +142,7 @@ def _is_signed(image: Image.Image) -> bool:
         sum(int(np.abs(np.diff(each.astype(np.int16), axis=axis)).sum()) for axis in (0, 1))
         for each in (numbers, numbers.view(np.int8))
     )
-    return signed < plain
+    return signed < plain and limits_of(numbers.view(np.int8)) == (-128, 127)
 
 
 @cache
