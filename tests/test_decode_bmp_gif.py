@@ -8,6 +8,7 @@ import pytest
 from image_files import face
 from PIL import Image
 
+from fer_fast.decode import open_decoder
 from fer_fast.decode.codecs import decode_content
 from fer_fast.types import DecodeError, Status
 
@@ -169,6 +170,7 @@ def inside(kind):
         (bmp(rows(np.dstack([BGR, BGR[..., 0]])), 32, 11), "CMYK"),
         (bmp(rows(np.dstack([BGR, BGR[..., 0]])), 32, 6, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)), "with alpha"),
         (bmp(b"\x20\3\0\2\5\3\x0a\4\0\1", 8, 1, palette=PALETTE), "run lengths that leave pixels out"),
+        (bmp(b"\x20\3\0\2\5\3\x0a\4\0\1\0\0", 8, 1, palette=PALETTE), "run lengths that leave pixels out"),
     ],
 )
 def test_a_bmp_that_is_valid_and_cannot_be_read_says_what_it_is(content, words):
@@ -219,6 +221,42 @@ def test_a_gif_shows_its_frame_where_it_is():
 
 def test_a_gif_without_colours_is_grey():
     assert furthest(gif(INDICES, colours=[]), INDICES) == 0
+
+
+@pytest.mark.parametrize("limit", [1000, None])
+def test_a_gif_has_the_limits_of_its_run_and_no_others(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    path = tmp_path / "x.gif"
+    wide = gif(INDICES, screen=(1, 1))
+    path.write_bytes(wide)
+    for most, failures in ((INDICES.size, []), (INDICES.size - 1, [Status.TOO_LARGE])):
+        with open_decoder("pillow", SIDE, workers=1, max_pixels=most) as decoder:
+            assert [error.status for _, error in decoder.decode([str(path)]).failures] == failures
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gif(INDICES)[:9], "ends before"),
+        (gif(INDICES)[:70], "ends before"),
+        (gif(INDICES)[:61], "without a picture"),
+        (gif(INDICES)[:61] + b"!\xfe\3abc\0;", "without a picture"),
+        (gif(INDICES[:0]), f"{WIDTH} x 0 pixels"),
+        (gif(INDICES[:, :0]), f"0 x {HEIGHT} pixels"),
+        (gif(INDICES).replace(b"\0\4", b"\0\x0d", 1), "13 bits"),
+        (gif(INDICES)[:61] + bytes(70_000) + gif(INDICES)[61:], "more than 65536 blocks"),
+        (gif(INDICES)[:61] + b"!\xfe" + b"\1a" * 70_000, "more than 65536 blocks"),
+    ],
+)
+def test_a_gif_without_a_picture_says_so(content, words):
+    error = fault(content)
+    assert error.status is Status.CORRUPT and words in str(error)
+
+
+def test_what_stands_before_the_picture_of_a_gif_is_passed_over():
+    content = gif(INDICES)
+    between = b"!\xfe" + b"\xff" * 256 + b"\1,\0" + b"!\xff\x0bXMP DataXMP\2,,\0" + b"!\xf9\4\0\0\0\0\0"
+    assert furthest(content[:61] + between + content[61:], PALETTE[INDICES]) == 0
 
 
 def test_half_a_gif_is_damage():

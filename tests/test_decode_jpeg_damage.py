@@ -48,6 +48,7 @@ HARMLESS = {
     "a length of 0": inserted(PLAIN, b"\xff\xe5\0\0"),
     "fill": inserted(PLAIN, b"\xff" * 40),
     "padding between segments": inserted(PLAIN, bytes(5)),
+    "padding behind the beginning": PLAIN[:2] + bytes(5) + PLAIN[2:],
     "a second beginning": inserted(PLAIN, b"\xff\xd8"),
     "a camera's scan": patched(PLAIN, PLAIN.index(SCAN) + 11, bytes(3)),
     "a camera's padding": PLAIN[:-2] + bytes(4) + PLAIN[-2:],
@@ -142,7 +143,7 @@ def test_a_hole_in_arithmetic_codes_is_corrupt():
 
 
 def test_a_hole_in_the_header_is_corrupt():
-    for place in range(4, PLAIN.index(SCAN), 7):
+    for place in range(2, PLAIN.index(SCAN), 7):
         assert verdict(PLAIN[:place] + bytes(512) + PLAIN[place + 512 :])[0] is Status.CORRUPT
 
 

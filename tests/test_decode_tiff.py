@@ -10,11 +10,13 @@ from image_files import face
 from PIL import Image, ImageCms
 from tiff_files import CMYK, DEFLATE, LAB, LZMA, NEGATIVE, NONE, PACKBITS, PALETTE, RGB, YCBCR, tiff
 
+from fer_fast.decode import open_decoder
 from fer_fast.decode.codecs import decode_content
 from fer_fast.types import DecodeError, Status
 
 COLOURS = np.asarray(face(40, 40).crop((0, 0, 37, 40)))  # an odd number of columns
 SHADES = COLOURS[..., 0]
+WHITE = (SHADES >> 7) * np.uint8(255)
 ALPHA = np.maximum(SHADES[::-1], 128)
 INKS = np.dstack([255 - COLOURS, 0 * SHADES])
 YCC = np.asarray(Image.fromarray(COLOURS).convert("YCbCr"))
@@ -61,6 +63,9 @@ KINDS = {
     "negative 2": (3 - (SHADES >> 6), {"bits": 2, "photometric": NEGATIVE}, (SHADES >> 6) * 85),
     "grey 4": (SHADES >> 4, {"bits": 4}, (SHADES >> 4) * 17),
     "negative 4": (15 - (SHADES >> 4), {"bits": 4, "photometric": NEGATIVE}, (SHADES >> 4) * 17),
+    "grey, said to be signed": (SHADES.view(np.int8), {}, SHADES),
+    "two shades, said to be signed": (WHITE.view(np.int8), {}, WHITE),
+    "grey, signed": ((SHADES - 128).view(np.int8), {}, SHADES),
     "grey 12": (wide(SHADES) >> 4, {"bits": 12}, SHADES),
     "negative 12": (4095 - (wide(SHADES) >> 4), {"bits": 12, "photometric": NEGATIVE}, SHADES),
     "grey 16": (wide(SHADES), {}, SHADES),
@@ -282,6 +287,18 @@ def test_a_compression_that_libtiff_lacks_is_no_damage(monkeypatch):
     assert error.status is Status.UNSUPPORTED and error.again
 
 
+def test_what_a_codec_that_is_lacking_prints_is_not_seen(tmp_path, capfd):
+    from fer_fast.decode.formats.tiff import _has_codec
+
+    path = tmp_path / "x.tif"
+    path.write_bytes(changed(tiff(SHADES), 259, 50001))
+    _has_codec.cache_clear()
+    with open_decoder("pillow", SIDE, workers=1) as decoder:
+        ((_, error),) = decoder.decode([str(path)]).failures
+    assert ": :" not in str(error)  # libtiff's line may begin with the name that a file lacks
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -292,6 +309,7 @@ def test_a_compression_that_libtiff_lacks_is_no_damage(monkeypatch):
         b"II*\0\x08\0\0\0\0\0\0\0\0\0" + bytes(20),
         b"MM\0+\0\x08\0\0\0\0\0\0\0\0\0\x10" + b"\xff" * 8 + bytes(40),
         tiff_files.whole([(256, "I", [1 << 31]), (257, "I", [1])], [b"x"]),
+        tiff_files.whole([(256, "I", [1]), (257, "I", [1]), (259, "I", [0x8001CC9])], [b"x"]),
     ],
 )
 def test_numbers_that_no_tiff_has_are_damage(content):
@@ -324,6 +342,23 @@ def test_a_plane_that_is_not_read_may_be_missing(kind, cut, places):
     needed = {key: value for key, value in options.items() if key != "extra"}
     colours = samples[..., : {"grey": 1, "rgb ": 3, "cmyk": 4}[kind[:4]]]
     assert fault(without_last(tiff(colours, planar=True, **needed), places)).status is Status.CORRUPT
+
+
+@pytest.mark.parametrize("compression", [NONE, DEFLATE])
+@pytest.mark.parametrize(("photometric", "samples"), [(RGB, COLOURS), (tiff_files.GREY, SHADES[..., None])])
+def test_of_planes_those_of_colours_must_be_there(compression, photometric, samples):
+    content = tiff(np.dstack([samples, ALPHA]), photometric, extra=(2,), planar=True, compression=compression)
+    entry = content.rindex((273).to_bytes(2, "little") + b"\4\0")
+    colours = samples.shape[2]
+    first = int.from_bytes(content[entry + 8 : entry + 12], "little")
+
+    def without(plane):
+        place = first + 4 * plane
+        return content[:place] + bytes(4) + content[place + 4 :]
+
+    assert furthest(without(colours), samples.squeeze()) == 0
+    for plane in range(colours):
+        assert fault(without(plane)).status is Status.CORRUPT
 
 
 def large(compression, **options):

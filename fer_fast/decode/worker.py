@@ -122,7 +122,7 @@ def _words() -> str:
     """What codecs have printed, in one line, for the end of a sentence; forgets it."""
     if not os.lseek(_ERRORS, 0, os.SEEK_CUR):
         return ""
-    words = " ".join(os.pread(_ERRORS, 4 * _MOST_WORDS, 0).decode(errors="replace").split())
+    words = " ".join(os.pread(_ERRORS, 4 * _MOST_WORDS, 0).decode(errors="replace").split()).lstrip(": ")
     os.ftruncate(_ERRORS, 0)
     os.lseek(_ERRORS, 0, os.SEEK_SET)
     return f": {words[:_MOST_WORDS]}" if words else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from typing import Any, BinaryIO, NamedTuple
 
@@ -9,11 +10,15 @@ from PIL import Image, ImagePalette
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 
-from fer_fast.decode.formats.picture import PillowPicture, stored_bytes
+from fer_fast.decode.formats.picture import Picture, PillowPicture, stored_bytes
 from fer_fast.types import DecodeError, Status
 
 #: A frame on its canvas, and one that is being made of it.
 _GIF_BYTES = 3
+#: What of a GIF is passed over before its picture, at most: profiles and comments, by 255 bytes.
+_MOST_BLOCKS = 1 << 16
+#: By the standard; Pillow refuses what begins with more.
+_WIDEST_CODE = 12
 #: What a BMP of run lengths is decoded into before it is an image.
 _RUNS_BYTES = 3
 #: Ends of a row that follow each other, two bytes of zeros each; rows without pixels Pillow cannot read.
@@ -21,6 +26,9 @@ _MOST_ENDS = 16
 _HOLE = bytes(2 * _MOST_ENDS)
 #: A block of the file, and Pillow's own.
 _CONSTANT = 1 << 20
+
+#: The picture's end, two bytes, and what fills it up.
+_END_OF_RUNS = 6
 
 _CORE, _OS2_SHORT, _OS2 = 12, 16, 64
 _RUNS_OF_8, _RUNS_OF_4, _BIT_FIELDS = 1, 2, 3
@@ -65,8 +73,8 @@ class _BmpPicture(PillowPicture):
             image = super().load(side)
         except (OSError, ValueError):
             if self._header.has_run_lengths and self._content:
-                self._content.seek(self._header.end - 2)
-                if self._content.read(2) == b"\0\1":  # the picture's end, where it should be
+                self._content.seek(self._header.end - _END_OF_RUNS)
+                if self._content.read(_END_OF_RUNS).rstrip(b"\0").endswith(b"\0\1"):  # the end, where it should be
                     raise _unsupported("run lengths that leave pixels out") from None
             raise
         if self._header.has_run_lengths and self._content:
@@ -92,9 +100,72 @@ def open_bmp(content: BinaryIO, size: int) -> PillowPicture:
     return _BmpPicture(image, header)
 
 
-def open_gif(content: BinaryIO, size: int) -> PillowPicture:
+class _GifPicture(Picture):
+    mode = "P"
+
+    def __init__(self, content: BinaryIO) -> None:
+        self.size = width, height = _canvas(content)
+        self.memory = _GIF_BYTES * width * height
+        # Pillow's plugin goes by a limit that belongs to the program around us; in a process there is none.
+        self.is_slow = Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS
+        self._content = content
+
+    def load(self, side: int) -> Image.Image:
+        """See `Picture.load`."""
+        self._content.seek(0)
+        image = GifImageFile(self._content)
+        image.load()
+        return image
+
+
+def open_gif(content: BinaryIO, size: int) -> Picture:
     """Opens a GIF; see `opening.open_picture`."""
-    return PillowPicture(GifImageFile(content), _GIF_BYTES)
+    return _GifPicture(content)
+
+
+def _canvas(content: BinaryIO) -> tuple[int, int]:
+    """Width and height of a GIF with its first picture, which may reach beyond its screen."""
+    screen = content.read(13)
+    if len(screen) == 13:
+        width, height, flags = struct.unpack_from("<HHB", screen, 6)
+        _skip_palette(content, flags)
+        _skip_to_picture(content)
+        picture = content.read(9)
+        if len(picture) == 9:
+            x, y, across, down, flags = struct.unpack("<HHHHB", picture)
+            _skip_palette(content, flags)
+            bits = content.read(1)
+            if not across or not down:
+                raise DecodeError(Status.CORRUPT, f"a GIF whose picture has {across} x {down} pixels")
+            if bits and bits[0] > _WIDEST_CODE:
+                raise DecodeError(Status.CORRUPT, f"a GIF whose codes have {bits[0]} bits or more")
+            if bits:
+                return max(width, x + across), max(height, y + down)
+    raise DecodeError(Status.CORRUPT, "the file ends before the GIF's picture")
+
+
+def _skip_palette(content: BinaryIO, flags: int) -> None:
+    if flags & 0x80:
+        content.seek(6 << (flags & 7), os.SEEK_CUR)
+
+
+def _skip_to_picture(content: BinaryIO) -> None:
+    """Passes over comments and the like, and what stands between them."""
+    blocks = iter(range(_MOST_BLOCKS))
+    for _ in blocks:
+        kind = content.read(1)
+        if kind == b",":
+            return
+        if kind in (b"", b";"):
+            raise DecodeError(Status.CORRUPT, "a GIF without a picture")
+        if kind == b"!":
+            content.seek(1, os.SEEK_CUR)
+            for _ in blocks:
+                length = content.read(1)
+                if length in (b"", b"\0"):
+                    break
+                content.seek(length[0], os.SEEK_CUR)
+    raise DecodeError(Status.CORRUPT, f"a GIF of more than {_MOST_BLOCKS} blocks before its picture")
 
 
 def _header(content: BinaryIO, size: int) -> _Header:

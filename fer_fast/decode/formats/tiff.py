@@ -31,6 +31,9 @@ _OPTIONAL = {7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_deflate", 34925: "
 #: libtiff's own, and its codecs'.
 _CONSTANT = 8 << 20
 
+#: Columns and rows of its middle by which a picture is judged.
+_JUDGED = 512
+
 #: Pillow's decoder took the compression's name, too.
 _TAKES_A_NAME = int(PIL.__version__.split(".")[0]) < 13
 
@@ -52,14 +55,18 @@ class TiffPicture(Picture):
             raise DecodeError(Status.CORRUPT, "a TIFF of {} x {} pixels".format(*self.size))
         self.orientation = _orientation(directory)
         pieces = _piece_bytes(directory, self.size, self._layout.raw_mode == "RGBX")
-        self.memory = stored_bytes(self.mode, self.size) + pieces + _CONSTANT
+        copies = 2 if self._layout.meaning.dtype == "int8" else 1
+        self.memory = copies * stored_bytes(self.mode, self.size) + pieces + _CONSTANT
 
     def load(self, side: int) -> Image.Image:
         """See `Picture.load`."""
+        self._check_codec()
         check_strips(self._directory, self._compression, Image.getmodebands(self.mode))
         colours = self._colours() if self.mode == "P" else b""
         image = Image.new(self.mode, self.size, None)
         self._decode(image)
+        if self._layout.meaning.dtype == "int8" and _is_signed(image):
+            image = image.point([(number + 128) % 256 for number in range(256)])
         if colours:
             count = len(colours) // 3
             if any(image.histogram()[count:]):
@@ -68,6 +75,12 @@ class TiffPicture(Picture):
         image.format = "TIFF"  # as one that Pillow has opened
         image.info[MEANING] = self._layout.meaning
         return image
+
+    def _check_codec(self) -> None:
+        codec = _OPTIONAL.get(self._compression)
+        if codec and not _has_codec(codec):
+            reason = f"a TIFF compressed by {codec}, which libtiff lacks here"
+            raise DecodeError(Status.UNSUPPORTED, reason, again=True)
 
     def _decode(self, image: Image.Image) -> None:
         content = self._directory.content
@@ -111,14 +124,25 @@ def open_tiff(content: BinaryIO, size: int) -> Picture:
     """Opens a TIFF; see `opening.open_picture`."""
     if not features.check("libtiff"):
         raise DecodeError(Status.UNSUPPORTED, "TIFF needs a Pillow built with libtiff", again=True)
-    directory = Directory(content, size)
-    picture = TiffPicture(directory)
-    compression = directory.number(tags.COMPRESSION, 1)
-    if compression in _OPTIONAL and not _has_codec(_OPTIONAL[compression]):
-        raise DecodeError(
-            Status.UNSUPPORTED, f"a TIFF compressed by {_OPTIONAL[compression]}, which libtiff lacks here", again=True
-        )
-    return picture
+    return TiffPicture(Directory(content, size))
+
+
+def _is_signed(image: Image.Image) -> bool:
+    """Whether grey of 8 bits that is said to be signed has black below zero: neighbours are closer to each other so.
+
+    Writers say so of plain bytes, too, and few readers look at it.
+    """
+    import numpy as np
+
+    from fer_fast.decode.numbers import limits_of
+
+    left, top = (max(0, (side - _JUDGED) // 2) for side in image.size)
+    numbers = np.asarray(image.crop((left, top, min(image.width, left + _JUDGED), min(image.height, top + _JUDGED))))
+    plain, signed = (
+        sum(int(np.abs(np.diff(each.astype(np.int16), axis=axis)).sum()) for axis in (0, 1))
+        for each in (numbers, numbers.view(np.int8))
+    )
+    return signed < plain and limits_of(numbers.view(np.int8)) == (-128, 127)
 
 
 @cache

@@ -47,8 +47,8 @@ _UNREAD = {
     **dict.fromkeys((22610, 34934), "JPEG XR"),
     **dict.fromkeys((50002, 52546), "JPEG XL"),
 }
-#: Numbers from here on anyone may have taken for a compression or a kind of picture of their own.
-_PRIVATE = 32768
+#: Numbers that anyone may have taken for a compression or a kind of picture of their own.
+_PRIVATE = range(1 << 15, 1 << 16)
 
 
 class Layout(NamedTuple):
@@ -86,7 +86,7 @@ _GREYS = {
     (_UNSIGNED, 16, 0): Layout("I;16", "I;16N"),
     (_UNSIGNED, 16, 1): Layout("I", "I;32N", Meaning(dtype="uint16")),
     (_UNSIGNED, 32, 0): Layout("F", "F;32N"),
-    (_SIGNED, 8, 0): Layout("F", "F;8S"),
+    (_SIGNED, 8, 0): Layout("L", "L", Meaning(dtype="int8")),
     (_SIGNED, 16, 0): Layout("F", "F;16NS"),
     (_SIGNED, 32, 0): Layout("F", "F;32NS"),
     (_FLOAT, 16, 0): Layout("I;16", "I;16N", Meaning(dtype="float16")),
@@ -213,7 +213,7 @@ def _description(samples: _Samples) -> tuple[str, bool, int]:
 
 def _unknown(what: str, has_name: bool, number: int) -> DecodeError:
     """Of a number that nobody has given a meaning damage is more likely."""
-    return DecodeError(Status.UNSUPPORTED if has_name or number >= _PRIVATE else Status.CORRUPT, what)
+    return DecodeError(Status.UNSUPPORTED if has_name or number in _PRIVATE else Status.CORRUPT, what)
 
 
 def _listed(numbers: set[int] | set[float]) -> str:
