@@ -101,8 +101,9 @@ class JpegPicture(Picture):
             return self._decoded(stream, scale, False)
         if words.startswith(_NO_MEMORY):
             raise MemoryError
-        status = Status.UNSUPPORTED if words.startswith(_BEYOND_LIBJPEG) else Status.CORRUPT
-        raise DecodeError(status, words)
+        if words.startswith(_BEYOND_LIBJPEG):
+            raise DecodeError(Status.UNSUPPORTED, f"a JPEG that libjpeg does not read: {words}")
+        raise DecodeError(Status.CORRUPT, words if "JPEG" in words else f"a broken JPEG: {words}")
 
     def _scale(self, side: int) -> int:
         """By how much it is divided: 1, 2, 4 or 8."""
