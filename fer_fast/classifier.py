@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer_fast.decode import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, Decoder, check_decoder, open_decoder
+from fer_fast.decode.limits import check_count
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
 from fer_fast.models.checkpoint import packaged_models, read_checkpoint
@@ -98,6 +99,7 @@ class Classifier(Opened):
         self.temperature = checkpoint.config.temperature
         self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
         # Before an engine is compiled.
+        check_count("batch_size", batch_size)
         check_decoder(decoder, self.image_size, workers, max_pixels, max_memory, max_seconds)
         self._engine = open_engine(
             checkpoint, engine=engine, device=device, precision=precision, batch_size=self.batch_size

@@ -320,6 +320,8 @@ def test_predictions_are_values(classifier: Classifier) -> None:
         ({"device": "tpu"}, ValueError, "device must be one of auto, cpu, cuda"),
         ({"precision": "int3"}, ValueError, "precision must be one of auto, fp32"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
+        ({"batch_size": "2"}, TypeError, "batch_size must be an integer of 1 or more, not '2'"),
+        ({"max_memory": "2G"}, TypeError, "max_memory must be an integer of 1 or more, not '2G'"),
         ({"workers": 0}, ValueError, "workers must be at least 1, not 0"),
         ({"decoder": "opencv"}, ValueError, "decoder must be one of auto, pillow, dali"),
         ({"max_pixels": 0}, ValueError, "max_pixels must be at least 1, not 0"),

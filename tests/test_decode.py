@@ -188,6 +188,31 @@ def test_what_is_no_image_is_unsupported(tmp_path, content):
     assert status_of(path) is Status.UNSUPPORTED
 
 
+def test_a_file_that_begins_with_zeros_is_told_from_others(tmp_path):
+    path = tmp_path / "face.jpg"
+    for content, words in (
+        (bytes(4096) + encoded("jpeg"), "begins with zeros"),
+        (bytes(7) + b"x" * 40, "not a jpeg, png"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DecodeError, match=words) as caught:
+            decoded(path)
+        assert caught.value.status is Status.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "cut"),
+    [("gif", "GIF", 60), ("bmp", "BMP", 60), ("jpeg", "JPEG", 60), ("jpeg-progressive-turned", "JPEG", 60)],
+)
+def test_a_codecs_own_words_say_of_what_they_are(tmp_path, kind, name, cut):
+    content = encoded(kind)
+    path = tmp_path / "face"
+    path.write_bytes(content[: len(content) * cut // 100])
+    with pytest.raises(DecodeError, match=name) as caught:
+        decoded(path)
+    assert caught.value.status is Status.CORRUPT and caught.value.stamp
+
+
 def test_what_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "empty.png").touch()
     assert status_of(tmp_path / "empty.png") is Status.EMPTY

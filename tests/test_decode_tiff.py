@@ -316,6 +316,11 @@ def test_numbers_that_no_tiff_has_are_damage(content):
     assert fault(content).status is Status.CORRUPT
 
 
+def test_a_kind_of_picture_without_a_name_is_called_by_its_number():
+    content = changed(changed(tiff(SHADES), 262, 77), 277, 0)
+    assert str(fault(content)).startswith("a TIFF in photometric 77 of 0 samples")
+
+
 @pytest.mark.parametrize("place", [0, 4, 10**6])
 def test_strips_that_are_not_in_the_file_are_damage(place):
     content = tiff(SHADES)

@@ -89,12 +89,9 @@ def test_a_quarter_is_for_decoding_and_each_worker_has_a_part(monkeypatch):
 
 
 def test_sizes_in_words():
-    assert [in_words(size) for size in (5_312_345_678, 120_400_000, 3_500_000, 20)] == [
-        "5.3 GB",
-        "120 MB",
-        "3.5 MB",
-        "0.1 MB",
-    ]
+    sizes = (5_312_345_678, 999_999_999, 120_400_000, 3_500_000, 999_999, 100_000, 20)
+    words = ["5.3 GB", "999 MB", "120 MB", "3.5 MB", "999 kB", "100 kB", "0.02 kB"]
+    assert [in_words(size) for size in sizes] == words
 
 
 @pytest.mark.parametrize(
@@ -102,6 +99,10 @@ def test_sizes_in_words():
     [
         ({"max_pixels": 0}, ValueError),
         ({"max_memory": 0}, ValueError),
+        ({"max_memory": "2G"}, TypeError),
+        ({"max_memory": math.nan}, TypeError),
+        ({"max_pixels": True}, TypeError),
+        ({"workers": "2"}, TypeError),
         ({"max_seconds": -1}, ValueError),
         ({"max_seconds": math.nan}, ValueError),
         ({"max_seconds": "30"}, TypeError),
@@ -111,4 +112,4 @@ def test_sizes_in_words():
 def test_wrong_limits_are_named(wrong, error):
     (name,) = wrong
     with pytest.raises(error, match=f"{name} must be "):
-        open_decoder("pillow", 24, 1, **wrong)
+        open_decoder("pillow", 24, **{"workers": 1} | wrong)

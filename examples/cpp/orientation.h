@@ -1,7 +1,8 @@
 // A file's path comes in, how its picture is to be turned goes out, and a picture that is turned so.
 //
 // The rule is that of fer_fast in Python and of Pillow: the first tag of orientation in EXIF counts, whatever number it
-// is of, and where EXIF has none XMP. What a PNG says in compressed text is not looked for.
+// is of, and where EXIF has none XMP. Of a PNG's text XMP alone is read, if it
+// is not compressed.
 #pragma once
 
 #include <string>

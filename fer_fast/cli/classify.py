@@ -77,13 +77,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-memory",
         type=size,
         metavar="BYTES",
-        help="that decoding takes over all workers, as 2G; an image that takes more is too_large (default: a quarter)",
+        help="that all workers may take together, such as 2G; an image that takes more alone is too_large (default: a "
+        "quarter of what the process may use)",
     )
     add(
         "--max-seconds",
         type=seconds,
         metavar="S",
-        help="of a processor; an image that takes more is too_large (default: 30; 0: never)",
+        help="of a processor; an image that takes longer is too_large (default: 30; 0: never)",
     )
 
 

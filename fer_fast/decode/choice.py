@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from fer_fast.decode.interface import Decoder
-from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, check_limits
+from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, check_count, check_limits
 from fer_fast.types import FerFastError
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def open_decoder(
 
     Raises:
         ValueError: an unknown name, or a number that is not positive.
-        TypeError: `max_seconds` is not a number.
+        TypeError: not a number, or one that has to be an integer and is none.
         FerFastError: DALI is asked for and not installed, or the device is not there.
     """
     check_decoder(name, image_size, workers, max_pixels, max_memory, max_seconds)
@@ -89,8 +89,7 @@ def check_decoder(
     if name not in DECODERS:
         raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {name!r}")
     for what, number in (("image_size", image_size), ("workers", workers)):
-        if number is not None and number < 1:
-            raise ValueError(f"{what} must be at least 1, not {number}")
+        check_count(what, number)
     check_limits(max_pixels, max_memory, max_seconds)
 
 

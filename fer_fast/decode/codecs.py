@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from fer_fast.decode.faults import fault
 from fer_fast.decode.files import READ_AT_ONCE, check_readable, read_image_file
-from fer_fast.decode.formats.kinds import HEAD, format_of
+from fer_fast.decode.formats.kinds import HEAD, NAMES, format_of
 from fer_fast.decode.formats.opening import open_picture
 from fer_fast.decode.formats.picture import Picture
 from fer_fast.decode.limits import Large, LargeError, Limits, default_limits, in_words
@@ -57,7 +57,7 @@ def opened(path: str, side: int, limits: Limits) -> Iterator[Opened]:
     except LargeError:
         raise
     except Exception as error:
-        raise _verdict(error, content, stamp) from None
+        raise _verdict(error, kind, content, stamp) from None
     finally:
         content.close()
 
@@ -88,7 +88,7 @@ def decode_file(
     except LargeError:
         raise
     except Exception as error:
-        raise _verdict(error, content, stamp) from None
+        raise _verdict(error, kind, content, stamp) from None
     finally:
         content.close()
 
@@ -102,13 +102,14 @@ def decode_content(
         DecodeError, LargeError: as `decode_file`.
     """
     content = io.BytesIO(encoded)
+    kind = ""
     try:
         kind = format_of(encoded[:HEAD], len(encoded))
         return decode_opened(_opened(content, kind, len(encoded), None, side, limits, room, in_thread), side)
     except LargeError:
         raise
     except Exception as error:
-        raise _verdict(error, content, None) from None
+        raise _verdict(error, kind, content, None) from None
 
 
 def decode_opened(file: Opened, side: int) -> bytes:
@@ -159,8 +160,10 @@ def _opened(
     return Opened(picture, kind, content, size, stamp)
 
 
-def _verdict(error: Exception, content: BinaryIO, stamp: Stamp | None) -> DecodeError:
+def _verdict(error: Exception, kind: str, content: BinaryIO, stamp: Stamp | None) -> DecodeError:
     found = fault(error, stamp)
+    if found.status is Status.CORRUPT and found is not error:  # a codec's own words, which often do not say of what
+        found = DecodeError(found.status, f"a broken {NAMES[kind]}: {found}", stamp)
     if found.status is Status.CORRUPT and not isinstance(content, io.BytesIO):
         try:
             check_readable(content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from numbers import Real
+from numbers import Integral, Real
 from typing import NamedTuple
 
 from fer_fast.machine.memory import usable_memory
@@ -89,16 +89,27 @@ def default_limits() -> Limits:
     return limits_of(workers=1)
 
 
+def check_count(what: str, number: int | None) -> None:
+    """Refuses what is no integer of 1 or more; None is left to its owner.
+
+    Raises:
+        ValueError, TypeError: in words that name it.
+    """
+    if number is not None and (isinstance(number, bool) or not isinstance(number, Integral)):
+        raise TypeError(f"{what} must be an integer of 1 or more, not {number!r}")
+    if number is not None and number < 1:
+        raise ValueError(f"{what} must be at least 1, not {number}")
+
+
 def check_limits(max_pixels: int, max_memory: int | None, max_seconds: float) -> None:
     """Refuses what makes no sense.
 
     Raises:
         ValueError: a limit of pixels or bytes below 1, or of seconds below 0.
-        TypeError: `max_seconds` is not a number.
+        TypeError: pixels or bytes that are no integer, seconds that are no number.
     """
     for what, number in (("max_pixels", max_pixels), ("max_memory", max_memory)):
-        if number is not None and number < 1:
-            raise ValueError(f"{what} must be at least 1, not {number}")
+        check_count(what, number)
     if isinstance(max_seconds, bool) or not isinstance(max_seconds, Real):
         raise TypeError(f"max_seconds must be a number of 0 or more, not {max_seconds!r}")
     if not max_seconds >= 0:
@@ -107,4 +118,7 @@ def check_limits(max_pixels: int, max_memory: int | None, max_seconds: float) ->
 
 def in_words(size: int) -> str:
     """Bytes for people: 5.3 GB, 120 MB."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 0.1):.3g} MB"
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    value, unit = (size / 1e6, "MB") if size >= 1e6 else (size / 1e3, "kB")
+    return f"{min(value, 999):.3g} {unit}"

@@ -99,8 +99,9 @@ class JpegPicture(Picture):
             return self._by_pillow(stream, side)
         if found.startswith(_NO_MEMORY):
             raise MemoryError
-        status = Status.UNSUPPORTED if found.startswith(_BEYOND_LIBJPEG) else Status.CORRUPT
-        raise DecodeError(status, found)
+        if found.startswith(_BEYOND_LIBJPEG):
+            raise DecodeError(Status.UNSUPPORTED, f"a JPEG that libjpeg does not read: {found}")
+        raise DecodeError(Status.CORRUPT, found if "JPEG" in found else f"a broken JPEG: {found}")
 
     def _scale(self, side: int) -> int:
         """By how much it is divided: 1, 2, 4 or 8."""

@@ -7,6 +7,18 @@ from fer_fast.types import DecodeError, Status
 #: Bytes that tell the format: up to the brands of a HEIF file.
 HEAD = 256
 
+#: What each format is called where a row speaks of it.
+NAMES = {
+    "jpeg": "JPEG",
+    "png": "PNG",
+    "webp": "WebP",
+    "bmp": "BMP",
+    "tiff": "TIFF",
+    "gif": "GIF",
+    "avif": "AVIF",
+    "heif": "HEIC",
+}
+
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -47,6 +59,8 @@ def format_of(head: bytes, size: int) -> str:
         return name
     if size < _SHORTEST and _may_begin_an_image(head):
         raise DecodeError(Status.CORRUPT, f"the file ends after {size} bytes")
+    if not any(head):
+        raise DecodeError(Status.UNSUPPORTED, "no image: the file begins with zeros, as one that was never written")
     raise DecodeError(Status.UNSUPPORTED, "not a jpeg, png, webp, bmp, tiff, gif, avif or heic image")
 
 

@@ -129,7 +129,7 @@ def _samples(directory: Directory, compression: int) -> _Samples:
         photometric = _NEGATIVE if compression in _CCITT else _RGB if count >= 3 else _GREY
     if photometric == _YCBCR and count == 1:
         photometric = _GREY
-    name, colours = _PICTURES.get(photometric, ("", 1))
+    name, colours = _kind_of(photometric)
     bits = {*directory.numbers(BITS)[:count]} or {1}
     formats = {*directory.numbers(FORMAT)[:count]} or {1}
     if count < colours or not all(1 <= each <= 64 for each in bits) or not formats <= _FORMATS.keys():
@@ -203,8 +203,13 @@ def _stated_limits(directory: Directory) -> Limits | None:
     return (black, white) if -math.inf < black < white < math.inf else None
 
 
+def _kind_of(photometric: int) -> tuple[str, int]:
+    """What a kind of picture is called, and its colours."""
+    return _PICTURES.get(photometric, (f"photometric {photometric}", 1))
+
+
 def _description(samples: _Samples) -> tuple[str, bool, int]:
-    name, _ = _PICTURES.get(samples.photometric, (f"photometric {samples.photometric}", 0))
+    name, _ = _kind_of(samples.photometric)
     extra = f" and {samples.extra} extra samples" if samples.extra else ""
     planes = ", in planes" if samples.is_planar else ""
     what = f"a TIFF in {name}, {samples.bits}-bit {samples.format}{extra}{planes}"

@@ -54,6 +54,6 @@ def check_strips(directory: Directory, compression: int, planes: int) -> None:
         directory.content.seek(int(place))
         data = directory.content.read(int(length))
         if compression == _JPEG:
-            check_holes(tables + data[2:] if tables else data)
+            check_holes(tables + data[2:] if tables else data, is_arithmetic=False)
         elif holed and holed(data.translate(_REVERSED) if is_reversed else data):
             raise DecodeError(Status.CORRUPT, f"the {name} at byte {place} of the TIFF was not written whole")
