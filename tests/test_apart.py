@@ -14,7 +14,7 @@ from decoding import run, running, until, written
 from image_files import FACE, encoded
 from PIL import Image
 
-from fer_fast.decode import apart, open_decoder, process
+from fer_fast.decode import apart, open_decoder, process, processes
 from fer_fast.decode.formats.opening import lacking_codecs
 from fer_fast.decode.limits import Large
 from fer_fast.decode.pillow import PillowDecoder
@@ -362,3 +362,10 @@ main()"""
     assert decoded.indices == [0, 2, 3]
     assert failures(decoded) == {1: (Status.TOO_LARGE, "it takes more memory than its header promises")}
     assert decoded.failures[0][1].again
+
+
+def test_rights_that_were_given_up_before_there_is_a_process_cost_no_limit(tmp_path, monkeypatch):
+    with PillowDecoder(SIDE, 1, max_seconds=0.05) as decoder:
+        monkeypatch.setattr(processes.os, "getgroups", lambda: [12345])
+        decoded = decoder.decode(written(tmp_path, [tiff(4000, 4000)]))
+    assert failures(decoded)[0][0] is Status.TOO_LARGE

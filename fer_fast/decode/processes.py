@@ -144,6 +144,8 @@ class DecodingProcesses:
             return False
         if folder is None and not all(path.startswith("/") for path in paths):
             return False
+        if not self._all:  # those that come have this one's
+            self._rights = _rights()
         return self._rights == _rights()
 
     def _put(self, process: DecodingProcess, channel: int) -> None:
