@@ -148,6 +148,15 @@ def test_an_orientation_is_obeyed_wherever_it_stands(animated, first):
     assert pixels(content) == upright.transpose(turned).tobytes()
 
 
+def test_zeros_between_chunks_are_a_hole_only_where_the_orientation_is_lost():
+    exif, zeros = chunk(b"EXIF", b"Exif\0\0" + oriented(6).tobytes()), bytes(16)
+    whole = decode_content(riff(extended(8, 48, 64), PICTURE, exif), 32)
+    assert decode_content(riff(extended(8, 48, 64), PICTURE, zeros, exif), 32) == whole
+    with pytest.raises(DecodeError, match="never written") as caught:
+        decode_content(riff(extended(8, 48, 64), PICTURE, zeros, bytes(len(exif))), 32)
+    assert caught.value.status is Status.CORRUPT
+
+
 def test_a_header_that_promises_much_is_believed_before_anything_is_decoded():
     largest = b"\x9d\x01\x2a\xff\x3f\xff\x3f"
     content = riff(chunk(b"VP8 ", b"\x10\0\0" + largest + bytes(30)))

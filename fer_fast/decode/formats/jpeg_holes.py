@@ -18,7 +18,7 @@ _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _ALIKE = 5
 
 
-def check_holes(stream: bytes, is_arithmetic: bool) -> None:
+def check_holes(stream: bytes, is_arithmetic: bool = False) -> None:
     """Looks for zeros that no encoder writes.
 
     The code that begins with zeros is a table's first. Where that one says that nothing follows, zeros are a plain part

@@ -92,6 +92,7 @@ def _layout(content: BinaryIO, end: int) -> _Layout:
     frame = canvas = None
     metadata = {b"EXIF": b"", b"XMP ": b""}
     promises: int | None = None  # the flags of VP8X; a file without that is its picture alone
+    has_hole = False
     for kind, start, length in _chunks(content, 12, end):
         if kind == b"VP8X":
             promises, sides = _extended(content.read(10))
@@ -101,12 +102,14 @@ def _layout(content: BinaryIO, end: int) -> _Layout:
             frame, canvas = _animated(content, start, min(start + length, end), sides), sides
         elif kind in _BYTES_A_PIXEL and frame is None:
             frame = _frame(content, kind, start, length, end)
-        elif kind == bytes(4) and promises and promises & _EXIF and not metadata[b"EXIF"]:
-            raise DecodeError(Status.CORRUPT, NOT_WRITTEN)  # the orientation is lost
+        elif kind == bytes(4):
+            has_hole = True
         if frame is not None and promises is None:
             break
     if frame is None:
         raise DecodeError(Status.CORRUPT, _NO_PICTURE)
+    if has_hole and promises and promises & _EXIF and not metadata[b"EXIF"]:
+        raise DecodeError(Status.CORRUPT, NOT_WRITTEN)  # the orientation is lost
     return _Layout(frame, canvas, orientation_of(metadata[b"EXIF"], metadata[b"XMP "]))
 
 
