@@ -245,6 +245,13 @@ def test_an_orientation_that_is_none_is_upright(value):
     assert furthest(tiff(COLOURS, RGB, tags=[(274, "H", [value])]), COLOURS) == 0
 
 
+@pytest.mark.parametrize(("tag", "kind"), [(700, "B"), (274, "H"), (347, "B"), (270, "B"), (34665, "I")])
+def test_a_tag_that_the_picture_can_do_without_may_be_beyond_the_file(tag, kind):
+    content = tiff(COLOURS, RGB, tags=[(tag, kind, [1] * 20)])
+    entry = content.rindex(struct.pack("<HHI", tag, tiff_files.TYPES[kind], 20))
+    assert furthest(content[: entry + 8] + struct.pack("<I", 1 << 30) + content[entry + 12 :], COLOURS) == 0
+
+
 def changed(content, tag, value, order="<"):
     """A TIFF with another value of a tag of one short number."""
     place = content.rindex(int(tag).to_bytes(2, "little") + b"\3\0")

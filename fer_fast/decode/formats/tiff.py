@@ -115,8 +115,8 @@ class TiffPicture(Picture):
 def _orientation(directory: Directory) -> int:
     """Its own tag's, of any type of whole numbers; XMP's where it has none."""
     if _ORIENTATION not in directory:
-        return orientation_of(b"", bytes(directory.numbers(_XMP)))
-    orientation = directory.number(_ORIENTATION, 1)
+        return orientation_of(b"", bytes(directory.hints(_XMP)))
+    orientation = int(next(iter(directory.hints(_ORIENTATION)), 1))
     return orientation if 1 <= orientation <= 8 else 1
 
 

@@ -71,6 +71,13 @@ class Directory:
             numbers.byteswap()
         return numbers
 
+    def hints(self, tag: int) -> array[int] | array[float]:
+        """The same of a tag that the picture can do without: none if they lie beyond the end of the file."""
+        try:
+            return self.numbers(tag)
+        except DecodeError:
+            return array("B")
+
     def number(self, tag: int, default: int) -> int:
         """A tag's first number."""
         numbers = self.numbers(tag)

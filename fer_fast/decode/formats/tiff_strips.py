@@ -48,7 +48,8 @@ def check_strips(directory: Directory, compression: int, planes: int) -> None:
         if not _HEADER <= place < directory.size:
             raise DecodeError(Status.CORRUPT, f"{name} {number} of the TIFF is not in the file")
     holed = _HAS_HOLE.get(compression)
-    tables = directory.numbers(_JPEG_TABLES).tobytes()[:-2]  # a JPEG of its own, without an end
+    # A JPEG of its own, without an end.
+    tables = directory.numbers(_JPEG_TABLES).tobytes()[:-2] if compression == _JPEG else b""
     is_reversed = directory.number(_FILL_ORDER, 1) == 2 and compression != _JPEG
     for place, length in {*zip(places, lengths, strict=False)} if holed or compression == _JPEG else ():
         directory.content.seek(int(place))
