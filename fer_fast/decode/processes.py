@@ -77,9 +77,8 @@ class DecodingProcesses:
             out: uint8 [paths, S, S, 3]; of no use where a file gives no pixels.
 
         Returns:
-            What became of the first of them, and the seconds that decoding took. Of the rest nothing is known: it takes
-            more than `RUN_SECONDS`, or, where it is all, no process is idle or can be started, or none would find these
-            files.
+            What became of the first of them, as many as `RUN_SECONDS` are enough for, and the seconds that decoding
+            took. Of none where no process is idle or can be started, or none would find these files.
         """
         try:
             process, channel = self._taken()
@@ -97,8 +96,8 @@ class DecodingProcesses:
         self._put(process, channel)
         return found
 
-    def decode_one(self, path: str, out: npt.NDArray[np.uint8], room: int) -> Answer:
-        """Decodes one file in a process that is started for it, if none is idle.
+    def decode_one(self, path: str, out: npt.NDArray[np.uint8], room: int, anew: bool = False) -> Answer:
+        """Decodes one file in a process that is started for it, if none is idle or `anew` is set.
 
         Args:
             path: of the file.
@@ -112,15 +111,11 @@ class DecodingProcesses:
         if not self._finds(folder, [path]):
             return None
         try:
-            process, is_new = self._one()
-            try:
-                answers, _ = self._decoded(process, 0, folder, [path], out, room)
-            except LostProcessError as lost:
-                if is_new or lost.has_left or lost.was_slow:
-                    raise
-                process = self._another()  # what the first decoded before may have damaged it, or somebody ended it
-                answers, _ = self._decoded(process, 0, folder, [path], out, room)
+            process, is_new = self._one(anew)
+            answers, _ = self._decoded(process, 0, folder, [path], out, room)
         except LostProcessError as lost:
+            if not (is_new or lost.has_left or lost.was_slow):  # what it decoded before, or somebody, may be to blame
+                return self.decode_one(path, out, room, anew=True)
             return None if lost.has_left else self._blamed(lost)
         except FerFastError as error:  # none can be started
             self._tell(error)
@@ -140,9 +135,8 @@ class DecodingProcesses:
 
     def _finds(self, folder: str | None, paths: Sequence[str]) -> bool:
         """Whether a process opens the files that this one would."""
-        if any(path.startswith(_OWN) for path in paths):
-            return False
-        if folder is None and not all(path.startswith("/") for path in paths):
+        is_lost = folder is None and not all(path.startswith("/") for path in paths)
+        if is_lost or any(path.startswith(_OWN) for path in paths):
             return False
         if not self._all:  # those that come have this one's
             self._rights = _rights()
@@ -173,12 +167,12 @@ class DecodingProcesses:
             except FerFastError as error:
                 self._tell(error)
 
-    def _one(self) -> tuple[DecodingProcess, bool]:
-        """One that is idle or new, and whether it is new."""
-        try:
-            return self._taken()[0], False
-        except Empty:
-            return self._another(), True
+    def _one(self, anew: bool) -> tuple[DecodingProcess, bool]:
+        """One that decodes nothing now, and whether it never has."""
+        if not anew:
+            with suppress(Empty):
+                return self._taken()[0], False
+        return self._another(), True
 
     def _blamed(self, lost: LostProcessError) -> DecodeError:
         """What becomes of a file on which a process ended."""
@@ -231,10 +225,8 @@ class DecodingProcesses:
                     if lost.has_left:
                         break
                     found = [self._blamed(lost)]  # never in this process: it would be next to end
-                if not found:
-                    break
                 answers += found
-                if time.perf_counter() - begun > RUN_SECONDS:
+                if not found or time.perf_counter() - begun > RUN_SECONDS:
                     break
             self._give(process or self._another())
         except FerFastError as error:  # none can be started
