@@ -44,8 +44,8 @@ class DaliDecoder(Decoder):
     """Decodes JPEG and PNG files by DALI, and what it would show otherwise than Pillow (CMYK, palettes) by Pillow.
 
     On a card pixels stay there: `Decoded.pixels` is a torch tensor. Headers are checked as for Pillow, and on what DALI
-    refuses Pillow has the last word, so that a file has the same status. nvImageCodec, inside DALI, writes a line of
-    its own to stderr for a damaged file; nothing can be set against that.
+    refuses Pillow has the last word, so that a file has the same status but for damage that DALI shows. nvImageCodec,
+    inside DALI, writes a line of its own to stderr for a damaged file; nothing can be set against that.
 
     Args:
         image_size: S, the side in pixels of what comes out.
