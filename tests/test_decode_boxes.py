@@ -157,7 +157,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("side", [1024, 2048])
+@pytest.mark.parametrize("side", [1536, 2560])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_memory_that_decoding_takes_is_known_before(tmp_path, kind, shape, side):
     small, large = tmp_path / "small", tmp_path / "large"

@@ -112,5 +112,5 @@ def _mode_and_bytes(layout: Layout) -> tuple[str, float]:
         return "RGB", _MOST_BYTES_A_PIXEL
     planes = (1 if is_grey else 3 if is_full else 1.5) * (_DEEP if is_deep else 1)
     if layout.has_alpha:
-        return "RGB", planes + _ALPHA  # whose alpha goes by bands
+        return "RGB", planes + _ALPHA  # a square of RGBA takes no more than one of RGB
     return ("L", planes + _GREY) if is_grey else ("RGB", planes + _COLOUR)
