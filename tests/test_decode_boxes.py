@@ -157,7 +157,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("side", [1024, 2048])
+@pytest.mark.parametrize("side", [1536, 2560])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_memory_that_decoding_takes_is_known_before(tmp_path, kind, shape, side):
     small, large = tmp_path / "small", tmp_path / "large"
@@ -169,7 +169,7 @@ def test_the_memory_that_decoding_takes_is_known_before(tmp_path, kind, shape, s
         speed = {"speed": 10} if kind == "avif" else {}
         path.write_bytes(saved(image.convert(mode) if mode else image, kind, quality=60, **speed, **options))
     peak, estimate = peak_and_estimate(small, large)
-    assert peak <= estimate <= 2.1 * peak
+    assert peak <= estimate <= 2 * peak
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
@@ -183,4 +183,4 @@ def test_deep_pixels_take_more_memory(tmp_path, kind, chroma):
         paths.append(tmp_path / str(side))
         pillow_heif.from_bytes("RGB;16", (side, side), deep.tobytes()).save(paths[-1], quality=60, chroma=chroma)
     peak, estimate = peak_and_estimate(*paths)
-    assert peak <= estimate <= 2.1 * peak
+    assert peak <= estimate <= 2 * peak

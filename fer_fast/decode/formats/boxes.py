@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 _AV1, _HEVC = (b"av01",), (b"hvc1", b"hev1")
 
-#: Besides the codec's planes: RGB, with alpha if there is any, in the codec's memory and twice in Pillow's; or grey.
-_COLOUR, _GREY = 12.5, 4
-#: Three planes of two bytes: of what nothing is known.
+#: Besides the codec's planes: grey, RGB or RGB with alpha, in the codec's memory and twice in Pillow's.
+_GREY, _COLOUR, _ALPHA = 2.8, 9, 12
+#: Planes of more than 8 bits, against planes of 8.
+_DEEP = 2.25
+#: Of what nothing is known.
 _MOST_BYTES_A_PIXEL = 19
 
 
@@ -37,14 +39,13 @@ class _BoxedPicture(Picture):
         codings: that the codec is known to read.
     """
 
-    mode = "RGB"
-
     def __init__(
         self, content: BinaryIO, layout: Layout, codec: Callable[[BinaryIO], ImageFile], codings: tuple[bytes, ...]
     ) -> None:
         self._content, self._layout, self._codec, self._codings = content, layout, codec, codings
         self.size = layout.size
-        self.memory = int(_bytes_a_pixel(layout) * layout.size[0] * layout.size[1]) + 2 * layout.end
+        self.mode, bytes_a_pixel = _mode_and_bytes(layout)
+        self.memory = int(bytes_a_pixel * layout.size[0] * layout.size[1]) + 2 * layout.end
 
     def load(self, side: int) -> Image:
         """See `Picture.load`."""
@@ -98,7 +99,8 @@ def _layout(content: BinaryIO, size: int) -> Layout | None:
     return layout
 
 
-def _bytes_a_pixel(layout: Layout) -> float:
+def _mode_and_bytes(layout: Layout) -> tuple[str, float]:
+    """The mode of the pixels, and the bytes that decoding takes for each."""
     codec, configuration = layout.coded[0].codec, layout.configuration
     if codec in _AV1 and len(configuration) >= 3:
         flags = configuration[2]
@@ -107,6 +109,8 @@ def _bytes_a_pixel(layout: Layout) -> float:
         chroma = configuration[16] & 3
         is_grey, is_full, is_deep = chroma == 0, chroma > 1, bool(configuration[17] & 7)
     else:
-        return _MOST_BYTES_A_PIXEL
-    planes = (1 if is_grey else 3 if is_full else 1.5) * (2 if is_deep else 1)
-    return planes + (_GREY if is_grey and not layout.has_alpha else _COLOUR)
+        return "RGB", _MOST_BYTES_A_PIXEL
+    planes = (1 if is_grey else 3 if is_full else 1.5) * (_DEEP if is_deep else 1)
+    if layout.has_alpha:
+        return "RGB", planes + _ALPHA  # a square of RGBA takes no more than one of RGB
+    return ("L", planes + _GREY) if is_grey else ("RGB", planes + _COLOUR)

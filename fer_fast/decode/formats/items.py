@@ -6,6 +6,7 @@ Only the boxes that describe the picture are read, up to a megabyte of them. Wha
 from __future__ import annotations
 
 import itertools
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -17,6 +18,8 @@ _MOST_BOXES = 1 << 10
 _DERIVED = (b"grid", b"iovl", b"iden")
 #: Items made of items made of others.
 _DEEPEST = 4
+#: A box's length and kind.
+_HEADER = struct.Struct(">I4s")
 #: EXIF's orientation for so many quarter turns against the clock, after them not mirrored, upside down, left to right.
 _ORIENTATIONS = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))
 
@@ -92,13 +95,14 @@ class _Fields:
         return self.number(4) >> 24
 
     def boxes(self) -> Iterator[tuple[bytes, _Fields]]:
-        body, place = self.body, self.place
-        while place < len(body):
-            length, kind, header = int.from_bytes(body[place : place + 4], "big"), body[place + 4 : place + 8], 8
+        body, place, size = self.body, self.place, len(self.body)
+        while place + 8 <= size:
+            length, kind = _HEADER.unpack_from(body, place)
+            header = 8
             if length == 1:
                 length, header = int.from_bytes(body[place + 8 : place + 16], "big"), 16
-            end = place + length if length else len(body)
-            if not place + header <= end <= len(body):
+            end = place + length if length else size
+            if not place + header <= end <= size:
                 raise _UnclearError
             yield kind, _Fields(body[place + header : end], self.start + place + header)
             place = end
@@ -140,22 +144,30 @@ class _Items:
         references = list(_references(boxes[b"iref"])) if b"iref" in boxes else []
         self._parts = {item: others for kind, item, others in references if kind == b"dimg"}
         self._has_alpha = any(kind == b"auxl" and self._primary in others for kind, _, others in references)
-        self._properties = dict(_properties(properties[b"ipma"], list(properties[b"ipco"].boxes())))
+        self._known = list(properties[b"ipco"].boxes())
+        self._associations = dict(_associations(properties[b"ipma"]))
 
     def layout(self, size: int) -> Layout:
         """Of the primary item; `size` is the file's."""
-        of_picture = self._properties[self._primary]
+        of_picture = self._properties(self._primary)
         ispe = of_picture[b"ispe"]
         ispe.version()
         items = self._coded_items()
         coded = [Coded(self._kinds[item], [(a, b or size) for a, b in self._pieces[item]]) for item in items]
         if not coded:
             raise _UnclearError
-        configuration = _configuration(self._properties.get(items[0], {}))
+        configuration = _configuration(self._properties(items[0]))
         coded_size = ispe.number(4), ispe.number(4)
         cropped, orientation = _cropped(coded_size, of_picture), _orientation(of_picture)
         end = max(end or size for pieces in (*self._pieces.values(), [(0, self._end)]) for _, end in pieces)
         return Layout(coded_size, cropped, orientation, coded, self._has_alpha, configuration, min(end, size))
+
+    def _properties(self, item: int) -> dict[bytes, _Fields]:
+        places = self._associations.get(item, [])
+        if max(places, default=0) > len(self._known):
+            raise _UnclearError
+        found = (self._known[place - 1] for place in places if place)
+        return {kind: _Fields(each.body, each.start) for kind, each in found}
 
     def _coded_items(self) -> list[int]:
         """The items that hold what the primary one is made of."""
@@ -207,21 +219,12 @@ def _references(iref: _Fields) -> Iterator[tuple[bytes, int, list[int]]]:
         yield kind, reference.number(length), [reference.number(length) for _ in range(reference.number(2))]
 
 
-def _properties(ipma: _Fields, known: list[tuple[bytes, _Fields]]) -> Iterator[tuple[int, dict[bytes, _Fields]]]:
-    """Of each item its properties."""
+def _associations(ipma: _Fields) -> Iterator[tuple[int, list[int]]]:
+    """Of each item the places of its properties among those known; 0 is none."""
     head = ipma.number(4)
-    length, bits = _id_length(head >> 24, 1), 15 if head & 1 else 7
+    length, of_place, mask = (4 if head >> 24 else 2), *((2, 0x7FFF) if head & 1 else (1, 0x7F))
     for _ in range(ipma.number(4)):
-        item = ipma.number(length)
-        places = [ipma.number((bits + 1) // 8) & ((1 << bits) - 1) for _ in range(ipma.number(1))]
-        found = {}
-        for place in places:
-            if not place <= len(known):
-                raise _UnclearError
-            if place:
-                kind, property_ = known[place - 1]
-                found[kind] = _Fields(property_.body, property_.start)
-        yield item, found
+        yield ipma.number(length), [ipma.number(of_place) & mask for _ in range(ipma.number(1))]
 
 
 def _film(moov: _Fields, file_size: int) -> Layout:

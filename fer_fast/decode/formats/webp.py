@@ -46,26 +46,19 @@ class _Frame(NamedTuple):
     place: tuple[int, int] = (0, 0)
 
 
-class _Layout(NamedTuple):
-    """What the chunks of a file hold; the canvas is an animation's."""
-
-    frame: _Frame
-    canvas: tuple[int, int] | None
-    orientation: int
-
-
 class _WebpPicture(Picture):
+    """A coded frame, on the canvas of an animation if there is one."""
+
     mode = "RGB"  # alpha is not decoded
 
-    def __init__(self, content: BinaryIO, layout: _Layout) -> None:
-        self._content = content
-        self._frame = frame = layout.frame
-        self.size = layout.canvas or frame.size
-        self.orientation = layout.orientation
-        self._length = min(frame.length, _MOST_BYTES + _MOST_BYTES_A_PIXEL * _area(frame.size))
-        self.memory = _BYTES_A_PIXEL[frame.kind] * _area(frame.size) + _COPIES * self._length
+    def __init__(self, content: BinaryIO, frame: _Frame, canvas: tuple[int, int] | None = None) -> None:
+        self._content, self._frame = content, frame
+        self.size = canvas or frame.size
+        pixels = frame.size[0] * frame.size[1]
+        self._length = min(frame.length, _MOST_BYTES + _MOST_BYTES_A_PIXEL * pixels)
+        self.memory = _BYTES_A_PIXEL[frame.kind] * pixels + _COPIES * self._length
         if self.size != frame.size:
-            self.memory += _CANVAS * _area(self.size)
+            self.memory += _CANVAS * self.size[0] * self.size[1]
 
     def load(self, side: int) -> Image:
         """See `Picture.load`."""
@@ -81,63 +74,61 @@ class _WebpPicture(Picture):
 
 def open_webp(content: BinaryIO, size: int) -> Picture:
     """Opens a WebP; see `opening.open_picture`."""
-    content.seek(4)
-    end = 8 + int.from_bytes(content.read(4), "little")
+    content.seek(0)
+    head = content.read(30)
+    end = 8 + int.from_bytes(head[4:8], "little")
     if end > size:
         raise _ends(size, end)
-    return _WebpPicture(content, _layout(content, end))
+    kind = head[12:16]
+    if kind in _BYTES_A_PIXEL:  # a picture alone, as most are
+        return _WebpPicture(content, _frame(kind, 20, int.from_bytes(head[16:20], "little"), end, head[20:]))
+    return _extended(content, end)
 
 
-def _layout(content: BinaryIO, end: int) -> _Layout:
-    frame = canvas = None
+def _extended(content: BinaryIO, end: int) -> Picture:
+    """Opens a file of several chunks: the first is VP8X as a rule, and says what there is."""
+    picture: _WebpPicture | None = None
     metadata = {b"EXIF": b"", b"XMP ": b""}
-    promises: int | None = None  # the flags of VP8X; a file without that is its picture alone
-    has_hole = False
-    for kind, start, length in _chunks(content, 12, end):
-        if kind == b"VP8X":
-            promises, sides = _extended(content.read(10))
+    flags, canvas, has_hole = 0, None, False
+    for kind, start, length, head in _chunks(content, 12, end):
+        if kind == b"VP8X" and len(head) == 10:
+            flags = head[0]
+            canvas = 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:], "little")
         elif kind in metadata and not metadata[kind]:
+            content.seek(start)
             metadata[kind] = content.read(min(length, _MOST_METADATA, end - start))
-        elif kind == b"ANMF" and frame is None and promises is not None:
-            frame, canvas = _animated(content, start, min(start + length, end), sides), sides
-        elif kind in _BYTES_A_PIXEL and frame is None:
-            frame = _frame(content, kind, start, length, end)
+        elif picture is None and kind == b"ANMF" and canvas:
+            picture = _WebpPicture(content, _animated(content, start, min(start + length, end), canvas, head), canvas)
+        elif picture is None and kind in _BYTES_A_PIXEL:
+            picture = _WebpPicture(content, _frame(kind, start, length, end, head))
         elif kind == bytes(4):
             has_hole = True
-        if frame is not None and promises is None:
-            break
-    if frame is None:
+    if picture is None:
         raise DecodeError(Status.CORRUPT, _NO_PICTURE)
-    if has_hole and promises and promises & _EXIF and not metadata[b"EXIF"]:
+    if has_hole and flags & _EXIF and not metadata[b"EXIF"]:
         raise DecodeError(Status.CORRUPT, NOT_WRITTEN)  # the orientation is lost
-    return _Layout(frame, canvas, orientation_of(metadata[b"EXIF"], metadata[b"XMP "]))
+    picture.orientation = orientation_of(metadata[b"EXIF"], metadata[b"XMP "])
+    return picture
 
 
-def _extended(body: bytes) -> tuple[int, tuple[int, int]]:
-    """The flags and the canvas's sides."""
-    if len(body) < 10:
-        raise DecodeError(Status.CORRUPT, "the file ends within its first chunk")
-    return body[0], (1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little"))
-
-
-def _chunks(content: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """The kind of each chunk, where its body starts, and the length that it claims; `content` is at that body."""
+def _chunks(content: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int, bytes]]:
+    """Of each chunk the kind, where its body starts, the length that it claims, and up to ten bytes of its body."""
     for _ in range(_MOST_CHUNKS):
-        content.seek(start)
-        header = content.read(8)
-        if start + 8 > end or len(header) < 8:
+        if start + 8 > end:
             return
-        length = int.from_bytes(header[4:], "little")
-        yield header[:4], start + 8, length
+        content.seek(start)
+        head = content.read(min(18, end - start))
+        length = int.from_bytes(head[4:8], "little")
+        yield head[:4], start + 8, length, head[8 : 8 + length]
         start += 8 + length + length % 2
 
 
-def _animated(content: BinaryIO, start: int, end: int, canvas: tuple[int, int]) -> _Frame:
-    """The frame of a chunk ANMF, whose body starts there."""
-    x, y = (2 * int.from_bytes(content.read(3), "little") for _ in range(2))
-    for kind, body, length in _chunks(content, start + 16, end):
+def _animated(content: BinaryIO, start: int, end: int, canvas: tuple[int, int], head: bytes) -> _Frame:
+    """The frame of a chunk ANMF."""
+    x, y = 2 * int.from_bytes(head[:3], "little"), 2 * int.from_bytes(head[3:6], "little")
+    for kind, body, length, coded in _chunks(content, start + 16, end):
         if kind in _BYTES_A_PIXEL:
-            frame = _frame(content, kind, body, length, end)._replace(place=(x, y))
+            frame = _frame(kind, body, length, end, coded)._replace(place=(x, y))
             width, height = frame.size
             if x + width > canvas[0] or y + height > canvas[1]:
                 reason = f"a frame of {width} x {height} pixels at {x}, {y} of a canvas of {canvas[0]} x {canvas[1]}"
@@ -146,14 +137,14 @@ def _animated(content: BinaryIO, start: int, end: int, canvas: tuple[int, int]) 
     raise DecodeError(Status.CORRUPT, _NO_PICTURE)
 
 
-def _frame(content: BinaryIO, kind: bytes, start: int, length: int, end: int) -> _Frame:
+def _frame(kind: bytes, start: int, length: int, end: int, coded: bytes) -> _Frame:
+    """A chunk of pixels, of whose body `coded` is the beginning."""
     if start + length > end:
         raise _ends(end, start + length)
-    header = content.read(10)
-    if kind == b"VP8 " and header[3:6] == b"\x9d\x01\x2a":
-        width, height = (int.from_bytes(header[place : place + 2], "little") & 0x3FFF for place in (6, 8))
-    elif kind == b"VP8L" and header[:1] == b"\x2f":
-        sides = int.from_bytes(header[1:5], "little")
+    if kind == b"VP8 " and coded[3:6] == b"\x9d\x01\x2a":
+        width, height = int.from_bytes(coded[6:8], "little") & 0x3FFF, int.from_bytes(coded[8:10], "little") & 0x3FFF
+    elif kind == b"VP8L" and coded[:1] == b"\x2f":
+        sides = int.from_bytes(coded[1:5], "little")
         width, height = 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
     else:
         width = height = 0
@@ -188,10 +179,6 @@ def _on_canvas(image: Image, size: tuple[int, int], place: tuple[int, int]) -> I
     canvas = Image.new("RGB", size)
     canvas.paste(image.convert("RGB"), place)
     return canvas
-
-
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
 
 
 def _ends(size: int, promised: int) -> DecodeError:
