@@ -18,6 +18,7 @@ from fer_fast.decode import apart, open_decoder, process, processes
 from fer_fast.decode.formats.opening import lacking_codecs
 from fer_fast.decode.limits import Large
 from fer_fast.decode.pillow import PillowDecoder
+from fer_fast.decode.process import DecodingProcess
 from fer_fast.types import DecodeError, FerFastError, Status
 
 SIDE = 24
@@ -97,14 +98,17 @@ def test_a_slow_file_in_a_run_of_a_process_costs_itself_alone(tmp_path):
     assert failures(decoded)[1][0] is Status.TOO_LARGE
 
 
-def test_a_crash_costs_its_own_row(tmp_path, monkeypatch):
-    crash = """
+#: Ends a process on some files.
+CRASH = """
 import os
 from fer_fast.decode.formats.tiff import TiffPicture
 right = TiffPicture.load
 TiffPicture.load = lambda each, side: os.abort() if each.size == (200, 200) else right(each, side)
 main()"""
-    monkeypatch.setattr(process, "_PROGRAM", process._PROGRAM.replace("\nmain()", crash))
+
+
+def test_a_crash_costs_its_own_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "_PROGRAM", process._PROGRAM.replace("\nmain()", CRASH))
     paths = written(tmp_path, [encoded("jpeg"), tiff(), encoded("png"), tiff()])
     with open_decoder("pillow", SIDE, 2) as decoder:
         decoded = decoder.decode(paths)
@@ -137,18 +141,18 @@ def test_large_files_share_the_memory_in_turns(monkeypatch):
     held = []
 
     class Processes:
-        def decode_one(self, path, out, room):
+        def decode_apart(self, paths, out, room):
             held.append(room)
             begun.release()
             assert may_end.wait(30)
             held.remove(room)
-            return (1, 1)
+            return [(1, 1)]
 
     monkeypatch.setattr(apart, "DecodingProcesses", lambda *_: Processes())
     with PillowDecoder(SIDE, 4, max_memory=1000) as decoder:
         out = np.empty((SIDE, SIDE, 3), np.uint8)
         files = [Large(600, None), Large(600, None), Large(300, None)]
-        threads = [threading.Thread(target=decoder._apart.decode, args=("", out, each)) for each in files]
+        threads = [threading.Thread(target=decoder._apart._decoded, args=([""], [out], each.memory)) for each in files]
         threads[0].start()
         assert begun.acquire(timeout=30)
         threads[1].start()
@@ -181,7 +185,7 @@ def test_a_file_that_becomes_larger_meanwhile_is_tried_again(tmp_path, monkeypat
     path = tmp_path / "face.tiff"
     path.write_bytes(tiff(600, 600))
     with PillowDecoder(SIDE, 1) as decoder:
-        found = decoder._apart.decode(str(path), np.empty((SIDE, SIDE, 3), np.uint8), Large(10_000, None))
+        (found,) = decoder._apart._decoded([str(path)], [np.empty((SIDE, SIDE, 3), np.uint8)], 10_000)
     assert isinstance(found, DecodeError) and found.status is Status.FAILED and found.again
     assert "changed while it was read" in str(found)
 
@@ -259,9 +263,10 @@ def test_what_waits_for_its_turn_is_not_decoded_once_the_decoder_is_closed(monke
     begun, closed = threading.Semaphore(0), threading.Event()
 
     class Processes:
-        def decode_one(self, path, out, room):
+        def decode_apart(self, paths, out, room):
             begun.release()
             assert closed.wait(30)
+            return []
 
         def close(self):
             closed.set()
@@ -274,7 +279,7 @@ def test_what_waits_for_its_turn_is_not_decoded_once_the_decoder_is_closed(monke
 
     def decode():
         try:
-            decoder._apart.decode("", np.empty((SIDE, SIDE, 3), np.uint8), Large(600, None))
+            decoder._apart._decoded([""], [np.empty((SIDE, SIDE, 3), np.uint8)], 600)
         except FerFastError as error:
             caught.append(str(error))
 
@@ -369,3 +374,27 @@ def test_rights_that_were_given_up_before_there_is_a_process_cost_no_limit(tmp_p
         monkeypatch.setattr(processes.os, "getgroups", lambda: [12345])
         decoded = decoder.decode(written(tmp_path, [tiff(4000, 4000)]))
     assert failures(decoded)[0][0] is Status.TOO_LARGE
+
+
+def test_small_files_of_odd_codecs_go_together(tmp_path, monkeypatch):
+    runs = []
+    decode = DecodingProcess.decode
+
+    def counted(self, channel, folder, paths, out, room=None):
+        runs.append(len(paths))
+        return decode(self, channel, folder, paths, out, room)
+
+    monkeypatch.setattr(DecodingProcess, "decode", counted)
+    contents = [tiff(40, 40) if number % 2 else encoded("jpeg") for number in range(20)]
+    with PillowDecoder(SIDE, 1) as decoder:
+        assert decoder.decode(written(tmp_path, contents)).indices == [*range(20)]
+    assert runs == [10]
+
+
+def test_of_odd_files_that_go_together_one_that_crashes_costs_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "_PROGRAM", process._PROGRAM.replace("\nmain()", CRASH))
+    contents = [tiff(40, 40), tiff(), tiff(50, 50), damaged_tiff(), tiff(60, 60)]
+    with PillowDecoder(SIDE, 1) as decoder:
+        decoded = decoder.decode(written(tmp_path, contents))
+    assert decoded.indices == [0, 2, 4]
+    assert [error.status for _, error in decoded.failures] == [Status.FAILED, Status.FAILED]

@@ -77,7 +77,7 @@ class DaliDecoder(Decoder):
         self._card = None if card == "cpu" else int(card.partition(":")[2])
         self._pipelines = threading.local()
         self._budget = Budget(self.limits.max_memory)
-        self._apart = Apart(self.workers, image_size, self.limits, self._budget)
+        self._apart = Apart(self.workers, image_size, _CHUNK, self.limits, self._budget)
         self._pending = Pending()
         check_dali(DaliPipeline(image_size, self._card, 1), device)
         prepare_codecs()
@@ -116,10 +116,10 @@ class DaliDecoder(Decoder):
         with self._budget.take(self.limits.small):
             large = batch.read(start, end)
         self.files_done += end - start
-        for place, each in large:
-            if not self._pending.closed:
-                pixels = np.empty((self.image_size, self.image_size, 3), np.uint8)
-                batch.settle(place, self._apart.decode(batch.paths[place], pixels, each), pixels)
+        if large and not self._pending.closed:
+            pixels = list(np.empty((end - start, self.image_size, self.image_size, 3), np.uint8))
+            for place, answer in self._apart.decode(batch.paths[start:end], pixels, large):
+                batch.settle(start + place, answer, pixels[place])
                 self.files_done += 1
         batch.add_time(time.perf_counter() - begun)
 

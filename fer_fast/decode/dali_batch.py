@@ -48,9 +48,9 @@ class DaliBatch:
         self._limits = limits
         self._lock = threading.Lock()
 
-    def read(self, start: int, end: int) -> list[tuple[int, Large]]:
-        """Reads and checks paths[start:end]; gives those that are to be decoded apart."""
-        large = []
+    def read(self, start: int, end: int) -> dict[int, Large]:
+        """Reads and checks paths[start:end]; gives those that are to be decoded apart, counted from `start`."""
+        large = {}
         for place in range(start, end):
             try:
                 with opened(self.paths[place], self._side, self._limits) as file:
@@ -62,7 +62,7 @@ class DaliBatch:
                     else:
                         self._take(place, decode_opened(file, self._side))
             except LargeError as error:
-                large.append((place, error.large))
+                large[place - start] = error.large
             except DecodeError as error:
                 self._fail(place, error)
         return large

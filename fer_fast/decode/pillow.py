@@ -76,7 +76,7 @@ class PillowDecoder(Decoder):
         self._here = threading.Semaphore(self.workers)
         self._processes = DecodingProcesses(self.workers, image_size, _MOST, self.limits)
         self._budget = Budget(self.limits.max_memory)
-        self._apart = Apart(self.workers, image_size, self.limits, self._budget)
+        self._apart = Apart(self.workers, image_size, _MOST, self.limits, self._budget)
         self._waiting = self._lagging = 0
         self._has_begun = False
         if processes_after is None:
@@ -140,20 +140,21 @@ class PillowDecoder(Decoder):
     def _decode(self, batch: _Batch, start: int, end: int) -> None:
         """Decodes paths[start:end] of a batch; in one of the threads."""
         try:
-            paths, out = batch.paths[start:end], batch.pixels[start:end]
+            paths, out = batch.paths[start:end], list(batch.pixels[start:end])
             answers, seconds = self._run(paths, out)
-            for place, answer in enumerate(answers):
-                if isinstance(answer, Large) and not self._pending.closed:
-                    begun = time.perf_counter()
-                    answers[place] = self._apart.decode(paths[place], out[place], answer)
-                    seconds += time.perf_counter() - begun
+            large = {place: each for place, each in enumerate(answers) if isinstance(each, Large)}
+            if large and not self._pending.closed:
+                begun = time.perf_counter()
+                for place, answer in self._apart.decode(paths, out, large):
+                    answers[place] = answer
                     self.files_done += 1
+                seconds += time.perf_counter() - begun
             batch.add(start, answers, seconds)
         except BaseException as error:
             self._pending.fail(batch.future, error)
             raise
 
-    def _run(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+    def _run(self, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]]) -> tuple[list[Answer], float]:
         """What becomes of files by a process or this thread, and the seconds that it took."""
         with self._budget.take(self.limits.small):
             answers, seconds = self._by_processes(paths, out)
@@ -172,7 +173,7 @@ class PillowDecoder(Decoder):
                     seconds += time.perf_counter() - begun
         return answers, seconds
 
-    def _by_processes(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+    def _by_processes(self, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]]) -> tuple[list[Answer], float]:
         """What becomes of files by processes, up to the first that none takes, and the seconds that it took."""
         answers: list[Answer] = []
         seconds = 0.0

@@ -136,7 +136,7 @@ class DecodingProcess:
         channel: int,
         folder: str | None,
         paths: Sequence[str],
-        out: npt.NDArray[np.uint8],
+        out: Sequence[npt.NDArray[np.uint8]],
         room: int | None = None,
     ) -> tuple[list[Answer], float]:
         """Decodes files; by each channel one run at a time.
@@ -145,7 +145,7 @@ class DecodingProcess:
             channel: 0 to `CHANNELS` - 1.
             folder: where relative paths begin; None if there are none.
             paths: at most as many as it takes in a run.
-            out: uint8 [paths, S, S, 3]; of no use where a file gives no pixels.
+            out: of each uint8 [S, S, 3]; of no use where a file gives no pixels.
             room: bytes that each file may take; None is as many as a worker may take without asking.
 
         Returns:

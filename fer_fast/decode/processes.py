@@ -69,12 +69,12 @@ class DecodingProcesses:
         except RuntimeError as error:  # no thread can be started
             self._tell(error)
 
-    def decode(self, paths: Sequence[str], out: npt.NDArray[np.uint8]) -> tuple[list[Answer], float]:
+    def decode(self, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]]) -> tuple[list[Answer], float]:
         """Decodes files; a file on which a process ends is `FAILED`, and costs no other its pixels.
 
         Args:
             paths: at most as many as a process takes.
-            out: uint8 [paths, S, S, 3]; of no use where a file gives no pixels.
+            out: of each uint8 [S, S, 3]; of no use where a file gives no pixels.
 
         Returns:
             What became of the first of them, as many as `RUN_SECONDS` are enough for, and the seconds that decoding
@@ -96,32 +96,47 @@ class DecodingProcesses:
         self._put(process, channel)
         return found
 
-    def decode_one(self, path: str, out: npt.NDArray[np.uint8], room: int, anew: bool = False) -> Answer:
-        """Decodes one file in a process that is started for it, if none is idle or `anew` is set.
+    def decode_apart(
+        self, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]], room: int | None, anew: bool = False
+    ) -> list[Answer]:
+        """Decodes files in a process that is started for them, if none is idle or `anew` is set.
 
         Args:
-            path: of the file.
-            out: uint8 [1, S, S, 3]; of no use where the file gives no pixels.
-            room: bytes that it may take.
+            paths: as for `decode`.
+            out: of each uint8 [S, S, 3]; of no use where a file gives no pixels.
+            room: bytes that each may take; None is as many as a worker may take without asking.
 
         Returns:
-            What became of it; None where no process can be started, or would find it.
+            What became of the first of them; of none where no process can be started, or would find them.
         """
         folder = working_folder()
-        if not self._finds(folder, [path]):
-            return None
+        if not self._finds(folder, paths):
+            return []
         try:
             process, is_new = self._one(anew)
-            answers, _ = self._decoded(process, 0, folder, [path], out, room)
+            answers, _ = self._decoded(process, 0, folder, paths, out, room)
         except LostProcessError as lost:
+            if len(paths) > 1:
+                return self._each_apart(paths, out, room)
             if not (is_new or lost.has_left or lost.was_slow):  # what it decoded before, or somebody, may be to blame
-                return self.decode_one(path, out, room, anew=True)
-            return None if lost.has_left else self._blamed(lost)
+                return self.decode_apart(paths, out, room, anew=True)
+            return [] if lost.has_left else [self._blamed(lost)]
         except FerFastError as error:  # none can be started
             self._tell(error)
-            return None
+            return []
         self._put(process, 0)
-        return answers[0] if answers else None
+        return answers
+
+    def _each_apart(self, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]], room: int | None) -> list[Answer]:
+        """As `decode_apart`, one by one, for `RUN_SECONDS`: on one of them a process ended."""
+        answers: list[Answer] = []
+        end = time.perf_counter() + RUN_SECONDS
+        for place, path in enumerate(paths):
+            found = self.decode_apart([path], [out[place]], room)
+            answers += found
+            if not found or time.perf_counter() > end:
+                break
+        return answers
 
     def close(self) -> None:
         """Ends them, whatever they do."""
@@ -194,7 +209,7 @@ class DecodingProcesses:
         channel: int,
         folder: str | None,
         paths: Sequence[str],
-        out: npt.NDArray[np.uint8],
+        out: Sequence[npt.NDArray[np.uint8]],
         room: int | None = None,
     ) -> tuple[list[Answer], float]:
         """As `DecodingProcess.decode`; after an error the process is no more."""
@@ -209,7 +224,7 @@ class DecodingProcesses:
         return found
 
     def _one_by_one(
-        self, folder: str | None, paths: Sequence[str], out: npt.NDArray[np.uint8]
+        self, folder: str | None, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]]
     ) -> tuple[list[Answer], float]:
         """Tells the file that ends processes from those that were with it in a run."""
         answers: list[Answer] = []
