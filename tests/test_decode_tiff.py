@@ -373,6 +373,11 @@ def test_of_planes_those_of_colours_must_be_there(compression, photometric, samp
         assert fault(without(plane)).status is Status.CORRUPT
 
 
+def test_a_plane_of_grey_whose_alpha_is_in_it_is_as_on_black():
+    samples = premultiplied(SHADES[..., None])
+    assert furthest(tiff(samples, extra=(1,), planar=True), samples[..., 0]) == 0
+
+
 def large(compression, **options):
     """A picture in several strips, none of which a copy has lost; a background that is all one shade."""
     colours = np.asarray(face(160, 128).resize((320, 400), Image.Resampling.BICUBIC)).copy()

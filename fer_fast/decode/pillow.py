@@ -32,7 +32,7 @@ _LEAST, _MOST = 8, 32
 
 #: Files that wait when decoding is what a run waits for: a model that is slower leaves fewer.
 LAG = 96
-#: Files with which decoding lags after which processes are worth their start, 0.06 s of a processor each.
+#: Files with which decoding lags after which processes are worth their start.
 PROCESSES_AFTER = 512
 #: One worker is a thread: it takes one processor, and with a process it would take part of another, too.
 FEWEST_PROCESSES = 2

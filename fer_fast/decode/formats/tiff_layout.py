@@ -167,7 +167,7 @@ def _layout(samples: _Samples, compression: int) -> Layout | None:
 def _grey(samples: _Samples) -> Layout | None:
     extra = 0 if samples.is_planar else samples.extra
     found = _GREYS.get((samples.format, samples.bits, extra))
-    if found and samples.is_associated:
+    if found and samples.is_associated and not samples.is_planar:  # the plane of grey alone is as on black
         return Layout("La", "La") if found.mode == "LA" and samples.photometric == _GREY else None
     if not found or samples.photometric == _GREY:
         return found
