@@ -27,9 +27,10 @@ FILES = {
     "bench": ("bench_cards",),
     "cli": ("arguments", "cli", "commands", "console", "progress"),
     "decode": (
-        *("apart", "budget", "decode", "decode_bands", "decode_bmp_gif", "decode_faults", "decode_heif"),
-        *("decode_images", "decode_jpeg", "decode_jpeg_damage", "decode_numbers", "decode_png", "decode_png_cost"),
-        *("decode_processes", "decode_tiff", "limits", "orientation", "predict", "several"),
+        *("apart", "budget", "decode", "decode_bands", "decode_bmp_gif", "decode_boxes", "decode_faults"),
+        *("decode_heif", "decode_holes", "decode_images", "decode_jpeg", "decode_jpeg_damage"),
+        *("decode_numbers", "decode_png", "decode_png_cost", "decode_processes", "decode_tiff", "decode_webp"),
+        *("kinds", "limits", "orientation", "predict", "several"),
     ),
     "evaluation": ("scores",),
     "inputs": ("inputs",),
