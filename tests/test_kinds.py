@@ -1,4 +1,4 @@
-"""Files of every kind that the tests draw, whole and damaged, in one folder; each has its row, and no other's answer."""
+"""Files of every kind that the tests draw, whole and damaged, in one folder: each has its row, and its own answer."""
 
 import random
 

@@ -30,7 +30,7 @@ FILES = {
         *("apart", "budget", "decode", "decode_bands", "decode_bmp_gif", "decode_boxes", "decode_faults"),
         *("decode_heif", "decode_holes", "decode_images", "decode_jpeg", "decode_jpeg_damage"),
         *("decode_numbers", "decode_png", "decode_png_cost", "decode_processes", "decode_tiff", "decode_webp"),
-        *("kinds", "limits", "orientation", "predict", "several"),
+        *("kinds", "limits", "orientation", "several"),
     ),
     "evaluation": ("scores",),
     "inputs": ("inputs",),
