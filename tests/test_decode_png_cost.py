@@ -8,23 +8,13 @@ import zlib
 
 import numpy as np
 import pytest
+from counting import Counting
 from exif_blocks import SHORT, block, tag
 from png_files import KINDS, RGB, SAMPLES, SIGNATURE, chunk, drawn, header, png, raw
 
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.formats.png import open_png
 from fer_fast.decode.pixels import spread
-
-
-class Counting(io.BytesIO):
-    """Counts the bytes that are read."""
-
-    count = 0
-
-    def read(self, size=-1):
-        data = super().read(size)
-        self.count += len(data)
-        return data
 
 
 def test_pixels_in_very_many_chunks_are_read_twice_and_no_more():

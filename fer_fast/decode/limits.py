@@ -23,7 +23,7 @@ _FOR_EVER = 1e8
 
 #: Of what the process may use.
 _SHARE = 4
-#: Bytes that a worker takes without asking, at most: a photo of 24 megapixels, whatever its format.
+#: Bytes that a worker takes without asking, at most.
 _SMALL = 256 << 20
 #: Runs that a worker has under way; see `process.CHANNELS`.
 _RUNS = 2
