@@ -46,6 +46,7 @@ class Status(enum.StrEnum):
     """What became of one input file; the `status` column.
 
     `OK` and `ABSTAINED` have a prediction: an abstained one is not sure enough for a label. The others have none.
+    `NO_FACE` is a photo that could be read and in which no face was found.
     `FAILED` is no verdict on the file: the machine was at fault (no memory, no descriptor left, a disk or a network
     that failed), and a resumed run tries again.
     """
@@ -57,6 +58,7 @@ class Status(enum.StrEnum):
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"
     EMPTY = "empty"
+    NO_FACE = "no_face"
     FAILED = "failed"
 
 
@@ -124,6 +126,31 @@ class Prediction:
     def confidence(self) -> float:
         """The largest probability, 0 to 1."""
         return float(self.probabilities.max())
+
+
+#: A point of an image in pixels: x from the left, y from the top; the first pixel's centre is at 0.5, 0.5.
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face in an image, in pixels of the upright image; parts of it may lie outside.
+
+    Attributes:
+        x, y: of the box's left upper corner.
+        width, height: of the box.
+        landmarks: two eyes, the tip of the nose, two corners of the mouth; of each two the left in the image first.
+        score: the finder's, 0 to 1.
+        prediction: its expression; None where it was not asked for.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    landmarks: tuple[Point, Point, Point, Point, Point]
+    score: float
+    prediction: Prediction | None = None
 
 
 @dataclass(frozen=True, slots=True)

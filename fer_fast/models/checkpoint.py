@@ -14,10 +14,12 @@ from safetensors.numpy import save
 
 from fer_fast.machine.disk import write_whole
 from fer_fast.models.config import ModelConfig
+from fer_fast.models.finder_config import FinderConfig
 from fer_fast.types import CheckpointError
 
 FORMAT = "fer_fast 1"
 WEIGHTS = Path(__file__).parent / "weights"
+FINDERS = Path(__file__).parent / "finders"
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,23 @@ class Checkpoint:
     digest: str
 
 
+@dataclass(frozen=True)
+class FinderCheckpoint:
+    """What a finder's file holds; the attributes are those of `Checkpoint`."""
+
+    config: FinderConfig
+    tensors: dict[str, np.ndarray]
+    digest: str
+
+
 def packaged_models() -> list[str]:
     """Names of the checkpoints inside the package."""
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def packaged_finders() -> list[str]:
+    """Names of the face finders inside the package."""
+    return sorted(path.stem for path in FINDERS.glob("*.safetensors"))
 
 
 def checkpoint_path(model: str | Path) -> Path:
@@ -54,7 +70,9 @@ def checkpoint_path(model: str | Path) -> Path:
     return Path(model)
 
 
-def write_checkpoint(path: Path, config: ModelConfig, tensors: dict[str, np.ndarray], weights: str = "") -> None:
+def write_checkpoint(
+    path: Path, config: ModelConfig | FinderConfig, tensors: dict[str, np.ndarray], weights: str = ""
+) -> None:
     """Writes one file, whole or not at all.
 
     Args:
@@ -85,6 +103,32 @@ def read_checkpoint(model: str | Path) -> Checkpoint:
         CheckpointError: if the file is missing, is not a checkpoint of this package, or is damaged.
     """
     path = checkpoint_path(model)
+    config, tensors, digest = _read(path)
+    if not isinstance(config, ModelConfig):
+        raise CheckpointError(f"checkpoint {str(path)!r} is a face finder, not a classifier of expressions")
+    return Checkpoint(config, tensors, digest)
+
+
+def read_finder(finder: str | Path) -> FinderCheckpoint:
+    """Reads a finder's checkpoint.
+
+    Args:
+        finder: the name of a packaged finder, or the path of a .safetensors file.
+
+    Raises:
+        CheckpointError: as `read_checkpoint`.
+    """
+    known = packaged_finders()
+    path = FINDERS / f"{finder}.safetensors" if str(finder) in known else Path(finder)
+    if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises on a name that is too long or not allowed)
+        raise CheckpointError(f"finder must be a file or one of: {', '.join(known)}; there is no file {str(finder)!r}")
+    config, tensors, digest = _read(path)
+    if not isinstance(config, FinderConfig):
+        raise CheckpointError(f"checkpoint {str(path)!r} is a classifier of expressions, not a face finder")
+    return FinderCheckpoint(config, tensors, digest)
+
+
+def _read(path: Path) -> tuple[ModelConfig | FinderConfig, dict[str, np.ndarray], str]:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -100,7 +144,7 @@ def read_checkpoint(model: str | Path) -> Checkpoint:
     # safetensors checks the header alone and does not notice a flipped bit in the weights.
     if _digest(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged: its weights do not match their digest")
-    return Checkpoint(config, tensors, metadata["digest"])
+    return config, tensors, metadata["digest"]
 
 
 def _weights_path(metadata: dict[str, str], path: Path) -> Path:
@@ -112,14 +156,18 @@ def _weights_path(metadata: dict[str, str], path: Path) -> Path:
     return WEIGHTS / f"{name}.safetensors"
 
 
-def _config(metadata: dict[str, str], path: Path) -> ModelConfig:
+def _config(metadata: dict[str, str], path: Path) -> ModelConfig | FinderConfig:
     if metadata.get("format") != FORMAT:
         found = metadata.get("format", "none")
         raise CheckpointError(f"checkpoint {str(path)!r} must have the format {FORMAT!r}, not {found!r}")
     if missing := {"config", "digest"} - set(metadata):
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged: its metadata lacks {min(missing)!r}")
     try:
-        return ModelConfig.from_dict(json.loads(metadata["config"]))
+        values = json.loads(metadata["config"])
+        # Classifiers do not say their architecture.
+        if isinstance(values, dict) and values.get("architecture") == FinderConfig.architecture:
+            return FinderConfig.from_dict({name: value for name, value in values.items() if name != "architecture"})
+        return ModelConfig.from_dict(values)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"checkpoint {str(path)!r} has a wrong configuration: {error}") from error
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
-from fer_fast.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint, read_checkpoint, write_checkpoint
+from fer_fast.models.finder import FinderNetwork
 from fer_fast.models.fusion import FusionModel
 from fer_fast.types import CheckpointError
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 def load_model(model: str | Path = "fast") -> FusionModel:
@@ -30,7 +35,19 @@ def load_model(model: str | Path = "fast") -> FusionModel:
 
 def build_model(checkpoint: Checkpoint) -> FusionModel:
     """The same from a checkpoint that was read already."""
-    model = FusionModel(checkpoint.config)
+    return _filled(FusionModel(checkpoint.config), checkpoint)
+
+
+def build_finder(checkpoint: FinderCheckpoint) -> FinderNetwork:
+    """The network of a face finder's checkpoint, in fp32, in eval mode.
+
+    Raises:
+        CheckpointError: it holds tensors of other names or shapes than its architecture asks for.
+    """
+    return _filled(FinderNetwork(), checkpoint)
+
+
+def _filled(model: _Module, checkpoint: Checkpoint | FinderCheckpoint) -> _Module:
     _check_shapes(checkpoint, model)
     tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in checkpoint.tensors.items()}
     model.load_state_dict(tensors, strict=False)  # strict but for batch norm's counters: checked above
@@ -58,12 +75,12 @@ def save_model(model: FusionModel, path: Path, dtype: type[np.floating] = np.flo
     write_checkpoint(path, model.config, tensors)
 
 
-def _names(model: FusionModel) -> set[str]:
+def _names(model: nn.Module) -> set[str]:
     """What a file holds: everything but batch norm's counters, which inference has no use for."""
     return {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
 
 
-def _check_shapes(checkpoint: Checkpoint, model: FusionModel) -> None:
+def _check_shapes(checkpoint: Checkpoint | FinderCheckpoint, model: nn.Module) -> None:
     wanted, names = model.state_dict(), _names(model)
     if difference := names ^ set(checkpoint.tensors):
         name = min(difference)
