@@ -1,14 +1,15 @@
-// The module fer_fast._C: the CPU twin on NumPy arrays, what this build contains, a watchdog. No torch.
+// The module fer_fast._C: the CPU twin on NumPy arrays, faces, what this build contains, a watchdog. No torch.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "fail.h"
+#include "faces.h"
 #include "fer_fast/tokens.h"
 #include "watchdog.h"
 
@@ -16,13 +17,6 @@ namespace py = pybind11;
 
 namespace fer_fast {
 namespace {
-
-template <typename Error = std::invalid_argument, typename... Parts>
-[[noreturn]] void fail(const Parts&... parts) {
-  std::ostringstream message;
-  (message << ... << parts);
-  throw Error(message.str());
-}
 
 using Statistic = py::array_t<float, py::array::c_style | py::array::forcecast>;
 
@@ -146,6 +140,7 @@ PYBIND11_MODULE(_C, module) {
   module.def(
       "set_cpu_level", [](const std::string& name) { fer_fast::set_cpu_level(fer_fast::level_named(name)); },
       "level"_a);
+  fer_fast::define_faces(module);
   const py::call_guard<py::gil_scoped_release> unlocked;  // its thread may be telling what Python's threads do
   py::class_<fer_fast::Watchdog>(module, "Watchdog")
       .def(py::init<double, int>(), "seconds"_a, "signal"_a)

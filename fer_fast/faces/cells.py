@@ -1,7 +1,7 @@
 """What the finder's network says of an image's cells comes in, its faces go out.
 
 As OpenCV's FaceDetectorYN reads YuNet: each cell's box and landmarks in pixels, those of a high score, of boxes that
-overlap the one with the highest.
+overlap the one with the highest. The reference of `fer_fast._C.faces_in`, which is what runs.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 STRIDES: tuple[int, ...] = (8, 16, 32)
 #: Of two boxes whose intersection is a larger part of their union, one is the same face once more.
 OVERLAP = 0.3
+#: Cells of the highest scores that are looked at: each is compared with every other.
+MOST_CELLS = 5000
 
 
 def faces_in_reference(cells: Array, height: int, width: int, score: float, overlap: float = OVERLAP) -> Array:
     """The faces of one image, by falling score.
 
     Args:
-        cells: float32 [cells, 15], what `FinderNetwork` gives.
+        cells: float32 [cells, 15], what `FinderNetwork` gives; one that holds what is no finite number is no face.
         height, width: of the network's input, multiples of 32.
         score: the smallest.
         overlap: see `OVERLAP`.
@@ -33,14 +35,16 @@ def faces_in_reference(cells: Array, height: int, width: int, score: float, over
     Returns:
         float32 [faces, 15]: x, y, width, height, x and y of five landmarks, in pixels of that input; score.
     """
-    chosen = np.flatnonzero(cells[:, 0] >= score)
-    chosen = chosen[np.argsort(-cells[chosen, 0], kind="stable")]
+    chosen = np.flatnonzero((cells[:, 0] >= score) & np.isfinite(cells).all(axis=1))
+    chosen = chosen[np.argsort(-cells[chosen, 0], kind="stable")][:MOST_CELLS]
     corners, strides = _corners(height, width)
     values, corner, stride = cells[chosen], corners[chosen], strides[chosen, None]
     centres = (corner + values[:, 1:3]) * stride
-    sizes = np.exp(values[:, 3:5]) * stride
+    with np.errstate(over="ignore"):
+        sizes = np.exp(values[:, 3:5]) * stride
     landmarks = (np.tile(corner, 5) + values[:, 5:]) * stride
     faces = np.concatenate([centres - sizes / 2, sizes, landmarks, values[:, :1]], axis=1)
+    faces = faces[np.isfinite(faces).all(axis=1)]
     return faces[_kept(faces, overlap)]
 
 
