@@ -25,7 +25,7 @@ from fer_fast.version import __version__
 COMMANDS = {
     "classify": ("classify folders of face images into a table", "fer_fast.cli.classify"),
     "visualize": ("draw what a model makes of one face", "fer_fast.cli.visualize"),
-    "evaluate": ("score a model on labelled faces", "fer_fast.cli.evaluate"),
+    "evaluate": ("score a model on labelled faces, or a face finder", "fer_fast.cli.evaluate"),
     "export": ("write a model for another program", "fer_fast.cli.export"),
     "bench": ("measure how fast each stage is here, against what it could be", "fer_fast.cli.bench"),
     "train": ("train a model on labelled faces", "fer_fast.cli.train"),

@@ -117,7 +117,7 @@ def _score_lines(report: Report) -> Iterator[str]:
             for part in parts
         ]
         yield title
-        yield from _aligned([header, *rows], left=2)
+        yield from aligned([header, *rows], left=2)
 
 
 def _score_cells(scores: Row) -> list[str]:
@@ -133,7 +133,7 @@ def _class_lines(report: Report) -> Iterator[str]:
     for name, first in each[0].items():
         cells = [percent(scores[name][which], 1) for scores in each for which in ("precision", "recall")]
         rows.append([name, f"{first['support']:,}", *cells])
-    yield from _aligned(rows, left=1)
+    yield from aligned(rows, left=1)
 
 
 def _precision_lines(report: Report) -> Iterator[str]:
@@ -144,13 +144,13 @@ def _precision_lines(report: Report) -> Iterator[str]:
         if "reason" not in run:
             scores = run["scores"][protocol]["full"]
             rows.append([marked_name(run, report), percent(scores["accuracy"]), *difference_cells(run)])
-    yield from _aligned(rows, left=1)
+    yield from aligned(rows, left=1)
     for run in report["runs"]:
         if "reason" in run:
             yield f"  {name_of(run)} is not offered: {run['reason']}"
 
 
-def _aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
+def aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
     """Columns two blanks apart; the first `left` are words, the others numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
