@@ -25,7 +25,7 @@ def make_faces(folder: Path, count: int, seed: int = 0) -> list[Path]:
     paths = [folder / f"face{number:06d}.png" for number in range(count)]
     random = np.random.default_rng(seed)
     for path in paths:
-        Image.fromarray(_scene(random, FACE_SIZE)[..., 0]).save(path)
+        Image.fromarray(scene(random, FACE_SIZE)[..., 0]).save(path)
     return paths
 
 
@@ -46,14 +46,14 @@ def make_photos(
     paths = [folder / f"photo{number:06d}.jpg" for number in range(count)]
     for path in paths[:scenes]:
         grain = random.normal(0, GRAIN, (size[1], size[0], 1)).astype(np.float32)
-        pixels = (_scene(random, size) + grain).clip(0, 255).astype(np.uint8)
+        pixels = (scene(random, size) + grain).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
-    for path, scene in zip(paths[scenes:], cycle(paths[:scenes]), strict=False):
-        shutil.copyfile(scene, path)
+    for path, made in zip(paths[scenes:], cycle(paths[:scenes]), strict=False):
+        shutil.copyfile(made, path)
     return paths
 
 
-def _scene(random: np.random.Generator, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def scene(random: np.random.Generator, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Noise with the spectrum of natural images, amplitude falling as 1 / frequency: uint8 [height, width, 3]."""
     width, height = size
     total = np.zeros((height, width, 3), np.float32)
