@@ -98,7 +98,7 @@ Picture picture_of(const py::array& image) {
     fail("image: must be [height, width, 3], neither side 0, got ", shape_of(image));
   }
   if (image.strides(2) != 1 || image.strides(1) != 3) fail("image: its rows must be contiguous");
-  return {static_cast<const uint8_t*>(image.data()), image.shape(1), image.shape(0), image.strides(0), 3, {0, 1, 2}};
+  return {static_cast<const uint8_t*>(image.data()), image.shape(1), image.shape(0), image.strides(0), 3};
 }
 
 py::array crops_of(const py::array& image, const py::array& matrices, int64_t size,
@@ -122,7 +122,8 @@ py::array crops_of(const py::array& image, const py::array& matrices, int64_t si
   }
   auto* crop = static_cast<uint8_t*>(out.mutable_data());
   const py::gil_scoped_release release;
-  for (py::ssize_t i = 0; i < count; ++i) crop_face(picture, matrix + 6 * i, size, crop + i * size * size * 3);
+  Cropper cropper;
+  for (py::ssize_t i = 0; i < count; ++i) cropper.cut(picture, matrix + 6 * i, size, crop + i * size * size * 3);
   return out;
 }
 

@@ -1,12 +1,10 @@
-// Two steps. The part of the image that a crop shows is shrunk, without turning it, to as many pixels as the crop has
-// there; then the crop is read off that, bilinearly. Where nothing shrinks the first step copies, and where nothing turns
-// the second does.
+// Two steps. The part of the image that a crop shows becomes a patch, not turned, shrunk to as many pixels as the crop has
+// there; then the crop is read off the patch, bilinearly. Of a crop that is not turned the patch is the crop.
 #include "crops.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
 namespace fer_fast {
 namespace {
@@ -22,107 +20,75 @@ Lanes load(const float* in) {
   return lanes;
 }
 
-// Of one side of the patch: which pixels of the image make each of its own, and their weights.
-struct Taps {
-  struct Window {
-    int64_t begin, count, weights;
-  };
-  std::vector<Window> windows;  // [patch]
-  std::vector<float> weights;
+// Rounds; the numbers are of 0 to 255.
+void store_rgb(const Lanes& pixel, uint8_t* out) {
+  const IntLanes rounded = __builtin_convertvector(pixel + 0.5f, IntLanes);
+  for (int channel = 0; channel < 3; ++channel) out[channel] = static_cast<uint8_t>(rounded[channel]);
+}
 
-  int64_t size() const { return static_cast<int64_t>(windows.size()); }
-  int64_t begin() const { return std::min(windows.front().begin, windows.back().begin); }
-  int64_t end() const {
-    return std::max(windows.front().begin + windows.front().count, windows.back().begin + windows.back().count);
-  }
-};
-
-// Pixel i of the patch has its centre at first + i * scale; a triangle of that support is what Pillow resizes with. What
+// Pixel i has its centre at first + i * step; a triangle that reaches `support` pixels is what Pillow resizes with. What
 // lies outside of the image is the pixel at its edge.
-Taps taps_of(double first, double scale, int64_t count, int64_t side) {
-  Taps taps;
+void find_taps(double first, double step, double support, int64_t count, int64_t side, Taps& taps) {
+  taps.windows.clear();
+  taps.weights.clear();
   std::vector<double> exact;
   for (int64_t place = 0; place < count; ++place) {
-    const double center = first + static_cast<double>(place) * scale;
-    const auto begin = static_cast<int64_t>(std::floor(center - scale + 0.5));
-    const auto end = static_cast<int64_t>(std::ceil(center + scale - 0.5));
+    const double center = first + static_cast<double>(place) * step;
+    const auto begin = static_cast<int64_t>(std::floor(center - support + 0.5));
+    const auto end = static_cast<int64_t>(std::ceil(center + support - 0.5));
     const int64_t low = std::clamp<int64_t>(begin, 0, side - 1), high = std::clamp<int64_t>(end, 0, side - 1);
     exact.assign(static_cast<std::size_t>(high - low + 1), 0);
     double sum = 0;
     for (int64_t i = begin; i <= end; ++i) {
-      const double weight = std::max(0.0, 1 - std::fabs(static_cast<double>(i) + 0.5 - center) / scale);
+      const double weight = std::max(0.0, 1 - std::fabs(static_cast<double>(i) + 0.5 - center) / support);
       exact[static_cast<std::size_t>(std::clamp(i, low, high) - low)] += weight;
       sum += weight;
     }
-    int64_t from = 0, to = high - low + 1;  // without what has no weight: a copy reads one pixel
-    while (from + 1 < to && exact[static_cast<std::size_t>(from)] == 0) ++from;
-    while (from + 1 < to && exact[static_cast<std::size_t>(to - 1)] == 0) --to;
-    taps.windows.push_back({low + from, to - from, static_cast<int64_t>(taps.weights.size())});
-    for (int64_t i = from; i < to; ++i) taps.weights.push_back(static_cast<float>(exact[static_cast<std::size_t>(i)] / sum));
+    auto from = exact.cbegin(), to = exact.cend();  // without what has no weight: a copy reads one pixel
+    while (to - from > 1 && *from == 0) ++from;
+    while (to - from > 1 && *(to - 1) == 0) --to;
+    taps.windows.push_back({low + (from - exact.cbegin()), to - from, static_cast<int64_t>(taps.weights.size())});
+    for (; from != to; ++from) taps.weights.push_back(static_cast<float>(*from / sum));
   }
-  return taps;
 }
 
-// From a crop's pixel to the patch's, both by index; and the patch's place in the image.
-struct Plan {
-  double scale;              // pixels of the image a pixel of the patch, at least 1
-  double first_x, first_y;   // in the image, the centre of the patch's first pixel
-  int64_t width, height;     // of the patch
-  double across[3], down[3];  // patch x (y) = across[0] * x + across[1] * y + across[2]
-};
-
-Plan plan_of(const double* matrix, int64_t size) {
-  Plan plan;
-  plan.scale = std::max({1.0, std::hypot(matrix[0], matrix[3]), std::hypot(matrix[1], matrix[4])});
-  const double last = static_cast<double>(size - 1);
-  const auto place = [&](const double* row, double* to, double* first, int64_t* count) {
-    const double start = row[2] + (row[0] + row[1]) / 2;  // the centre of the crop's first pixel
-    const double low = start + std::min(0.0, row[0] * last) + std::min(0.0, row[1] * last);
-    const double high = start + std::max(0.0, row[0] * last) + std::max(0.0, row[1] * last);
-    // An image that is not shrunk keeps its own pixels; one that is has them where the crop's begin.
-    *first = plan.scale > 1 ? low : std::floor(low - 0.5) + 0.5;
-    *count = static_cast<int64_t>((high - *first) / plan.scale) + 2;
-    to[0] = row[0] / plan.scale;
-    to[1] = row[1] / plan.scale;
-    to[2] = (start - *first) / plan.scale;
-  };
-  place(matrix, plan.across, &plan.first_x, &plan.width);
-  place(matrix + 3, plan.down, &plan.first_y, &plan.height);
-  return plan;
-}
-
-// Floats of the patch, [height][width][kLanes]; of what a pixel of the picture has no byte for, anything.
-std::vector<float> patch_of(const Picture& picture, const Plan& plan) {
-  const Taps across = taps_of(plan.first_x, plan.scale, plan.width, picture.width);
-  const Taps down = taps_of(plan.first_y, plan.scale, plan.height, picture.height);
-  const int64_t left = across.begin(), bytes = (across.end() - left) * picture.pixel;
-  std::vector<float> line(static_cast<std::size_t>(bytes + kLanes), 0);  // a pixel is read as kLanes numbers
-  std::vector<float> patch(static_cast<std::size_t>(plan.height * plan.width * kLanes));
-  float* out = patch.data();
-  for (const Taps::Window& rows : down.windows) {
-    for (int64_t i = 0; i < rows.count; ++i) {
-      const uint8_t* row = picture.data + (rows.begin + i) * picture.stride + left * picture.pixel;
-      const float weight = down.weights[static_cast<std::size_t>(rows.weights + i)];
-      float* sums = line.data();
-      if (i == 0) {
-        for (int64_t x = 0; x < bytes; ++x) sums[x] = static_cast<float>(row[x]) * weight;
-      } else {
-        for (int64_t x = 0; x < bytes; ++x) sums[x] += static_cast<float>(row[x]) * weight;
-      }
-    }
-    for (const Taps::Window& columns : across.windows) {
-      const float* pixel = &line[static_cast<std::size_t>((columns.begin - left) * picture.pixel)];
-      const float* weight = &across.weights[static_cast<std::size_t>(columns.weights)];
-      Lanes sum = load(pixel) * weight[0];
-      for (int64_t i = 1; i < columns.count; ++i) sum += load(pixel + i * picture.pixel) * weight[i];
-      std::memcpy(out, &sum, sizeof(sum));
-      out += kLanes;
-    }
+// The weighted sum of `count` rows. A row at a time: a compiler makes more of it than of several at once.
+void add_rows(const uint8_t* rows, int64_t stride, const float* weights, int64_t count, int64_t bytes, float* out) {
+  for (int64_t x = 0; x < bytes; ++x) out[x] = static_cast<float>(rows[x]) * weights[0];
+  for (int64_t i = 1; i < count; ++i) {
+    const uint8_t* row = rows + i * stride;
+    for (int64_t x = 0; x < bytes; ++x) out[x] += static_cast<float>(row[x]) * weights[i];
   }
-  return patch;
 }
 
 }  // namespace
+
+// Of the patch, one side: its pixels' centres in the image, and where the crop's pixels lie between them.
+struct Cropper::Side {
+  double first, step;
+  int64_t count;
+  double support;
+  float start, by_x, by_y;  // of the crop's pixel x, y: start + by_x * x + by_y * y
+
+  // `row` is the matrix's, `along` its number of the same side.
+  Side(const double* row, int along, double scale, int64_t size, bool turned) : support(scale) {
+    const double last = static_cast<double>(size - 1), begin = row[2] + (row[0] + row[1]) / 2;
+    first = begin;
+    step = row[along];
+    count = size;
+    start = by_x = by_y = 0;
+    if (!turned) return;
+    const double low = begin + std::min(0.0, row[0] * last) + std::min(0.0, row[1] * last);
+    const double high = begin + std::max(0.0, row[0] * last) + std::max(0.0, row[1] * last);
+    // An image that is not shrunk keeps its own pixels.
+    first = scale > 1 ? low : std::floor(low - 0.5) + 0.5;
+    step = scale;
+    count = static_cast<int64_t>((high - first) / scale) + 3;  // one more than is between: rounding may step over it
+    start = static_cast<float>((begin - first) / scale);
+    by_x = static_cast<float>(row[0] / scale);
+    by_y = static_cast<float>(row[1] / scale);
+  }
+};
 
 bool crop_fits(const double* matrix, int64_t size) {
   const auto side = static_cast<double>(size);
@@ -136,27 +102,70 @@ bool crop_fits(const double* matrix, int64_t size) {
   return true;
 }
 
-void crop_face(const Picture& picture, const double* matrix, int64_t size, uint8_t* out) {
-  const Plan plan = plan_of(matrix, size);
-  const std::vector<float> patch = patch_of(picture, plan);
-  const int64_t line = plan.width * kLanes;
-  for (int64_t y = 0; y < size; ++y) {
-    const double row_x = plan.across[1] * static_cast<double>(y) + plan.across[2];
-    const double row_y = plan.down[1] * static_cast<double>(y) + plan.down[2];
-    for (int64_t x = 0; x < size; ++x, out += 3) {
-      const double at_x = row_x + plan.across[0] * static_cast<double>(x);
-      const double at_y = row_y + plan.down[0] * static_cast<double>(x);
-      // The last two columns and rows at most: rounding may step over the patch's edge.
-      const int64_t left = std::clamp<int64_t>(static_cast<int64_t>(at_x), 0, plan.width - 2);
-      const int64_t top = std::clamp<int64_t>(static_cast<int64_t>(at_y), 0, plan.height - 2);
-      const auto right_share = static_cast<float>(at_x - static_cast<double>(left));
-      const auto lower_share = static_cast<float>(at_y - static_cast<double>(top));
-      const float* pixel = &patch[static_cast<std::size_t>(top * line + left * kLanes)];
-      const Lanes upper = load(pixel) + (load(pixel + kLanes) - load(pixel)) * right_share;
-      const Lanes lower = load(pixel + line) + (load(pixel + line + kLanes) - load(pixel + line)) * right_share;
-      const IntLanes bytes = __builtin_convertvector(upper + (lower - upper) * lower_share + 0.5f, IntLanes);
-      for (int channel = 0; channel < 3; ++channel) out[channel] = static_cast<uint8_t>(bytes[picture.order[channel]]);
+// patch_ becomes [down.count][across.count][kLanes]; where a pixel of the picture has no byte, it holds anything.
+void Cropper::fill_patch(const Picture& picture, const Side& across, const Side& down) {
+  find_taps(across.first, across.step, across.support, across.count, picture.width, across_);
+  find_taps(down.first, down.step, down.support, down.count, picture.height, down_);
+  const auto [low, high] = std::minmax(across_.windows.front(), across_.windows.back(),
+                                       [](const auto& one, const auto& other) { return one.begin < other.begin; });
+  const int64_t left = low.begin, bytes = (high.begin + high.count - left) * picture.pixel;
+  line_.resize(std::max(line_.size(), static_cast<std::size_t>(bytes + kLanes)));  // a pixel is read as kLanes numbers
+  patch_.resize(std::max(patch_.size(), static_cast<std::size_t>(across.count * down.count * kLanes)));
+  float* out = patch_.data();
+  for (const Taps::Window& rows : down_.windows) {
+    const uint8_t* row = picture.data + rows.begin * picture.stride + left * picture.pixel;
+    add_rows(row, picture.stride, &down_.weights[static_cast<std::size_t>(rows.weights)], rows.count, bytes, line_.data());
+    for (const Taps::Window& columns : across_.windows) {
+      const float* pixel = &line_[static_cast<std::size_t>((columns.begin - left) * picture.pixel)];
+      const float* weight = &across_.weights[static_cast<std::size_t>(columns.weights)];
+      Lanes sum = load(pixel) * weight[0];
+      for (int64_t i = 1; i < columns.count; ++i) sum += load(pixel + i * picture.pixel) * weight[i];
+      std::memcpy(out, &sum, sizeof(sum));
+      out += kLanes;
     }
+  }
+}
+
+// Where of the patch each pixel of a row lies is found for all of the row first: a register of pixels at a time.
+void Cropper::read_patch(const Side& across, const Side& down, int64_t size, uint8_t* out) {
+  places_.resize(static_cast<std::size_t>(size));
+  shares_.resize(static_cast<std::size_t>(2 * size));
+  int32_t* places = places_.data();
+  float *rights = shares_.data(), *lowers = rights + size;
+  const auto line = static_cast<int32_t>(across.count), count = static_cast<int32_t>(size);
+  for (int64_t y = 0; y < size; ++y) {
+    const float row_x = across.start + across.by_y * static_cast<float>(y);
+    const float row_y = down.start + down.by_y * static_cast<float>(y);
+    for (int32_t x = 0; x < count; ++x) {
+      const float at_x = row_x + across.by_x * static_cast<float>(x), at_y = row_y + down.by_x * static_cast<float>(x);
+      const auto left = static_cast<int32_t>(at_x), top = static_cast<int32_t>(at_y);
+      places[x] = top * line + left;
+      rights[x] = at_x - static_cast<float>(left);
+      lowers[x] = at_y - static_cast<float>(top);
+    }
+    for (int32_t x = 0; x < count; ++x, out += 3) {
+      const float* upper = patch_.data() + places[x] * kLanes;
+      const float* lower = upper + line * kLanes;
+      const Lanes above = load(upper) + (load(upper + kLanes) - load(upper)) * rights[x];
+      const Lanes below = load(lower) + (load(lower + kLanes) - load(lower)) * rights[x];
+      store_rgb(above + (below - above) * lowers[x], out);
+    }
+  }
+}
+
+void Cropper::cut(const Picture& picture, const double* matrix, int64_t size, uint8_t* out) {
+  const double scale = std::max({1.0, std::hypot(matrix[0], matrix[3]), std::hypot(matrix[1], matrix[4])});
+  const bool turned = matrix[1] != 0 || matrix[3] != 0;
+  const Side across(matrix, 0, scale, size, turned), down(matrix + 3, 1, scale, size, turned);
+  fill_patch(picture, across, down);
+  const int64_t pixels = size * size;
+  if (turned) {
+    read_patch(across, down, size, out);
+  } else {
+    for (int64_t i = 0; i < pixels; ++i) store_rgb(load(patch_.data() + i * kLanes), out + 3 * i);
+  }
+  if (picture.pixel == 1) {
+    for (int64_t i = 0; i < pixels; ++i) out[3 * i + 1] = out[3 * i + 2] = out[3 * i];
   }
 }
 

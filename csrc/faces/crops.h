@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace fer_fast {
 
@@ -15,15 +16,37 @@ struct Picture {
   const uint8_t* data;
   int64_t width, height;
   int64_t stride;  // bytes from a row to the next
-  int64_t pixel;   // bytes of a pixel: 1, 3 or 4
-  int order[3];    // where of a pixel's bytes red, green and blue are
+  int64_t pixel;   // bytes of a pixel: 1 (grey), or 3 or 4 that begin with red, green and blue
 };
 
 // Whether all that a crop shows lies within kMaxCropReach, and no number in the matrix is none.
 bool crop_fits(const double* matrix, int64_t size);
 
-// Writes [size][size][3]. `matrix` is what crop_matrix gives, or any [2][3] that crop_fits. Bilinear, antialiased where
-// the crop shrinks the image as Pillow's resize does; the image's edges are repeated.
-void crop_face(const Picture& picture, const double* matrix, int64_t size, uint8_t* out);
+// Which pixels of a side of the image make each pixel of another, and their weights.
+struct Taps {
+  struct Window {
+    int64_t begin, count, weights;
+  };
+  std::vector<Window> windows;
+  std::vector<float> weights;
+};
+
+// Cuts one crop after the other, on one thread; what it needs in between it keeps for the next.
+class Cropper {
+ public:
+  // Writes [size][size][3]. `matrix` is what crop_matrix gives, or any [2][3] that crop_fits. Bilinear, antialiased where
+  // the crop shrinks the image as Pillow's resize does; the image's edges are repeated.
+  void cut(const Picture& picture, const double* matrix, int64_t size, uint8_t* out);
+
+ private:
+  struct Side;
+  void fill_patch(const Picture& picture, const Side& across, const Side& down);
+  void read_patch(const Side& across, const Side& down, int64_t size, uint8_t* out);
+
+  Taps across_, down_;
+  std::vector<float> line_, patch_;
+  std::vector<int32_t> places_;
+  std::vector<float> shares_;
+};
 
 }  // namespace fer_fast

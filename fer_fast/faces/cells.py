@@ -45,7 +45,8 @@ def faces_in_reference(cells: Array, height: int, width: int, score: float, over
     landmarks = (np.tile(corner, 5) + values[:, 5:]) * stride
     faces = np.concatenate([centres - sizes / 2, sizes, landmarks, values[:, :1]], axis=1)
     faces = faces[np.isfinite(faces).all(axis=1)]
-    return faces[_kept(faces, overlap)]
+    kept: Array = faces[_kept(faces, overlap)]
+    return kept
 
 
 def _corners(height: int, width: int) -> tuple[Array, Array]:

@@ -1,6 +1,6 @@
-"""Faces and their image come in, crops as a classifier was trained on them go out: the references of the native functions.
+"""Faces and their image come in, crops as a classifier was trained on them go out.
 
-`fer_fast._C.crop_matrices` and `fer_fast._C.crop_faces` are what runs, in Python and in C++.
+The references of `fer_fast._C.crop_matrices` and `fer_fast._C.crop_faces`, which are what runs, in Python and in C++.
 """
 
 from __future__ import annotations
@@ -50,16 +50,18 @@ def _box(face: Matrix, turn: Matrix, size: int) -> Matrix:
 
 
 def _turn(landmarks: Matrix) -> Matrix:
-    x, y = landmarks[1] - landmarks[0]
+    x, y = landmarks[1] - landmarks[0] if np.isfinite(landmarks[:2]).all() else (0.0, 0.0)
     apart = np.hypot(x, y)
-    return np.array([[x, -y], [y, x]]) / apart if np.isfinite(apart) and apart > 0 else np.eye(2)
+    return np.array([[x, -y], [y, x]]) / apart if apart > 0 else np.eye(2)
 
 
 def _points(landmarks: Matrix, face: Matrix, size: int) -> Matrix | None:
+    if not np.isfinite(landmarks).all():
+        return None
     wanted = np.array(TEMPLATE) * (size / TEMPLATE_SIDE)
     found_mean, wanted_mean = landmarks.mean(axis=0), wanted.mean(axis=0)
     found, wanted = landmarks - found_mean, wanted - wanted_mean
-    if not np.isfinite(found).all() or not found.any():
+    if not found.any():
         return None
     # The sine and the cosine of the angle between them, times both lengths.
     along = (found * wanted).sum()
@@ -107,7 +109,8 @@ def _crop(image: Matrix, matrix: Matrix, size: int) -> Matrix:
     right, lower = np.moveaxis(places - index, -1, 0)[..., None]
     upper_line = patch[y, x] * (1 - right) + patch[y, x + 1] * right
     lower_line = patch[y + 1, x] * (1 - right) + patch[y + 1, x + 1] * right
-    return np.floor(upper_line * (1 - lower) + lower_line * lower + 0.5)
+    crops: Matrix = np.floor(upper_line * (1 - lower) + lower_line * lower + 0.5)
+    return crops
 
 
 def _shares(centers: Matrix, scale: float, side: int) -> Matrix:
@@ -117,4 +120,5 @@ def _shares(centers: Matrix, scale: float, side: int) -> Matrix:
     weights = np.maximum(0, 1 - np.abs(pixels + 0.5 - centers[:, None]) / scale)
     shares = np.zeros((len(centers), side))
     np.add.at(shares, (np.arange(len(centers))[:, None], np.clip(pixels, 0, side - 1)), weights)
-    return shares / shares.sum(axis=1, keepdims=True)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
