@@ -51,6 +51,7 @@ class Classifier(Opened):
     Attributes:
         classes: names of the probabilities' columns.
         image_size: side in pixels of what the model sees.
+        framing: how the faces of a photo are cut for it, one of `fer_fast.models.config.FRAMINGS`.
         batch_size: the largest batch that `predict_batch` takes.
         streams: how many calls of `predict_batch` at once keep the engine busy.
         decoder: turns files into pixels for this model.
@@ -96,6 +97,7 @@ class Classifier(Opened):
         self.model = str(model)
         self.classes = checkpoint.config.classes
         self.image_size = checkpoint.config.image_size
+        self.framing = checkpoint.config.framing
         self.temperature = checkpoint.config.temperature
         self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
         # Before an engine is compiled.

@@ -43,6 +43,8 @@ BROKEN_RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"reduce_mean": 1}, "reduce_mean must be true or false", "1"),
     ({"reduce_mean": None}, "reduce_mean must be true or false", "None"),
     ({"flip_average": "yes"}, "flip_average must be true or false", "'yes'"),
+    ({"framing": "crop"}, "framing must be one of points, box, level", "'crop'"),
+    ({"framing": None}, "framing must be one of points, box, level", "None"),
     ({"flip_average": 0.0}, "flip_average must be true or false", "0.0"),
     ({"activation_ranges": []}, "activation_ranges must be values by name", "[]"),
     ({"precision_falls": [0.1]}, "precision_falls must be values by name", "[0.1]"),
@@ -78,6 +80,7 @@ def test_json_keeps_everything() -> None:
         std=(0.4, 0.5, 0.6),
         classes=("no", "yes"),
         flip_average=True,
+        framing="box",
         temperature=1.7,
         activation_ranges={"vit.head": (-0.5, 2.0)},
         precision_falls={"bf16": -0.001, "int8": 0.25},
@@ -90,10 +93,10 @@ def test_a_file_of_before_has_the_defaults() -> None:
     old = {
         name: value
         for name, value in ModelConfig().as_dict().items()
-        if name not in ("flip_average", "precision_falls")
+        if name not in ("flip_average", "framing", "precision_falls")
     }
     config = ModelConfig.from_dict(old)
-    assert (config.flip_average, config.precision_falls) == (False, {})
+    assert (config.flip_average, config.framing, config.precision_falls) == (False, "points", {})
 
 
 def test_unknown_field_is_named() -> None:

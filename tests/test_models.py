@@ -52,7 +52,8 @@ def with_statistics(model: FusionModel) -> FusionModel:
 @pytest.mark.parametrize("name", packaged_models())
 def test_packaged_weights_are_of_their_preset(name: str) -> None:
     found, wanted = read_checkpoint(name).config, PRESETS[name]
-    for field in ("sources", "image_size", "grid", "width", "depth", "heads", "reduce_mean", "flip_average", "classes"):
+    shape = ("sources", "image_size", "grid", "width", "depth", "heads", "reduce_mean", "flip_average", "classes")
+    for field in (*shape, "framing"):
         assert getattr(found, field) == getattr(wanted, field), field
 
 

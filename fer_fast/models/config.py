@@ -15,6 +15,9 @@ IMAGENET_MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
 IMAGENET_STD: tuple[float, ...] = (0.229, 0.224, 0.225)
 #: The precisions that are measured against fp32 after training.
 MEASURED_PRECISIONS: tuple[str, ...] = ("bf16", "fp16", "int8")
+#: How a face is cut out of a photo: a similarity puts its five landmarks to their places in the crop; its box, squared
+#: on the longer side; that square, turned until the eyes are level.
+FRAMINGS: tuple[str, ...] = ("points", "box", "level")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class ModelConfig:
         mean, std: normalisation of the image, in units of 0..1 pixels, RGB.
         classes: names of the logits.
         flip_average: the logits are the mean over a face and its mirror image, for twice the time.
+        framing: how the faces of a photo are cut for it, one of `FRAMINGS`.
         temperature: logits are divided by it before the softmax (Guo et al. 2017).
         activation_ranges: smallest and largest input of each convolution and linear layer of the algebraic form,
             measured on faces; what precision int8 needs. Empty if the model was not measured.
@@ -53,6 +57,7 @@ class ModelConfig:
     std: tuple[float, ...] = IMAGENET_STD
     classes: tuple[str, ...] = EMOTIONS
     flip_average: bool = False
+    framing: str = "points"
     temperature: float = 1.0
     activation_ranges: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     precision_falls: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -80,6 +85,8 @@ class ModelConfig:
         for field in ("reduce_mean", "flip_average"):
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(f"{field} must be true or false, not {getattr(self, field)!r}")
+        if self.framing not in FRAMINGS:
+            raise ValueError(f"framing must be one of {', '.join(FRAMINGS)}, not {self.framing!r}")
         if self.width * self.mlp_ratio < 1:
             raise ValueError(f"mlp_ratio must leave one of {self.width} units at least, not {self.mlp_ratio!r}")
         for field in ("mean", "std"):
@@ -133,7 +140,7 @@ def _is_number(value: object) -> bool:
 
 #: The models that have a name; `paper` is the best row of Oh & Yoo 2023 at their image size.
 PRESETS: dict[str, ModelConfig] = {
-    "tiny": ModelConfig(sources=("image", "FM2", "FM3"), image_size=64, grid=4, depth=2),
+    "tiny": ModelConfig(sources=("image", "FM2", "FM3"), image_size=64, grid=4, depth=2, framing="level"),
     "fast": ModelConfig(image_size=112, grid=7, depth=4),
     "accurate": ModelConfig(image_size=112, grid=7, depth=4, flip_average=True),
     "paper": ModelConfig(image_size=224, grid=14),

@@ -95,7 +95,7 @@ class Recipe:
         stages: what is trained, one after the other.
         learning_rate: largest rate, reached after a fifth of the steps where `schedule` is "one-cycle".
         model: fields of `ModelConfig`, as they differ from its defaults; the classes come from the data. A run that
-            starts from a model has that model's instead, but for flip_average.
+            starts from a model has that model's instead, but for flip_average and framing.
         seed: of weights, order and views.
         protocol: which FERPlus images are used, with which classes (`ferplus.PROTOCOLS`).
         targets: "votes" (distributions) or "labels".

@@ -111,7 +111,7 @@ def tuned_start(recipe: Recipe, train: Faces, start: FusionModel) -> Start:
     """A model that goes on from another one; its head is new if the classes are.
 
     Args:
-        recipe: its seed and stochastic depth are used; of its `model` flip_average alone, if it is there.
+        recipe: its seed and stochastic depth are used; of its `model` flip_average and framing alone, where there.
         train: faces; their classes are the model's.
         start: the model to start from; not changed.
 
@@ -125,6 +125,7 @@ def tuned_start(recipe: Recipe, train: Faces, start: FusionModel) -> Start:
         start.config,
         classes=train.classes,
         flip_average=recipe.model.get("flip_average", start.config.flip_average),
+        framing=recipe.model.get("framing", start.config.framing),
         temperature=1.0,
         activation_ranges={},
         precision_falls={},
