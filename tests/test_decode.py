@@ -20,13 +20,14 @@ from fer_fast.decode import DEFAULT_MAX_PIXELS, apart, open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.limits import limits_of
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, FerFastError, Status
 
 SIDE = 24
 
 
 def decoded(path, side=SIDE, **options):
-    data, stamp = decode_file(str(path), side, **options)
+    data, stamp = decode_file(str(path), Square(side), **options)
     status = Path(path).stat()
     assert stamp == (status.st_size, status.st_mtime_ns)
     out = np.empty((side, side, 3), np.uint8)
