@@ -16,7 +16,7 @@ import pytest
 from image_files import FACE, FILES, encoded, face, oriented
 from PIL import Image, ImageFile, ImageOps
 
-from fer_fast.decode import DEFAULT_MAX_PIXELS, apart, open_decoder, pixels_of
+from fer_fast.decode import DEFAULT_MAX_PIXELS, apart, open_decoder, pixels_of, views
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.limits import limits_of
 from fer_fast.decode.pixels import spread
@@ -354,7 +354,7 @@ def test_an_unforeseen_error_reaches_the_caller(tmp_path, monkeypatch):
     def broken(*_):
         raise KeyError("lost")
 
-    monkeypatch.setattr(apart, "spread", broken)
+    monkeypatch.setattr(views, "spread", broken)
     FACE.save(tmp_path / "face.png")
     with open_decoder("pillow", SIDE, 1) as decoder, pytest.raises(FerFastError, match="the decoder failed: 'lost'"):
         decoder.decode([str(tmp_path / "face.png")])

@@ -163,7 +163,7 @@ class Reduced(View):
 
 def seen_in(data: Pixels) -> Seen:
     """What `Reduced.put` has written."""
-    width, height, *size = _SIZES.unpack_from(data)
+    width, height, *size = _SIZES.unpack(data[: _SIZES.size].tobytes())
     pixels = data[_SIZES.size : _SIZES.size + 3 * width * height]
     return Seen(pixels.reshape(height, width, 3), (size[0], size[1]))
 

@@ -1,4 +1,4 @@
-"""A process that decodes: paths come in by sockets, views of their pictures go out by shared memory, reasons by sockets.
+"""A process that decodes: paths come in by sockets, views of their pictures go out by shared memory, or reasons.
 
 `decode.process` starts it and speaks to it. Left alone it ends once the file that it decodes is done; a file that takes
 too long ends it. Signals for the whole group it leaves to the process that started it, and it writes nothing to the
