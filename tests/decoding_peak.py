@@ -6,10 +6,10 @@ import sys
 
 PROGRAM = """
 import io, json, re, sys
-from fer_fast.decode.codecs import decode_content
+from fer_fast.decode.codecs import decode_content, memory_of
+from fer_fast.decode.views import Square
 from fer_fast.decode.files import read_image_file
 from fer_fast.decode.formats.opening import open_picture, prepare_codecs
-from fer_fast.decode.pixels import square
 
 def status(name):
     with open("/proc/self/status") as lines:
@@ -18,14 +18,15 @@ def status(name):
 prepare_codecs()
 small, large = sys.argv[1:]
 with open(small, "rb") as content:
-    decode_content(content.read(), 24)  # loads what is loaded once
+    decode_content(content.read(), Square(24))  # loads what is loaded once
 content, kind, size, _ = read_image_file(large)
 picture = open_picture(kind, content, size)
 with open("/proc/self/clear_refs", "w") as peak:
     peak.write("5")
 before = status("VmRSS")
-square(picture.load(224), 224, picture.orientation)
-print(json.dumps([status("VmHWM") - before, picture.memory_at(224)]))
+view = Square(224)
+view.make(picture, picture.load(view.least(picture)))
+print(json.dumps([status("VmHWM") - before, memory_of(picture, view)]))
 """
 
 

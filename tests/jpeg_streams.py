@@ -9,6 +9,7 @@ from PIL import Image, ImageFile
 
 from fer_fast.decode.codecs import decode_content
 from fer_fast.decode.formats.jpeg import open_jpeg
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError
 
 SCAN, FRAME = b"\xff\xda", b"\xff\xc0"
@@ -132,7 +133,7 @@ OPTIONS = {
 
 def verdict(content, side=SIDE):
     with pytest.raises(DecodeError) as caught:
-        decode_content(content, side)
+        decode_content(content, Square(side))
     return caught.value.status, str(caught.value)
 
 
@@ -141,7 +142,7 @@ def opened(content):
 
 
 def loaded(content, side=4000):
-    return np.asarray(opened(content).load(side).convert("RGB"))
+    return np.asarray(opened(content).load((2 * side, 2 * side)).convert("RGB"))
 
 
 def shown(content):

@@ -19,6 +19,7 @@ from fer_fast.decode.formats.opening import lacking_codecs
 from fer_fast.decode.limits import Large
 from fer_fast.decode.pillow import PillowDecoder
 from fer_fast.decode.process import DecodingProcess
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, FerFastError, Status
 
 SIDE = 24
@@ -131,7 +132,7 @@ def test_pixels_are_those_of_this_process(tmp_path, name):
     with open_decoder(name, SIDE, 2) as decoder:
         pixels = decoder.decode(paths[:1]).on_host()
     here = np.empty((SIDE, SIDE, 3), np.uint8)
-    apart.decoded_here(paths[0], here, decoder.limits)
+    apart.decoded_here(paths[0], Square(SIDE), here, decoder.limits)
     assert np.array_equal(pixels[0], here)
 
 

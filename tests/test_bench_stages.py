@@ -262,7 +262,7 @@ def spoiled(checkpoint):
 
 OURS = {"engines": ("openvino",), "quick": True}
 TORCH = {"engines": ("native", "torch")}
-DECODES = "fer_fast.decode.codecs.square"
+DECODES = "fer_fast.decode.views.square"
 #: For the forms as written, and for the engine's.
 BUILDS = "fer_fast.bench.material.build_model fer_fast.engines.torch.build_model"
 PREDICTS = "fer_fast.classifier.Classifier._probabilities"

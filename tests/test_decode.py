@@ -16,17 +16,18 @@ import pytest
 from image_files import FACE, FILES, encoded, face, oriented
 from PIL import Image, ImageFile, ImageOps
 
-from fer_fast.decode import DEFAULT_MAX_PIXELS, apart, open_decoder, pixels_of
+from fer_fast.decode import DEFAULT_MAX_PIXELS, apart, open_decoder, pixels_of, views
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.limits import limits_of
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, FerFastError, Status
 
 SIDE = 24
 
 
 def decoded(path, side=SIDE, **options):
-    data, stamp = decode_file(str(path), side, **options)
+    data, stamp = decode_file(str(path), Square(side), **options)
     status = Path(path).stat()
     assert stamp == (status.st_size, status.st_mtime_ns)
     out = np.empty((side, side, 3), np.uint8)
@@ -353,7 +354,7 @@ def test_an_unforeseen_error_reaches_the_caller(tmp_path, monkeypatch):
     def broken(*_):
         raise KeyError("lost")
 
-    monkeypatch.setattr(apart, "spread", broken)
+    monkeypatch.setattr(views, "spread", broken)
     FACE.save(tmp_path / "face.png")
     with open_decoder("pillow", SIDE, 1) as decoder, pytest.raises(FerFastError, match="the decoder failed: 'lost'"):
         decoder.decode([str(tmp_path / "face.png")])

@@ -9,8 +9,10 @@ from PIL import Image
 from tiff_files import CMYK, DEFLATE, PALETTE, RGB, YCBCR, tiff
 
 from fer_fast.decode import pixels
+from fer_fast.decode.codecs import memory_of
 from fer_fast.decode.formats.tiff import open_tiff
 from fer_fast.decode.pixels import square
+from fer_fast.decode.views import Square
 
 MODES = ["P", "P, transparent", "PA", "RGBA", "LA", "La", "RGBa", "RGBX", "1", "CMYK", "YCbCr", "HSV", "I;16", "I", "F"]
 
@@ -86,6 +88,7 @@ import sys
 import numpy as np
 from PIL import Image
 from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.views import Square
 from fer_fast.decode.formats.opening import prepare_codecs
 from fer_fast.decode.pixels import square
 
@@ -95,7 +98,7 @@ def kilobytes(name):
 prepare_codecs()
 square(Image.fromarray(np.zeros((8, 8), np.float32)), 8)
 resident = kilobytes("VmRSS")
-decode_file(sys.argv[1], 224)
+decode_file(sys.argv[1], Square(224))
 print((kilobytes("VmHWM") - resident) * 1024)
 """
 
@@ -107,7 +110,7 @@ def test_decoding_takes_what_it_says_and_no_more(kind, tmp_path):
     size = path.stat().st_size
     with path.open("rb") as file:
         picture = open_tiff(file, size)
-        said = picture.memory_at(224)
+        said = memory_of(picture, Square(224))
         pixels_of_it = picture.size[0] * picture.size[1]
     ran = run(PEAK, str(path))
     assert ran.returncode == 0, ran.stderr

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fer_fast.decode import open_decoder
 from fer_fast.decode.codecs import decode_content
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status
 
 COLOURS = np.asarray(face(40, 32))
@@ -58,7 +59,7 @@ def masked(bits, masks):
 
 
 def furthest(content, wanted):
-    pixels = np.frombuffer(decode_content(content, SIDE), np.uint8)
+    pixels = np.frombuffer(decode_content(content, Square(SIDE)), np.uint8)
     pixels = (
         pixels.reshape(SIDE, SIDE, 3) if pixels.size > SIDE * SIDE else np.stack([pixels.reshape(SIDE, SIDE)] * 3, 2)
     )
@@ -68,7 +69,7 @@ def furthest(content, wanted):
 
 def fault(content):
     with pytest.raises(DecodeError) as caught:
-        decode_content(content, SIDE)
+        decode_content(content, Square(SIDE))
     return caught.value
 
 

@@ -15,6 +15,7 @@ from fer_fast.decode.codecs import decode_content, decode_file
 from fer_fast.decode.formats import opening
 from fer_fast.decode.formats.items import layout_of
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
@@ -22,7 +23,7 @@ SIDE = 24
 
 def decoded(path, **options):
     out = np.empty((SIDE, SIDE, 3), np.uint8)
-    spread(decode_file(str(path), SIDE, **options)[0], out)
+    spread(decode_file(str(path), Square(SIDE), **options)[0], out)
     return out
 
 
@@ -58,14 +59,14 @@ def test_a_grid_is_opened_by_its_boxes(kind, more):
     whole.paste(right, (64, 0))
     picture = opened(Counting(content), kind)
     assert (picture.size, picture.orientation) == ((128, 64), 1)
-    assert np.abs(np.asarray(picture.load(SIDE).convert("RGB")).astype(int) - np.asarray(whole)).mean() < 20
+    assert np.abs(np.asarray(picture.load((SIDE, SIDE)).convert("RGB")).astype(int) - np.asarray(whole)).mean() < 20
     layout = layout_of(io.BytesIO(content), len(content))
     bodies = b"".join(content[start:end] for coded in layout.coded for start, end in coded.pieces)
     assert bodies == content[-len(bodies) :]
     assert len(layout.coded) == 2
     holed = content[:-900] + bytes(600) + content[-300:]  # in the second tile
     with pytest.raises(DecodeError, match="never written"):
-        opened(Counting(holed), kind).load(SIDE)
+        opened(Counting(holed), kind).load((SIDE, SIDE))
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -103,7 +104,7 @@ def test_boxes_that_say_too_little_are_left_to_the_codec(kind, lost):
     content = saved(face(64, 48), kind).replace(lost, b"free")
     assert layout_of(io.BytesIO(content), len(content)) is None
     with pytest.raises(DecodeError) as caught:
-        decode_content(content, SIDE)
+        decode_content(content, Square(SIDE))
     assert caught.value.status is Status.CORRUPT
 
 
@@ -112,7 +113,7 @@ def test_a_codec_may_do_without_what_is_asked_here(kind):
     content = saved(face(64, 48), kind)
     less = content.replace(b"ispe", b"free")
     assert layout_of(io.BytesIO(less), len(less)) is None
-    assert decode_content(less, SIDE) == decode_content(content, SIDE)
+    assert decode_content(less, Square(SIDE)) == decode_content(content, Square(SIDE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -139,7 +140,7 @@ def test_another_codec_is_unsupported_and_named(kind):
         found(content, b"infe"), found(content, b"infe").replace(b"av01", b"j2k1").replace(b"hvc1", b"j2k1")
     )
     with pytest.raises(DecodeError, match="j2k1") as caught:
-        decode_content(other, SIDE)
+        decode_content(other, Square(SIDE))
     assert caught.value.status is Status.UNSUPPORTED
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from fer_fast.decode import codecs, files, open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.formats.opening import lacking_codecs
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
@@ -74,7 +75,7 @@ def failing(monkeypatch, call, number, times=1 << 30):
 
 def fault_of(path, **options):
     with pytest.raises(DecodeError) as caught:
-        decode_file(path, SIDE, **options)
+        decode_file(path, Square(SIDE), **options)
     return caught.value
 
 
@@ -87,7 +88,7 @@ def test_a_passing_fault_is_no_verdict(face, monkeypatch, call, number):
     assert error.status is Status.FAILED
     assert str(error) == os.strerror(number)
     assert (error.stamp is not None) == (call == "read")
-    decode_file(face, SIDE)
+    decode_file(face, Square(SIDE))
 
 
 @pytest.mark.parametrize("number", LASTING)
@@ -102,13 +103,13 @@ def test_a_lasting_fault_is_one(face, monkeypatch, number):
 def test_what_may_work_the_next_time_is_tried_again(face, monkeypatch, call):
     with monkeypatch.context() as patch:
         failing(patch, call, errno.EAGAIN, times=2)
-        decode_file(face, SIDE)
+        decode_file(face, Square(SIDE))
 
 
 def test_a_file_read_in_pieces_is_whole(face, monkeypatch):
-    whole, real = decode_file(face, SIDE), os.read
+    whole, real = decode_file(face, Square(SIDE)), os.read
     monkeypatch.setattr(files.os, "read", lambda descriptor, size: real(descriptor, min(size, 100)))
-    assert decode_file(face, SIDE) == whole
+    assert decode_file(face, Square(SIDE)) == whole
 
 
 def test_a_file_that_becomes_shorter_while_it_is_read_is_not_corrupt(face, monkeypatch):
@@ -142,7 +143,7 @@ def test_a_large_file_whose_disk_fails_is_not_corrupt(tmp_path, monkeypatch, nam
     noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / name, **({"compression": "tiff_lzw"} if "tiff" in name else {}))
     monkeypatch.setattr(files, "READ_AT_ONCE", 100)
-    decode_file(str(tmp_path / name), SIDE)
+    decode_file(str(tmp_path / name), Square(SIDE))
     monkeypatch.setattr(files.os, "fdopen", lambda fd, _: io.BufferedReader(Failing(fd)))
     error = fault_of(str(tmp_path / name))
     assert (error.status, str(error)) == (Status.FAILED, os.strerror(errno.EIO))
@@ -242,6 +243,7 @@ def short_of_memory(path, left):
     program = f"""
 import resource, sys
 from fer_fast.decode.codecs import decode_file
+from fer_fast.decode.views import Square
 from fer_fast.decode.formats.opening import prepare_codecs
 from fer_fast.decode.limits import limits_of
 from fer_fast.types import DecodeError
@@ -251,7 +253,7 @@ with open("/proc/self/statm") as pages:
     used = int(pages.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + {left},) * 2)
 try:
-    decode_file(sys.argv[1], 24, limits)
+    decode_file(sys.argv[1], Square(24), limits)
 except DecodeError as error:
     print(error.status.value)
 """

@@ -15,6 +15,7 @@ from fer_fast.decode.formats import boxes, opening
 from fer_fast.decode.formats.kinds import format_of
 from fer_fast.decode.limits import limits_of
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
@@ -22,7 +23,7 @@ SIDE = 24
 
 def decoded(path, **options):
     out = np.empty((SIDE, SIDE, 3), np.uint8)
-    spread(decode_file(str(path), SIDE, **options)[0], out)
+    spread(decode_file(str(path), Square(SIDE), **options)[0], out)
     return out
 
 

@@ -12,6 +12,7 @@ from PIL import Image, features
 from webp_files import chunk, chunks_of, riff
 
 from fer_fast.decode.codecs import decode_content
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
@@ -65,7 +66,7 @@ def drawings(height, width, rng):
 
 def is_whole(content):
     try:
-        decode_content(content, SIDE)
+        decode_content(content, Square(SIDE))
     except DecodeError as error:
         assert error.status is Status.CORRUPT, error
         return False
@@ -194,13 +195,13 @@ def test_a_hole_in_alpha_is_none_in_the_picture():
     image = photo()
     image.putalpha(Image.fromarray(np.random.default_rng(5).integers(0, 256, (320, 240), dtype=np.uint8)))
     content = saved(image, "avif", quality=90, speed=9)
-    whole = decode_content(content, SIDE)
+    whole = decode_content(content, Square(SIDE))
     start = content.index(b"mdat") + 4
     statuses = collections.Counter()
     for place in range(start + 40, len(content) - 4096, 4096):
         holed = content[:place] + bytes(4096) + content[place + 4096 :]
         try:
-            statuses[decode_content(holed, SIDE) == whole] += 1
+            statuses[decode_content(holed, Square(SIDE)) == whole] += 1
         except DecodeError as error:
             statuses[error.status] += 1
     assert statuses[True] and statuses[Status.CORRUPT] and not statuses[False]
@@ -210,4 +211,4 @@ def test_a_hole_in_alpha_is_none_in_the_picture():
 def test_padding_behind_the_codes_of_a_webp_is_no_damage(options):
     ((kind, body),) = chunks_of(saved(photo(), "webp", **options))
     padded = riff(chunk(kind, body + bytes(100)))
-    assert decode_content(padded, SIDE) == decode_content(riff(chunk(kind, body)), SIDE)
+    assert decode_content(padded, Square(SIDE)) == decode_content(riff(chunk(kind, body)), Square(SIDE))

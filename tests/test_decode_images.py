@@ -16,6 +16,7 @@ from fer_fast.decode import pixels_of
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.images import copy_of
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
@@ -23,7 +24,7 @@ SIDE = 24
 
 def decoded(path, side=SIDE):
     out = np.empty((side, side, 3), np.uint8)
-    spread(decode_file(str(path), side)[0], out)
+    spread(decode_file(str(path), Square(side))[0], out)
     return out
 
 

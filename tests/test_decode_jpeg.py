@@ -38,6 +38,7 @@ from PIL import Image, ImageOps
 from fer_fast.decode import files
 from fer_fast.decode.codecs import decode_content, decode_file
 from fer_fast.decode.formats.jpeg import open_jpeg
+from fer_fast.decode.views import Square
 from fer_fast.types import Status
 
 
@@ -63,7 +64,7 @@ def test_small_pictures_are_never_scaled(height):
 
 
 def test_a_photo_is_scaled_by_halves_and_never_below_twice_the_side():
-    sizes = {side: opened(PLAIN).load(side).size for side in (14, 15, 16, 31, 60, 61, 120)}
+    sizes = {side: opened(PLAIN).load((2 * side, 2 * side)).size for side in (14, 15, 16, 31, 60, 61, 120)}
     assert sizes == {
         14: (40, 30),
         15: (40, 30),
@@ -103,7 +104,7 @@ def test_orientation_is_by_exif_and_by_xmp_where_that_has_none(pieces):
         content = inserted(content, piece)
     with Image.open(io.BytesIO(content)) as image:
         wanted = ImageOps.exif_transpose(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    pixels = np.frombuffer(decode_content(content, SIDE), np.uint8).reshape(SIDE, SIDE, 3)
+    pixels = np.frombuffer(decode_content(content, Square(SIDE)), np.uint8).reshape(SIDE, SIDE, 3)
     assert np.abs(pixels.astype(int) - np.asarray(wanted)).mean() < 2
 
 
@@ -177,9 +178,9 @@ def test_sixteen_bit_steps_are_no_damage():
 def test_a_large_file_is_read_as_a_small_one(tmp_path, monkeypatch, name):
     path = tmp_path / "photo.jpg"
     path.write_bytes(inserted(written(PHOTO, **OPTIONS[name]), exif(6)))
-    whole = decode_file(str(path), SIDE)
+    whole = decode_file(str(path), Square(SIDE))
     monkeypatch.setattr(files, "READ_AT_ONCE", 100)
-    assert decode_file(str(path), SIDE) == whole
+    assert decode_file(str(path), Square(SIDE)) == whole
 
 
 def test_many_scans_are_slow():
@@ -201,7 +202,8 @@ import io, re, sys
 from pathlib import Path
 from fer_fast.decode.formats.jpeg import open_jpeg
 from fer_fast.decode.formats.opening import prepare_codecs
-from fer_fast.decode.pixels import square
+from fer_fast.decode.codecs import memory_of
+from fer_fast.decode.views import Square
 prepare_codecs()
 content = Path(sys.argv[1]).read_bytes()
 picture = open_jpeg(io.BytesIO(content), len(content))
@@ -209,8 +211,9 @@ def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
 Path("/proc/self/clear_refs").write_text("5")
 before = peak()
-square(picture.load(int(sys.argv[2])), int(sys.argv[2]))
-print(picture.memory_at(int(sys.argv[2])), peak() - before)
+view = Square(int(sys.argv[2]))
+view.make(picture, picture.load(view.least(picture)))
+print(memory_of(picture, view), peak() - before)
 """
 
 

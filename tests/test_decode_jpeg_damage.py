@@ -30,9 +30,10 @@ from jpeg_streams import (
 from PIL import Image
 
 from fer_fast.decode.codecs import decode_content
+from fer_fast.decode.views import Square
 from fer_fast.types import Status
 
-WHOLE = decode_content(PLAIN, SIDE)
+WHOLE = decode_content(PLAIN, Square(SIDE))
 HARMLESS = {
     "JFIF of another version": PLAIN.replace(b"JFIF\0\1\1", b"JFIF\0\7\1"),
     "a short JFIF": inserted(without_jfif(PLAIN), segment(0xE0, b"JFIF\0")),
@@ -66,7 +67,7 @@ HARMLESS = {
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_is_odd_and_harmless_costs_no_face(name):
-    assert decode_content(HARMLESS[name], SIDE) == WHOLE
+    assert decode_content(HARMLESS[name], Square(SIDE)) == WHOLE
 
 
 def test_damage_behind_something_odd_is_seen_too():
@@ -112,7 +113,7 @@ def test_holes_and_ends_of_zeros_are_corrupt_wherever_they_are(options, grain):
     rng = random.Random(options)
     for mode in ("RGB", "L", "CMYK") if options != "RGB" else ("RGB",):
         content = written(photo(240, 320, grain).convert(mode), **({"quality": 95} | OPTIONS[options]))
-        assert decode_content(content, SIDE)
+        assert decode_content(content, Square(SIDE))
         start = content.index(SCAN) + 20
         for size in (512, 1024, 4096):
             for _ in range(5):
@@ -131,14 +132,16 @@ def test_an_end_in_the_place_of_a_restart_is_corrupt():
         for left in range(16):
             assert verdict(content[:place] + bytes(left) + b"\xff\xd9")[0] is Status.CORRUPT
     for left in range(16):
-        assert decode_content(content[:-2] + bytes(left) + b"\xff\xd9", SIDE) == decode_content(content, SIDE)
+        assert decode_content(content[:-2] + bytes(left) + b"\xff\xd9", Square(SIDE)) == decode_content(
+            content, Square(SIDE)
+        )
 
 
 def test_a_hole_in_arithmetic_codes_is_corrupt():
     """Their decoder misses none: whatever bytes come are some picture."""
     for content in map(base64.b64decode, ARITHMETIC):
         start = content.index(SCAN) + 14
-        assert decode_content(content, SIDE)
+        assert decode_content(content, Square(SIDE))
         for place in range(start, start + 24):
             assert verdict(content[:place] + bytes(64) + content[-2:])[0] is Status.CORRUPT
 

@@ -8,6 +8,7 @@ from tiff_files import NEGATIVE, tiff
 
 from fer_fast.decode import pixels_of
 from fer_fast.decode.codecs import decode_content
+from fer_fast.decode.views import Square
 
 SHADES = np.asarray(face(40, 32).convert("L"))
 HEIGHT, WIDTH = SHADES.shape
@@ -21,7 +22,7 @@ def shown(shades, side=WIDTH):
 
 
 def from_file(content, side=WIDTH):
-    return np.frombuffer(decode_content(content, side), np.uint8).reshape(side, side)
+    return np.frombuffer(decode_content(content, Square(side)), np.uint8).reshape(side, side)
 
 
 def both(numbers, side=WIDTH):

@@ -14,6 +14,7 @@ from fer_fast.decode import pixels_of
 from fer_fast.decode.codecs import decode_content
 from fer_fast.decode.formats.png import open_png
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status
 
 SIDE = 12
@@ -22,7 +23,7 @@ FACE = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3))
 
 def decoded(content, side=SIDE):
     out = np.empty((side, side, 3), np.uint8)
-    spread(decode_content(content, side), out)
+    spread(decode_content(content, Square(side)), out)
     return out
 
 

@@ -15,6 +15,7 @@ from png_files import KINDS, RGB, SAMPLES, SIGNATURE, chunk, drawn, header, png,
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.formats.png import open_png
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.views import Square
 
 
 def test_pixels_in_very_many_chunks_are_read_twice_and_no_more():
@@ -23,7 +24,7 @@ def test_pixels_in_very_many_chunks_are_read_twice_and_no_more():
     assert content.count(b"IDAT") > 80_000
     counting = Counting(content)
     picture = open_png(counting, len(content))
-    np.testing.assert_array_equal(np.asarray(picture.load(12)), samples)
+    np.testing.assert_array_equal(np.asarray(picture.load((24, 24))), samples)
     assert counting.count < 2 * len(content)
 
 
@@ -40,7 +41,7 @@ def test_a_large_file_is_read_piece_by_piece(tmp_path):
             + chunk(b"IEND")
         )
     out = np.empty((12, 12, 3), np.uint8)
-    spread(decode_file(str(path), 12)[0], out)
+    spread(decode_file(str(path), Square(12))[0], out)
     np.testing.assert_array_equal(out, face[::-1, ::-1])
 
 
@@ -48,18 +49,20 @@ MEASURING = r"""
 import io, re, sys
 import numpy
 from fer_fast.decode.formats.png import open_png
-from fer_fast.decode.pixels import square
+from fer_fast.decode.codecs import memory_of
+from fer_fast.decode.views import Square
 
 def memory(name):
     return int(re.search(name + r":\s+(\d+)", open("/proc/self/status").read())[1]) << 10
 
 small, large = (io.BytesIO(open(path, "rb").read()) for path in sys.argv[1:])
-square(open_png(small, 0).load(224), 224)
+view, picture = Square(224), open_png(small, 0)
+view.make(picture, picture.load(view.least(picture)))
 open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
 before = memory("VmRSS")
 picture = open_png(large, 0)
-square(picture.load(224), 224)
-print(memory("VmHWM") - before, picture.memory_at(224))
+view.make(picture, picture.load(view.least(picture)))
+print(memory("VmHWM") - before, memory_of(picture, view))
 """
 
 

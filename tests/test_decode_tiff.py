@@ -12,6 +12,7 @@ from tiff_files import CMYK, DEFLATE, LAB, LZMA, NEGATIVE, NONE, PACKBITS, PALET
 
 from fer_fast.decode import open_decoder
 from fer_fast.decode.codecs import decode_content
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status
 
 COLOURS = np.asarray(face(40, 40).crop((0, 0, 37, 40)))  # an odd number of columns
@@ -38,7 +39,7 @@ def shown(samples):
 
 
 def decoded(content):
-    pixels = np.frombuffer(decode_content(content, SIDE), np.uint8).astype(int)
+    pixels = np.frombuffer(decode_content(content, Square(SIDE)), np.uint8).astype(int)
     return pixels.reshape(SIDE, SIDE) if pixels.size == SIDE * SIDE else pixels.reshape(SIDE, SIDE, 3)
 
 

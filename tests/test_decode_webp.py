@@ -14,6 +14,7 @@ from webp_files import chunk, chunks_of, coded, extended, frame, riff, saved
 from fer_fast.decode.codecs import decode_content, decode_file
 from fer_fast.decode.formats.webp import open_webp
 from fer_fast.decode.pixels import square
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status
 
 SIDE = 24
@@ -46,12 +47,12 @@ FILES = {
 
 
 def pixels(content):
-    return decode_content(content, SIDE)
+    return decode_content(content, Square(SIDE))
 
 
 def fault_of(content, **options):
     with pytest.raises(DecodeError) as caught:
-        decode_content(content, SIDE, **options)
+        decode_content(content, Square(SIDE), **options)
     return caught.value
 
 
@@ -74,7 +75,7 @@ def test_an_animation_with_many_frames_is_not_walked_twice():
     frames = [frame(coded(PHOTO), 48, 64)] * 300
     content = riff(extended(2, 48, 64), chunk(b"ANIM", bytes(6)), *frames)
     counting = Counting(content)
-    open_webp(counting, len(content)).load(SIDE)
+    open_webp(counting, len(content)).load((SIDE, SIDE))
     assert counting.count < 2 * len(frames[0]) + 301 * 18
 
 
@@ -150,10 +151,10 @@ def test_an_orientation_is_obeyed_wherever_it_stands(animated, first):
 
 def test_zeros_between_chunks_are_a_hole_only_where_the_orientation_is_lost():
     exif, zeros = chunk(b"EXIF", b"Exif\0\0" + oriented(6).tobytes()), bytes(16)
-    whole = decode_content(riff(extended(8, 48, 64), PICTURE, exif), 32)
-    assert decode_content(riff(extended(8, 48, 64), PICTURE, zeros, exif), 32) == whole
+    whole = decode_content(riff(extended(8, 48, 64), PICTURE, exif), Square(32))
+    assert decode_content(riff(extended(8, 48, 64), PICTURE, zeros, exif), Square(32)) == whole
     with pytest.raises(DecodeError, match="never written") as caught:
-        decode_content(riff(extended(8, 48, 64), PICTURE, zeros, bytes(len(exif))), 32)
+        decode_content(riff(extended(8, 48, 64), PICTURE, zeros, bytes(len(exif))), Square(32))
     assert caught.value.status is Status.CORRUPT
 
 
@@ -177,7 +178,7 @@ def sparse(path, content, size):
 
 
 def test_what_lies_behind_a_picture_is_not_read(tmp_path):
-    assert decode_file(sparse(tmp_path / "face.webp", PLAIN, 3 << 30), SIDE)[0] == pixels(PLAIN)
+    assert decode_file(sparse(tmp_path / "face.webp", PLAIN, 3 << 30), Square(SIDE))[0] == pixels(PLAIN)
 
 
 def test_no_more_is_read_than_pixels_may_take(tmp_path):
@@ -187,7 +188,7 @@ def test_no_more_is_read_than_pixels_may_take(tmp_path):
     with Path(path).open("rb") as file:
         assert open_webp(file, size).memory < 1 << 20
     with pytest.raises(DecodeError) as caught:
-        decode_file(path, SIDE)
+        decode_file(path, Square(SIDE))
     assert caught.value.status is Status.CORRUPT
 
 

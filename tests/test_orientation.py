@@ -14,13 +14,14 @@ from fer_fast.decode import open_decoder, pixels_of
 from fer_fast.decode.codecs import decode_content
 from fer_fast.decode.formats.exif import orientation_left, orientation_of
 from fer_fast.decode.pixels import spread
+from fer_fast.decode.views import Square
 
 SIDE = 16
 
 
 def decoded(content):
     out = np.empty((SIDE, SIDE, 3), np.uint8)
-    spread(decode_content(content, SIDE), out)
+    spread(decode_content(content, Square(SIDE)), out)
     return out
 
 

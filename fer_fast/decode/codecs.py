@@ -1,4 +1,4 @@
-"""A path or a file's bytes come in, the pixels of its picture go out; nothing but a DecodeError is raised."""
+"""A path or a file's bytes come in, a view of its picture goes out; nothing but a DecodeError is raised."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fer_fast.decode.formats.kinds import HEAD, NAMES, format_of
 from fer_fast.decode.formats.opening import open_picture
 from fer_fast.decode.formats.picture import Picture
 from fer_fast.decode.limits import Large, LargeError, Limits, default_limits, in_words
-from fer_fast.decode.pixels import square
+from fer_fast.decode.views import View
 from fer_fast.types import DecodeError, Stamp, Status
 
 #: Formats whose codecs print to standard error, have been known to crash, or find another size than the header's.
@@ -39,12 +39,12 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def opened(path: str, side: int, limits: Limits) -> Iterator[Opened]:
+def opened(path: str, view: View, limits: Limits) -> Iterator[Opened]:
     """Opens an image file; whatever is raised inside becomes a DecodeError, too, but for a LargeError.
 
     Args:
         path: any str that the operating system gave.
-        side: S.
+        view: what is to be made of it.
         limits: of pixels and memory.
 
     Raises:
@@ -53,7 +53,7 @@ def opened(path: str, side: int, limits: Limits) -> Iterator[Opened]:
     """
     content, kind, size, stamp = read_image_file(path)
     try:
-        yield _opened(content, kind, size, stamp, side, limits, limits.small, in_thread=True)
+        yield _opened(content, kind, size, stamp, view, limits, limits.small, in_thread=True)
     except LargeError:
         raise
     except Exception as error:
@@ -63,20 +63,20 @@ def opened(path: str, side: int, limits: Limits) -> Iterator[Opened]:
 
 
 def decode_file(
-    path: str, side: int, limits: Limits | None = None, room: int | None = None, in_thread: bool = False
+    path: str, view: View, limits: Limits | None = None, room: int | None = None, in_thread: bool = False
 ) -> tuple[bytes, Stamp | None]:
     """Decodes the first frame of one file.
 
     Args:
         path: any str that the operating system gave.
-        side: S.
+        view: what is made of it.
         limits: of pixels and memory; None takes those that are usual for one worker.
         room: bytes that it may take; None is as many as the limits allow.
         in_thread: among others, and cannot be ended: no file that is slow, or whose codec prints or has been known to
             crash.
 
     Returns:
-        The pixels as `pixels.square` gives them, and the stamp of the file that was read.
+        What `View.make` gives, and the stamp of the file that was read.
 
     Raises:
         DecodeError: as `opened`.
@@ -84,7 +84,7 @@ def decode_file(
     """
     content, kind, size, stamp = read_image_file(path)
     try:  # as `opened`, without the 2 us that a generator costs
-        return decode_opened(_opened(content, kind, size, stamp, side, limits, room, in_thread), side), stamp
+        return decode_opened(_opened(content, kind, size, stamp, view, limits, room, in_thread), view), stamp
     except LargeError:
         raise
     except Exception as error:
@@ -94,7 +94,7 @@ def decode_file(
 
 
 def decode_content(
-    encoded: bytes, side: int, limits: Limits | None = None, room: int | None = None, in_thread: bool = False
+    encoded: bytes, view: View, limits: Limits | None = None, room: int | None = None, in_thread: bool = False
 ) -> bytes:
     """Decodes the bytes of a file as the file.
 
@@ -105,25 +105,30 @@ def decode_content(
     kind = ""
     try:
         kind = format_of(encoded[:HEAD], len(encoded))
-        return decode_opened(_opened(content, kind, len(encoded), None, side, limits, room, in_thread), side)
+        return decode_opened(_opened(content, kind, len(encoded), None, view, limits, room, in_thread), view)
     except LargeError:
         raise
     except Exception as error:
         raise _verdict(error, kind, content, None) from None
 
 
-def decode_opened(file: Opened, side: int) -> bytes:
+def decode_opened(file: Opened, view: View) -> bytes:
     """The same of a file that is open; inside `opened` alone, which turns whatever is raised into a DecodeError."""
     picture = file.picture
     try:
-        image = picture.load(side)
-        return square(image, side, picture.orientation)
+        return view.make(picture, picture.load(view.least(picture)))
     except Exception:
-        _check_memory(picture.memory_at(side))
+        check_memory(memory_of(picture, view))
         raise
 
 
-def _check_memory(size: int) -> None:
+def memory_of(picture: Picture, view: View) -> int:
+    """Bytes that loading a picture for a view and making it take at most, besides the file itself."""
+    loading, size = picture.cost(view.least(picture))
+    return loading + view.memory(picture, size)
+
+
+def check_memory(size: int) -> None:
     """Asks for the memory that a picture takes: without it some codecs call the file broken.
 
     Raises:
@@ -138,7 +143,7 @@ def _opened(
     kind: str,
     size: int,
     stamp: Stamp | None,
-    side: int,
+    view: View,
     limits: Limits | None,
     room: int | None,
     in_thread: bool,
@@ -149,7 +154,7 @@ def _opened(
     if width * height > limits.max_pixels:
         reason = f"{width} x {height} pixels are more than the limit of {limits.max_pixels}"
         raise DecodeError(Status.TOO_LARGE, reason)
-    memory = picture.memory_at(side) + (size if isinstance(content, io.BytesIO) else 0)
+    memory = memory_of(picture, view) + (size if isinstance(content, io.BytesIO) else 0)
     if memory > limits.max_memory:
         reason = f"it takes {in_words(memory)} of memory, more than the limit of {in_words(limits.max_memory)}"
         raise DecodeError(Status.TOO_LARGE, reason, again=True)  # another machine may have as much

@@ -24,6 +24,7 @@ from fer_fast.decode.interface import Decoded, Decoder, plain
 from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, limits_of
 from fer_fast.decode.pending import Pending
 from fer_fast.decode.threads import Threads
+from fer_fast.decode.views import Square
 from fer_fast.machine.devices import torch_device
 from fer_fast.machine.processors import usable_processors
 
@@ -77,7 +78,8 @@ class DaliDecoder(Decoder):
         self._card = None if card == "cpu" else int(card.partition(":")[2])
         self._pipelines = threading.local()
         self._budget = Budget(self.limits.max_memory)
-        self._apart = Apart(self.workers, image_size, _CHUNK, self.limits, self._budget)
+        self._view = Square(image_size)
+        self._apart = Apart(self.workers, _CHUNK * self._view.most_bytes, self.limits, self._budget)
         self._pending = Pending()
         check_dali(DaliPipeline(image_size, self._card, 1), device)
         prepare_codecs()
@@ -88,7 +90,7 @@ class DaliDecoder(Decoder):
     def submit(self, paths: Sequence[str]) -> Future[Decoded]:
         """See `Decoder.submit`."""
         paths = plain(paths)
-        batch = DaliBatch(self._pending.add(), paths, self.image_size, self.limits)
+        batch = DaliBatch(self._pending.add(), paths, self._view, self.limits)
         starts = range(0, len(paths), _CHUNK)
         try:
             reads = [self._readers.submit(self._read, batch, start) for start in starts]
@@ -100,7 +102,7 @@ class DaliDecoder(Decoder):
     def decode_content(self, encoded: bytes) -> npt.NDArray[np.uint8]:
         """See `Decoder.decode_content`."""
         self._pending.check()
-        return self._apart.decode_content(encoded)
+        return self._apart.decode_content(encoded, self._view)
 
     def close(self) -> None:
         """See `Decoder.close`."""
@@ -118,7 +120,7 @@ class DaliDecoder(Decoder):
         self.files_done += end - start
         if large and not self._pending.closed:
             pixels = list(np.empty((end - start, self.image_size, self.image_size, 3), np.uint8))
-            for place, answer in self._apart.decode(batch.paths[start:end], pixels, large):
+            for place, answer in self._apart.decode(batch.paths[start:end], self._view, pixels, large):
                 batch.settle(start + place, answer, pixels[place])
                 self.files_done += 1
         batch.add_time(time.perf_counter() - begun)

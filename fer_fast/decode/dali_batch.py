@@ -16,8 +16,8 @@ from fer_fast.decode.formats.jpeg import JpegPicture
 from fer_fast.decode.formats.png import PngPicture
 from fer_fast.decode.interface import Decoded
 from fer_fast.decode.limits import Large, LargeError, Limits
-from fer_fast.decode.pixels import spread
 from fer_fast.decode.process import Answer
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Stamp
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _HOLE = bytes(64)
 class DaliBatch:
     """What the readers find: bytes for DALI, pixels of Pillow's, failures."""
 
-    def __init__(self, future: Future[Decoded], paths: Sequence[str], side: int, limits: Limits) -> None:
+    def __init__(self, future: Future[Decoded], paths: Sequence[str], view: Square, limits: Limits) -> None:
         self.future = future
         self.paths = paths
         self.encoded: dict[int, Encoded] = {}
@@ -44,7 +44,7 @@ class DaliBatch:
         self.seconds = 0.0
         self.stamps: list[Stamp | None] = [None] * len(paths)
         self._memory: dict[int, int] = {}
-        self._side = side
+        self._view = view
         self._limits = limits
         self._lock = threading.Lock()
 
@@ -53,14 +53,14 @@ class DaliBatch:
         large = {}
         for place in range(start, end):
             try:
-                with opened(self.paths[place], self._side, self._limits) as file:
+                with opened(self.paths[place], self._view, self._limits) as file:
                     self.stamps[place] = file.stamp
                     encoded = _for_dali(file, self._limits.small)
                     if encoded is not None:
                         self.encoded[place] = encoded
                         self._memory[place] = file.picture.memory
                     else:
-                        self._take(place, decode_opened(file, self._side))
+                        self._take(place, decode_opened(file, self._view))
             except LargeError as error:
                 large[place - start] = error.large
             except DecodeError as error:
@@ -81,8 +81,8 @@ class DaliBatch:
 
     def decode(self, place: int) -> None:
         """Decodes one file by Pillow; its cost was looked at when it was read."""
-        pixels = np.empty((self._side, self._side, 3), np.uint8)
-        self.settle(place, decoded_here(self.paths[place], pixels, self._limits), pixels)
+        pixels = self._view.empty()
+        self.settle(place, decoded_here(self.paths[place], self._view, pixels, self._limits), pixels)
 
     def settle(self, place: int, answer: Answer, pixels: npt.NDArray[np.uint8]) -> None:
         """Takes what became of one file."""
@@ -103,8 +103,8 @@ class DaliBatch:
         self.failures.append((place, error))
 
     def _take(self, place: int, data: bytes) -> None:
-        pixels = np.empty((self._side, self._side, 3), np.uint8)
-        spread(data, pixels)
+        pixels = self._view.empty()
+        self._view.put(data, pixels)
         self.own[place] = pixels
 
 

@@ -19,6 +19,7 @@ from fer_fast.decode.formats.exif import orientation_left
 from fer_fast.decode.formats.kinds import HEAD, format_of
 from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, limits_of
 from fer_fast.decode.pixels import spread, square
+from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status, one_line
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def pixels_of(
     if isinstance(source, bytes) and decode is not None:
         return decode(source)
     if isinstance(source, bytes):
-        data = decode_content(source, size, limits_of(1, max_pixels))
+        data = decode_content(source, Square(size), limits_of(1, max_pixels))
     else:
         with _faults():
             if not isinstance(source, Image.Image):

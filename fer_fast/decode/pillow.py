@@ -22,6 +22,7 @@ from fer_fast.decode.pending import Pending
 from fer_fast.decode.process import CHANNELS, Answer
 from fer_fast.decode.processes import DecodingProcesses
 from fer_fast.decode.threads import Threads
+from fer_fast.decode.views import Square
 from fer_fast.machine.processors import usable_processors
 from fer_fast.types import DecodeError
 
@@ -74,9 +75,11 @@ class PillowDecoder(Decoder):
         # As many as keep the processes busy; of those that decode themselves no more than asked for at a time.
         self._threads = Threads(self.workers * CHANNELS, thread_name_prefix="fer-fast-decode")
         self._here = threading.Semaphore(self.workers)
-        self._processes = DecodingProcesses(self.workers, image_size, _MOST, self.limits)
+        self._view = Square(image_size)
+        run_bytes = _MOST * self._view.most_bytes
+        self._processes = DecodingProcesses(self.workers, run_bytes, self.limits)
         self._budget = Budget(self.limits.max_memory)
-        self._apart = Apart(self.workers, image_size, _MOST, self.limits, self._budget)
+        self._apart = Apart(self.workers, run_bytes, self.limits, self._budget)
         self._waiting = self._lagging = 0
         self._has_begun = False
         if processes_after is None:
@@ -114,7 +117,7 @@ class PillowDecoder(Decoder):
     def decode_content(self, encoded: bytes) -> npt.NDArray[np.uint8]:
         """See `Decoder.decode_content`."""
         self._pending.check()
-        return self._apart.decode_content(encoded)
+        return self._apart.decode_content(encoded, self._view)
 
     def close(self) -> None:
         """See `Decoder.close`."""
@@ -145,7 +148,7 @@ class PillowDecoder(Decoder):
             large = {place: each for place, each in enumerate(answers) if isinstance(each, Large)}
             if large and not self._pending.closed:
                 begun = time.perf_counter()
-                for place, answer in self._apart.decode(paths, out, large):
+                for place, answer in self._apart.decode(paths, self._view, out, large):
                     answers[place] = answer
                     self.files_done += 1
                 seconds += time.perf_counter() - begun
@@ -167,7 +170,7 @@ class PillowDecoder(Decoder):
                     begun = time.perf_counter()
                     for place in left:
                         answers[place] = decoded_here(
-                            paths[place], out[place], self.limits, self.limits.small, in_thread=True
+                            paths[place], self._view, out[place], self.limits, self.limits.small, in_thread=True
                         )
                         self.files_done += 1
                     seconds += time.perf_counter() - begun
@@ -178,7 +181,7 @@ class PillowDecoder(Decoder):
         answers: list[Answer] = []
         seconds = 0.0
         while len(answers) < len(paths):
-            found, took = self._processes.decode(paths[len(answers) :], out[len(answers) :])
+            found, took = self._processes.decode(paths[len(answers) :], self._view, out[len(answers) :])
             if not found:
                 break
             answers += found

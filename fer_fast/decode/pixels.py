@@ -1,4 +1,4 @@
-"""A Pillow image comes in, the bytes of a square of S x S pixels go out: upright, in grey or RGB.
+"""A Pillow image comes in, its pixels at another size go out: upright, in grey or RGB; a square's as bytes.
 
 Grey stays one byte a pixel until the bytes are spread over a batch's three channels: a third of the work. What needs a
 conversion is converted and reduced a band at a time: a large picture takes little beside itself.
@@ -39,6 +39,8 @@ _PIECE = 1 << 18
 _BYTES_OF_NUMBERS, _BYTES_OF_OTHERS = 40, 16
 
 Box: TypeAlias = tuple[int, int, int, int]
+#: Width and height in pixels.
+Size: TypeAlias = tuple[int, int]
 
 
 class Meaning(NamedTuple):
@@ -62,48 +64,70 @@ def square(image: Image.Image, side: int, orientation: int = 1) -> bytes:
     """Resizes an image to a square, upright.
 
     Args:
-        image: any mode that Pillow converts; its pixels are read from the file here, if they have not been.
+        image, orientation: see `resized`.
         side: S.
-        orientation: how it is still to be turned, 1 to 8 as EXIF counts.
 
     Returns:
         S * S bytes of a grey image, or S * S * 3 in RGB: what `spread` takes.
+
+    Raises:
+        Exception: as `resized`.
+    """
+    return resized(image, (side, side), orientation).tobytes()
+
+
+def resized(image: Image.Image, size: Size, orientation: int = 1) -> Image.Image:
+    """Resizes an image, and turns it upright then.
+
+    Args:
+        image: any mode that Pillow converts; its pixels are read from the file here, if they have not been.
+        size: of what comes out before it is turned.
+        orientation: how it is still to be turned, 1 to 8 as EXIF counts.
+
+    Returns:
+        An image in grey or RGB.
 
     Raises:
         DecodeError: `UNSUPPORTED` for colours without a conversion to RGB.
         Exception: whatever Pillow raises on a broken file.
     """
     image.load()  # a GIF or a TIFF may change its mode when it is read, a PNG's EXIF may stand behind its pixels
-    halfway = _halfway(image.size, side)
+    halfway = _halfway(image.size, size)
     flat = image if image.mode in ("RGB", "L") else _flat(image, halfway)
-    if halfway[1] == side and flat.size == image.size != (
-        side,
-        side,
-    ):  # a copy costs as much as all else of a small face
+    if halfway[1] == size[1] and flat.size == image.size != size:  # a copy costs as much as all else of a small face
         flat = flat.resize(halfway, Image.Resampling.BILINEAR)
-    if flat.size != (side, side):
-        flat = flat.resize((side, side), Image.Resampling.BILINEAR)  # antialiased when it shrinks
-    # After the resize a turn moves S x S pixels, not the photo's.
+    if flat.size != size:
+        flat = flat.resize(size, Image.Resampling.BILINEAR)  # antialiased when it shrinks
+    # After the resize a turn moves few pixels, not the photo's.
     turn = _TURNS.get(orientation)
-    return (flat if turn is None else flat.transpose(turn)).tobytes()
+    return flat if turn is None else flat.transpose(turn)
 
 
-def square_bytes(mode: str, size: tuple[int, int], side: int) -> int:
-    """Bytes that `square` takes at most, besides the image that it is given.
+def upright(size: Size, orientation: int) -> Size:
+    """The width and height of an image that is stored so, turned; its own inverse."""
+    return size[::-1] if orientation >= 5 else size
+
+
+def resized_bytes(mode: str, size: Size, target: Size) -> int:
+    """Bytes that `resized` takes at most, its result and a copy of that in bytes counted, the image not.
 
     Args:
         mode: of the image.
-        size: its width and height.
-        side: S.
+        size: of the image.
+        target: of what comes out.
     """
     width, height = size
-    columns, rows = _halfway(size, side)
+    columns, rows = _halfway(size, target)
     halfway = rows * (4 * columns + 8)  # Pillow has a pointer to each row
     band = 12 * max(width, height)
     weights = 16 * (width + height)  # of a resize: for each pixel in each direction two of eight bytes
-    a_pixel = 0 if mode in ("RGB", "L") else _BYTES_OF_NUMBERS if _are_numbers(mode) else _BYTES_OF_OTHERS
-    converted = min(_PIECE, width * height) * a_pixel
-    return converted + halfway + band + weights + 16 * side * side
+    converted = min(_PIECE, width * height) * converted_bytes(mode)
+    return converted + halfway + band + weights + 16 * target[0] * target[1]
+
+
+def converted_bytes(mode: str) -> int:
+    """Bytes for each pixel that converting a part of an image to grey or RGB takes at most."""
+    return 0 if mode in ("RGB", "L") else _BYTES_OF_NUMBERS if _are_numbers(mode) else _BYTES_OF_OTHERS
 
 
 def spread(data: bytes | npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> None:
@@ -124,19 +148,20 @@ def spread(data: bytes | npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> N
         out[:, :, channel] = grey
 
 
-def _halfway(size: tuple[int, int], side: int) -> tuple[int, int]:
+def _halfway(size: Size, target: Size) -> Size:
     """The size between the two passes of a resize, each of which rounds: rows first, of a high image columns first.
 
     It is Pillow's own order as of 13. Before, every image's rows were first: 224 columns of each of 10,000,000 rows.
     """
     width, height = size
-    return (width, side) if height - side > max(0, 2 * (width - side)) else (side, height)
+    across, down = target
+    return (width, down) if height - down > max(0, 2 * (width - across)) else (across, height)
 
 
-def _flat(image: Image.Image, halfway: tuple[int, int]) -> Image.Image:
+def _flat(image: Image.Image, halfway: Size) -> Image.Image:
     """An image in grey or RGB: a small one as it is, a large one after the first pass."""
     width, height = image.size
-    convert = _conversion(image)
+    convert = conversion(image)
     if width * height <= _PIECE:
         return convert(image)
     by_columns = halfway[0] == width
@@ -174,13 +199,15 @@ def _are_numbers(mode: str) -> bool:
     return mode.startswith("I;16") or mode in ("I", "F")
 
 
-def _conversion(image: Image.Image) -> Convert:
-    """What turns parts of an image into grey or RGB."""
+def conversion(image: Image.Image) -> Convert:
+    """What turns parts of an image, which is loaded, into grey or RGB."""
     mode = image.mode
+    if mode in ("RGB", "L"):
+        return lambda part: part
     if _are_numbers(mode):
-        from fer_fast.decode.numbers import conversion
+        from fer_fast.decode import numbers
 
-        return conversion(image)
+        return numbers.conversion(image)
     if mode in ("P", "PA"):
         return lambda part: part.convert("RGBA").convert("RGB")  # straight to RGB Pillow warns about transparency
     if mode in ("1", "LA"):

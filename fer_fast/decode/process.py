@@ -1,4 +1,4 @@
-"""Runs of paths come in, a process decodes them, pixels and reasons go out.
+"""Runs of paths come in, a process decodes them, views of them and reasons go out.
 
 A codec that crashes ends that process and no other. It is none of multiprocessing's: those run the user's main module
 again, or are forked from a process that has threads.
@@ -26,7 +26,7 @@ from PIL import ImageFile
 
 from fer_fast.decode.limits import Large, Limits
 from fer_fast.decode.messages import packed, receive
-from fer_fast.decode.pixels import spread
+from fer_fast.decode.views import View
 from fer_fast.types import DecodeError, FerFastError, Stamp, Status, one_line
 
 #: What became of a file: the stamp of what was read, why there are no pixels, or that it is to be decoded apart.
@@ -78,8 +78,7 @@ class DecodingProcess:
     """A process that decodes, started by this, ended by any thread.
 
     Args:
-        side: S.
-        most: files of a run.
+        most_bytes: that the views of a run may take.
         limits: of each file.
 
     Attributes:
@@ -89,10 +88,10 @@ class DecodingProcess:
         FerFastError: no process can be started here.
     """
 
-    def __init__(self, side: int, most: int, limits: Limits) -> None:
+    def __init__(self, most_bytes: int, limits: Limits) -> None:
         self.is_ready = False
         self._owner = os.getpid()
-        size = CHANNELS * most * side * side * 3
+        size = CHANNELS * most_bytes
         try:
             with _file_in_memory() as memory, ExitStack() as theirs:
                 memory.truncate(size)
@@ -100,10 +99,10 @@ class DecodingProcess:
                 pairs = [_socket_pair() for _ in range(CHANNELS)]
                 self._ends = [end for end, _ in pairs]
                 ends = [theirs.enter_context(end) for _, end in pairs]
-                self._pixels = np.frombuffer(mmap.mmap(memory.fileno(), size), np.uint8).reshape(CHANNELS, most, -1)
+                self._pixels = np.frombuffer(mmap.mmap(memory.fileno(), size), np.uint8).reshape(CHANNELS, -1)
                 self._process = _started(ends, memory, self._errors)
                 others = [end.fileno() for end in ends[1:]]  # the first is its standard input
-                self._form = self._owner, others, memory.fileno(), size, side, tuple(limits)
+                self._form = self._owner, others, memory.fileno(), size, tuple(limits)
         except (OSError, subprocess.SubprocessError) as error:
             raise FerFastError(f"no process can be started: {one_line(error)}") from error
 
@@ -136,6 +135,7 @@ class DecodingProcess:
         channel: int,
         folder: str | None,
         paths: Sequence[str],
+        view: View,
         out: Sequence[npt.NDArray[np.uint8]],
         room: int | None = None,
     ) -> tuple[list[Answer], float]:
@@ -144,8 +144,9 @@ class DecodingProcess:
         Args:
             channel: 0 to `CHANNELS` - 1.
             folder: where relative paths begin; None if there are none.
-            paths: at most as many as it takes in a run.
-            out: of each uint8 [S, S, 3]; of no use where a file gives no pixels.
+            paths: not more than it has room for.
+            view: what is made of each.
+            out: where it goes, see `View.put`; of no use where a file gives no pixels.
             room: bytes that each file may take; None is as many as a worker may take without asking.
 
         Returns:
@@ -154,7 +155,7 @@ class DecodingProcess:
         Raises:
             LostProcessError: it ended meanwhile.
         """
-        message = packed((folder, list(paths), room))
+        message = packed((folder, list(paths), room, view.form))
         try:
             self._send(channel, message)
             answers, seconds = receive(self._ends[channel].fileno())
@@ -170,7 +171,8 @@ class DecodingProcess:
                 found.append(DecodeError(Status(status), reason, stamp, again))
             else:
                 stamp, length = answer
-                spread(self._pixels[channel, place, :length], out[place])
+                start = place * view.most_bytes
+                view.put(self._pixels[channel, start : start + length], out[place])
                 found.append(stamp)
         return found, seconds
 

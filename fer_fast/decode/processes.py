@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fer_fast.decode.files import working_folder
 from fer_fast.decode.limits import RUN_SECONDS, Limits
 from fer_fast.decode.process import CHANNELS, Answer, DecodingProcess, LostProcessError
+from fer_fast.decode.views import View
 from fer_fast.types import DecodeError, FerFastError, Status
 
 _log = logging.getLogger(__name__)
@@ -38,15 +39,14 @@ class DecodingProcesses:
 
     Args:
         count: how many.
-        side: S.
-        most: files that one is given at once.
+        most_bytes: that the views of a run may take.
         limits: of each file.
     """
 
-    def __init__(self, count: int, side: int, most: int, limits: Limits) -> None:
+    def __init__(self, count: int, most_bytes: int, limits: Limits) -> None:
         self._count = count
         self._limits = limits
-        self._form = side, most, limits
+        self._form = most_bytes, limits
         self._idle: SimpleQueue[tuple[DecodingProcess, int]] = SimpleQueue()
         self._all: set[DecodingProcess] = set()
         self._lock = threading.Lock()
@@ -69,12 +69,15 @@ class DecodingProcesses:
         except RuntimeError as error:  # no thread can be started
             self._tell(error)
 
-    def decode(self, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]]) -> tuple[list[Answer], float]:
+    def decode(
+        self, paths: Sequence[str], view: View, out: Sequence[npt.NDArray[np.uint8]]
+    ) -> tuple[list[Answer], float]:
         """Decodes files; a file on which a process ends is `FAILED`, and costs no other its pixels.
 
         Args:
-            paths: at most as many as a process takes.
-            out: of each uint8 [S, S, 3]; of no use where a file gives no pixels.
+            paths: not more than a process has room for.
+            view: what is made of each.
+            out: where it goes, see `View.put`; of no use where a file gives no pixels.
 
         Returns:
             What became of the first of them, as many as `RUN_SECONDS` are enough for, and the seconds that decoding
@@ -89,21 +92,25 @@ class DecodingProcesses:
             self._put(process, channel)
             return [], 0.0
         try:
-            found = self._decoded(process, channel, folder, paths, out)
+            found = self._decoded(process, channel, folder, paths, view, out)
         except LostProcessError as lost:
             _log.info("%d files are decoded again, one by one: %s", len(paths), lost)
-            return self._one_by_one(folder, paths, out)
+            return self._one_by_one(folder, paths, view, out)
         self._put(process, channel)
         return found
 
     def decode_apart(
-        self, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]], room: int | None, anew: bool = False
+        self,
+        paths: Sequence[str],
+        view: View,
+        out: Sequence[npt.NDArray[np.uint8]],
+        room: int | None,
+        anew: bool = False,
     ) -> list[Answer]:
         """Decodes files in a process that is started for them, if none is idle or `anew` is set.
 
         Args:
-            paths: as for `decode`.
-            out: of each uint8 [S, S, 3]; of no use where a file gives no pixels.
+            paths, view, out: as for `decode`.
             room: bytes that each may take; None is as many as a worker may take without asking.
 
         Returns:
@@ -114,12 +121,12 @@ class DecodingProcesses:
             return []
         try:
             process, is_new = self._one(anew)
-            answers, _ = self._decoded(process, 0, folder, paths, out, room)
+            answers, _ = self._decoded(process, 0, folder, paths, view, out, room)
         except LostProcessError as lost:
             if len(paths) > 1:
-                return self._each_apart(paths, out, room)
+                return self._each_apart(paths, view, out, room)
             if not (is_new or lost.has_left or lost.was_slow):  # what it decoded before, or somebody, may be to blame
-                return self.decode_apart(paths, out, room, anew=True)
+                return self.decode_apart(paths, view, out, room, anew=True)
             return [] if lost.has_left else [self._blamed(lost)]
         except FerFastError as error:  # none can be started
             self._tell(error)
@@ -127,12 +134,14 @@ class DecodingProcesses:
         self._put(process, 0)
         return answers
 
-    def _each_apart(self, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]], room: int | None) -> list[Answer]:
+    def _each_apart(
+        self, paths: Sequence[str], view: View, out: Sequence[npt.NDArray[np.uint8]], room: int | None
+    ) -> list[Answer]:
         """As `decode_apart`, one by one, for `RUN_SECONDS`: on one of them a process ended."""
         answers: list[Answer] = []
         end = time.perf_counter() + RUN_SECONDS
         for place, path in enumerate(paths):
-            found = self.decode_apart([path], [out[place]], room)
+            found = self.decode_apart([path], view, [out[place]], room)
             answers += found
             if not found or time.perf_counter() > end:
                 break
@@ -209,12 +218,13 @@ class DecodingProcesses:
         channel: int,
         folder: str | None,
         paths: Sequence[str],
+        view: View,
         out: Sequence[npt.NDArray[np.uint8]],
         room: int | None = None,
     ) -> tuple[list[Answer], float]:
         """As `DecodingProcess.decode`; after an error the process is no more."""
         try:
-            found = process.decode(channel, folder, paths, out, room)
+            found = process.decode(channel, folder, paths, view, out, room)
         except BaseException as error:
             self._drop(process)  # what it sends next would be taken for another answer
             if isinstance(error, LostProcessError) and error.has_left:
@@ -224,7 +234,7 @@ class DecodingProcesses:
         return found
 
     def _one_by_one(
-        self, folder: str | None, paths: Sequence[str], out: Sequence[npt.NDArray[np.uint8]]
+        self, folder: str | None, paths: Sequence[str], view: View, out: Sequence[npt.NDArray[np.uint8]]
     ) -> tuple[list[Answer], float]:
         """Tells the file that ends processes from those that were with it in a run."""
         answers: list[Answer] = []
@@ -234,7 +244,7 @@ class DecodingProcesses:
             for place, path in enumerate(paths):
                 process = process or self._another()
                 try:
-                    found, _ = self._decoded(process, 0, folder, [path], out[place : place + 1])
+                    found, _ = self._decoded(process, 0, folder, [path], view, out[place : place + 1])
                 except LostProcessError as lost:
                     process = None
                     if lost.has_left:

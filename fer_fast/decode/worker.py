@@ -1,4 +1,4 @@
-"""A process that decodes: runs of paths come in by sockets, pixels go out by shared memory, reasons by the sockets.
+"""A process that decodes: paths come in by sockets, views of their pictures go out by shared memory, or reasons.
 
 `decode.process` starts it and speaks to it. Left alone it ends once the file that it decodes is done; a file that takes
 too long ends it. Signals for the whole group it leaves to the process that started it, and it writes nothing to the
@@ -26,9 +26,10 @@ from fer_fast.decode.files import working_folder
 from fer_fast.decode.formats.opening import prepare_codecs
 from fer_fast.decode.limits import RUN_SECONDS, LargeError, Limits
 from fer_fast.decode.messages import receive, send
+from fer_fast.decode.views import View, view_of
 from fer_fast.types import DecodeError, Stamp, Status
 
-#: What became of one file: its stamp and how many bytes `pixels.square` gave; or what `DecodeError` takes; or what
+#: What became of one file: its stamp and how many bytes `View.make` gave; or what `DecodeError` takes; or what
 #: `Large` takes, in a tuple of its own.
 Answer = tuple[Stamp | None, int] | tuple[Stamp | None, str, str, bool] | tuple[tuple[int, Stamp | None]]
 
@@ -54,9 +55,9 @@ def main() -> None:
     prepare_codecs()
     _take_one_processor()
     first = os.dup(0)
-    starter, others, memory, size, side, limits, ImageFile.LOAD_TRUNCATED_IMAGES = receive(first)
+    starter, others, memory, size, limits, ImageFile.LOAD_TRUNCATED_IMAGES = receive(first)
     _be_quiet()
-    decoding = _Decoding(side, Limits(*limits), starter)
+    decoding = _Decoding(Limits(*limits), starter)
     pixels = memoryview(mmap.mmap(memory, size))
     os.close(memory)
     sockets = [first, *others]
@@ -65,11 +66,11 @@ def main() -> None:
     send(first, "ready")
     try:
         for each in _asked(sockets, starter):
-            folder, paths, room = receive(each)
+            folder, paths, room, form = receive(each)
             begun = time.perf_counter()
             answers = []
             if _is_in(folder):  # or the run goes back
-                answers = [*decoding.answers(paths, shares[each], room)]
+                answers = [*decoding.answers(paths, view_of(form), shares[each], room)]
             send(each, (answers, time.perf_counter() - begun))
     except (EOFError, OSError):
         pass  # nobody waits for an answer
@@ -80,15 +81,14 @@ class _Decoding:
     """How files are decoded here.
 
     Args:
-        side: S.
         limits: a file that takes too long ends this process by SIGPROF, in whatever codec it is.
         starter: the process that asks.
     """
 
-    def __init__(self, side: int, limits: Limits, starter: int) -> None:
-        self._side, self._limits, self._starter = side, limits, starter
+    def __init__(self, limits: Limits, starter: int) -> None:
+        self._limits, self._starter = limits, starter
 
-    def answers(self, paths: list[str], pixels: memoryview, room: int | None) -> Iterator[Answer]:
+    def answers(self, paths: list[str], view: View, pixels: memoryview, room: int | None) -> Iterator[Answer]:
         """Decodes paths, the first to the memory's beginning, for `RUN_SECONDS`, until whoever asks is gone."""
         end = time.perf_counter() + RUN_SECONDS
         room = self._limits.small if room is None else room
@@ -98,14 +98,14 @@ class _Decoding:
                     break
                 if os.getppid() != self._starter:
                     raise EOFError
-                start = place * self._side * self._side * 3
+                start = place * view.most_bytes
                 signal.setitimer(signal.ITIMER_PROF, self._limits.max_seconds)
-                yield self._answer(path, pixels[start:], room)
+                yield self._answer(path, view, pixels[start:], room)
             signal.setitimer(signal.ITIMER_PROF, 0)
 
-    def _answer(self, path: str, pixels: memoryview, room: int) -> Answer:
+    def _answer(self, path: str, view: View, pixels: memoryview, room: int) -> Answer:
         try:
-            data, stamp = decode_file(path, self._side, self._limits, room)
+            data, stamp = decode_file(path, view, self._limits, room)
         except LargeError as error:
             return ((error.large.memory, error.large.stamp),)
         except DecodeError as error:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
+    from fer_fast.decode.pixels import Size
+
 _AV1, _HEVC = (b"av01",), (b"hvc1", b"hev1")
 
 #: Besides the codec's planes: grey, RGB or RGB with alpha, in the codec's memory and twice in Pillow's.
@@ -47,7 +49,7 @@ class _BoxedPicture(Picture):
         self.mode, bytes_a_pixel = _mode_and_bytes(layout)
         self.memory = int(bytes_a_pixel * layout.size[0] * layout.size[1]) + 2 * layout.end
 
-    def load(self, side: int) -> Image:
+    def load(self, least: Size) -> Image:
         """See `Picture.load`."""
         if any(has_hole(self._content, *coded) for coded in self._layout.coded):
             raise DecodeError(Status.CORRUPT, NOT_WRITTEN)

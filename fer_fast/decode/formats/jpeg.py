@@ -17,11 +17,12 @@ from simplejpeg import decode_jpeg
 from fer_fast.decode.formats.jpeg_header import FEW, WHOLE_BAND, JpegHeader, read_header
 from fer_fast.decode.formats.jpeg_holes import check_holes
 from fer_fast.decode.formats.picture import Picture
-from fer_fast.decode.pixels import square_bytes
 from fer_fast.types import DecodeError, Status
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from fer_fast.decode.pixels import Size
 
 #: By the number of components: the picture's mode, what simplejpeg calls it, what Pillow calls its bytes. Adobe's
 #: programs write CMYK inverted, and so does everybody who wants to be read by them.
@@ -72,20 +73,23 @@ class JpegPicture(Picture):
         self._header = header
         self._content, self._bytes = content, size
 
-    def memory_at(self, side: int) -> int:
-        """See `Picture.memory_at`: much less where libjpeg scales."""
-        scale = self._scale(side)
+    def cost(self, least: Size) -> tuple[int, Size]:
+        """See `Picture.cost`: much less where libjpeg scales."""
+        scale = self._scale(least)
         width, height = self.size
-        scaled = -(-width // scale), -(-height // scale)
-        return _memory(self._header, self._bytes, scale) + square_bytes(self.mode, scaled, side)
+        return _memory(self._header, self._bytes, scale), (-(-width // scale), -(-height // scale))
 
-    def load(self, side: int) -> Image.Image:
-        """Lets libjpeg scale a large photo by 1/2, 1/4 or 1/8, never below twice the wanted side.
+    def full_size(self, image: Image.Image) -> Size:
+        """See `Picture.full_size`."""
+        return self.size
 
-        At twice the side the pixels of a smooth photo differ from a full decode by less than 0.7 of 255 on average, of
-        one with fine detail by more.
+    def load(self, least: Size) -> Image.Image:
+        """Lets libjpeg scale a large photo by 1/2, 1/4 or 1/8.
+
+        At twice the side that is wanted the pixels of a smooth photo differ from a full decode by less than 0.7 of 255
+        on average, of one with fine detail by more.
         """
-        scale = self._scale(side)
+        scale = self._scale(least)
         stream = _stream(self._header, self._content)
         if not self._header.is_lossless:
             check_holes(stream, self._header.is_arithmetic)
@@ -96,16 +100,16 @@ class JpegPicture(Picture):
         if not isinstance(found, str):
             return found
         if _UNKNOWN_SAMPLING in found:
-            return self._by_pillow(stream, side)
+            return self._by_pillow(stream, least)
         if found.startswith(_NO_MEMORY):
             raise MemoryError
         if found.startswith(_BEYOND_LIBJPEG):
             raise DecodeError(Status.UNSUPPORTED, f"a JPEG that libjpeg does not read: {found}")
         raise DecodeError(Status.CORRUPT, found if "JPEG" in found else f"a broken JPEG: {found}")
 
-    def _scale(self, side: int) -> int:
+    def _scale(self, least: Size) -> int:
         """By how much it is divided: 1, 2, 4 or 8."""
-        most = 1 if self._header.is_lossless else min(self.size) // (2 * side)
+        most = 1 if self._header.is_lossless else min(self.size[0] // least[0], self.size[1] // least[1])
         return next((scale for scale in (8, 4, 2) if most >= scale), 1)
 
     def _without_padding(self, stream: bytes, size: int) -> bytes:
@@ -131,7 +135,7 @@ class JpegPicture(Picture):
             raise MemoryError from None
         return Image.frombuffer(mode, (pixels.shape[1], pixels.shape[0]), pixels, "raw", order, 0, 1)
 
-    def _by_pillow(self, stream: bytes, side: int) -> Image.Image:
+    def _by_pillow(self, stream: bytes, least: Size) -> Image.Image:
         """The picture of a sampling that has no name, 4:1:0 for one, which simplejpeg refuses.
 
         Of its damage Pillow tells no more than that the file ends early.
@@ -144,7 +148,7 @@ class JpegPicture(Picture):
         image = JpegImageFile(io.BytesIO(stream))
         image.decodermaxblock = max(image.decodermaxblock, len(stream))  # in one call, without the GIL
         if not self._header.is_lossless:
-            image.draft(None, (2 * side, 2 * side))
+            image.draft(None, least)
         image.load()
         return image
 

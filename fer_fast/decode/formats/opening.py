@@ -110,7 +110,7 @@ def _prepare() -> None:
             Image.new("RGB", (2, 2)).save(content, kind, **options)
             size = content.tell()
             content.seek(0)
-            square(open_picture(kind, content, size).load(1), 1)
+            square(open_picture(kind, content, size).load((2, 2)), 1)
 
 
 def _renew_lock() -> None:

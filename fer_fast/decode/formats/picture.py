@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from fer_fast.decode.formats.exif import orientation_left
-from fer_fast.decode.pixels import square_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
+
+    from fer_fast.decode.pixels import Size
 
 
 #: Bytes that Pillow keeps for a pixel of these modes; all others take four.
@@ -31,7 +32,7 @@ class Picture(ABC):
         size: width and height in pixels, as they are stored.
         mode: of its pixels in the file, in Pillow's words: L, RGB, CMYK and so on.
         orientation: how it is still to be turned, 1 to 8 as EXIF counts; 1 is upright.
-        memory: bytes that decoding all of it takes at most, besides the file itself and what `square` takes then.
+        memory: bytes that decoding all of it takes at most, besides the file itself.
         is_slow: it may take seconds for each of its megapixels, by the way it is coded.
     """
 
@@ -41,19 +42,27 @@ class Picture(ABC):
     memory: int
     is_slow: bool = False
 
-    def memory_at(self, side: int) -> int:
-        """Bytes that `load(side)` and `square` take at most, besides the file itself."""
-        return self.memory + square_bytes(self.mode, self.size, side)
+    def cost(self, least: Size) -> tuple[int, Size]:
+        """Bytes that `load(least)` takes at most, besides the file itself, and the size of what it gives."""
+        return self.memory, self.size
+
+    def full_size(self, image: Image) -> Size:
+        """Width and height of the whole picture, as they are stored, once `load` has given an image of it.
+
+        A codec may find another size than the header's.
+        """
+        return image.size
 
     @abstractmethod
-    def load(self, side: int) -> Image:
+    def load(self, least: Size) -> Image:
         """Decodes it.
 
         Args:
-            side: S; what is larger may come out smaller, but with no side below 2 S.
+            least: width and height, as they are stored, of which what is larger may come out smaller, but with no side
+                below these.
 
         Returns:
-            An image of any mode that `pixels.square` takes, its pixels loaded.
+            An image of any mode that `pixels.resized` takes, its pixels loaded.
 
         Raises:
             DecodeError: `CORRUPT`, `UNSUPPORTED` for what is valid and cannot be read here.
@@ -76,7 +85,7 @@ class PillowPicture(Picture):
         self.memory = bytes_a_pixel * image.size[0] * image.size[1]
         self.orientation = orientation_left(image)
 
-    def load(self, side: int) -> Image:
+    def load(self, least: Size) -> Image:
         """See `Picture.load`."""
         self.image.load()
         return self.image

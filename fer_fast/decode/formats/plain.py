@@ -11,6 +11,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 
 from fer_fast.decode.formats.picture import Picture, PillowPicture, stored_bytes
+from fer_fast.decode.pixels import Size
 from fer_fast.types import DecodeError, Status
 
 #: A frame on its canvas, and one that is being made of it.
@@ -67,10 +68,10 @@ class _BmpPicture(PillowPicture):
             self.is_slow = True  # they are decoded in Python
             self.memory += _RUNS_BYTES * header.width * abs(header.height)
 
-    def load(self, side: int) -> Image.Image:
+    def load(self, least: Size) -> Image.Image:
         """See `Picture.load`."""
         try:
-            image = super().load(side)
+            image = super().load(least)
         except (OSError, ValueError):
             if self._header.has_run_lengths and self._content:
                 self._content.seek(self._header.end - _END_OF_RUNS)
@@ -110,7 +111,7 @@ class _GifPicture(Picture):
         self.is_slow = Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS
         self._content = content
 
-    def load(self, side: int) -> Image.Image:
+    def load(self, least: Size) -> Image.Image:
         """See `Picture.load`."""
         self._content.seek(0)
         image = GifImageFile(self._content)

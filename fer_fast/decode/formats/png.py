@@ -10,6 +10,7 @@ from PIL import Image
 
 from fer_fast.decode.formats.picture import Picture, stored_bytes
 from fer_fast.decode.formats.png_chunks import HEADER, MODES, PIECE, SIGNATURE, Chunks, Header, next_chunk
+from fer_fast.decode.pixels import Size
 from fer_fast.types import DecodeError, Status
 
 #: Bytes of pixels that are inflated at once where they are counted.
@@ -44,7 +45,7 @@ class PngPicture(Picture):
         self.orientation = chunks.orientation
         self.memory = stored_bytes(self.mode, self.size) + chunks.coded
 
-    def load(self, side: int) -> Image.Image:
+    def load(self, least: Size) -> Image.Image:
         """See `Picture.load`."""
         self._check()
         # Pillow takes the end of the coded bytes for the end of the picture and leaves the rest black. Without the

@@ -20,7 +20,7 @@ from fer_fast.decode.formats.picture import Picture, stored_bytes
 from fer_fast.decode.formats.tiff_directory import Directory
 from fer_fast.decode.formats.tiff_layout import layout_of
 from fer_fast.decode.formats.tiff_strips import check_strips
-from fer_fast.decode.pixels import MEANING
+from fer_fast.decode.pixels import MEANING, Size
 from fer_fast.types import DecodeError, Status
 
 _ROWS, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT, _XMP = 278, 274, 322, 323, 700
@@ -58,7 +58,7 @@ class TiffPicture(Picture):
         copies = 2 if self._layout.meaning.dtype == "int8" else 1
         self.memory = copies * stored_bytes(self.mode, self.size) + pieces + _CONSTANT
 
-    def load(self, side: int) -> Image.Image:
+    def load(self, least: Size) -> Image.Image:
         """See `Picture.load`."""
         self._check_codec()
         check_strips(self._directory, self._compression, Image.getmodebands(self.mode))

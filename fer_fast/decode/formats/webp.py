@@ -18,6 +18,8 @@ from fer_fast.types import DecodeError, Status
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from fer_fast.decode.pixels import Size
+
 #: Of a frame: the decoder's own, a canvas and the one before it, Pillow's two; of an animation's canvas around it.
 _BYTES_A_PIXEL = {b"VP8 ": 17, b"VP8L": 19}
 _CANVAS = 5
@@ -60,7 +62,7 @@ class _WebpPicture(Picture):
         if self.size != frame.size:
             self.memory += _CANVAS * self.size[0] * self.size[1]
 
-    def load(self, side: int) -> Image:
+    def load(self, least: Size) -> Image:
         """See `Picture.load`."""
         kind = self._frame.kind
         self._content.seek(self._frame.start)

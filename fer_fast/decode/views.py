@@ -1,0 +1,267 @@
+"""What is made of a picture: how much of it is loaded for that, what it takes, and the bytes that come out."""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fer_fast.decode.pixels import Size, conversion, converted_bytes, resized, resized_bytes, spread, square, upright
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image
+
+    from fer_fast.decode.formats.picture import Picture
+
+    Pixels = npt.NDArray[np.uint8]
+
+#: Of a reduced picture: its width and height, those of the whole picture.
+_SIZES = struct.Struct("<4I")
+
+#: Bytes for each pixel of the part of an image that a crop is cut from: of Pillow's part, of one in RGB, of an array
+#: and of the bytes that it is made of.
+_BYTES_OF_PART = 14
+
+#: From an upright picture's coordinates, in parts of its sides, to those as it is stored, by EXIF's orientation.
+_TO_STORED = {
+    1: ((1, 0, 0), (0, 1, 0)),
+    2: ((-1, 0, 1), (0, 1, 0)),
+    3: ((-1, 0, 1), (0, -1, 1)),
+    4: ((1, 0, 0), (0, -1, 1)),
+    5: ((0, 1, 0), (1, 0, 0)),
+    6: ((0, 1, 0), (-1, 0, 1)),
+    7: ((0, -1, 1), (-1, 0, 1)),
+    8: ((0, -1, 1), (1, 0, 0)),
+}
+
+
+class View(ABC):
+    """What is made of a picture; of plain values, so that it goes to a process as `form`.
+
+    Attributes:
+        most_bytes: that `make` gives.
+        form: what `view_of` makes it of.
+    """
+
+    most_bytes: int
+    form: tuple[Any, ...]
+
+    @abstractmethod
+    def least(self, picture: Picture) -> Size:
+        """How small the picture may be loaded, see `Picture.load`."""
+
+    @abstractmethod
+    def memory(self, picture: Picture, size: Size) -> int:
+        """Bytes that `make` takes at most besides the loaded image, which has this size."""
+
+    @abstractmethod
+    def make(self, picture: Picture, image: Image.Image) -> bytes:
+        """What is wanted, of the image that `picture.load(least(picture))` gave.
+
+        Raises:
+            DecodeError: `UNSUPPORTED` for colours without a conversion to RGB.
+            Exception: whatever Pillow raises on a broken file.
+        """
+
+    @abstractmethod
+    def empty(self) -> Pixels:
+        """What `put` writes to."""
+
+    @staticmethod
+    def put(data: bytes | Pixels, out: Pixels) -> None:
+        """Writes what `make` gave to where it is wanted."""
+        spread(data, out)
+
+
+class Square(View):
+    """The whole picture, squashed to S x S pixels: what a classifier sees of a face.
+
+    Args:
+        side: S.
+    """
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self.most_bytes = 3 * side * side
+        self.form = ("square", side)
+        self._least = 2 * side, 2 * side
+
+    def least(self, picture: Picture) -> Size:
+        """Twice the side, see `JpegPicture.load`."""
+        return self._least
+
+    def memory(self, picture: Picture, size: Size) -> int:
+        """See `View.memory`."""
+        return resized_bytes(picture.mode, size, (self.side, self.side))
+
+    def make(self, picture: Picture, image: Image.Image) -> bytes:
+        """See `View.make`; of grey one byte a pixel."""
+        return square(image, self.side, picture.orientation)
+
+    def empty(self) -> Pixels:
+        """uint8 [S, S, 3]."""
+        return np.empty((self.side, self.side, 3), np.uint8)
+
+
+class Seen(NamedTuple):
+    """A picture that was reduced.
+
+    Attributes:
+        pixels: uint8 [height, width, 3], RGB, upright.
+        size: width and height of the whole picture, upright.
+    """
+
+    pixels: Pixels
+    size: Size
+
+
+class Reduced(View):
+    """The picture upright, in RGB, its longer side at most so long: what a face finder sees.
+
+    Args:
+        longest: in pixels; a smaller picture stays as it is.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+        self.most_bytes = _SIZES.size + 3 * longest * longest
+        self.form = ("reduced", longest)
+
+    def least(self, picture: Picture) -> Size:
+        """What comes out; a finder sees no difference between twice that, reduced, and what libjpeg scales."""
+        return reduced_size(picture.size, self.longest)
+
+    def memory(self, picture: Picture, size: Size) -> int:
+        """See `View.memory`."""
+        return resized_bytes(picture.mode, size, self.least(picture))
+
+    def make(self, picture: Picture, image: Image.Image) -> bytes:
+        """See `View.make`; for `seen_in`."""
+        seen = self.seen(picture, image)
+        height, width, _ = seen.pixels.shape
+        return _SIZES.pack(width, height, *seen.size) + seen.pixels.tobytes()
+
+    def seen(self, picture: Picture, image: Image.Image) -> Seen:
+        """As `make`, for who is in the same process."""
+        size = picture.full_size(image)
+        reduced = resized(image, reduced_size(size, self.longest), picture.orientation)
+        return Seen(np.asarray(reduced.convert("RGB")), upright(size, picture.orientation))
+
+    def empty(self) -> Pixels:
+        """uint8 [most_bytes], for `seen_in`."""
+        return np.empty(self.most_bytes, np.uint8)
+
+    @staticmethod
+    def put(data: bytes | Pixels, out: Pixels) -> None:
+        """See `View.put`."""
+        out[: len(data)] = np.frombuffer(data, np.uint8)
+
+
+def seen_in(data: Pixels) -> Seen:
+    """What `Reduced.put` has written."""
+    width, height, *size = _SIZES.unpack(data[: _SIZES.size].tobytes())
+    pixels = data[_SIZES.size : _SIZES.size + 3 * width * height]
+    return Seen(pixels.reshape(height, width, 3), (size[0], size[1]))
+
+
+def reduced_size(size: Size, longest: int) -> Size:
+    """Width and height of a picture whose longer side is to be at most so long."""
+    width, height = size
+    if max(size) <= longest:
+        return size
+    factor = longest / max(size)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+class Crops(View):
+    """Squares cut from the picture, turned as each matrix says: what a classifier sees of the faces in a photo.
+
+    They come from pixels at least as fine as their own, where the picture has them.
+
+    Args:
+        matrices: float64 [crops, 2, 3], crops 1 or more: from a crop's coordinates to the upright picture's, in pixels
+            of all of it; of both the first pixel's centre is at 0.5.
+        side: S.
+        longest: of what the crops were found in: they come from no smaller picture than `Reduced` loads for it.
+    """
+
+    def __init__(self, matrices: npt.NDArray[np.float64], side: int, longest: int) -> None:
+        self.matrices, self.side, self.longest = matrices, side, longest
+        self.most_bytes = 3 * len(matrices) * side * side
+        self.form = ("crops", matrices.tobytes(), side, longest)
+
+    def least(self, picture: Picture) -> Size:
+        """See `View.least`."""
+        width, height = reduced_size(picture.size, self.longest)
+        linear = self.matrices[:, :, :2]
+        finest = float(np.sqrt(np.abs(np.linalg.det(linear)).min()))  # pixels of the picture to a crop's
+        factor = 1 / max(finest, 1.0)
+        wide, high = (int(np.ceil(factor * each)) for each in picture.size)
+        return max(width, wide), max(height, high)
+
+    def memory(self, picture: Picture, size: Size) -> int:
+        """See `View.memory`."""
+        boxes = self._boxes(self._in_loaded(picture, picture.size, size), size)
+        largest = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).max())
+        return largest * (_BYTES_OF_PART + converted_bytes(picture.mode)) + 2 * self.most_bytes
+
+    def make(self, picture: Picture, image: Image.Image) -> bytes:
+        """See `View.make`."""
+        return self.cut(picture, image).tobytes()
+
+    def empty(self) -> Pixels:
+        """uint8 [crops, S, S, 3]."""
+        return np.empty((len(self.matrices), self.side, self.side, 3), np.uint8)
+
+    def cut(self, picture: Picture, image: Image.Image) -> Pixels:
+        """As `make`, for who is in the same process: uint8 [crops, S, S, 3]."""
+        from fer_fast.faces.crops import crop_faces
+
+        image.load()
+        convert = conversion(image)
+        matrices = self._in_loaded(picture, picture.full_size(image), image.size)
+        out = self.empty()
+        for place, box in enumerate(self._boxes(matrices, image.size).tolist()):
+            part = np.asarray(convert(image.crop(box)).convert("RGB"))  # not all of a large photo for a small face
+            matrix = matrices[place : place + 1].copy()
+            matrix[0, :, 2] -= box[:2]
+            crop_faces(part, matrix, self.side, out[place : place + 1])
+        return out
+
+    def pieces(self, size: int) -> list[Crops]:
+        """The same crops in order, not more than so many at a time."""
+        starts = range(0, len(self.matrices), size)
+        return [Crops(self.matrices[start : start + size], self.side, self.longest) for start in starts]
+
+    def _in_loaded(self, picture: Picture, size: Size, loaded: Size) -> npt.NDArray[np.float64]:
+        """The matrices to the coordinates of a loaded image of a picture that is stored in this size."""
+        turn = np.array(_TO_STORED.get(picture.orientation, _TO_STORED[1]), np.float64)
+        turn[:, :2] /= upright(size, picture.orientation)
+        turn *= np.array(loaded, np.float64)[:, None]
+        matrices = turn[:, :2] @ self.matrices
+        matrices[:, :, 2] += turn[:, 2]
+        return matrices
+
+    def _boxes(self, matrices: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.int64]:
+        """[crops, 4]: left, top, right, bottom of what each crop needs of a loaded image; a pixel of it at least."""
+        side = float(self.side)
+        corners = matrices @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
+        reach = 2 + 2 * np.abs(matrices[:, :, :2]).sum(axis=2)  # of the filter, beyond the outermost pixels
+        limits = np.array(size, np.float64)
+        first = np.clip(np.floor(corners.min(axis=2) - reach), 0, limits - 1)
+        last = np.clip(np.ceil(corners.max(axis=2) + reach), first + 1, limits)
+        return np.concatenate([first, last], axis=1).astype(np.int64)
+
+
+@lru_cache(maxsize=8)
+def view_of(form: tuple[Any, ...]) -> View:
+    """A view by its form."""
+    kind, *values = form
+    if kind == "crops":
+        matrices, side, longest = values
+        return Crops(np.frombuffer(matrices, np.float64).reshape(-1, 2, 3), side, longest)
+    return Square(*values) if kind == "square" else Reduced(*values)
