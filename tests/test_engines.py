@@ -25,6 +25,7 @@ from fer_fast.engines.tensorrt import TensorRtEngine
 from fer_fast.engines.torch import TorchEngine
 from fer_fast.machine.devices import cuda_is_present
 from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
+from fer_fast.models.fusion_forms import eager
 from fer_fast.models.storage import build_model, load_model, save_model
 from fer_fast.types import FerFastError
 
@@ -207,7 +208,7 @@ def test_torch_takes_the_threads_of_a_quota(
 def test_torch_folds_norms_before_it_rounds(checkpoints: dict[str, Checkpoint], references: dict[str, Any]) -> None:
     with torch.inference_mode():
         exact = build_model(checkpoints["paper"])
-        folded = torch_engine.torch_model(checkpoints["paper"], torch.device("cpu"), "bf16").backbone
+        folded = eager(checkpoints["paper"], "bf16").backbone
         assert exact.backbone is not None
         assert folded is not None
         assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in folded.modules())
@@ -286,10 +287,10 @@ def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: py
     opened = []
     monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
     monkeypatch.setattr(
-        TorchEngine, "__init__", lambda self, _, device, precision, __: opened.append((device, precision))
+        TorchEngine, "__init__", lambda self, _, device, precision, *__: opened.append((device, precision))
     )
     monkeypatch.setattr(TorchEngine, "describe", lambda self: {"precision": "fp16"})
-    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine, _: engine)
+    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine: engine)
     open_engine(checkpoints["paper"])
     open_engine(checkpoints["paper"], device="cuda:1", precision="fp16")
     assert opened == [("auto", "auto"), ("cuda:1", "fp16")]
@@ -303,7 +304,7 @@ def test_auto_takes_tensorrt_before_torch_on_a_card(
 ) -> None:
     monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
     monkeypatch.setattr("fer_fast.engines.choice.find_spec", lambda name: name == "tensorrt")
-    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine, _: engine)
+    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine: engine)
     for engine in (TorchEngine, TensorRtEngine):
         monkeypatch.setattr(engine, "__init__", lambda self, *_: None)
         monkeypatch.setattr(engine, "describe", lambda self: {"precision": "fp16"})

@@ -12,9 +12,9 @@ from tiny_models import faces, random_model, tiny_config
 from fer_fast import Classifier, cli
 from fer_fast.engines import tensorrt_build
 from fer_fast.export import FORMAT_PRECISIONS, FORMATS, export_model
-from fer_fast.export.graph import graph_of
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.fusion_forms import Probabilities, algebraic
 from fer_fast.models.quantised import measure_ranges
 from fer_fast.models.storage import save_model
 from fer_fast.types import CheckpointError, FerFastError, OutputRefusedError
@@ -70,7 +70,8 @@ def test_onnx_int8_is_what_was_simulated(tmp_path, model, answers):
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     images, exact = answers
     with torch.inference_mode():
-        wanted = graph_of(read_checkpoint(model), "int8", symmetric=True)(torch.from_numpy(images)).numpy()
+        simulated = Probabilities(algebraic(read_checkpoint(model), "int8", symmetric=True, rest="fp32"))
+        wanted = simulated(torch.from_numpy(images)).numpy()
     (found,) = session.run(["probabilities"], {"images": images})
     np.testing.assert_allclose(found, wanted, atol=0.05)  # a value between two steps may fall on either
     assert 1e-3 < np.abs(found - exact).max() < 0.2

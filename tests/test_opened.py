@@ -14,6 +14,7 @@ from fer_fast.engines import choice
 from fer_fast.engines.interface import Engine
 from fer_fast.engines.opened import alone
 from fer_fast.machine import devices
+from fer_fast.models.architecture import Sides
 from fer_fast.types import FerFastError
 
 PATIENCE = 20
@@ -22,7 +23,7 @@ PATIENCE = 20
 class StandIn(Engine):
     """An engine whose calls last until they may go on."""
 
-    streams, device = 2, "cpu"
+    streams, device, sides = 2, "cpu", Sides(4, 4)
 
     def __init__(self):
         super().__init__()
@@ -67,7 +68,6 @@ def busy(engine):
 
 class Tiny:
     class config:  # noqa: N801 (stands in for an attribute)
-        image_size = 4
         precision_falls = types.MappingProxyType({})
 
 

@@ -185,4 +185,5 @@ def test_auto_takes_the_fastest_that_keeps_accuracy(
     monkeypatch.setattr(openvino_engine, "has_int8_dot_products", lambda: vnni)
     monkeypatch.setattr(openvino_engine, "has_amx", lambda: amx)
     config = tiny_config(activation_ranges={"vit.head": (-1.0, 1.0)} if ranges else {}, precision_falls=falls)
-    assert openvino_engine._precision("auto", Core(), config) == chosen
+    checkpoint = Checkpoint(config, {}, "")
+    assert openvino_engine._precision("auto", Core(), checkpoint) == chosen

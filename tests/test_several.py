@@ -11,10 +11,13 @@ from fer_fast.decode.limits import limits_of
 from fer_fast.decode.several import SeveralDecoders
 from fer_fast.engines import choice
 from fer_fast.engines.several import SeveralEngines
+from fer_fast.models.architecture import Sides
 
 
 class Card:
     """An engine that answers with its own number."""
+
+    sides = Sides(4, 4)
 
     def __init__(self, number, streams=2, precision="bf16"):
         self.device, self.streams, self.precision = f"cuda:{number}", streams, precision

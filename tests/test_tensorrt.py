@@ -12,9 +12,11 @@ from fer_fast.engines import open_engine
 from fer_fast.engines import tensorrt as engine_module
 from fer_fast.engines.cache import Place
 from fer_fast.engines.replay import as_large_as_fits, opening
-from fer_fast.engines.tensorrt import TensorRtEngine, logits_graph
+from fer_fast.engines.tensorrt import TensorRtEngine, engine_graph
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt
+from fer_fast.models.architecture import Sides
 from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.registry import architecture_of
 from fer_fast.models.storage import build_model, save_model
 from fer_fast.types import FerFastError
 
@@ -26,17 +28,23 @@ def checkpoint(tmp_path_factory):
     return read_checkpoint(path)
 
 
+def sides_of(checkpoint):
+    return architecture_of(checkpoint).sides(checkpoint)
+
+
 @pytest.mark.parametrize("model", ["tiny", "fast"])
 def test_packaged_models_become_engines(model):
     pytest.importorskip("tensorrt_rtx_libs")
-    graph = logits_graph(read_checkpoint(model), "fp16", 32)
+    checkpoint = read_checkpoint(model)
+    graph = engine_graph(checkpoint, "fp16", 32, sides_of(checkpoint))
     engine = build_engine(load_tensorrt("tensorrt-rtx"), graph, 32, ("7.5", "8.6", "8.9", "12.0"))
     assert len(engine) > 1_000_000
 
 
 def test_onnx_runtime_agrees_on_the_graph(checkpoint):
     runtime = pytest.importorskip("onnxruntime")
-    session = runtime.InferenceSession(logits_graph(checkpoint, "fp32", 4), providers=["CPUExecutionProvider"])
+    graph = engine_graph(checkpoint, "fp32", 4, sides_of(checkpoint))
+    session = runtime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     images = faces(3, checkpoint.config.image_size)
     wanted = build_model(checkpoint)(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(session.run(["logits"], {"images": images})[0], wanted, atol=1e-3)
@@ -61,8 +69,9 @@ def stand_in(monkeypatch, tmp_path):
     running = TensorRtEngine.__new__(TensorRtEngine)
     running.library = types.SimpleNamespace(Runtime=Runtime, __version__="11.0.0")
     running.device, running.precision, built = "cuda:0", "fp16", []
+    running.sides = Sides(64, 64)
     monkeypatch.setattr(engine_module, "messages_of", lambda _: None)
-    monkeypatch.setattr(engine_module, "logits_graph", lambda *_: b"graph")
+    monkeypatch.setattr(engine_module, "engine_graph", lambda *_: b"graph")
     monkeypatch.setattr(engine_module, "build_engine", lambda *_: built.append(1) or b"engine %d" % len(built))
     return running, built
 

@@ -15,9 +15,9 @@ from fer_fast.bench.case import Agreement, Prepared
 from fer_fast.bench.compiled import Compiler
 from fer_fast.bench.material import Material, compared
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
-from fer_fast.engines import torch as engines
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.backbone import channels_last
+from fer_fast.models.fusion_forms import eager
 from fer_fast.models.quantised import quantise
 from fer_fast.types import FerFastError
 
@@ -153,7 +153,7 @@ def in_graph(
 def torch_model(material: Material, device: str, precision: str, fused: bool) -> FusionModel:
     """The model as the engine runs it, or without the fused op as it is written."""
     if fused:
-        return engines.torch_model(material.checkpoint, torch.device(device), precision)
+        return eager(material.checkpoint, precision).to(torch.device(device))
     model = material.copy(device, precision)
     channels_last(model)
     return model

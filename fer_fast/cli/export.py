@@ -14,23 +14,27 @@ pt2           libtorch (AOTInductor), compiled for this machine; needs a C++ com
 tensorrt      TensorRT 10 or 11, for this machine's card: an .engine and an .engine.txt that describes it
 tensorrt-rtx  TensorRT for RTX, for any card from Turing to Blackwell but data centres' Hopper; needs no card here
 
-The graph takes images, uint8 [batch, size, size, 3] RGB, and gives probabilities, float32 [batch, classes].
+A classifier's graph takes images, uint8 [batch, size, size, 3] RGB, and gives probabilities, float32
+[batch, classes]. The face finder's takes images whose sides are multiples of 32, and gives cells, float32
+[batch, cells, 15]: a score, a box and five landmarks of each, see docs/cpp.md.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `fer-fast export` takes."""
-    from fer_fast.export import DEFAULT_BATCH_SIZE, FORMATS
+    from fer_fast.export import DEFAULT_BATCH_SIZE, DEFAULT_FIND_SIZE, FORMATS
 
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a packaged model's name, or a .safetensors checkpoint")
+    add("model", metavar="MODEL", help="a packaged model's name, finder, or a .safetensors checkpoint")
     add("--format", required=True, choices=FORMATS, help="what to write")
     add("-o", "--out", metavar="FILE", help="where (default: the model's name and the format's suffix, here)")
     add("--precision", default="fp32", help="fp32, and by format fp16, bf16 or int8 (default: fp32)")
     batch = f"largest batch (default: {DEFAULT_BATCH_SIZE})"
     add("--batch-size", type=positive, default=DEFAULT_BATCH_SIZE, metavar="N", help=batch)
+    longest = f"TensorRT, of a finder: longest side of photos (default: {DEFAULT_FIND_SIZE})"
+    add("--find-size", type=positive, default=DEFAULT_FIND_SIZE, metavar="N", help=longest)
     add("--cards", default="", metavar="C,C", help="tensorrt-rtx: compute capabilities, 8.6,12.0 (default: all)")
 
 
@@ -46,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out,
         precision=arguments.precision,
         batch_size=arguments.batch_size,
+        find_size=arguments.find_size,
         cards=tuple(filter(None, arguments.cards.split(","))),
     )
     if not arguments.quiet:

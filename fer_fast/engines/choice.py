@@ -8,24 +8,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_fast.engines.interface import ENGINES, PRECISIONS, Engine, check_choice, check_device, keeps_accuracy
+from fer_fast.engines.interface import (
+    DEFAULT_SIDE,
+    ENGINES,
+    PRECISIONS,
+    Engine,
+    check_choice,
+    check_device,
+    keeps_accuracy,
+)
 from fer_fast.engines.opened import alone, torch_is_inherited
 from fer_fast.engines.several import SeveralEngines
+from fer_fast.models.registry import architecture_of
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
-    from fer_fast.models.checkpoint import Checkpoint
+    from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
 
 log = logging.getLogger(__name__)
 
 
 def open_engine(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | FinderCheckpoint,
     *,
     engine: str = "auto",
     device: str = "auto",
     precision: str = "auto",
     batch_size: int = 32,
+    side: int = DEFAULT_SIDE,
     cached: bool = True,
 ) -> Engine:
     """Chooses and compiles; in a process one engine opens at a time.
@@ -38,6 +48,7 @@ def open_engine(
         precision: auto, fp32, bf16, fp16 or int8; auto is the fastest that the device computes natively and that
             keeps the model's accuracy.
         batch_size: the largest batch that `infer` will get.
+        side: of a model that takes images of many sizes, the longest side that will come.
         cached: use and fill the folder of compiled models.
 
     Raises:
@@ -48,19 +59,29 @@ def open_engine(
     check_choice("engine", engine, ENGINES)
     check_choice("precision", precision, PRECISIONS)
     check_device(device)
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    for name, value in (("batch_size", batch_size), ("side", side)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
     with alone():
-        engines = [_open(checkpoint, engine, card, precision, batch_size, cached) for card in device.split(",")]
+        engines = [_open(checkpoint, engine, card, precision, batch_size, side, cached) for card in device.split(",")]
     opened = engines[0] if len(engines) == 1 else SeveralEngines(engines)
     ran = opened.describe()["precision"]
     if not keeps_accuracy(checkpoint.config, ran):
         points = 100 * checkpoint.config.precision_falls[ran]
-        log.warning("precision %s costs this model %.2f points of validation accuracy against fp32", ran, points)
+        measure = architecture_of(checkpoint).measure
+        log.warning("precision %s costs this model %.2f points of %s against fp32", ran, points, measure)
     return opened
 
 
-def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batch_size: int, cached: bool) -> Engine:
+def _open(
+    checkpoint: Checkpoint | FinderCheckpoint,
+    engine: str,
+    device: str,
+    precision: str,
+    batch_size: int,
+    side: int,
+    cached: bool,
+) -> Engine:
     # Of int8 torch has none: a card without TensorRT leaves it to the processor.
     anywhere = engine == device == "auto" and precision == "int8" and not find_spec("tensorrt")
     if engine == "openvino" or anywhere or (engine == "auto" and not _wants_cuda(device)):
@@ -68,12 +89,12 @@ def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batc
             from fer_fast.engines.openvino import OpenVinoEngine
         except ImportError as error:
             raise FerFastError(f"openvino is not there ({error}): pip install openvino") from error
-        return _called(OpenVinoEngine(checkpoint, device, precision, batch_size, cached), checkpoint)
+        return _called(OpenVinoEngine(checkpoint, device, precision, batch_size, cached))
     if engine == "tensorrt" or (engine == "auto" and find_spec("tensorrt")):
         from fer_fast.engines.tensorrt import TensorRtEngine
 
         try:
-            return _called(TensorRtEngine(checkpoint, device, precision, batch_size, cached), checkpoint)
+            return _called(TensorRtEngine(checkpoint, device, precision, batch_size, cached, side))
         except FerFastError as error:
             if engine == "tensorrt":
                 raise
@@ -82,15 +103,15 @@ def _open(checkpoint: Checkpoint, engine: str, device: str, precision: str, batc
         raise FerFastError("torch was in use before fork: start processes that classify by spawn or forkserver")
     from fer_fast.engines.torch import TorchEngine
 
-    return _called(TorchEngine(checkpoint, device, precision, batch_size), checkpoint)
+    return _called(TorchEngine(checkpoint, device, precision, batch_size, side))
 
 
-def _called(engine: Engine, checkpoint: Checkpoint) -> Engine:
+def _called(engine: Engine) -> Engine:
     """The engine after its first calls, one for each way that its library takes images in.
 
     One image each: what a library does once in a process hangs on the way, not on the batch or the stream.
     """
-    side = checkpoint.config.image_size
+    side = engine.sides.step
     images = np.zeros((1, side, side, 3), np.uint8)
     read_only = images.copy()
     read_only.flags.writeable = False

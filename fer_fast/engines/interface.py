@@ -13,14 +13,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.decode import Pixels
+    from fer_fast.models.architecture import Sides
     from fer_fast.models.config import ModelConfig
+    from fer_fast.models.finder_config import FinderConfig
 
 #: The engines by name. "auto" is OpenVINO on a CPU; on a card TensorRT, where it is installed and works, else torch.
 ENGINES: tuple[str, ...] = ("auto", "openvino", "torch", "tensorrt")
 DEVICES: tuple[str, ...] = ("auto", "cpu", "cuda", "cuda:N")
 PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16", "fp16", "int8")
-#: What a precision may cost, in fractions of the validation images: "auto" takes none that costs more.
+#: What a precision may cost, of an accuracy or an average precision of 0 to 1: "auto" takes none that costs more.
 LARGEST_FALL = 0.003
+#: The longest side that images will have, of a model that takes many sizes, unless told.
+DEFAULT_SIDE = 640
 
 
 class Engine(Opened):
@@ -29,21 +33,23 @@ class Engine(Opened):
     Attributes:
         streams: how many `infer` calls at once keep the machine busy.
         device: where it computes: cpu or cuda:N; several are joined by commas.
+        sides: what images may be: the model's own, or where it is compiled for a single shape that one.
     """
 
     kind = "engine"
     streams: int
     device: str
+    sides: Sides
 
     def infer(self, images: Pixels) -> npt.NDArray[np.float32]:
-        """Classifies one batch; safe to call from many threads at once.
+        """Runs one batch; safe to call from many threads at once.
 
         Args:
-            images: uint8 [batch, size, size, 3], RGB, contiguous; batch from 1 to the engine's batch size. An array,
-                or a tensor that lies where the engine computes.
+            images: uint8 [batch, height, width, 3], RGB, contiguous, of the engine's `sides`; batch from 1 to the
+                engine's batch size. An array, or a tensor that lies where the engine computes.
 
         Returns:
-            Logits, float32 [batch, classes], the caller's own.
+            Logits, float32 [batch, classes], or of a face finder float32 [batch, cells, 15]; the caller's own.
 
         Raises:
             FerFastError: if the device fails, the engine is closed, or it was opened before this process was forked.
@@ -60,7 +66,7 @@ class Engine(Opened):
         """What runs and why: engine, version, device, precision, streams, tokens; on a processor threads; cache."""
 
 
-def keeps_accuracy(config: ModelConfig, precision: str) -> bool:
+def keeps_accuracy(config: ModelConfig | FinderConfig, precision: str) -> bool:
     """Whether a precision costs no more than `LARGEST_FALL`, as far as the model was measured in it."""
     return config.precision_falls.get(precision, 0.0) <= LARGEST_FALL
 

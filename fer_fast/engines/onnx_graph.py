@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +14,20 @@ from torch import Tensor, nn
 from fer_fast.models.quantised import QUANTISED_OPSET
 from fer_fast.types import FerFastError
 
+if TYPE_CHECKING:
+    from fer_fast.models.architecture import Sides
+
 #: Of ONNX's operators. LayerNormalization, which sums in fp32 whatever its input, came with 17.
 _OPSET = QUANTISED_OPSET
 INPUT = "images"
 
 
-def onnx_bytes(module: nn.Module, example: Tensor, batch_size: int, output: str, metadata: str = "") -> bytes:
+def onnx_bytes(module: nn.Module, sides: Sides, batch_size: int, output: str, metadata: str = "") -> bytes:
     """The graph of a module with one input, called images, and one output, for batches from 1 to `batch_size`.
 
     Args:
-        module: in eval mode, in the precision that the graph shall have.
-        example: [2, ...]: a batch of one would be taken for a constant.
+        module: takes uint8 images [batch, height, width, 3]; in eval mode, in the precision that the graph shall have.
+        sides: what images may be.
         batch_size: the largest batch.
         output: what the output is called.
         metadata: kept in the file under fer_fast.
@@ -37,13 +40,12 @@ def onnx_bytes(module: nn.Module, example: Tensor, batch_size: int, output: str,
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise FerFastError(f"onnx and onnxscript are needed: pip install 'fer-fast[export]' ({error})") from error
-    batch = torch.export.Dim("batch", min=1, max=max(batch_size, 2))
     with _quiet(), torch.inference_mode():
         program: Any = torch.onnx.export(
             module,
-            (example,),
+            (example(sides),),
             dynamo=True,
-            dynamic_shapes=({0: batch},),
+            dynamic_shapes=(free_dimensions(sides, batch_size),),
             input_names=[INPUT],
             output_names=[output],
             opset_version=_OPSET,
@@ -55,6 +57,20 @@ def onnx_bytes(module: nn.Module, example: Tensor, batch_size: int, output: str,
         entry.key, entry.value = "fer_fast", metadata
     data: bytes = proto.SerializeToString()
     return data
+
+
+def example(sides: Sides) -> Tensor:
+    """Images to trace a module with: two, for one would be taken for a constant."""
+    return torch.zeros(2, *sides.example, 3, dtype=torch.uint8)
+
+
+def free_dimensions(sides: Sides, batch_size: int) -> dict[int, Any]:
+    """Which dimensions of images `torch.export` leaves free."""
+    free = {0: torch.export.Dim("batch", min=1, max=max(batch_size, 2))}
+    if sides.fixed:
+        return free
+    steps = [torch.export.Dim(name, min=1, max=sides.most // sides.step) for name in ("height_steps", "width_steps")]
+    return free | {place: sides.step * each for place, each in enumerate(steps, 1)}
 
 
 @contextmanager

@@ -50,9 +50,11 @@ class Opened(ABC):
 
     Attributes:
         kind: what it is called in messages.
+        owner: what a user opens to have it.
     """
 
     kind: str
+    owner = "Classifier"
 
     def __init__(self) -> None:
         self._process = os.getpid()
@@ -107,7 +109,7 @@ class Opened(ABC):
 
     def _check_process(self) -> None:
         if self._is_inherited():
-            advice = "open a Classifier in each process, by spawn or forkserver"
+            advice = f"open a {self.owner} in each process, by spawn or forkserver"
             raise FerFastError(f"the {self.kind} was opened before fork: {advice}")
 
     def _check_not_closed(self) -> None:

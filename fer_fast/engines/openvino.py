@@ -11,42 +11,50 @@ import numpy as np
 from fer_fast.engines.cache import Place
 from fer_fast.engines.interface import Engine, keeps_accuracy
 from fer_fast.engines.opened import torch_is_inherited
-from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, openvino_core, trace
+from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, openvino_core, traced
 from fer_fast.engines.openvino_library import openvino
 from fer_fast.machine.processors import has_amx, has_int8_dot_products, quota_threads
+from fer_fast.models.registry import architecture_of
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.decode import Pixels
-    from fer_fast.models.checkpoint import Checkpoint
-    from fer_fast.models.config import ModelConfig
+    from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
 
 log = logging.getLogger(__name__)
 
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 #: Raise it when the graph that `_convert` makes changes: old compiled models are then left alone.
-GRAPH_VERSION = 3
+GRAPH_VERSION = 4
 
 
 class OpenVinoEngine(Engine):
     """OpenVINO on the CPU; see `fer_fast.engines.Engine` for the methods.
 
-    The tokens are computed by convolutions inside the graph (`models.algebraic`), not by the fused op: a graph cut
+    A model that takes many sizes is compiled once for all of them: that is as fast as for each alone. A classifier's
+    tokens are computed by convolutions inside the graph (`models.algebraic`), not by the fused op: a graph cut
     in two for a foreign op costs more than the op saves (benchmarks/results).
     """
 
     device = "cpu"
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int, cached: bool = True
+        self,
+        checkpoint: Checkpoint | FinderCheckpoint,
+        device: str,
+        precision: str,
+        batch_size: int,
+        cached: bool = True,
     ) -> None:
         super().__init__()
         if device not in ("auto", "cpu"):
             raise ValueError(f"device must be auto or cpu for engine 'openvino', not {device!r}")
         self.core = openvino_core()
-        self.precision = _precision(precision, self.core, checkpoint.config)
+        self.precision = _precision(precision, self.core, checkpoint)
+        self._facts = architecture_of(checkpoint).graph_facts
+        self.sides = architecture_of(checkpoint).sides(checkpoint)
         try:
             if cached:
                 compiled, self.cache = self._fetch_or_compile(checkpoint, batch_size)
@@ -69,18 +77,20 @@ class OpenVinoEngine(Engine):
             "precision": self.precision,
             "streams": str(self.streams),
             "threads": str(self.threads),
-            "tokens": "convolutions",
+            **self._facts,
             "cache": self.cache,
         }
 
     def _release(self) -> None:
         self.__dict__.pop("graph", None)
 
-    def _compile(self, checkpoint: Checkpoint, batch_size: int) -> openvino.CompiledModel:
+    def _compile(self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int) -> openvino.CompiledModel:
         graph = _convert(checkpoint, batch_size, int8=self.precision == "int8")
         return self.core.compile_model(graph, "CPU", compile_options(self.core, self.precision))
 
-    def _fetch_or_compile(self, checkpoint: Checkpoint, batch_size: int) -> tuple[openvino.CompiledModel, str]:
+    def _fetch_or_compile(
+        self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int
+    ) -> tuple[openvino.CompiledModel, str]:
         """The compiled model, and what its cache did: hit, stored or why not."""
         place = Place("openvino", self._key(checkpoint, batch_size))
         if (blob := place.fetch()) is not None:
@@ -93,7 +103,7 @@ class OpenVinoEngine(Engine):
         compiled = self._compile(checkpoint, batch_size)
         return compiled, place.store(compiled.export_model().getvalue())
 
-    def _key(self, checkpoint: Checkpoint, batch_size: int) -> dict[str, str | int]:
+    def _key(self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int) -> dict[str, str | int]:
         return {
             "model": checkpoint.digest,
             "graph": GRAPH_VERSION,
@@ -107,42 +117,34 @@ class OpenVinoEngine(Engine):
         }
 
 
-def _precision(precision: str, core: openvino.Core, config: ModelConfig) -> str:
+def _precision(precision: str, core: openvino.Core, checkpoint: Checkpoint | FinderCheckpoint) -> str:
     """The precision to run."""
+    obstacle = architecture_of(checkpoint).int8_obstacle(checkpoint)
     if precision == "auto":
         # AMX computes bf16 so fast that int8 adds little. Without it int8 dot products are worth a factor of two.
+        # Unlike bf16, whose rounding is known, int8 is taken by itself only where its cost was measured.
+        is_measured = not obstacle and "int8" in checkpoint.config.precision_falls
         offered = {
-            "int8": _int8_is_measured(config) and has_int8_dot_products() and not has_amx(),
+            "int8": is_measured and has_int8_dot_products() and not has_amx(),
             "bf16": has_bf16(core),
             "fp32": True,
         }
-        return next(name for name, there in offered.items() if there and keeps_accuracy(config, name))
+        return next(name for name, there in offered.items() if there and keeps_accuracy(checkpoint.config, name))
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)} for engine 'openvino', not {precision!r}")
     if precision == "bf16" and not has_bf16(core):
         raise FerFastError("precision 'bf16' is not there: this processor has no bf16 instructions; fp32 is")
-    if precision == "int8" and not config.activation_ranges:
-        raise ValueError("precision int8 needs a checkpoint with measured activation ranges; this one has none")
+    if precision == "int8" and obstacle:
+        raise ValueError(obstacle)
     return precision
 
 
-def _int8_is_measured(config: ModelConfig) -> bool:
-    """Unlike bf16, whose rounding is known, int8 is taken by itself only where its cost was measured."""
-    return bool(config.activation_ranges) and "int8" in config.precision_falls
-
-
-def _convert(checkpoint: Checkpoint, batch_size: int, int8: bool) -> openvino.Model:
+def _convert(checkpoint: Checkpoint | FinderCheckpoint, batch_size: int, int8: bool) -> openvino.Model:
     """The OpenVINO graph of a checkpoint, for batches of 1 to `batch_size`."""
     import torch  # only here: with a compiled model on disk, torch is never loaded
 
-    from fer_fast.models.algebraic import AlgebraicModel
-    from fer_fast.models.quantised import quantise
-    from fer_fast.models.storage import build_model
-
     if torch_is_inherited():
         torch.set_num_threads(1)  # it would wait for the threads that a parent had
-    size = checkpoint.config.image_size
-    model = AlgebraicModel(build_model(checkpoint)).eval()
-    graph = trace(quantise(model) if int8 else model, torch.zeros(2, size, size, 3, dtype=torch.uint8))
-    graph.reshape([openvino.Dimension(1, batch_size), size, size, 3])
-    return graph
+    architecture = architecture_of(checkpoint)
+    module = architecture.graph(checkpoint, "int8" if int8 else "fp32")
+    return traced(module, architecture.sides(checkpoint), batch_size)

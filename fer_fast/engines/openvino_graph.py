@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
 
+    from fer_fast.models.architecture import Sides
 
 _is_inherited = False
 
@@ -67,6 +68,22 @@ def trace(module: nn.Module, example: Tensor) -> openvino.Model:
         warnings.simplefilter("ignore")
         graph = openvino.convert_model(module, example_input=example)
     graph.reshape([-1, *example.shape[1:]])
+    return graph
+
+
+def traced(module: nn.Module, sides: Sides, batch_size: int) -> openvino.Model:
+    """The graph of a module that takes uint8 images [batch, height, width, 3], for batches of 1 to `batch_size`.
+
+    Args:
+        module: in eval mode.
+        sides: what images may be.
+        batch_size: the largest batch.
+    """
+    import torch
+
+    graph = trace(module, torch.zeros(2, *sides.example, 3, dtype=torch.uint8))
+    height_and_width = sides.example if sides.fixed else (-1, -1)
+    graph.reshape([openvino.Dimension(1, batch_size), *height_and_width, 3])
     return graph
 
 

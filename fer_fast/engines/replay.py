@@ -35,9 +35,9 @@ class Replays:
     """Captured graphs of one model; safe to call from many threads.
 
     Args:
-        make: gives a model of its own to each graph: uint8 [batch, size, size, 3] to logits [batch, classes], both on
-            the card, launched on the current stream.
-        images: shape of the largest batch, [batch, size, size, 3].
+        make: gives a model of its own to each graph: uint8 [batch, height, width, 3] to an output [batch, ...], both
+            on the card, launched on the current stream.
+        images: shape of the largest batch, [batch, height, width, 3].
         device: the card.
     """
 
@@ -47,7 +47,7 @@ class Replays:
             self._free.put(_Replay(make(), images, device))
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float32]:
-        """Logits of one batch, float32 [batch, classes]; images in memory or on the card."""
+        """The output for one batch, float32 [batch, ...]; images in memory or on the card."""
         replay = None  # a Ctrl-C may come before it is taken
         try:
             replay = self._free.get()
@@ -72,8 +72,8 @@ class _Replay:
                     model(self.images)
             # Other threads may go on using the card: this one's calls alone are what is captured.
             with torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local"):
-                self.logits = model(self.images).float()
-        self.answer = torch.empty(self.logits.shape, dtype=torch.float32, pin_memory=True)
+                self.output = model(self.images).float()
+        self.answer = torch.empty(self.output.shape, dtype=torch.float32, pin_memory=True)
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float32]:
         batch = len(images)
@@ -83,7 +83,7 @@ class _Replay:
             with torch.cuda.stream(self.stream):
                 self.images[:batch].copy_(images, non_blocking=True)
                 self.graph.replay()
-                self.answer[:batch].copy_(self.logits[:batch], non_blocking=True)
+                self.answer[:batch].copy_(self.output[:batch], non_blocking=True)
             self.stream.synchronize()
         return self.answer[:batch].numpy().copy()
 

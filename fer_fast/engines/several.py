@@ -34,7 +34,7 @@ class SeveralEngines(Engine):
             said = ", ".join(f"{precision} on {device}" for device, precision in chosen.items())
             raise ValueError(f"precision must be given where cards differ: auto is {said}")
         self.engines = list(engines)
-        self.device = ",".join(chosen)
+        self.device, self.sides = ",".join(chosen), engines[0].sides
         self.streams = sum(engine.streams for engine in engines)
         self._free: queue.SimpleQueue[Engine] = queue.SimpleQueue()
         for place in range(max(engine.streams for engine in engines)):

@@ -14,30 +14,28 @@ import numpy as np
 import torch
 
 from fer_fast.engines.cache import Place
-from fer_fast.engines.interface import Engine
+from fer_fast.engines.interface import DEFAULT_SIDE, Engine
 from fer_fast.engines.onnx_graph import INPUT, onnx_bytes
 from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits, failing, opening
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt, messages_of
 from fer_fast.engines.torch import card_precision, tensor_of
 from fer_fast.machine.devices import torch_device
-from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.dtypes import DTYPES
-from fer_fast.models.quantised import quantise
-from fer_fast.models.storage import build_model
+from fer_fast.models.registry import architecture_of
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.decode import Pixels
-    from fer_fast.models.checkpoint import Checkpoint
+    from fer_fast.models.architecture import Sides
+    from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
 
 log = logging.getLogger(__name__)
 
 #: Raise it when the graph that is built changes: old engines are then left alone.
-GRAPH_VERSION = 3
+GRAPH_VERSION = 4
 PRECISIONS: tuple[str, ...] = (*DTYPES, "int8")
-_OUTPUT = "logits"
 
 
 class TensorRtEngine(Engine):
@@ -48,7 +46,13 @@ class TensorRtEngine(Engine):
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int, cached: bool = True
+        self,
+        checkpoint: Checkpoint | FinderCheckpoint,
+        device: str,
+        precision: str,
+        batch_size: int,
+        cached: bool = True,
+        side: int = DEFAULT_SIDE,
     ) -> None:
         super().__init__()
         self.library = load_tensorrt("tensorrt")
@@ -59,6 +63,9 @@ class TensorRtEngine(Engine):
             raise ValueError(
                 f"precision must be auto, {', '.join(PRECISIONS)} for engine 'tensorrt', not {precision!r}"
             )
+        architecture = architecture_of(checkpoint)
+        sides = architecture.sides(checkpoint)
+        self._facts, self.sides = architecture.graph_facts, sides if sides.fixed else sides.only(side)
         card = torch.device(self.device)
         self.precision = card_precision(card, checkpoint.config) if precision == "auto" else precision
         self.streams = STREAMS
@@ -79,7 +86,7 @@ class TensorRtEngine(Engine):
             "device": self.device,
             "precision": self.precision,
             "streams": str(self.streams),
-            "tokens": "convolutions",
+            **self._facts,
             "graph": f"CUDA graph of {self.most} images",
             "cache": self.cache,
         }
@@ -87,31 +94,34 @@ class TensorRtEngine(Engine):
     def _release(self) -> None:
         self.__dict__.pop("_replays", None)
 
-    def _captured(self, checkpoint: Checkpoint, cached: bool, batch: int) -> Replays:
+    def _captured(self, checkpoint: Checkpoint | FinderCheckpoint, cached: bool, batch: int) -> Replays:
         """Graphs of an engine for this batch: its contexts take memory for the largest batch that it was built for."""
-        size, classes = checkpoint.config.image_size, len(checkpoint.config.classes)
         engine, self.cache = self._fetch_or_build(checkpoint, batch, cached)
-        make = partial(self._context, engine, (batch, size, size, 3), classes)
-        return Replays(make, (batch, size, size, 3), torch.device(self.device))
+        architecture, images = architecture_of(checkpoint), (batch, *self.sides.example, 3)
+        output = architecture.output_shape(checkpoint, images)
+        make = partial(self._context, engine, images, architecture.output, output)
+        return Replays(make, images, torch.device(self.device))
 
-    def _context(self, engine: Any, images: tuple[int, ...], classes: int) -> Model:
+    def _context(self, engine: Any, images: tuple[int, ...], name: str, shape: tuple[int, ...]) -> Model:
         """A context of its own, which one thread at a time may use."""
         context: Any = engine.create_execution_context()
         if context is None:
             raise torch.OutOfMemoryError("TensorRT could not make a context: out of memory")
         context.set_input_shape(INPUT, images)
-        logits = torch.empty(images[0], classes, device=self.device)
-        context.set_tensor_address(_OUTPUT, logits.data_ptr())
+        output = torch.empty(shape, device=self.device)
+        context.set_tensor_address(name, output.data_ptr())
 
         def run(pixels: torch.Tensor) -> torch.Tensor:
             context.set_tensor_address(INPUT, pixels.data_ptr())
             if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
                 raise FerFastError(f"TensorRT failed on {self.device}")
-            return logits
+            return output
 
         return run
 
-    def _fetch_or_build(self, checkpoint: Checkpoint, batch_size: int, cached: bool) -> tuple[Any, str]:
+    def _fetch_or_build(
+        self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int, cached: bool
+    ) -> tuple[Any, str]:
         """The engine, and what its cache did: hit, stored, or why not."""
         runtime = self.library.Runtime(messages_of(self.library))
         place = Place("tensorrt", self._key(checkpoint, batch_size)) if cached else None
@@ -121,47 +131,33 @@ class TensorRtEngine(Engine):
                 return engine, "hit"
             log.warning("engine %s cannot be used here and is built again", place.file)
         log.info("building the engine for this card in %s; that is done once", self.precision)
-        blob = build_engine(self.library, self._graph(checkpoint, batch_size), batch_size)
+        graph = engine_graph(checkpoint, self.precision, batch_size, self.sides)
+        blob = build_engine(self.library, graph, batch_size)
         engine = runtime.deserialize_cuda_engine(blob)
         if engine is None:
             raise FerFastError("TensorRT cannot read the engine that it built")
         return engine, "not used" if place is None else place.store(blob)
 
-    def _graph(self, checkpoint: Checkpoint, batch_size: int) -> bytes:
-        return logits_graph(checkpoint, self.precision, batch_size)
-
-    def _key(self, checkpoint: Checkpoint, batch_size: int) -> dict[str, str | int]:
+    def _key(self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int) -> dict[str, str | int]:
         major, minor = torch.cuda.get_device_capability(torch.device(self.device))
         return {
             "model": checkpoint.digest,
             "graph": GRAPH_VERSION,
             "precision": self.precision,
             "batch_size": batch_size,
+            "side": self.sides.step,
             "tensorrt": str(self.library.__version__),
             "card": f"{torch.cuda.get_device_name(torch.device(self.device))} {major}.{minor}",
             "torch": torch.__version__,
         }
 
 
-def logits_graph(checkpoint: Checkpoint, precision: str, batch_size: int) -> bytes:
-    """The ONNX graph that is compiled: uint8 images to fp32 logits; its types say the precision.
+def engine_graph(checkpoint: Checkpoint | FinderCheckpoint, precision: str, batch_size: int, sides: Sides) -> bytes:
+    """The ONNX graph that is compiled: uint8 images to an fp32 output; its types say the precision.
 
     Raises:
-        ValueError: int8 of a checkpoint without measured ranges.
+        ValueError: int8 of a checkpoint that it cannot run.
     """
-    model = AlgebraicModel(build_model(checkpoint))
-    if precision == "int8":
-        quantise(model, symmetric=True)
-    model.round_to(DTYPES.get(precision, torch.float16))
-    size = checkpoint.config.image_size
-    return onnx_bytes(_Logits(model).eval(), torch.zeros(2, size, size, 3, dtype=torch.uint8), batch_size, _OUTPUT)
-
-
-class _Logits(torch.nn.Module):
-    def __init__(self, model: AlgebraicModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(images)
-        return logits.float()
+    architecture = architecture_of(checkpoint)
+    module = architecture.graph(checkpoint, precision, symmetric=True, rest="fp16")
+    return onnx_bytes(module, sides, batch_size, architecture.output)

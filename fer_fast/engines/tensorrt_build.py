@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer_fast.types import FerFastError
+
+if TYPE_CHECKING:
+    from fer_fast.models.architecture import Sides
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +41,17 @@ def load_tensorrt(flavour: str) -> Any:
     return library
 
 
-def build_engine(library: Any, onnx: bytes, batch_size: int, cards: tuple[str, ...] = ()) -> bytes:
+def build_engine(
+    library: Any, onnx: bytes, batch_size: int, cards: tuple[str, ...] = (), sides: Sides | None = None
+) -> bytes:
     """Compiles a graph whose types say the precision (strong typing), for batches of 1 to `batch_size`.
 
     Args:
         library: what `load_tensorrt` gives.
         onnx: the graph; one input, its first dimension the batch.
+        batch_size: the largest batch.
         cards: compute capabilities such as 8.6, of TensorRT for RTX alone; none is this card, or for RTX all.
+        sides: what images may be, of a graph whose input leaves them free.
 
     Raises:
         ValueError: a card that the library does not build for.
@@ -61,11 +68,7 @@ def build_engine(library: Any, onnx: bytes, batch_size: int, cards: tuple[str, .
         raise FerFastError(f"TensorRT {library.__version__} does not take the graph: {reasons}")
     settings = builder.create_builder_config()
     settings.clear_flag(library.BuilderFlag.TF32)  # on by default, strongly typed or not; fp32 means fp32
-    images = network.get_input(0)
-    profile = builder.create_optimization_profile()
-    sides = tuple(images.shape)[1:]
-    profile.set_shape(images.name, (1, *sides), (batch_size, *sides), (batch_size, *sides))
-    settings.add_optimization_profile(profile)
+    settings.add_optimization_profile(_profile(builder, network.get_input(0), batch_size, sides))
     if cards:
         known = capabilities(library)
         for card in cards:
@@ -78,6 +81,18 @@ def build_engine(library: Any, onnx: bytes, batch_size: int, cards: tuple[str, .
     if engine is None:
         raise FerFastError(f"TensorRT {library.__version__} could not build the engine: {messages.last}")
     return bytes(engine)
+
+
+def _profile(builder: Any, images: Any, batch_size: int, sides: Sides | None) -> Any:
+    """The shapes that the engine takes; it is tuned for the largest."""
+    *_, height, width, channels = tuple(images.shape)
+    least, most = (height, width), (height, width)
+    if sides is not None and not sides.fixed:
+        least, most = (sides.step, sides.step), (sides.most, sides.most)
+    profile = builder.create_optimization_profile()
+    largest = (batch_size, *most, channels)
+    profile.set_shape(images.name, (1, *least, channels), largest, largest)
+    return profile
 
 
 def capabilities(library: Any) -> dict[str, Any]:

@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fer_fast.engines.interface import Engine, keeps_accuracy
+from fer_fast.engines.interface import DEFAULT_SIDE, Engine, keeps_accuracy
 from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, opening
 from fer_fast.machine.devices import torch_device
 from fer_fast.machine.processors import quota_threads
-from fer_fast.models.backbone import channels_last, fold_batch_norm
-from fer_fast.models.dtypes import DTYPES
-from fer_fast.models.storage import build_model
-from fer_fast.ops import native
-from fer_fast.ops.tokens import fused_tokens
+from fer_fast.models.registry import architecture_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.decode import Pixels
-    from fer_fast.models.checkpoint import Checkpoint
+    from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
     from fer_fast.models.config import ModelConfig
-    from fer_fast.models.fusion import FusionModel
+    from fer_fast.models.finder_config import FinderConfig
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +30,18 @@ log = logging.getLogger(__name__)
 class TorchEngine(Engine):
     """PyTorch without a compiler, which refuses cards before Volta; see `fer_fast.engines.Engine` for the methods."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str, precision: str, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint | FinderCheckpoint,
+        device: str,
+        precision: str,
+        batch_size: int = 32,
+        side: int = DEFAULT_SIDE,
+    ) -> None:
         super().__init__()
         self.device = torch_device(device)
-        native.load_torch_ops()  # a missing library is told here, not at the first batch
+        architecture = architecture_of(checkpoint)
+        self._facts, self.sides = architecture.eager_facts, architecture.sides(checkpoint)
         card = torch.device(self.device)
         self.precision = _precision(precision, card, checkpoint.config)
         self.most = batch_size
@@ -46,13 +50,13 @@ class TorchEngine(Engine):
         self.streams = 1 if self.device == "cpu" else STREAMS
         if self.device == "cpu":
             _obey_quota()
-            self.model = torch_model(checkpoint, card, self.precision)
+            self.model = architecture.eager(checkpoint, self.precision)
             return
-        size = checkpoint.config.image_size
+        self.sides = self.sides if self.sides.fixed else self.sides.only(side)
         with opening("torch", self.device), self._exactly():
-            self.model = torch_model(checkpoint, card, self.precision)
+            self.model = architecture.eager(checkpoint, self.precision).to(card)
             self._replays, self.most = as_large_as_fits(
-                lambda batch: Replays(lambda: self.model, (batch, size, size, 3), card), batch_size
+                lambda batch: Replays(lambda: self.model, (batch, *self.sides.example, 3), card), batch_size
             )
 
     @torch.inference_mode()
@@ -77,7 +81,7 @@ class TorchEngine(Engine):
             "device": self.device,
             "precision": self.precision,
             "streams": str(self.streams),
-            "tokens": "fused op",
+            **self._facts,
             **({"threads": str(torch.get_num_threads())} if self.device == "cpu" else {}),
             **({} if self._replays is None else {"graph": f"CUDA graph of {self.most} images"}),
         }
@@ -85,21 +89,6 @@ class TorchEngine(Engine):
     def _release(self) -> None:
         self._replays = None
         self.__dict__.pop("model", None)
-
-
-def torch_model(checkpoint: Checkpoint, device: torch.device, precision: str) -> FusionModel:
-    """The model as this engine runs it: batch norms folded, tokens by the native op."""
-    model = build_model(checkpoint)
-    model.tokens = fused_tokens
-    if model.backbone is not None:
-        # Before the weights are rounded: a norm that follows a rounded convolution adds half of its error again.
-        fold_batch_norm(model.backbone)
-    # The statistics stay fp32: the fused op and the normalisation compute in it.
-    for part in (model.backbone, model.vit):
-        if part is not None:
-            part.to(DTYPES[precision])
-    channels_last(model)
-    return model.to(device)
 
 
 def _obey_quota() -> None:
@@ -121,7 +110,7 @@ def tensor_of(images: Pixels) -> torch.Tensor:
     return torch.from_numpy(images if images.flags.writeable else images.copy())
 
 
-def _precision(precision: str, device: torch.device, config: ModelConfig) -> str:
+def _precision(precision: str, device: torch.device, config: ModelConfig | FinderConfig) -> str:
     if precision == "int8":
         raise ValueError("precision must be auto, fp32, bf16 or fp16 for engine 'torch', not 'int8'")
     if device.type == "cpu":
@@ -131,7 +120,7 @@ def _precision(precision: str, device: torch.device, config: ModelConfig) -> str
     return card_precision(device, config) if precision == "auto" else precision
 
 
-def card_precision(device: torch.device, config: ModelConfig) -> str:
+def card_precision(device: torch.device, config: ModelConfig | FinderConfig) -> str:
     """The fastest precision of a card that keeps the model's accuracy."""
     major, _ = torch.cuda.get_device_capability(device)
     # Ampere and later compute bf16 at fp16's rate; Pascal computes fp16 at 1/64 of fp32's.

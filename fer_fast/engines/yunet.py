@@ -5,6 +5,9 @@ Read by OpenVINO and by the graph, not by names: those of folded layers differ f
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,14 +15,34 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_fast.engines.openvino_library import openvino
+from fer_fast.models.checkpoint import FinderCheckpoint, digest_of
+from fer_fast.models.finder_config import FinderConfig
 from fer_fast.types import CheckpointError
+
+log = logging.getLogger(__name__)
 
 Weights = dict[str, npt.NDArray[np.float32]]
 Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
+#: SHA-256 of the files that are known, to what they are called.
+_KNOWN = {"8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4": "YuNet 2023mar (opencv_zoo, MIT)"}
 _STRIDES = (8, 16, 32)
 _HEADS = ("cls", "obj", "bbox", "kps")
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
+
+
+def yunet_checkpoint(path: str | Path) -> FinderCheckpoint:
+    """The same as a checkpoint; an unknown file is told of in the log.
+
+    Raises:
+        CheckpointError: as `read_yunet`.
+    """
+    weights = read_yunet(path)
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    if digest not in _KNOWN:
+        log.warning("unknown finder file %s, read as YuNet", path)
+    config = FinderConfig(origin=_KNOWN.get(digest, f"an unknown file, read as YuNet: SHA-256 {digest}"))
+    return FinderCheckpoint(config, weights, digest_of(json.dumps(config.as_dict()), weights))
 
 
 def read_yunet(path: str | Path) -> Weights:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from fer_fast.engines.interface import check_choice
 from fer_fast.engines.opened import alone
+from fer_fast.faces.files import is_yunet, read_finder_file
 from fer_fast.machine.disk import check_place, write_whole
-from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.checkpoint import read_either
 from fer_fast.types import OutputError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ FORMAT_PRECISIONS: dict[str, tuple[str, ...]] = {
 }
 #: Largest batch of an exported model, unless told.
 DEFAULT_BATCH_SIZE = 32
+#: Longest side of the photos that an exported finder takes, where memory is allocated for it, unless told.
+DEFAULT_FIND_SIZE = 1280
 
 
 def export_model(
@@ -46,19 +49,23 @@ def export_model(
     *,
     precision: str = "fp32",
     batch_size: int = DEFAULT_BATCH_SIZE,
+    find_size: int = DEFAULT_FIND_SIZE,
     cards: tuple[str, ...] = (),
 ) -> list[Path]:
-    """Writes a model for another program: images, uint8 [batch, size, size, 3] RGB, to calibrated probabilities.
+    """Writes a model for another program: images, uint8 [batch, height, width, 3] RGB, to what it says of them.
 
-    The graph holds everything behind the resize: normalisation, backbone, Vision Transformer, temperature, softmax;
-    its input is called images, its output probabilities, float32 [batch, classes].
+    A classifier's graph holds everything behind the resize: normalisation, backbone, Vision Transformer, temperature,
+    softmax; its output is called probabilities, float32 [batch, classes]. A face finder's takes images whose sides are
+    multiples of 32; its output is called cells, float32 [batch, cells, 15], see `FinderNetwork`. The input is called
+    images.
 
     Args:
-        model: the name of a packaged model, or the path of a checkpoint.
+        model: the name of a packaged model or finder, or the path of a checkpoint or of YuNet's .onnx.
         format: one of `FORMATS`.
         out: the file; None is the model's name with the format's suffix, in the current folder.
         precision: fp32, or where the format has it fp16, bf16 or int8; TensorRT computes what int8 leaves in fp16.
         batch_size: the largest batch.
+        find_size: of a finder for TensorRT, which allocates for it, the longest side of images.
         cards: of tensorrt-rtx alone, the compute capabilities to build for, such as 8.6; none is all that it knows.
 
     Returns:
@@ -73,21 +80,22 @@ def export_model(
     """
     check_choice("format", format, tuple(FORMATS))
     check_choice(f"precision of format {format}", precision, FORMAT_PRECISIONS[format])
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    for name, value in (("batch_size", batch_size), ("find_size", find_size)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
     if cards and format != "tensorrt-rtx":
         raise ValueError(f"cards are for format tensorrt-rtx, not {format}: the others build for this machine or any")
     suffix, module = FORMATS[format]
     place = check_place(str(out) if out is not None else f"{Path(str(model)).stem}{suffix}")
     if place.suffix != suffix:
         raise ValueError(f"out must end in {suffix} for format {format}, not {place.name!r}")
-    checkpoint = read_checkpoint(model)
+    checkpoint = read_finder_file(model) if is_yunet(model) else read_either(model)
     tempfile.gettempdir()  # an OSError where there is no place for temporary files, of which torch makes a long story
     from fer_fast.export.graph import Graph  # torch takes a second: not for a wrong option
 
     encode: Callable[[Graph], dict[str, bytes]] = importlib.import_module(module).encode
     with alone():  # the libraries that trace and write are those that engines open with
-        files = encode(Graph(checkpoint, format, precision, batch_size, cards))
+        files = encode(Graph(checkpoint, format, precision, batch_size, find_size, cards))
     try:
         for ending, data in files.items():
             write_whole(place.with_suffix(ending), data)

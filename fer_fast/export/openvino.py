@@ -6,19 +6,17 @@ import tempfile
 from pathlib import Path
 
 from fer_fast.engines.onnx_graph import INPUT
-from fer_fast.engines.openvino_graph import trace
+from fer_fast.engines.openvino_graph import traced
 from fer_fast.engines.openvino_library import openvino
-from fer_fast.export.graph import OUTPUT, Graph, graph_of, sealed
+from fer_fast.export.graph import Graph, sealed
 
 
 def encode(graph: Graph) -> dict[str, bytes]:
     """Suffix to bytes."""
-    module = graph_of(graph.checkpoint, "int8" if graph.precision == "int8" else "fp32")
-    size = graph.checkpoint.config.image_size
-    model = trace(module, graph.example())
-    model.reshape([openvino.Dimension(1, graph.batch_size), size, size, 3])
+    module = graph.module("int8" if graph.precision == "int8" else "fp32")
+    model = traced(module, graph.sides, graph.batch_size)
     model.input().tensor.set_names({INPUT})
-    model.output().tensor.set_names({OUTPUT})
+    model.output().tensor.set_names({graph.output})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
         # Weights alone are rounded: OpenVINO computes in what the processor has, whatever they are stored in.

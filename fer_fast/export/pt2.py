@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from fer_fast.export.graph import Graph, graph_of
+from fer_fast.engines.onnx_graph import example, free_dimensions
+from fer_fast.export.graph import Graph
 from fer_fast.machine.devices import cuda_is_present
 from fer_fast.machine.processors import CPUINFO, processor_flags
 from fer_fast.types import FerFastError
@@ -17,11 +18,11 @@ from fer_fast.types import FerFastError
 def encode(graph: Graph) -> dict[str, bytes]:
     """Suffix to bytes. The package is for the card, if there is one, and else for this processor."""
     device = "cuda" if cuda_is_present() else "cpu"
-    module = graph_of(graph.checkpoint, graph.precision).to(device)
-    batch = torch.export.Dim("batch", min=1, max=max(graph.batch_size, 2))
+    module = graph.module(graph.precision).to(device)
+    free = free_dimensions(graph.sides, graph.batch_size)
     try:
         with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
-            program = torch.export.export(module, (graph.example().to(device),), dynamic_shapes=({0: batch},))
+            program = torch.export.export(module, (example(graph.sides).to(device),), dynamic_shapes=(free,))
             package = torch._inductor.aoti_compile_and_package(
                 program,
                 package_path=str(Path(folder) / "model.pt2"),

@@ -17,5 +17,6 @@ def encode(graph: Graph) -> dict[str, bytes]:
     if graph.format == "tensorrt-rtx" and not cards:
         # Turing computes no bf16.
         cards = tuple(card for card in capabilities(library) if graph.precision != "bf16" or float(card) >= 8)
-    engine = build_engine(library, encode_onnx(graph, rest="fp16")[".onnx"], graph.batch_size, cards)
+    onnx = encode_onnx(graph, rest="fp16")[".onnx"]
+    engine = build_engine(library, onnx, graph.batch_size, cards, graph.sides)
     return {".engine": engine, ".engine.txt": sealed(graph.description, engine=engine).encode()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +13,12 @@ import numpy as np
 from PIL import Image
 
 from fer_fast.decode.limits import check_count
-from fer_fast.engines.opened import Opened, alone
-from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, openvino_core, trace
+from fer_fast.engines import open_engine
+from fer_fast.engines.opened import Opened
 from fer_fast.faces.cells import faces_in_reference
-from fer_fast.models.checkpoint import read_finder
-from fer_fast.types import Face
+from fer_fast.faces.files import read_finder_file
+from fer_fast.models.checkpoint import packaged_finders
+from fer_fast.types import Face, FerFastError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,12 +28,11 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
     Found = npt.NDArray[np.float32]
 
-#: The sides of what the network sees are multiples of this.
-STEP = 32
-
 
 class FaceFinder(Opened):
     """Finds faces in photos; safe to use from many threads at once, and a context manager.
+
+    It belongs to the process that opened it, as a `fer_fast.Classifier` does.
 
     Args:
         finder: the name of a packaged finder, or the path of a .safetensors checkpoint or of YuNet's .onnx.
@@ -43,9 +45,15 @@ class FaceFinder(Opened):
     Attributes:
         streams: how many calls at once keep the engine busy.
         identity: the finder and all that its faces depend on, for telling runs apart.
+
+    Raises:
+        ValueError, TypeError: on an unknown name or a number out of range; the message names the rule.
+        CheckpointError: if the finder is missing, damaged, or no finder.
+        FerFastError: if the device is not there.
     """
 
     kind = "finder"
+    owner = "FaceFinder"
 
     def __init__(
         self,
@@ -60,22 +68,31 @@ class FaceFinder(Opened):
         max_faces: int | None = None,
     ) -> None:
         super().__init__()
-        self._arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         check_count("find_size", find_size)
-        checkpoint = read_finder(finder)
+        check_count("max_faces", max_faces)
+        _check_number("score", score, 1)
+        _check_number("min_face", min_face, math.inf)
+        checkpoint = read_finder_file(finder)
+        self._arguments: dict[str, Any] = {
+            # Absolute: another process may have another working directory.
+            "finder": finder if str(finder) in packaged_finders() else Path(finder).absolute(),
+            "device": device,
+            "engine": engine,
+            "precision": precision,
+            "find_size": find_size,
+            "score": score,
+            "min_face": min_face,
+            "max_faces": max_faces,
+        }
         self.find_size, self.score, self.min_face, self.max_faces = find_size, score, min_face, max_faces
-        import torch
-
-        from fer_fast.models.storage import build_finder
-
-        with alone():
-            core = openvino_core()
-            graph = trace(build_finder(checkpoint), torch.zeros(2, 64, 64, 3, dtype=torch.uint8))
-            graph.reshape([-1, -1, -1, 3])
-            self._graph = CompiledGraph(core.compile_model(graph, "CPU", compile_options(core, "fp32")))
-            self._graph([np.zeros((1, 64, 64, 3), np.uint8)])
-        self.streams = self._graph.streams
-        self.identity = f"{checkpoint.digest} openvino fp32 {find_size} {score} {min_face} {max_faces}"
+        # One image a call: a batch of photos gains nothing on a processor, and a card takes calls from several threads.
+        self._engine = open_engine(
+            checkpoint, engine=engine, device=device, precision=precision, batch_size=1, side=find_size
+        )
+        self.streams = self._engine.streams
+        ran = self._engine.describe()
+        limits = f"find_size {find_size} score {score} min_face {min_face} max_faces {max_faces}"
+        self.identity = f"{checkpoint.digest} {ran['engine']} {ran['precision']} {limits}"
 
     def find(self, images: Iterable[ImageLike], *, exif: bool = True) -> list[list[Face]]:
         """Finds the faces of images in memory or on disk.
@@ -102,18 +119,34 @@ class FaceFinder(Opened):
         """Finds the faces of one image that is reduced already; from several threads at once.
 
         Args:
-            pixels: uint8 [height, width, 3], RGB, C-contiguous.
+            pixels: uint8 [height, width, 3], RGB; each side from 1 to `find_size`.
 
         Returns:
             float32 [faces, 15] by falling score: x, y, width, height, x and y of five landmarks, score; in pixels of
-            this image, of any size.
+            this image.
+
+        Raises:
+            TypeError, ValueError: `pixels` is something else.
+            FerFastError: the device fails, the model gives a value that is not a number, or the finder is closed or
+                another process's.
         """
+        self._check_pixels(pixels)
         height, width = pixels.shape[:2]
-        canvas = np.zeros((1, -(-height // STEP) * STEP, -(-width // STEP) * STEP, 3), np.uint8)
+        canvas = np.zeros((1, *self._engine.sides.canvas(height, width), 3), np.uint8)
         canvas[0, :height, :width] = pixels
         with self._call():
-            cells = self._graph([canvas])[0][0]
+            cells = self._engine.infer(canvas)[0]
+        if not np.isfinite(cells[:, 0].sum()):
+            raise FerFastError("the finder gave a value that is not a number; another precision may help")
         return faces_in_reference(cells, canvas.shape[1], canvas.shape[2], self.score)
+
+    def _check_pixels(self, pixels: Pixels) -> None:
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+            raise TypeError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
+        sides = pixels.shape[:2]
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or not 1 <= min(sides) <= max(sides) <= self.find_size:
+            most = self.find_size
+            raise ValueError(f"pixels must be [1..{most}, 1..{most}, 3], not {list(pixels.shape)}")
 
     def faces(self, found: Found, seen: tuple[int, int], size: tuple[int, int]) -> list[Face]:
         """Those that are large enough, in pixels of the photo.
@@ -130,11 +163,12 @@ class FaceFinder(Opened):
         return [face_of(row) for row in scaled.tolist()]
 
     def describe(self) -> dict[str, Any]:
-        """What runs."""
-        return {"finder": str(self._arguments["finder"]), "find_size": self.find_size}
+        """What runs: the finder, its limits, and what the engine says of itself."""
+        names = ("finder", "find_size", "score", "min_face", "max_faces")
+        return {name: self._arguments[name] for name in names} | self._engine.describe()
 
     def _release(self) -> None:
-        self.__dict__.pop("_graph", None)
+        self._engine.close()
 
     def __reduce__(self) -> tuple[partial[FaceFinder], tuple[()]]:
         return partial(type(self), **self._arguments), ()
@@ -151,3 +185,11 @@ def face_of(row: list[float]) -> Face:
     x, y, width, height, *points, score = row
     landmarks = tuple(zip(points[::2], points[1::2], strict=True))
     return Face(x, y, width, height, landmarks, score)  # type: ignore[arg-type]
+
+
+def _check_number(what: str, number: float, most: float) -> None:
+    if isinstance(number, bool) or not isinstance(number, Real):
+        raise TypeError(f"{what} must be a number of 0 or more, not {number!r}")
+    if not 0 <= number <= most or math.isinf(number):
+        rule = "a number of 0 or more" if math.isinf(most) else f"from 0 to {most}"
+        raise ValueError(f"{what} must be {rule}, not {number}")

@@ -70,6 +70,20 @@ def checkpoint_path(model: str | Path) -> Path:
     return Path(model)
 
 
+def finder_path(finder: str | Path) -> Path:
+    """The file of a packaged finder's name or of a path.
+
+    Raises:
+        CheckpointError: if it is neither; the message names the packaged finders.
+    """
+    if str(finder) in packaged_finders():
+        return FINDERS / f"{finder}.safetensors"
+    if not os.path.isfile(finder):  # noqa: PTH113 (as above)
+        known = ", ".join(packaged_finders())
+        raise CheckpointError(f"finder must be a file or one of: {known}; there is no file {str(finder)!r}")
+    return Path(finder)
+
+
 def write_checkpoint(
     path: Path, config: ModelConfig | FinderConfig, tensors: dict[str, np.ndarray], weights: str = ""
 ) -> None:
@@ -87,7 +101,7 @@ def write_checkpoint(
     # safetensors writes an array's memory as it lies, so a channels_last convolution would come back scrambled.
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     text = json.dumps(config.as_dict())
-    metadata = {"format": FORMAT, "config": text, "digest": _digest(text, tensors)}
+    metadata = {"format": FORMAT, "config": text, "digest": digest_of(text, tensors)}
     if weights:
         metadata["weights"], tensors = weights, {}
     write_whole(path, save(tensors, metadata))
@@ -103,10 +117,10 @@ def read_checkpoint(model: str | Path) -> Checkpoint:
         CheckpointError: if the file is missing, is not a checkpoint of this package, or is damaged.
     """
     path = checkpoint_path(model)
-    config, tensors, digest = _read(path)
-    if not isinstance(config, ModelConfig):
+    found = _read(path)
+    if not isinstance(found, Checkpoint):
         raise CheckpointError(f"checkpoint {str(path)!r} is a face finder, not a classifier of expressions")
-    return Checkpoint(config, tensors, digest)
+    return found
 
 
 def read_finder(finder: str | Path) -> FinderCheckpoint:
@@ -118,17 +132,26 @@ def read_finder(finder: str | Path) -> FinderCheckpoint:
     Raises:
         CheckpointError: as `read_checkpoint`.
     """
-    known = packaged_finders()
-    path = FINDERS / f"{finder}.safetensors" if str(finder) in known else Path(finder)
-    if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises on a name that is too long or not allowed)
-        raise CheckpointError(f"finder must be a file or one of: {', '.join(known)}; there is no file {str(finder)!r}")
-    config, tensors, digest = _read(path)
-    if not isinstance(config, FinderConfig):
+    path = finder_path(finder)
+    found = _read(path)
+    if not isinstance(found, FinderCheckpoint):
         raise CheckpointError(f"checkpoint {str(path)!r} is a classifier of expressions, not a face finder")
-    return FinderCheckpoint(config, tensors, digest)
+    return found
 
 
-def _read(path: Path) -> tuple[ModelConfig | FinderConfig, dict[str, np.ndarray], str]:
+def read_either(model: str | Path) -> Checkpoint | FinderCheckpoint:
+    """Reads a checkpoint of either kind.
+
+    Args:
+        model: the name of a packaged model or finder, or the path of a .safetensors file.
+
+    Raises:
+        CheckpointError: as `read_checkpoint`.
+    """
+    return _read(finder_path(model) if str(model) in packaged_finders() else checkpoint_path(model))
+
+
+def _read(path: Path) -> Checkpoint | FinderCheckpoint:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -142,9 +165,11 @@ def _read(path: Path) -> tuple[ModelConfig | FinderConfig, dict[str, np.ndarray]
         if tensor.dtype.isbuiltin != 1:  # bf16 and 8-bit floats, once a package has taught numpy what they are
             raise CheckpointError(f"checkpoint {str(path)!r} cannot be read: {name!r} is {tensor.dtype}")
     # safetensors checks the header alone and does not notice a flipped bit in the weights.
-    if _digest(metadata["config"], tensors) != metadata["digest"]:
+    if digest_of(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged: its weights do not match their digest")
-    return config, tensors, metadata["digest"]
+    if isinstance(config, FinderConfig):
+        return FinderCheckpoint(config, tensors, metadata["digest"])
+    return Checkpoint(config, tensors, metadata["digest"])
 
 
 def _weights_path(metadata: dict[str, str], path: Path) -> Path:
@@ -172,7 +197,8 @@ def _config(metadata: dict[str, str], path: Path) -> ModelConfig | FinderConfig:
         raise CheckpointError(f"checkpoint {str(path)!r} has a wrong configuration: {error}") from error
 
 
-def _digest(config: str, tensors: dict[str, np.ndarray]) -> str:
+def digest_of(config: str, tensors: dict[str, np.ndarray]) -> str:
+    """Hexadecimal digest of a configuration and weights."""
     # Of the configuration's text, not its values: a field that a later version adds must not damage old files.
     digest = hashlib.blake2b(config.encode(), digest_size=16)
     for name in sorted(tensors):

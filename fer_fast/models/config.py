@@ -97,20 +97,14 @@ class ModelConfig:
         named = all(isinstance(name, str) for name in self.classes)
         if not named or len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes must be two or more different names, not {self.classes!r}")
-        for field in ("activation_ranges", "precision_falls"):
-            if not isinstance(getattr(self, field), dict):
-                raise ValueError(f"{field} must be values by name, not {getattr(self, field)!r}")
+        if not isinstance(self.activation_ranges, dict):
+            raise ValueError(f"activation_ranges must be values by name, not {self.activation_ranges!r}")
         ranges = {name: tuple(ends) for name, ends in self.activation_ranges.items()}
         object.__setattr__(self, "activation_ranges", ranges)
         for name, ends in ranges.items():
             if len(ends) != 2 or not all(map(_is_number, ends)) or not ends[0] <= 0 < ends[1]:
                 raise ValueError(f"activation_ranges must be pairs around 0; {name!r} has {ends!r}")
-        for name, fall in self.precision_falls.items():
-            if name not in MEASURED_PRECISIONS:
-                known = ", ".join(MEASURED_PRECISIONS)
-                raise ValueError(f"precision_falls must be of {known}, not of {name!r}")
-            if not _is_number(fall) or not -1 <= fall <= 1:
-                raise ValueError(f"precision_falls must be numbers from -1 to 1; {name!r} has {fall!r}")
+        check_precision_falls(self.precision_falls)
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -132,6 +126,17 @@ class ModelConfig:
         if unknown := set(values) - known:
             raise ValueError(f"unknown configuration field {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
         return cls(**values)
+
+
+def check_precision_falls(falls: dict[str, float]) -> None:
+    """Raises a ValueError where they are no numbers by the names of `MEASURED_PRECISIONS`."""
+    if not isinstance(falls, dict):
+        raise ValueError(f"precision_falls must be values by name, not {falls!r}")
+    for name, fall in falls.items():
+        if name not in MEASURED_PRECISIONS:
+            raise ValueError(f"precision_falls must be of {', '.join(MEASURED_PRECISIONS)}, not of {name!r}")
+        if not _is_number(fall) or not -1 <= fall <= 1:
+            raise ValueError(f"precision_falls must be numbers from -1 to 1; {name!r} has {fall!r}")
 
 
 def _is_number(value: object) -> bool:

@@ -10,10 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Pixels of the image a cell of each scale stands for, in the order of the cells.
-STRIDES: tuple[int, ...] = (8, 16, 32)
-#: What the network says of a cell: whether it is a face, whether it is an object, a box, five landmarks.
-HEADS: tuple[tuple[str, int], ...] = (("face", 1), ("object", 1), ("box", 4), ("landmarks", 10))
+from fer_fast.models.finder_config import HEADS, STRIDES
 
 
 class Unit(nn.Module):
@@ -53,7 +50,8 @@ class FinderNetwork(nn.Module):
         Returns:
             Of each stride [batch, 16, height / stride, width / stride]; columns as in `HEADS`, the first two logits.
         """
-        x = images.permute(0, 3, 1, 2).to(self.stem.weight.dtype)
+        # Floats first: TensorRT transposes no uint8.
+        x = images.to(self.stem.weight.dtype).permute(0, 3, 1, 2)
         x = self.early(F.relu(self.stem(x)))
         taps = []
         for place, stage in enumerate(self.stages):

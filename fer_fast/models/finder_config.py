@@ -6,6 +6,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from fer_fast.models.config import check_precision_falls
+
+#: Pixels of the image a cell of each scale stands for, in the order of the cells.
+STRIDES: tuple[int, ...] = (8, 16, 32)
+#: What the network says of a cell: whether it is a face, whether it is an object, a box, five landmarks.
+HEADS: tuple[tuple[str, int], ...] = (("face", 1), ("object", 1), ("box", 4), ("landmarks", 10))
+#: Numbers that its output has of a cell: the first two heads are one score there.
+COLUMNS = sum(width for _, width in HEADS) - 1
+
 
 @dataclass(frozen=True)
 class FinderConfig:
@@ -13,8 +22,6 @@ class FinderConfig:
 
     Attributes:
         origin: where its weights come from, in a sentence.
-        activation_ranges: smallest and largest input of each convolution, measured on photos; what precision int8
-            needs. Empty if it was not measured.
         precision_falls: what each precision costs, in average precision of 0 to 1: fp32's less its own. Precisions
             that were not measured are not in it.
 
@@ -24,8 +31,12 @@ class FinderConfig:
 
     architecture: ClassVar[str] = "yunet"
     origin: str = ""
-    activation_ranges: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     precision_falls: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.origin, str):
+            raise ValueError(f"origin must be text, not {self.origin!r}")
+        check_precision_falls(self.precision_falls)
 
     def as_dict(self) -> dict[str, Any]:
         """The configuration as JSON types."""

@@ -1,0 +1,112 @@
+"""What engines and exports ask of an architecture; torch is loaded for its forms alone."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
+
+if TYPE_CHECKING:
+    from torch import nn
+
+AnyCheckpoint = TypeVar("AnyCheckpoint", Checkpoint, FinderCheckpoint)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Heights and widths that a model takes, in pixels.
+
+    Attributes:
+        step: each side is a multiple of it.
+        most: and not larger.
+    """
+
+    step: int
+    most: int
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is one size alone."""
+        return self.step == self.most
+
+    @property
+    def example(self) -> tuple[int, int]:
+        """A height and a width to trace a graph with; where they may differ they do, lest they be taken for one."""
+        return (self.step, self.step) if self.fixed else (2 * self.step, 3 * self.step)
+
+    def canvas(self, height: int, width: int) -> tuple[int, int]:
+        """The smallest height and width that hold an image."""
+        return -(-height // self.step) * self.step, -(-width // self.step) * self.step
+
+    def only(self, side: int) -> Sides:
+        """One size alone, squares of at least `side`: for what is compiled for a single shape."""
+        most = self.canvas(side, side)[0]
+        return Sides(most, most)
+
+
+class Architecture(ABC, Generic[AnyCheckpoint]):
+    """One kind of model: uint8 images [batch, height, width, 3] come in, one float32 array [batch, ...] goes out.
+
+    Attributes:
+        kind: what a model of it is, in one word.
+        output: what a graph's output is called.
+        answer: the same of an exported graph.
+        measure: what `precision_falls` are falls of.
+        graph_facts, eager_facts: what an engine that runs that form says of it.
+    """
+
+    kind: str
+    output: str
+    answer: str
+    measure: str
+    graph_facts: ClassVar[dict[str, str]] = {}
+    eager_facts: ClassVar[dict[str, str]] = {}
+
+    @abstractmethod
+    def sides(self, checkpoint: AnyCheckpoint) -> Sides:
+        """What images may be."""
+
+    @abstractmethod
+    def output_shape(self, checkpoint: AnyCheckpoint, images: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the output for images of a shape, [batch, height, width, 3]."""
+
+    @abstractmethod
+    def facts(self, checkpoint: AnyCheckpoint) -> list[tuple[str, str]]:
+        """What an exported model's description says of it: names and values."""
+
+    @abstractmethod
+    def int8_obstacle(self, checkpoint: AnyCheckpoint) -> str:
+        """Why int8 cannot run it, a sentence; empty where it can."""
+
+    @abstractmethod
+    def graph(
+        self, checkpoint: AnyCheckpoint, precision: str = "fp32", symmetric: bool = False, rest: str = "fp32"
+    ) -> nn.Module:
+        """The form for graph compilers, without custom ops, in eval mode.
+
+        Args:
+            checkpoint: the model.
+            precision: of weights and activations: fp32, bf16, fp16, or int8.
+            symmetric: how int8 quantises, see `QuantisedLayer`.
+            rest: the precision of what int8 leaves.
+
+        Raises:
+            CheckpointError: the weights do not fit their configuration.
+            ValueError: int8 where it has an obstacle.
+        """
+
+    @abstractmethod
+    def exported(
+        self, checkpoint: AnyCheckpoint, precision: str = "fp32", symmetric: bool = False, rest: str = "fp32"
+    ) -> nn.Module:
+        """The same with what a program without this package would have to do to the output."""
+
+    @abstractmethod
+    def eager(self, checkpoint: AnyCheckpoint, precision: str) -> nn.Module:
+        """The form for torch, with the native ops, on the CPU.
+
+        Raises:
+            CheckpointError: the weights do not fit their configuration.
+        """

@@ -1,0 +1,67 @@
+"""The face finder's architecture: a checkpoint comes in, `FinderNetwork` as it runs goes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fer_fast.models.architecture import Architecture, Sides
+from fer_fast.models.checkpoint import FinderCheckpoint
+from fer_fast.models.finder_config import COLUMNS, STRIDES
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: Beyond what memory holds: graph compilers want a bound.
+_LARGEST_SIDE = 1 << 14
+
+
+class FinderArchitecture(Architecture[FinderCheckpoint]):
+    """See `Architecture` for the methods."""
+
+    kind = "finder"
+    output = "cells"
+    answer = "cells"
+    measure = "average precision"
+
+    def sides(self, checkpoint: FinderCheckpoint) -> Sides:
+        """Multiples of the largest stride."""
+        return Sides(max(STRIDES), _LARGEST_SIDE)
+
+    def output_shape(self, checkpoint: FinderCheckpoint, images: tuple[int, ...]) -> tuple[int, ...]:
+        """[batch, cells, columns]."""
+        batch, height, width, _ = images
+        return batch, sum((height // stride) * (width // stride) for stride in STRIDES), COLUMNS
+
+    def facts(self, checkpoint: FinderCheckpoint) -> list[tuple[str, str]]:
+        """How the cells are read."""
+        return [("strides", " ".join(map(str, STRIDES))), ("cells", str(COLUMNS))]
+
+    def int8_obstacle(self, checkpoint: FinderCheckpoint) -> str:
+        """Eight bits lose most faces, and win no time where the heads stay in floating point."""
+        return "precision int8 is not there for a face finder: it would lose most faces"
+
+    def graph(
+        self, checkpoint: FinderCheckpoint, precision: str = "fp32", symmetric: bool = False, rest: str = "fp32"
+    ) -> nn.Module:
+        """The network; what follows its last convolutions is fp32 in any precision.
+
+        Raises:
+            CheckpointError: the weights do not fit their configuration.
+            ValueError: int8.
+        """
+        if precision == "int8":
+            raise ValueError(self.int8_obstacle(checkpoint))
+        from fer_fast.models.dtypes import DTYPES
+        from fer_fast.models.storage import build_finder
+
+        return build_finder(checkpoint).to(DTYPES[precision])
+
+    exported = graph
+
+    def eager(self, checkpoint: FinderCheckpoint, precision: str) -> nn.Module:
+        """The network, its weights as vector units want them."""
+        from fer_fast.models.backbone import channels_last
+
+        model = self.graph(checkpoint, precision)
+        channels_last(model)
+        return model
