@@ -92,7 +92,7 @@ class OpenVinoEngine(Engine):
         self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int
     ) -> tuple[openvino.CompiledModel, str]:
         """The compiled model, and what its cache did: hit, stored or why not."""
-        place = Place("openvino", self._key(checkpoint, batch_size))
+        place = Place("openvino", _key(checkpoint, self.precision, batch_size))
         if (blob := place.fetch()) is not None:
             try:
                 options = compile_options(self.core, self.precision)
@@ -103,18 +103,31 @@ class OpenVinoEngine(Engine):
         compiled = self._compile(checkpoint, batch_size)
         return compiled, place.store(compiled.export_model().getvalue())
 
-    def _key(self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int) -> dict[str, str | int]:
-        return {
-            "model": checkpoint.digest,
-            "graph": GRAPH_VERSION,
-            "precision": self.precision,
-            "batch_size": batch_size,
-            "threads": quota_threads() or 0,
-            "openvino": openvino.__version__,
-            "torch": importlib.metadata.version("torch"),  # it traces the graph
-            "processor": str(self.core.get_property("CPU", "FULL_DEVICE_NAME")),
-            "capabilities": " ".join(sorted(self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))),
-        }
+
+def is_compiled(checkpoint: Checkpoint | FinderCheckpoint, precision: str, batch_size: int) -> bool:
+    """Whether the compiled model is on disk, so that it opens without torch.
+
+    Raises:
+        ValueError, FerFastError: a precision that is not there.
+    """
+    chosen = _precision(precision, openvino_core(), checkpoint)
+    file = Place("openvino", _key(checkpoint, chosen, batch_size)).file
+    return file is not None and file.is_file()
+
+
+def _key(checkpoint: Checkpoint | FinderCheckpoint, precision: str, batch_size: int) -> dict[str, str | int]:
+    core = openvino_core()
+    return {
+        "model": checkpoint.digest,
+        "graph": GRAPH_VERSION,
+        "precision": precision,
+        "batch_size": batch_size,
+        "threads": quota_threads() or 0,
+        "openvino": openvino.__version__,
+        "torch": importlib.metadata.version("torch"),  # it traces the graph
+        "processor": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
+        "capabilities": " ".join(sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))),
+    }
 
 
 def _precision(precision: str, core: openvino.Core, checkpoint: Checkpoint | FinderCheckpoint) -> str:

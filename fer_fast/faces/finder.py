@@ -15,9 +15,9 @@ from PIL import Image
 from fer_fast.decode.limits import check_count
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
-from fer_fast.faces.cells import faces_in_reference
 from fer_fast.faces.files import read_finder_file
 from fer_fast.models.checkpoint import packaged_finders
+from fer_fast.ops import native
 from fer_fast.types import Face, FerFastError
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
     Found = npt.NDArray[np.float32]
+
+#: Images a call: a batch of photos gains nothing on a processor, and a card takes calls from several threads.
+_BATCH = 1
 
 
 class FaceFinder(Opened):
@@ -85,14 +88,25 @@ class FaceFinder(Opened):
             "max_faces": max_faces,
         }
         self.find_size, self.score, self.min_face, self.max_faces = find_size, score, min_face, max_faces
-        # One image a call: a batch of photos gains nothing on a processor, and a card takes calls from several threads.
+        self._faces_in = native.core().faces_in  # a missing library is told here, not at the first photo
         self._engine = open_engine(
-            checkpoint, engine=engine, device=device, precision=precision, batch_size=1, side=find_size
+            checkpoint, engine=engine, device=device, precision=precision, batch_size=_BATCH, side=find_size
         )
         self.streams = self._engine.streams
         ran = self._engine.describe()
         limits = f"find_size {find_size} score {score} min_face {min_face} max_faces {max_faces}"
         self.identity = f"{checkpoint.digest} {ran['engine']} {ran['precision']} {limits}"
+
+    @staticmethod
+    def is_ready(finder: str | Path = "finder", precision: str = "auto") -> bool:
+        """Whether it would open on the processor at once, without torch: its compiled model is kept on disk.
+
+        Raises:
+            CheckpointError, ValueError, FerFastError: as opening it does.
+        """
+        from fer_fast.engines.openvino import is_compiled
+
+        return is_compiled(read_finder_file(finder), precision, _BATCH)
 
     def find(self, images: Iterable[ImageLike], *, exif: bool = True) -> list[list[Face]]:
         """Finds the faces of images in memory or on disk.
@@ -138,7 +152,7 @@ class FaceFinder(Opened):
             cells = self._engine.infer(canvas)[0]
         if not np.isfinite(cells[:, 0].sum()):
             raise FerFastError("the finder gave a value that is not a number; another precision may help")
-        return faces_in_reference(cells, canvas.shape[1], canvas.shape[2], self.score)
+        return self._faces_in(cells, canvas.shape[1], canvas.shape[2], self.score)  # type: ignore[no-any-return]
 
     def _check_pixels(self, pixels: Pixels) -> None:
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:

@@ -30,9 +30,10 @@ class FusionArchitecture(Architecture[Checkpoint]):
         return images[0], len(checkpoint.config.classes)
 
     def facts(self, checkpoint: Checkpoint) -> list[tuple[str, str]]:
-        """The size and the classes."""
+        """The size, how faces are cut for it, and the classes."""
         config = checkpoint.config
-        return [("image_size", str(config.image_size)), *(("class", " ".join(name.split())) for name in config.classes)]
+        classes = [("class", " ".join(name.split())) for name in config.classes]
+        return [("image_size", str(config.image_size)), ("framing", config.framing), *classes]
 
     def int8_obstacle(self, checkpoint: Checkpoint) -> str:
         """It needs ranges."""
