@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from fer_fast.engines.interface import check_choice
 from fer_fast.engines.opened import alone
-from fer_fast.faces.files import is_yunet, read_finder_file
 from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.models.checkpoint import read_either
 from fer_fast.types import OutputError
@@ -89,7 +88,7 @@ def export_model(
     place = check_place(str(out) if out is not None else f"{Path(str(model)).stem}{suffix}")
     if place.suffix != suffix:
         raise ValueError(f"out must end in {suffix} for format {format}, not {place.name!r}")
-    checkpoint = read_finder_file(model) if is_yunet(model) else read_either(model)
+    checkpoint = read_either(model)
     tempfile.gettempdir()  # an OSError where there is no place for temporary files, of which torch makes a long story
     from fer_fast.export.graph import Graph  # torch takes a second: not for a wrong option
 

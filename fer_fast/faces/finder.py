@@ -15,8 +15,7 @@ from PIL import Image
 from fer_fast.decode.limits import check_count
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
-from fer_fast.faces.files import read_finder_file
-from fer_fast.models.checkpoint import packaged_finders
+from fer_fast.models.checkpoint import packaged_finders, read_finder
 from fer_fast.ops import native
 from fer_fast.types import Face, FerFastError
 
@@ -75,7 +74,7 @@ class FaceFinder(Opened):
         check_count("max_faces", max_faces)
         _check_number("score", score, 1)
         _check_number("min_face", min_face, math.inf)
-        checkpoint = read_finder_file(finder)
+        checkpoint = read_finder(finder)
         self._arguments: dict[str, Any] = {
             # Absolute: another process may have another working directory.
             "finder": finder if str(finder) in packaged_finders() else Path(finder).absolute(),
@@ -106,7 +105,7 @@ class FaceFinder(Opened):
         """
         from fer_fast.engines.openvino import is_compiled
 
-        return is_compiled(read_finder_file(finder), precision, _BATCH)
+        return is_compiled(read_finder(finder), precision, _BATCH)
 
     def find(self, images: Iterable[ImageLike], *, exif: bool = True) -> list[list[Face]]:
         """Finds the faces of images in memory or on disk.

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from fer_fast.machine.disk import write_whole
 from fer_fast.models.config import ModelConfig
 from fer_fast.models.finder_config import FinderConfig
+from fer_fast.models.yunet import read_yunet
 from fer_fast.types import CheckpointError
 
 FORMAT = "fer_fast 1"
@@ -127,7 +128,7 @@ def read_finder(finder: str | Path) -> FinderCheckpoint:
     """Reads a finder's checkpoint.
 
     Args:
-        finder: the name of a packaged finder, or the path of a .safetensors file.
+        finder: the name of a packaged finder, or the path of a .safetensors file or of YuNet's .onnx.
 
     Raises:
         CheckpointError: as `read_checkpoint`.
@@ -143,7 +144,7 @@ def read_either(model: str | Path) -> Checkpoint | FinderCheckpoint:
     """Reads a checkpoint of either kind.
 
     Args:
-        model: the name of a packaged model or finder, or the path of a .safetensors file.
+        model: the name of a packaged model or finder, or the path of a .safetensors file or of YuNet's .onnx.
 
     Raises:
         CheckpointError: as `read_checkpoint`.
@@ -152,6 +153,10 @@ def read_either(model: str | Path) -> Checkpoint | FinderCheckpoint:
 
 
 def _read(path: Path) -> Checkpoint | FinderCheckpoint:
+    if path.suffix.lower() == ".onnx":
+        weights, origin = read_yunet(path)
+        yunet = FinderConfig(origin)
+        return FinderCheckpoint(yunet, weights, digest_of(json.dumps(yunet.as_dict()), weights))
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
