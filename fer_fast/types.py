@@ -58,8 +58,8 @@ class Status(enum.StrEnum):
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"
     EMPTY = "empty"
-    NO_FACE = "no_face"
     FAILED = "failed"
+    NO_FACE = "no_face"
 
 
 #: What tells that a file is still the one that was read: its size in bytes, and when it was last modified, ns.

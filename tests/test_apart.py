@@ -142,7 +142,7 @@ def test_large_files_share_the_memory_in_turns(monkeypatch):
     held = []
 
     class Processes:
-        def decode_apart(self, paths, out, room):
+        def decode_apart(self, paths, view, out, room):
             held.append(room)
             begun.release()
             assert may_end.wait(30)
@@ -153,7 +153,10 @@ def test_large_files_share_the_memory_in_turns(monkeypatch):
     with PillowDecoder(SIDE, 4, max_memory=1000) as decoder:
         out = np.empty((SIDE, SIDE, 3), np.uint8)
         files = [Large(600, None), Large(600, None), Large(300, None)]
-        threads = [threading.Thread(target=decoder._apart._decoded, args=([""], [out], each.memory)) for each in files]
+        threads = [
+            threading.Thread(target=decoder._apart._decoded, args=([""], Square(SIDE), [out], each.memory))
+            for each in files
+        ]
         threads[0].start()
         assert begun.acquire(timeout=30)
         threads[1].start()
@@ -186,7 +189,7 @@ def test_a_file_that_becomes_larger_meanwhile_is_tried_again(tmp_path, monkeypat
     path = tmp_path / "face.tiff"
     path.write_bytes(tiff(600, 600))
     with PillowDecoder(SIDE, 1) as decoder:
-        (found,) = decoder._apart._decoded([str(path)], [np.empty((SIDE, SIDE, 3), np.uint8)], 10_000)
+        (found,) = decoder._apart._decoded([str(path)], Square(SIDE), [np.empty((SIDE, SIDE, 3), np.uint8)], 10_000)
     assert isinstance(found, DecodeError) and found.status is Status.FAILED and found.again
     assert "changed while it was read" in str(found)
 
@@ -264,7 +267,7 @@ def test_what_waits_for_its_turn_is_not_decoded_once_the_decoder_is_closed(monke
     begun, closed = threading.Semaphore(0), threading.Event()
 
     class Processes:
-        def decode_apart(self, paths, out, room):
+        def decode_apart(self, paths, view, out, room):
             begun.release()
             assert closed.wait(30)
             return []
@@ -280,7 +283,7 @@ def test_what_waits_for_its_turn_is_not_decoded_once_the_decoder_is_closed(monke
 
     def decode():
         try:
-            decoder._apart._decoded([""], [np.empty((SIDE, SIDE, 3), np.uint8)], 600)
+            decoder._apart._decoded([""], Square(SIDE), [np.empty((SIDE, SIDE, 3), np.uint8)], 600)
         except FerFastError as error:
             caught.append(str(error))
 

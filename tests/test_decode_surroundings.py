@@ -18,6 +18,7 @@ import fer_fast
 from fer_fast.decode import process, processes, worker
 from fer_fast.decode.limits import limits_of
 from fer_fast.decode.pillow import PillowDecoder
+from fer_fast.decode.views import Square
 from fer_fast.types import FerFastError
 
 SIDE = 24
@@ -54,7 +55,7 @@ def test_what_cannot_be_packed_is_not_taken_for_a_broken_process(face):
     with opened() as decoder:
         running(decoder, 1)
         with pytest.raises(ValueError, match="unmarshallable"):
-            decoder._processes.decode([Name(face)], np.empty((1, SIDE, SIDE, 3), np.uint8))
+            decoder._processes.decode([Name(face)], Square(SIDE), np.empty((1, SIDE, SIDE, 3), np.uint8))
 
 
 def test_a_relative_path_leads_nowhere_from_a_folder_that_is_gone(tmp_path, face, monkeypatch):
@@ -174,7 +175,7 @@ def test_who_gave_up_rights_reads_by_itself(face, monkeypatch):
     with opened() as decoder:
         running(decoder, 1)
         monkeypatch.setattr(processes.os, "getgroups", lambda: [12345])
-        assert decoder._processes.decode([face], np.empty((1, SIDE, SIDE, 3), np.uint8)) == ([], 0.0)
+        assert decoder._processes.decode([face], Square(SIDE), np.empty((1, SIDE, SIDE, 3), np.uint8)) == ([], 0.0)
         assert decoder.decode([face]).indices == [0]
 
 
@@ -223,9 +224,9 @@ def test_standard_streams_may_be_closed(tmp_path, face):
 
 def test_a_process_that_is_left_alone_ends_within_a_run(face):
     pixels, limits = memoryview(bytearray(2 * SIDE * SIDE * 3)), limits_of(1, max_seconds=0)
-    assert len([*worker._Decoding(SIDE, limits, os.getppid()).answers([face] * 2, pixels, None)]) == 2
+    assert len([*worker._Decoding(limits, os.getppid()).answers([face] * 2, Square(SIDE), pixels, None)]) == 2
     with pytest.raises(EOFError):
-        next(worker._Decoding(SIDE, limits, os.getppid() + 1).answers([face] * 2, pixels, None))
+        next(worker._Decoding(limits, os.getppid() + 1).answers([face] * 2, Square(SIDE), pixels, None))
 
 
 def test_the_threads_that_can_be_started_do_the_work(face, monkeypatch):

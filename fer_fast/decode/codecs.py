@@ -51,15 +51,51 @@ def opened(path: str, view: View, limits: Limits) -> Iterator[Opened]:
         DecodeError: with the status that the file's row gets; nothing else, whatever the file holds.
         LargeError: see `decode_file`.
     """
+    file = open_file(path, view, limits)
+    try:
+        with verdicts(file):
+            yield file
+    finally:
+        file.content.close()
+
+
+def open_file(path: str, view: View, limits: Limits) -> Opened:
+    """As `opened`; the caller closes its content, and does what raises inside `verdicts`."""
     content, kind, size, stamp = read_image_file(path)
     try:
-        yield _opened(content, kind, size, stamp, view, limits, limits.small, in_thread=True)
+        return _opened(content, kind, size, stamp, view, limits, limits.small, in_thread=True)
+    except LargeError:
+        content.close()
+        raise
+    except Exception as error:
+        with content:
+            raise _verdict(error, kind, content, stamp) from None
+
+
+def open_content(
+    encoded: bytes, view: View, limits: Limits, room: int | None = None, in_thread: bool = False
+) -> Opened:
+    """As `open_file`, of the bytes of a file; `room` and `in_thread` are as for `decode_file`."""
+    content = io.BytesIO(encoded)
+    kind = ""
+    try:
+        kind = format_of(encoded[:HEAD], len(encoded))
+        return _opened(content, kind, len(encoded), None, view, limits, room, in_thread)
     except LargeError:
         raise
     except Exception as error:
-        raise _verdict(error, kind, content, stamp) from None
-    finally:
-        content.close()
+        raise _verdict(error, kind, content, None) from None
+
+
+@contextmanager
+def verdicts(file: Opened) -> Iterator[None]:
+    """While inside, whatever is raised of an open file becomes a DecodeError, but for a LargeError."""
+    try:
+        yield
+    except LargeError:
+        raise
+    except Exception as error:
+        raise _verdict(error, file.kind, file.content, file.stamp) from None
 
 
 def decode_file(
@@ -101,15 +137,9 @@ def decode_content(
     Raises:
         DecodeError, LargeError: as `decode_file`.
     """
-    content = io.BytesIO(encoded)
-    kind = ""
-    try:
-        kind = format_of(encoded[:HEAD], len(encoded))
-        return decode_opened(_opened(content, kind, len(encoded), None, view, limits, room, in_thread), view)
-    except LargeError:
-        raise
-    except Exception as error:
-        raise _verdict(error, kind, content, None) from None
+    file = open_content(encoded, view, limits or default_limits(), room, in_thread)
+    with verdicts(file):
+        return decode_opened(file, view)
 
 
 def decode_opened(file: Opened, view: View) -> bytes:
@@ -154,15 +184,26 @@ def _opened(
     if width * height > limits.max_pixels:
         reason = f"{width} x {height} pixels are more than the limit of {limits.max_pixels}"
         raise DecodeError(Status.TOO_LARGE, reason)
-    memory = memory_of(picture, view) + (size if isinstance(content, io.BytesIO) else 0)
+    file = Opened(picture, kind, content, size, stamp)
+    # A large file may be of very many pieces, and take long for its pixels.
+    is_odd = in_thread and (picture.is_slow or kind in _NOT_IN_THREADS or size > READ_AT_ONCE)
+    check_cost(file, view, limits, 0 if is_odd else room)
+    return file
+
+
+def check_cost(file: Opened, view: View, limits: Limits, room: int | None) -> None:
+    """Refuses a view that takes too much.
+
+    Raises:
+        DecodeError: `TOO_LARGE` for more memory than the limits allow.
+        LargeError: for more than `room`.
+    """
+    memory = memory_of(file.picture, view) + (file.size if isinstance(file.content, io.BytesIO) else 0)
     if memory > limits.max_memory:
         reason = f"it takes {in_words(memory)} of memory, more than the limit of {in_words(limits.max_memory)}"
         raise DecodeError(Status.TOO_LARGE, reason, again=True)  # another machine may have as much
-    # A large file may be of very many pieces, and take long for its pixels.
-    is_odd = in_thread and (picture.is_slow or kind in _NOT_IN_THREADS or size > READ_AT_ONCE)
-    if is_odd or (room is not None and memory > room):
-        raise LargeError(Large(memory, stamp))
-    return Opened(picture, kind, content, size, stamp)
+    if room is not None and memory > room:
+        raise LargeError(Large(memory, file.stamp))
 
 
 def _verdict(error: Exception, kind: str, content: BinaryIO, stamp: Stamp | None) -> DecodeError:

@@ -17,13 +17,15 @@ from fer_fast.decode.codecs import decode_content
 from fer_fast.decode.faults import fault
 from fer_fast.decode.formats.exif import orientation_left
 from fer_fast.decode.formats.kinds import HEAD, format_of
+from fer_fast.decode.formats.picture import Picture
 from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, limits_of
-from fer_fast.decode.pixels import spread, square
 from fer_fast.decode.views import Square
 from fer_fast.types import DecodeError, Status, one_line
 
 if TYPE_CHECKING:
     from typing import Protocol, TypeAlias
+
+    from fer_fast.decode.pixels import Size
 
     class BinaryFile(Protocol):
         """What is asked of a file object; one that also has tell and seek is read from its beginning."""
@@ -76,19 +78,42 @@ def pixels_of(
         DecodeError: it gives no pixels, for the reasons that a file has; a closed Pillow image or file object is
             `UNREADABLE`, no bytes at all are `EMPTY`.
     """
-    source = _source(image, max_pixels, exif)
+    source = source_of(image, max_pixels, exif)
     if isinstance(source, bytes) and decode is not None:
         return decode(source)
+    view = Square(size)
     if isinstance(source, bytes):
-        data = decode_content(source, Square(size), limits_of(1, max_pixels))
+        data = decode_content(source, view, limits_of(1, max_pixels))
     else:
-        with _faults():
-            if not isinstance(source, Image.Image):
-                source = Image.fromarray(source)
-            data = square(source, size, orientation_left(source) if exif else 1)
-    pixels = np.empty((size, size, 3), np.uint8)
-    spread(data, pixels)
+        with image_faults():
+            picture = LoadedPicture(source, exif)
+            data = view.make(picture, picture.image)
+    pixels = view.empty()
+    view.put(data, pixels)
     return pixels
+
+
+class LoadedPicture(Picture):
+    """A picture that is in memory already.
+
+    Args:
+        source: what `source_of` gives of an image that is not encoded.
+        exif: see `pixels_of`.
+
+    Raises:
+        Exception: whatever Pillow raises.
+    """
+
+    memory = 0
+
+    def __init__(self, source: Array | Image.Image, exif: bool) -> None:
+        self.image = source if isinstance(source, Image.Image) else Image.fromarray(source)
+        self.size, self.mode = self.image.size, self.image.mode
+        self.orientation = orientation_left(self.image) if exif else 1
+
+    def load(self, least: Size) -> Image.Image:
+        """See `Picture.load`."""
+        return self.image
 
 
 def copy_of(
@@ -102,13 +127,20 @@ def copy_of(
     Raises:
         Exception: as `pixels_of`; damage to what is still encoded shows in that.
     """
-    source = _source(image, max_pixels, exif)
-    with _faults():
+    source = source_of(image, max_pixels, exif)
+    with image_faults():
         return source if isinstance(source, bytes) else source.copy()
 
 
-def _source(image: ImageInMemory, max_pixels: int, exif: bool) -> Array | Image.Image | bytes:
-    """An array as it is, a Pillow image that is loaded, or the bytes of a file."""
+def source_of(image: ImageInMemory, max_pixels: int, exif: bool) -> Array | Image.Image | bytes:
+    """An array as it is, a Pillow image that is loaded, or the bytes of a file.
+
+    Args:
+        image, max_pixels, exif: see `pixels_of`.
+
+    Raises:
+        Exception: as `pixels_of`, but for what only decoding shows.
+    """
     if isinstance(image, np.ndarray):
         array = _checked(image)
         _check_size(array.shape[1], array.shape[0], max_pixels)
@@ -125,7 +157,7 @@ def _source(image: ImageInMemory, max_pixels: int, exif: bool) -> Array | Image.
 
 
 def _unread_or_loaded(image: Image.Image, max_pixels: int, exif: bool) -> Image.Image | bytes:
-    with _faults():
+    with image_faults():
         _check_size(*image.size, max_pixels)
         if isinstance(image, ImageFile) and image.tile and image.fp is None:
             raise DecodeError(Status.UNREADABLE, _CLOSED)
@@ -198,7 +230,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 @contextmanager
-def _faults() -> Iterator[None]:
+def image_faults() -> Iterator[None]:
     """Whatever Pillow raises is a DecodeError."""
     try:
         yield

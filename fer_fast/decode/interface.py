@@ -36,6 +36,7 @@ class Decoded:
         seconds: time spent, summed over the workers.
         stamps: of each path the file that was read; None where none was, for example because it could not be opened.
         cells: of each picture what it has for the decoder's `columns`; empty if there are none.
+        finding: seconds that finding faces took besides, likewise.
     """
 
     pixels: Pixels
@@ -44,6 +45,7 @@ class Decoded:
     seconds: float
     stamps: list[Stamp | None]
     cells: list[tuple[Any, ...]] = field(default_factory=list)
+    finding: float = 0.0
 
     def on_host(self) -> npt.NDArray[np.uint8]:
         """The pixels in memory."""
@@ -72,6 +74,7 @@ class Decoder(ABC):
         files_done: how many have been looked at so far, about; a sign of life.
         several: whether a file may give no picture, or more than one.
         columns: those that it adds to a table; see `Decoded.cells`.
+        files_at_once: how many make a batch that suits it; None is as many as the model's batch has images.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Decoder(ABC):
     files_done: int = 0
     several: bool = False
     columns: tuple[Column, ...] = ()
+    files_at_once: int | None = None
 
     @property
     def runs_on(self) -> str:
@@ -113,6 +117,9 @@ class Decoder(ABC):
         from fer_fast.decode.images import pixels_of  # Pillow: only for those who decode
 
         return pixels_of(encoded, self.image_size, self.limits.max_pixels)
+
+    def release(self, pictures: int) -> None:  # noqa: B027 (most decoders do not count)
+        """Tells that so many of its pictures are needed no more; a run does, so that they are never too many."""
 
     @abstractmethod
     def close(self) -> None:

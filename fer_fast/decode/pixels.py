@@ -103,6 +103,23 @@ def resized(image: Image.Image, size: Size, orientation: int = 1) -> Image.Image
     return flat if turn is None else flat.transpose(turn)
 
 
+def reduced(image: Image.Image, size: Size, orientation: int = 1) -> Image.Image:
+    """As `resized`, several times faster of what becomes half as large or less; for who sees no difference.
+
+    Blocks of whole pixels become their means, by as much as the size allows; what is left is resized.
+    """
+    image.load()
+    across, down = (max(1, side // wanted) for side, wanted in zip(image.size, size, strict=True))
+    if across == down == 1:
+        return resized(image, size, orientation)
+    means = image.reduce((across, down)) if image.mode in ("RGB", "L") else _flat_means(image, across, down)
+    whole = 0, 0, image.width / across, image.height / down  # the last block may be a part of one
+    if means.size != size or whole[2:] != size:
+        means = means.resize(size, Image.Resampling.BILINEAR, whole)
+    turn = _TURNS.get(orientation)
+    return means if turn is None else means.transpose(turn)
+
+
 def upright(size: Size, orientation: int) -> Size:
     """The width and height of an image that is stored so, turned; its own inverse."""
     return size[::-1] if orientation >= 5 else size
@@ -175,6 +192,20 @@ def _flat(image: Image.Image, halfway: Size) -> Image.Image:
         band = _converted(image, box, convert).resize(size, Image.Resampling.BILINEAR)
         whole = whole or Image.new(band.mode, halfway)
         whole.paste(band, box[:2])
+    assert whole
+    return whole
+
+
+def _flat_means(image: Image.Image, across: int, down: int) -> Image.Image:
+    """The means of blocks of an image that is converted to grey or RGB, a band at a time."""
+    width, height = image.size
+    convert = conversion(image)
+    step = down * max(1, _PIECE // width // down)
+    whole = None
+    for start in range(0, height, step):
+        band = _converted(image, (0, start, width, min(start + step, height)), convert).reduce((across, down))
+        whole = whole or Image.new(band.mode, (-(-width // across), -(-height // down)))
+        whole.paste(band, (0, start // down))
     assert whole
     return whole
 

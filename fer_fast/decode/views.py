@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fer_fast.decode.pixels import Size, conversion, converted_bytes, resized, resized_bytes, spread, square, upright
+from fer_fast.decode.pixels import Size, conversion, converted_bytes, reduced, resized_bytes, spread, square, upright
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -132,12 +132,13 @@ class Reduced(View):
         self.form = ("reduced", longest)
 
     def least(self, picture: Picture) -> Size:
-        """What comes out; a finder sees no difference between twice that, reduced, and what libjpeg scales."""
-        return reduced_size(picture.size, self.longest)
+        """Twice what comes out: most crops come from the same load, and a second one costs more than a finer first."""
+        width, height = reduced_size(picture.size, self.longest)
+        return 2 * width, 2 * height
 
     def memory(self, picture: Picture, size: Size) -> int:
         """See `View.memory`."""
-        return resized_bytes(picture.mode, size, self.least(picture))
+        return resized_bytes(picture.mode, size, (self.longest, self.longest))
 
     def make(self, picture: Picture, image: Image.Image) -> bytes:
         """See `View.make`; for `seen_in`."""
@@ -148,8 +149,8 @@ class Reduced(View):
     def seen(self, picture: Picture, image: Image.Image) -> Seen:
         """As `make`, for who is in the same process."""
         size = picture.full_size(image)
-        reduced = resized(image, reduced_size(size, self.longest), picture.orientation)
-        return Seen(np.asarray(reduced.convert("RGB")), upright(size, picture.orientation))
+        found = reduced(image, reduced_size(size, self.longest), picture.orientation)
+        return Seen(np.asarray(found.convert("RGB")), upright(size, picture.orientation))
 
     def empty(self) -> Pixels:
         """uint8 [most_bytes], for `seen_in`."""
@@ -196,7 +197,7 @@ class Crops(View):
 
     def least(self, picture: Picture) -> Size:
         """See `View.least`."""
-        width, height = reduced_size(picture.size, self.longest)
+        width, height = Reduced(self.longest).least(picture)
         linear = self.matrices[:, :, :2]
         finest = float(np.sqrt(np.abs(np.linalg.det(linear)).min()))  # pixels of the picture to a crop's
         factor = 1 / max(finest, 1.0)
@@ -219,10 +220,10 @@ class Crops(View):
 
     def cut(self, picture: Picture, image: Image.Image) -> Pixels:
         """As `make`, for who is in the same process: uint8 [crops, S, S, 3]."""
-        from fer_fast.faces.crops import crop_faces
+        from fer_fast.ops.native import core  # for nobody who decodes squares alone
 
         image.load()
-        convert = conversion(image)
+        convert, crop_faces = conversion(image), core().crop_faces
         matrices = self._in_loaded(picture, picture.full_size(image), image.size)
         out = self.empty()
         for place, box in enumerate(self._boxes(matrices, image.size).tolist()):

@@ -67,8 +67,9 @@ class ItemBatches:
         pulse: Pulse | None = None,
     ) -> None:
         self._items = iter(items)
-        self._size = classifier.batch_size
-        self._ahead = 2 * classifier.streams + 2  # a batch in each stream, one ready for it, two being decoded
+        self._size = classifier.decoder.files_at_once or classifier.batch_size
+        batches = 2 * classifier.streams + 2  # a batch in each stream, one ready for it, two being decoded
+        self._ahead = batches * classifier.batch_size // self._size
         self._flight: deque[_Chunk] = deque()
         self._pool = ThreadPoolExecutor(classifier.streams, thread_name_prefix="fer-fast-model")
         self._pulse = pulse or Pulse()
@@ -228,6 +229,7 @@ class _Batches:
             return
         with self._stages.lock:
             self._stages.decode += decoded.seconds
+            self._stages.find += decoded.finding
         if self._open and _lies(self._open[0].pixels) != _lies(decoded.pixels):
             self._send()
         first, pictures = 0, len(decoded.indices)
@@ -262,6 +264,7 @@ class _Batches:
         except BaseException as error:  # the caller gets it
             for piece in pieces:
                 piece.chunk.fail(error)
+        self._classifier.decoder.release(sum(len(piece.pixels) for piece in pieces))
         self._pulse.beat()
         with self._stages.lock:
             self._stages.model += time.perf_counter() - begun

@@ -7,17 +7,18 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from numbers import Real
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from fer_fast.engines.opened import Opened
 from fer_fast.inputs import HIDDEN, ImageFiles, absolute
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, within
 from fer_fast.pipeline.batches import BatchClassifier, ItemBatches
+from fer_fast.pipeline.faces import FaceClassifier, check_faces, judged, open_faces, small_faces
 from fer_fast.pipeline.summary import Stages, Summary
 from fer_fast.table.file_table import FileTable
 from fer_fast.table.manifest import run_of
@@ -26,10 +27,15 @@ from fer_fast.table.stream_table import StreamTable
 from fer_fast.table.workplace import check_out, earlier_run
 from fer_fast.types import FerFastError, Item, ItemRows, OutputRefusedError, Row, StalledError, counted
 
+if TYPE_CHECKING:
+    from fer_fast.faces.decoder import CropSink
+    from fer_fast.faces.finder import FaceFinder
+
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
-#: Called after each batch with the rows in the table so far, and how many of them are new since the last call.
+#: Called after each batch with the files in the table so far, and how many of them are new since the last call.
 Progress = Callable[[int, int], None]
+Seen = Callable[[Sequence[ItemRows]], None]
 
 #: How long a run that was broken off waits for its model; on one that answers it is done before.
 _LAST_SECONDS = 5.0
@@ -42,15 +48,19 @@ def classify_folder(
     out: str | os.PathLike[str] | BinaryIO,
     *,
     classifier: BatchClassifier | None = None,
+    faces: str = "none",
+    finder: FaceFinder | Mapping[str, Any] | None = None,
     resume: bool = False,
     retry_failed: bool = False,
     abstain: float = 0.0,
     stall_timeout: float = DEFAULT_STALL_TIMEOUT,
     progress: Progress | None = None,
+    seen: Seen | None = None,
+    crops: CropSink | None = None,
     pulse: Pulse | None = None,
     **options: Any,
 ) -> Summary:
-    """Classifies every image of folders, files, globs and lists into a table with one row a file.
+    """Classifies every image of folders, files, globs and lists into a table with one row a file, or one a face.
 
     A file without pixels is a row that says why; it never stops the run and never gets another file's prediction.
     Memory does not grow with the number of files. The table appears when it is complete; a run that was broken off
@@ -60,6 +70,9 @@ def classify_folder(
         inputs: one or several of what `ImageFiles` takes.
         out: where the table goes (.csv, .jsonl, .parquet), or a binary stream for csv.
         classifier: None opens `Classifier(**options)` and closes it at the end.
+        faces: none is for images that are faces; all and largest look for the faces in each, and a face is a row then.
+        finder: what looks for them. None opens a `FaceFinder`, a mapping one with these arguments; it is closed at the
+            end.
         resume: keep the rows of an unfinished or finished run of the same inputs, model and options whose files are
             still those that were read; classify the rest, and again what failed.
         retry_failed: of a finished table do again the rows that failed, and nothing else.
@@ -67,6 +80,9 @@ def classify_folder(
             abstained; probabilities and confidence stay. 0 to 1; 0 never abstains.
         stall_timeout: seconds without a batch after which the run ends; 0 or infinity never ends it.
         progress: see `Progress`.
+        seen: called with the rows that this run has made, after they are in the table's parts.
+        crops: called from several threads with a photo's path, the number of its first face, and the pixels of it and
+            those behind it, uint8 [faces, S, S, 3]. What either raises ends the run.
         pulse: beats with all that the run does, for a guard of the caller's own.
         **options: as for `Classifier`.
 
@@ -83,6 +99,7 @@ def classify_folder(
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
     _check_open(classifier)
+    check_faces(faces, finder, options)
     abstain = _checked("abstain", abstain, 1)
     stall_timeout = _patience(stall_timeout)
     pulse = pulse or Pulse()
@@ -99,7 +116,13 @@ def classify_folder(
     first = next(found, None)
     if first is None:
         raise ValueError(_no_images(files))
-    runner = classifier if classifier is not None else within(stall_timeout, lambda: _open(options), "the model")
+    runner: BatchClassifier
+    if faces != "none":
+        runner = within(
+            stall_timeout, lambda: open_faces(classifier, finder, faces, options, _open, crops), "the model"
+        )
+    else:
+        runner = classifier or within(stall_timeout, lambda: _open(options), "the model")
     ended = False
     try:
         schema = Schema(runner.classes, runner.decoder.columns)
@@ -112,12 +135,12 @@ def classify_folder(
             table = StreamTable(out, schema, pulse)
         summary = Summary(path, unlistable=files.unlistable, skipped=files.skipped, ran=runner.describe())
         try:
-            _run(chain([first], found), runner, table, summary, _How(abstain, stall_timeout, progress, pulse))
+            _run(chain([first], found), runner, table, summary, _How(abstain, stall_timeout, progress, seen, pulse))
         finally:
             table.close()
         ended = True
     finally:
-        if classifier is None:
+        if runner is not classifier:
             _close(runner, None if ended else _LAST_SECONDS)
     return summary
 
@@ -127,6 +150,9 @@ def classify_rows(
     classifier: BatchClassifier,
     abstain: float = 0.0,
     stall_timeout: float = DEFAULT_STALL_TIMEOUT,
+    *,
+    faces: str = "none",
+    finder: FaceFinder | Mapping[str, Any] | None = None,
 ) -> Iterator[Row]:
     """Classifies like `classify_folder`, but hands each row to the caller, in order, and works some batches ahead.
 
@@ -137,21 +163,29 @@ def classify_rows(
         StalledError: nothing has come for `stall_timeout` seconds.
     """
     _check_open(classifier)
+    check_faces(faces, finder, {})
     abstain = _checked("abstain", abstain, 1)
     stall_timeout = _patience(stall_timeout)
     files = ImageFiles([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
-    return _rows(ItemBatches(files.items(), classifier, Stages(), stall_timeout), abstain)
+    if faces == "none":
+        return _rows(ItemBatches(files.items(), classifier, Stages(), stall_timeout), abstain)
+    runner = open_faces(classifier, finder, faces, {}, _open)
+    return _rows(ItemBatches(files.items(), runner, Stages(), stall_timeout), abstain, runner)
 
 
-def _rows(batches: ItemBatches, abstain: float) -> Iterator[Row]:
+def _rows(batches: ItemBatches, abstain: float, runner: FaceClassifier | None = None) -> Iterator[Row]:
+    seconds = None
     try:
         for results in batches:
             for result in results:
-                yield from (row.abstaining(abstain) for row in result.rows)
+                yield from _judged(result, abstain, runner is not None).rows
     except BaseException as error:
-        batches.close(None if isinstance(error, GeneratorExit) else _LAST_SECONDS)
+        seconds = None if isinstance(error, GeneratorExit) else _LAST_SECONDS
         raise
-    batches.close()
+    finally:
+        batches.close(seconds)
+        if runner is not None:
+            _close(runner, seconds)
 
 
 class _How(NamedTuple):
@@ -160,6 +194,7 @@ class _How(NamedTuple):
     abstain: float
     stall_timeout: float
     progress: Progress | None
+    seen: Seen | None
     pulse: Pulse
 
 
@@ -176,10 +211,10 @@ def _run(
     batches = ItemBatches(wanted, classifier, summary.stages, how.stall_timeout, how.pulse)
     try:
         for found in batches:
-            _write(found, table, summary, how)
+            _write(found, table, summary, how, isinstance(classifier, FaceClassifier))
     except BaseException as error:
         # First of all: what follows may take its time, or never end.
-        _keep_what_has_come(batches, table, summary, how)
+        _keep_what_has_come(batches, table, summary, how, isinstance(classifier, FaceClassifier))
         batches.close(0 if isinstance(error, StalledError) else _LAST_SECONDS)
         raise
     batches.close()
@@ -191,6 +226,7 @@ def _run(
     summary.ran = classifier.describe()  # once more: its decoder may have gone on in processes
     summary.statuses, summary.labels = table.statuses, table.labels
     summary.kept, summary.changed, summary.unlisted = table.kept_rows, table.changed, table.unlisted
+    summary.photos = table.kept_items + summary.new_photos
     if summary.unlisted:
         kept = counted(summary.unlisted, "kept row is of a file", "kept rows are of files")
         _log.warning("%s not among the inputs now", kept)
@@ -201,21 +237,29 @@ def _place(item: Item, table: FileTable | StreamTable, pulse: Pulse) -> bool:
     return table.place(item)
 
 
-def _write(found: list[ItemRows], table: FileTable | StreamTable, summary: Summary, how: _How) -> None:
+def _write(found: list[ItemRows], table: FileTable | StreamTable, summary: Summary, how: _How, are_faces: bool) -> None:
     started = time.perf_counter()
-    table.write([_abstaining(result, how.abstain) for result in found] if how.abstain else found)
+    if how.abstain or are_faces:
+        found = [_judged(result, how.abstain, are_faces) for result in found]
+    table.write(found)
     summary.stages.write += time.perf_counter() - started
-    new = sum(len(result.rows) for result in found)
-    summary.new += new
+    summary.new += sum(len(result.rows) for result in found)
+    summary.new_photos += len(found)
+    if are_faces:
+        summary.small += small_faces(found)
+    if how.seen is not None:
+        how.seen(found)
     if how.progress is not None:
-        how.progress(table.kept_rows + summary.new, new)
+        how.progress(table.kept_items + summary.new_photos, len(found))
 
 
-def _keep_what_has_come(batches: ItemBatches, table: FileTable | StreamTable, summary: Summary, how: _How) -> None:
+def _keep_what_has_come(
+    batches: ItemBatches, table: FileTable | StreamTable, summary: Summary, how: _How, are_faces: bool
+) -> None:
     """After an error or an interrupt: rows that are there but were not written yet."""
     try:
         if isinstance(table, FileTable) and (found := batches.finished()):
-            _write(found, table, summary, how)
+            _write(found, table, summary, how, are_faces)
     except FerFastError as error:
         _log.warning("the last rows are not kept: %s", error)
     table.close()
@@ -231,8 +275,10 @@ def _close(runner: BatchClassifier, seconds: float | None) -> None:
     closing.join(seconds)
 
 
-def _abstaining(result: ItemRows, below: float) -> ItemRows:
-    return replace(result, rows=tuple(row.abstaining(below) for row in result.rows))
+def _judged(result: ItemRows, below: float, are_faces: bool) -> ItemRows:
+    """Rows that are not sure enough abstain, and those of faces that are too small."""
+    rows = (row.abstaining(below) for row in result.rows)
+    return replace(result, rows=tuple(map(judged, rows) if are_faces else rows))
 
 
 def _settings(classifier: BatchClassifier, abstain: float) -> dict[str, Any]:
@@ -243,6 +289,7 @@ def _settings(classifier: BatchClassifier, abstain: float) -> dict[str, Any]:
         "decoder": decoder.name,
         "max_pixels": decoder.limits.max_pixels,
         "abstain": abstain,
+        **(classifier.settings if isinstance(classifier, FaceClassifier) else {}),
     }
 
 

@@ -15,6 +15,7 @@ class Stages:
     """Seconds in which each stage worked; with several threads in a stage, the sum over them."""
 
     decode: float = 0.0
+    find: float = 0.0
     model: float = 0.0
     write: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -30,6 +31,9 @@ class Summary:
         labels: rows of the table by label, likewise; abstained rows have none.
         new: rows that this run made.
         kept: rows of an earlier run that was resumed.
+        photos: files whose rows are in the table; where faces are looked for they have any number of rows.
+        new_photos: those that this run read.
+        small: faces that this run found of fewer than 32 pixels, the longer side: their labels are less certain.
         changed: files that were classified again, since they are others than the ones of which there were rows.
         unlisted: kept rows whose file was not found again.
         unlistable: folders that could not be read, so that their files are missing.
@@ -44,6 +48,9 @@ class Summary:
     labels: Counter[str] = field(default_factory=Counter)
     new: int = 0
     kept: int = 0
+    photos: int = 0
+    new_photos: int = 0
+    small: int = 0
     changed: int = 0
     unlisted: int = 0
     unlistable: list[str] = field(default_factory=list)
@@ -63,11 +70,31 @@ class Summary:
         return self.statuses[Status.OK] + self.statuses[Status.ABSTAINED]
 
     @property
+    def faces(self) -> int:
+        """Faces in the table: rows with a prediction."""
+        return self.predicted
+
+    @property
+    def no_face(self) -> int:
+        """Photos in which no face was found."""
+        return self.statuses[Status.NO_FACE]
+
+    @property
+    def failed(self) -> int:
+        """Rows that say why a file could not be looked at."""
+        return self.rows - self.predicted - self.no_face
+
+    @property
+    def photos_per_second(self) -> float:
+        """New photos a second."""
+        return self.new_photos / self.seconds if self.seconds > 0 else 0.0
+
+    @property
     def images_per_second(self) -> float:
         """New rows a second."""
         return self.new / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def faultless(self) -> bool:
-        """Whether every row has a prediction, abstained or not, and every folder could be read."""
-        return self.predicted == self.rows and not self.unlistable
+        """Whether every file could be looked at, and every folder be read; a face that is not there is no fault."""
+        return not self.failed and not self.unlistable

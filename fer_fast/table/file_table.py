@@ -103,6 +103,11 @@ class FileTable:
         return self._kept.rows
 
     @property
+    def kept_items(self) -> int:
+        """Items that these rows are of."""
+        return self._kept.items
+
+    @property
     def changed(self) -> int:
         """Items, as far as they were placed, whose file is another than the one of which there was a row."""
         return self._kept.changed

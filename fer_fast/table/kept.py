@@ -30,7 +30,7 @@ class Kept:
         failed_alone: hold to an item whose file has changed, and do again what failed alone.
 
     Attributes:
-        rows: rows that are kept so far.
+        rows, items: those that are kept so far.
         changed: items whose file is another than the one that was read.
     """
 
@@ -44,7 +44,7 @@ class Kept:
         self._state = np.zeros(len(keys), np.uint8)
         # Of two rows of one item the earlier one was done again.
         self._state[order[:-1][self._keys[:-1] == self._keys[1:]]] = _REPLACED
-        self.rows = self.changed = 0
+        self.rows = self.items = self.changed = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -69,6 +69,7 @@ class Kept:
             return None
         self._state[number] = _USED
         self.rows += int(held["rows"])
+        self.items += 1
         return number
 
     def knows(self, item: Item) -> bool:

@@ -26,7 +26,7 @@ class StreamTable:
         OutputError: the stream fails otherwise.
     """
 
-    kept_rows = changed = unlisted = 0
+    kept_rows = kept_items = changed = unlisted = 0
 
     def __init__(self, stream: BinaryIO, schema: Schema, pulse: Pulse | None = None) -> None:
         self._stream, self._pulse = stream, pulse or Pulse()
