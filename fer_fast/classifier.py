@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
+import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -14,17 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer_fast.decode import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, Decoder, check_decoder, open_decoder
+from fer_fast.decode.images import check_images
 from fer_fast.decode.limits import check_count
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
+from fer_fast.face_predictions import predict_faces
+from fer_fast.faces.looking import Looking, check_choice
 from fer_fast.models.checkpoint import packaged_models, read_checkpoint
 from fer_fast.predictions import Means, Predictions
-from fer_fast.types import FerFastError, Prediction
+from fer_fast.types import Face, FerFastError, Prediction
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.decode import Pixels
+    from fer_fast.faces.finder import FaceFinder
     from fer_fast.predictions import ImageLike
 
 #: Large enough that a batch's fixed cost vanishes, small enough that its activations stay near the caches.
@@ -113,6 +116,8 @@ class Classifier(Opened):
         except BaseException:
             self._engine.close()
             raise
+        self._finder: FaceFinder | None = None
+        self._finder_lock = threading.Lock()
         self.streams = self._engine.streams
         ran = self._engine.describe()
         self.identity = f"{checkpoint.digest} {ran['engine']} {ran['precision']}"
@@ -164,7 +169,7 @@ class Classifier(Opened):
         Raises:
             Exception: as `predict_iter`, at the first image that gives no prediction.
         """
-        _check_images(images, exif)
+        check_images(images, exif)
         with self._call():
             return list(Predictions(images, self._means(nullcontext), exif=exif))
 
@@ -204,7 +209,7 @@ class Classifier(Opened):
             Exception: while iterating, whatever `images` raises. It and all that is raised for one image come once the
                 images before are answered.
         """
-        _check_images(images, exif)
+        check_images(images, exif)
         if ahead is not None:
             if isinstance(ahead, bool) or not isinstance(ahead, Integral):
                 raise TypeError(f"ahead must be None or an integer of 0 or more, not {ahead!r}")
@@ -212,6 +217,39 @@ class Classifier(Opened):
                 raise ValueError(f"ahead must be None or an integer of 0 or more, not {ahead}")
         with self._call():
             return iter(Predictions(images, self._means(self._call), ahead, exif))
+
+    def predict_faces(
+        self, images: Iterable[ImageLike], *, faces: str = "all", finder: FaceFinder | None = None, exif: bool = True
+    ) -> list[list[Face]]:
+        """Finds the faces in photos and classifies them; batches are filled across photos.
+
+        Args:
+            images: as for `predict_iter`; not cropped.
+            faces: which faces count: all, or the largest of each photo.
+            finder: what finds them; None is a `FaceFinder` as it is by default, opened once and closed with this.
+            exif: as for `predict_iter`.
+
+        Returns:
+            Of each image its faces by falling area, each with its prediction; an empty list where none was found.
+
+        Raises:
+            ValueError: `faces` is another word.
+            Exception: else as `predict`, at the first image that gives no pixels; an image without a face gives some.
+        """
+        check_images(images, exif)
+        check_choice(faces)
+        with self._call():
+            finder = finder or self._own_finder()
+            looking = Looking(finder, self.image_size, self.framing, faces)
+            return predict_faces(images, self._means(nullcontext), looking, exif)
+
+    def _own_finder(self) -> FaceFinder:
+        from fer_fast.faces.finder import FaceFinder  # for nobody who has faces already
+
+        with self._finder_lock:
+            if self._finder is None:
+                self._finder = FaceFinder(device=self._arguments["device"])
+            return self._finder
 
     def describe(self) -> dict[str, Any]:
         """What runs: the model, its image size, the batch, the decoder, and what the engine says of itself."""
@@ -228,6 +266,8 @@ class Classifier(Opened):
     def _release(self) -> None:
         self.decoder.close()
         self._engine.close()
+        if self._finder is not None:
+            self._finder.close()
 
     def __reduce__(self) -> tuple[partial[Classifier], tuple[()]]:
         return partial(type(self), **self._arguments), ()
@@ -241,13 +281,3 @@ class Classifier(Opened):
     def _means(self, call: Callable[[], AbstractContextManager[None]]) -> Means:
         infer = self._probabilities
         return Means(self.classes, self.image_size, self.batch_size, self.streams, self.decoder, infer, call)
-
-
-def _check_images(images: Iterable[ImageLike], exif: bool) -> None:
-    one = isinstance(images, (str, os.PathLike, bytes, bytearray, memoryview, io.IOBase))
-    if isinstance(images, np.ndarray):
-        one = images.ndim != 4
-    if one or not isinstance(images, Iterable):
-        raise TypeError(f"images must be several images, such as a list, not one {type(images).__name__}")
-    if not isinstance(exif, bool):
-        raise TypeError(f"exif must be True or False, not {exif!r}")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fer_fast.decode.images import copy_of, pixels_of
+from fer_fast.decode.images import called, copy_of, is_held, naming, pixels_of
 from fer_fast.decode.threads import Threads
-from fer_fast.types import DecodeError, FerFastError, Prediction, one_line
+from fer_fast.types import FerFastError, Prediction, one_line
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -78,7 +78,7 @@ class Predictions:
         self._means, self._exif = means, exif
         # A batch in each stream, one ready for it, two being decoded.
         self._room = (2 * means.streams + 2) * means.batch_size if ahead is None else ahead + 1
-        self._is_held = type(images) in (list, tuple) or isinstance(images, np.ndarray)
+        self._is_held = is_held(images)
         if self._is_held:
             self._room = min(self._room, len(images))  # type: ignore[arg-type]
         self._open = _Batch(0)
@@ -148,7 +148,7 @@ class Predictions:
         self._full_size.acquire()
         try:
             if not self._is_held:
-                with _naming(place):
+                with naming(image, place):
                     image = copy_of(image, self._means.decoder.limits.max_pixels, self._exif)
             future = _submit(self._converting, self._pixels, image, place)
         except BaseException:
@@ -159,7 +159,7 @@ class Predictions:
 
     def _pixels(self, image: ImageInMemory, place: int) -> Array:
         """One image; in a thread that converts, or the caller's."""
-        with _naming(place):
+        with naming(image, place):
             decoder = self._means.decoder
             return pixels_of(
                 image, self._means.image_size, decoder.limits.max_pixels, self._exif, decoder.decode_content
@@ -238,7 +238,7 @@ class _Batch:
             slots, decoded = list(self.paths), self.decoded.result()
             found |= {slots[index]: pixels for index, pixels in zip(decoded.indices, decoded.on_host(), strict=True)}
             for index, error in decoded.failures:
-                found[slots[index]] = _called(error, self.paths[slots[index]])
+                found[slots[index]] = called(error, self.paths[slots[index]])
         return [found[slot] for slot in range(len(self))]
 
 
@@ -256,20 +256,3 @@ def _submit(pool: Threads, function: Callable[..., _Result], *arguments: Any) ->
         return pool.submit(function, *arguments)
     except RuntimeError as error:  # no thread can be started, or the interpreter ends
         raise FerFastError(f"no work can be done on other threads: {one_line(error)}") from error
-
-
-@contextmanager
-def _naming(place: int) -> Iterator[None]:
-    """Says which image is at fault."""
-    name = f"images[{place}]"
-    try:
-        yield
-    except DecodeError as error:
-        raise _called(error, name) from error
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name}: {error}") from error
-
-
-def _called(error: DecodeError, name: str) -> DecodeError:
-    return DecodeError(error.status, f"{name}: {error}", error.stamp, error.again)

@@ -384,9 +384,9 @@ def test_small_files_of_odd_codecs_go_together(tmp_path, monkeypatch):
     runs = []
     decode = DecodingProcess.decode
 
-    def counted(self, channel, folder, paths, out, room=None):
+    def counted(self, channel, folder, paths, view, out, room=None):
         runs.append(len(paths))
-        return decode(self, channel, folder, paths, out, room)
+        return decode(self, channel, folder, paths, view, out, room)
 
     monkeypatch.setattr(DecodingProcess, "decode", counted)
     contents = [tiff(40, 40) if number % 2 else encoded("jpeg") for number in range(20)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,44 @@ def copy_of(
     source = source_of(image, max_pixels, exif)
     with image_faults():
         return source if isinstance(source, bytes) else source.copy()
+
+
+def check_images(images: Iterable[Any], exif: bool) -> None:
+    """Refuses what is one image instead of several, and an `exif` that is no bool.
+
+    Raises:
+        TypeError: in words that name it.
+    """
+    one = isinstance(images, (str, os.PathLike, bytes, bytearray, memoryview, io.IOBase))
+    if isinstance(images, np.ndarray):
+        one = images.ndim != 4
+    if one or not isinstance(images, Iterable):
+        raise TypeError(f"images must be several images, such as a list, not one {type(images).__name__}")
+    if not isinstance(exif, bool):
+        raise TypeError(f"exif must be True or False, not {exif!r}")
+
+
+def is_held(images: Iterable[Any]) -> bool:
+    """Whether images stay as they are while others of them are taken: those of anything else may share a buffer."""
+    return type(images) in (list, tuple) or isinstance(images, np.ndarray)
+
+
+@contextmanager
+def naming(image: Any, place: int) -> Iterator[None]:
+    """Says which image is at fault: its path, or its place as images[3]."""
+    name = os.fsdecode(image) if isinstance(image, (str, os.PathLike)) else f"images[{place}]"
+    try:
+        yield
+    except DecodeError as error:
+        raise called(error, name) from error
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from error
+
+
+def called(error: DecodeError, name: str) -> DecodeError:
+    """The same error, of an image that has a name."""
+    return DecodeError(error.status, f"{name}: {error}", error.stamp, error.again)
 
 
 def source_of(image: ImageInMemory, max_pixels: int, exif: bool) -> Array | Image.Image | bytes:
