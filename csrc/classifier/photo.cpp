@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "crops.h"
+#include "reduce.h"
 #include "resize.h"
 
 namespace fer_fast {
@@ -31,7 +32,7 @@ Seen seen_of(const ImageView& photo, int64_t longest, int64_t step) {
   seen.canvas_width = whole_steps(seen.width, step);
   seen.canvas_height = whole_steps(seen.height, step);
   seen.pixels.resize(static_cast<std::size_t>(seen.canvas_width * seen.canvas_height * 3));
-  resize_to(photo, seen.width, seen.height, seen.pixels.data(), seen.canvas_width * 3);
+  reduce_to(photo, seen.width, seen.height, seen.pixels.data(), seen.canvas_width * 3);
   return seen;
 }
 

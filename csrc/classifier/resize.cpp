@@ -26,8 +26,9 @@ struct Weights {
 };
 
 // Pillow's precompute_coeffs with its bilinear filter, a triangle that widens when the image shrinks.
-Weights weights_of(int64_t source, int64_t target) {
-  const double scale = static_cast<double>(source) / static_cast<double>(target);
+// `part` is how much of the source's side is seen, from its beginning.
+Weights weights_of(int64_t source, double part, int64_t target) {
+  const double scale = part / static_cast<double>(target);
   const double support = std::max(scale, 1.0), inverse = 1.0 / support;
   Weights found;
   found.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
@@ -171,19 +172,28 @@ void check_image(const ImageView& image, std::size_t index) {
 }
 
 void resize_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride) {
+  const auto across = static_cast<double>(image.width), down = static_cast<double>(image.height);
+  resize_part_to(image, across, down, width, height, out, stride);
+}
+
+void resize_part_to(const ImageView& image, double across, double down, int64_t width, int64_t height, uint8_t* out,
+                    int64_t stride) {
   const int64_t pixel = bytes_a_pixel(image.format), resized = pixel == 1 ? 1 : 3, line = width * resized;
   const Rows source{image.data, image.stride == 0 ? image.width * pixel : image.stride, image.height};
-  if (width == image.width && height == image.height) return write_rgb(source, width, pixel, image.format, out, stride);
+  const bool same = width == image.width && height == image.height;
+  if (same && across == static_cast<double>(width) && down == static_cast<double>(height)) {
+    return write_rgb(source, width, pixel, image.format, out, stride);
+  }
   const ShrinkRow shrink = shrink_row_of(image.format);
-  const Weights across = weights_of(image.width, width), down = weights_of(image.height, height);
+  const Weights columns = weights_of(image.width, across, width), rows = weights_of(image.height, down, height);
   // Each pass rounds, so that their order shows. Since version 13 Pillow begins with the side that saves the most work.
   Bytes pixels;
   if (image.height > height && image.height - height > 2 * (image.width - width)) {
-    const Bytes fewer = pass_down(source, image.width * pixel, down);
-    pixels = pass_across({fewer.data(), image.width * pixel, height}, shrink, across, line);
+    const Bytes fewer = pass_down(source, image.width * pixel, rows);
+    pixels = pass_across({fewer.data(), image.width * pixel, height}, shrink, columns, line);
   } else {
-    const Bytes narrow = pass_across(source, shrink, across, line);
-    pixels = pass_down({narrow.data(), line, image.height}, line, down);
+    const Bytes narrow = pass_across(source, shrink, columns, line);
+    pixels = pass_down({narrow.data(), line, image.height}, line, rows);
   }
   write_rgb({pixels.data(), line, height}, width, resized, image.format, out, stride);
 }

@@ -11,6 +11,10 @@ void check_image(const ImageView& image, std::size_t index);
 // Writes `height` rows of `width` x 3 bytes, each `stride` bytes after the other. The view has been checked.
 void resize_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride);
 
+// The same of the part of the image that begins at its left upper corner and has these sides, which need not be whole.
+void resize_part_to(const ImageView& image, double across, double down, int64_t width, int64_t height, uint8_t* out,
+                    int64_t stride);
+
 // Bytes of a pixel; 0 if there is no such format.
 int64_t bytes_a_pixel(PixelFormat format);
 
