@@ -4,8 +4,10 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <tuple>
 
-#include "fer_fast/classifier.h"
+#include "cells.h"
+#include "fer_fast/image.h"
 
 namespace fer_fast {
 namespace {
@@ -90,6 +92,45 @@ Sum sum_of(const Facts& facts, const std::string& what, const std::string& name)
   damaged(name, "it lacks the sum of its " + what);
 }
 
+int64_t number_within(std::optional<std::string_view> text, int64_t least, int64_t most, const std::string& what,
+                      const std::string& name) {
+  const auto value = number_of<int64_t>(text);
+  if (!value || *value < least || *value > most) damaged(name, "its description has no " + what);
+  return *value;
+}
+
+[[noreturn]] void unknown(const std::string& name, const std::string& what, std::string_view value) {
+  throw Error(ErrorCode::kModelUnsupported, "the model '" + name + "' has " + what + " '" + std::string(value) +
+                                                "', which this library, " FER_FAST_VERSION ", does not know");
+}
+
+void parse_classifier(const Facts& facts, const std::string& name, Description& found) {
+  found.kind = Kind::kClassifier;
+  found.image_size = number_within(facts.one("image_size"), 1, kMaxImageSide, "image_size", name);
+  for (const std::string_view label : facts.all("class")) found.classes.emplace_back(label);
+  if (found.classes.size() < 2 || found.classes.size() > kMostClasses) damaged(name, "its description has no classes");
+  const std::string_view framing = facts.one("framing").value_or("points");  // older exports do not say
+  const auto known = framing_named(framing);
+  if (!known) unknown(name, "framing", framing);
+  found.framing = *known;
+}
+
+void parse_finder(const Facts& facts, const std::string& name, Description& found) {
+  found.kind = Kind::kFinder;
+  const std::string_view sides = facts.one("sides").value_or("");
+  const std::size_t space = std::min(sides.find(' '), sides.size());
+  found.least_side = number_within(sides.substr(0, space), 1, kMaxImageSide, "sides", name);
+  found.most_side = number_within(sides.substr(std::min(space + 1, sides.size())), found.least_side, kMaxImageSide, "sides", name);
+  // What becomes of an image is part of this library, not of the model.
+  const std::string strides = facts.one("strides") ? std::string(*facts.one("strides")) : "";
+  std::string known;
+  for (const int64_t stride : kCellStrides) known += (known.empty() ? "" : " ") + std::to_string(stride);
+  if (strides != known) unknown(name, "strides", strides);
+  const std::string columns = facts.one("cells") ? std::string(*facts.one("cells")) : "";
+  if (columns != std::to_string(kFaceColumns)) unknown(name, "cells", columns);
+  if (found.least_side % kCellStrides[std::size(kCellStrides) - 1] != 0) unknown(name, "sides", sides);
+}
+
 // A description whose last line is its own sum.
 Description parse_sealed(std::string_view text, const std::string& name) {
   const Description found = parse_description(text, name);  // first: one of another format may have other sums
@@ -102,6 +143,10 @@ Description parse_sealed(std::string_view text, const std::string& name) {
 }
 
 }  // namespace
+
+int64_t Description::outputs(int64_t height, int64_t width) const {
+  return kind == Kind::kFinder ? cell_count(height, width) * kFaceColumns : static_cast<int64_t>(classes.size());
+}
 
 Description parse_description(std::string_view text, const std::string& name) {
   const Facts facts{text};
@@ -119,15 +164,16 @@ Description parse_description(std::string_view text, const std::string& name) {
     if (!value) damaged(name, "its description has no " + std::string(fact));
     *place = *value;
   }
-  for (const auto& [fact, place, most] : {std::tuple{"image_size", &found.image_size, kMaxImageSide},
-                                          std::tuple{"batch_size", &found.batch_size, kMostBatch}}) {
-    const auto value = number_of<int64_t>(facts.one(fact));
-    if (!value || *value < 1 || *value > most) damaged(name, "its description has no " + std::string(fact));
-    *place = *value;
-  }
-  for (const std::string_view label : facts.all("class")) found.classes.emplace_back(label);
+  found.batch_size = number_within(facts.one("batch_size"), 1, kMostBatch, "batch_size", name);
   for (const std::string_view needed : facts.all("instruction")) found.instructions.emplace_back(needed);
-  if (found.classes.size() < 2 || found.classes.size() > kMostClasses) damaged(name, "its description has no classes");
+  const std::string_view kind = facts.one("kind").value_or("classifier");  // older exports have none but classifiers
+  if (kind == "finder") {
+    parse_finder(facts, name, found);
+  } else if (kind == "classifier") {
+    parse_classifier(facts, name, found);
+  } else {
+    unknown(name, "kind", kind);
+  }
   return found;
 }
 

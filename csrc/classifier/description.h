@@ -6,16 +6,28 @@
 #include <string_view>
 #include <vector>
 
+#include "framing.h"
+
 namespace fer_fast {
+
+enum class Kind { kClassifier, kFinder };
 
 struct Description {
   std::string version;  // of the fer-fast that exported it
   std::string model;    // digest of the checkpoint
   std::string precision;
-  int64_t image_size = 0;
+  Kind kind = Kind::kClassifier;
   int64_t batch_size = 0;
-  std::vector<std::string> classes;
   std::vector<std::string> instructions;  // that the model, if it holds machine code, may use
+  // A classifier's.
+  int64_t image_size = 0;
+  std::vector<std::string> classes;
+  Framing framing = Framing::kPoints;  // how faces are cropped for it
+  // A finder's: the sides of its images are multiples of one, and at most the other.
+  int64_t least_side = 0, most_side = 0;
+
+  // Of each image of a batch: numbers that go out.
+  int64_t outputs(int64_t height, int64_t width) const;
 };
 
 // `text` is a line a fact; `name` the file, for messages. Throws Error.

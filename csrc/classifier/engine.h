@@ -1,4 +1,5 @@
-// One model compiled for one machine: pixels [batch, S, S, 3] come in, probabilities [batch, classes] go out.
+// One model compiled for one machine: pixels [batch, height, width, 3] come in; probabilities [batch, classes] go out, or
+// what a finder says of the cells, [batch, cells, kFaceColumns].
 #pragma once
 
 #include <memory>
@@ -8,13 +9,21 @@
 
 namespace fer_fast {
 
+// RGB images without gaps; a classifier's are of its size, the sides of a finder's are multiples of its least.
+struct Batch {
+  const uint8_t* pixels;
+  int64_t count, height, width;
+
+  int64_t bytes() const { return count * height * width * 3; }
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
   // Calls at once that keep the machine busy.
   virtual int streams() const = 0;
   // 1 <= count <= the batch size that it was opened for; from any number of threads. Throws Error.
-  virtual void infer(const uint8_t* images, int64_t count, float* probabilities) = 0;
+  virtual void infer(const Batch& images, float* out) = 0;
   // name=value lines.
   virtual std::string describe() const = 0;
 };
@@ -26,10 +35,17 @@ struct OpenedModel {
   std::unique_ptr<Engine> engine;
 };
 
+// What is wrong with them whatever the model, Error says; threads become those that there are.
+Options checked(Options options);
+
 // By the file's suffix; options have been checked, but for the batch size. Throws Error.
-OpenedModel open_openvino(const std::string& model, const Options& options);
-OpenedModel open_tensorrt(const std::string& model, const Options& options);
-OpenedModel open_torch(const std::string& model, const Options& options);
+OpenedModel open_model(const std::string& model, Kind kind, const Options& options);
+OpenedModel open_openvino(const std::string& model, Kind kind, const Options& options);
+OpenedModel open_tensorrt(const std::string& model, Kind kind, const Options& options);
+OpenedModel open_torch(const std::string& model, Kind kind, const Options& options);
+
+// Throws Error if the model is another.
+void check_kind(Kind wanted, const Description& description, const std::string& model);
 
 // The batch size that is run: what was asked for, at most what the model was exported for. Throws Error.
 int64_t batch_size_of(const Options& options, const Description& description);

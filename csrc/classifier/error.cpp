@@ -1,5 +1,5 @@
 // In a file of its own, so that the type is this library's everywhere: programs catch what it throws.
-#include "fer_fast/classifier.h"
+#include "fer_fast/image.h"
 
 namespace fer_fast {
 

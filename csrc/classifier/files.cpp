@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "fer_fast/classifier.h"
+#include "fer_fast/image.h"
 
 namespace fer_fast {
 namespace {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <openvino/openvino.hpp>
 
+#include "cells.h"
 #include "engine.h"
 #include "files.h"
 #include "pool.h"
@@ -43,8 +44,7 @@ class OpenVinoEngine : public Engine {
  public:
   // `weights` is what the graph points to, for as long as it lives.
   OpenVinoEngine(const std::string& graph, std::string weights, const Description& description, const Options& options)
-      : classes_(static_cast<int64_t>(description.classes.size())), side_(description.image_size),
-        weights_(std::move(weights)), precision_(description.precision) {
+      : description_(description), weights_(std::move(weights)), precision_(description.precision) {
     const ov::Tensor constants(ov::element::u8, {weights_.size()}, weights_.data());
     const std::shared_ptr<ov::Model> model =
         needing("libopenvino_ir_frontend", [&] { return core_.read_model(graph, constants); });
@@ -61,13 +61,16 @@ class OpenVinoEngine : public Engine {
 
   int streams() const override { return streams_; }
 
-  void infer(const uint8_t* images, int64_t count, float* probabilities) override {
+  void infer(const Batch& images, float* out) override {
     const auto extent = [](int64_t number) { return static_cast<std::size_t>(number); };
+    const std::size_t count = extent(images.count), outputs = extent(description_.outputs(images.height, images.width));
+    const bool finds = description_.kind == Kind::kFinder;
     Pool<ov::InferRequest>::Lease request(requests_);
-    // Neither is copied: OpenVINO reads the pixels and writes the probabilities where they are. It takes no const.
-    request->set_input_tensor(
-        ov::Tensor(ov::element::u8, {extent(count), extent(side_), extent(side_), 3}, const_cast<uint8_t*>(images)));
-    request->set_output_tensor(ov::Tensor(ov::element::f32, {extent(count), extent(classes_)}, probabilities));
+    // Neither is copied: OpenVINO reads the pixels and writes the numbers where they are. It takes no const.
+    request->set_input_tensor(ov::Tensor(ov::element::u8, {count, extent(images.height), extent(images.width), 3},
+                                         const_cast<uint8_t*>(images.pixels)));
+    const ov::Shape shape = finds ? ov::Shape{count, outputs / kFaceColumns, kFaceColumns} : ov::Shape{count, outputs};
+    request->set_output_tensor(ov::Tensor(ov::element::f32, shape, out));
     request->infer();
   }
 
@@ -77,7 +80,7 @@ class OpenVinoEngine : public Engine {
   }
 
  private:
-  int64_t classes_, side_;
+  Description description_;
   std::string weights_;
   std::string precision_;
   ov::Core core_;
@@ -88,12 +91,13 @@ class OpenVinoEngine : public Engine {
 
 }  // namespace
 
-OpenedModel open_openvino(const std::string& model, const Options& options) {
+OpenedModel open_openvino(const std::string& model, Kind kind, const Options& options) {
   if (options.device != "auto" && options.device != "cpu") {
     throw Error(ErrorCode::kDeviceMissing, "device must be auto or cpu for an .xml, not '" + options.device + "'");
   }
   const std::string graph = read_file(model, kMostText);
   const SealedDescription sealed = read_sealed_graph(graph, model);
+  check_kind(kind, sealed.description, model);
   OpenedModel opened;
   opened.description = sealed.description;
   opened.batch_size = batch_size_of(options, sealed.description);  // before seconds are spent on compiling

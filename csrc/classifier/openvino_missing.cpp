@@ -2,6 +2,6 @@
 
 namespace fer_fast {
 
-OpenedModel open_openvino(const std::string& model, const Options&) { refuse_engine(model, "OpenVINO", "FER_FAST_OPENVINO"); }
+OpenedModel open_openvino(const std::string& model, Kind, const Options&) { refuse_engine(model, "OpenVINO", "FER_FAST_OPENVINO"); }
 
 }  // namespace fer_fast

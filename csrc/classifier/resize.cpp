@@ -11,16 +11,6 @@ namespace {
 // Pillow computes 8-bit images in integers: weights have this many binary digits, and each pass rounds to bytes.
 constexpr int kDigits = 32 - 8 - 2;
 
-int64_t bytes_a_pixel(PixelFormat format) {
-  switch (format) {
-    case PixelFormat::kGrey8: return 1;
-    case PixelFormat::kRgb8:
-    case PixelFormat::kBgr8: return 3;
-    case PixelFormat::kRgba8: return 4;
-  }
-  return 0;
-}
-
 [[noreturn]] void refuse(std::size_t index, const std::string& rule) {
   throw Error(ErrorCode::kInvalidArgument, "image " + std::to_string(index) + ": " + rule);
 }
@@ -36,8 +26,9 @@ struct Weights {
 };
 
 // Pillow's precompute_coeffs with its bilinear filter, a triangle that widens when the image shrinks.
-Weights weights_of(int64_t source, int64_t target) {
-  const double scale = static_cast<double>(source) / static_cast<double>(target);
+// `part` is how much of the source's side is seen, from its beginning.
+Weights weights_of(int64_t source, double part, int64_t target) {
+  const double scale = part / static_cast<double>(target);
   const double support = std::max(scale, 1.0), inverse = 1.0 / support;
   Weights found;
   found.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
@@ -125,23 +116,34 @@ Bytes pass_down(const Rows& rows, int64_t line, const Weights& down) {
   return out;
 }
 
-// Pixels of one or three channels to RGB.
-void write_rgb(const Bytes& pixels, PixelFormat format, uint8_t* out) {
-  if (format == PixelFormat::kGrey8) {
-    for (const uint8_t grey : pixels) {
-      *out++ = grey;
-      *out++ = grey;
-      *out++ = grey;
+// Rows of pixels of one, three or four channels to RGB.
+void write_rgb(const Rows& rows, int64_t width, int64_t pixel, PixelFormat format, uint8_t* out, int64_t stride) {
+  for (int64_t y = 0; y < rows.count; ++y, out += stride) {
+    const uint8_t* from = rows.data + y * rows.stride;
+    if (pixel == 3 && format != PixelFormat::kBgr8) {
+      std::copy(from, from + width * 3, out);
+      continue;
     }
-    return;
-  }
-  std::copy(pixels.begin(), pixels.end(), out);
-  if (format == PixelFormat::kBgr8) {
-    for (std::size_t i = 0; i < pixels.size(); i += 3) std::swap(out[i], out[i + 2]);
+    const int red = format == PixelFormat::kBgr8 ? 2 : 0, green = pixel == 1 ? 0 : 1, blue = pixel == 1 ? 0 : 2 - red;
+    for (int64_t x = 0; x < width; ++x, from += pixel) {
+      out[3 * x] = from[red];
+      out[3 * x + 1] = from[green];
+      out[3 * x + 2] = from[blue];
+    }
   }
 }
 
 }  // namespace
+
+int64_t bytes_a_pixel(PixelFormat format) {
+  switch (format) {
+    case PixelFormat::kGrey8: return 1;
+    case PixelFormat::kRgb8:
+    case PixelFormat::kBgr8: return 3;
+    case PixelFormat::kRgba8: return 4;
+  }
+  return 0;
+}
 
 void check_image(const ImageView& image, std::size_t index) {
   const auto text = [](auto number) { return std::to_string(number); };
@@ -169,19 +171,31 @@ void check_image(const ImageView& image, std::size_t index) {
   }
 }
 
-void resize_to_square(const ImageView& image, int64_t side, uint8_t* out) {
-  const int64_t pixel = bytes_a_pixel(image.format), line = side * (pixel == 1 ? 1 : 3);
+void resize_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride) {
+  const auto across = static_cast<double>(image.width), down = static_cast<double>(image.height);
+  resize_part_to(image, across, down, width, height, out, stride);
+}
+
+void resize_part_to(const ImageView& image, double across, double down, int64_t width, int64_t height, uint8_t* out,
+                    int64_t stride) {
+  const int64_t pixel = bytes_a_pixel(image.format), resized = pixel == 1 ? 1 : 3, line = width * resized;
   const Rows source{image.data, image.stride == 0 ? image.width * pixel : image.stride, image.height};
-  const ShrinkRow shrink = shrink_row_of(image.format);
-  const Weights across = weights_of(image.width, side), down = weights_of(image.height, side);
-  // Each pass rounds, so that their order shows. Since version 13 Pillow begins with the side that saves the most work.
-  if (image.height > side && image.height - side > 2 * (image.width - side)) {
-    const Bytes fewer = pass_down(source, image.width * pixel, down);
-    write_rgb(pass_across({fewer.data(), image.width * pixel, side}, shrink, across, line), image.format, out);
-  } else {
-    const Bytes narrow = pass_across(source, shrink, across, line);
-    write_rgb(pass_down({narrow.data(), line, image.height}, line, down), image.format, out);
+  const bool same = width == image.width && height == image.height;
+  if (same && across == static_cast<double>(width) && down == static_cast<double>(height)) {
+    return write_rgb(source, width, pixel, image.format, out, stride);
   }
+  const ShrinkRow shrink = shrink_row_of(image.format);
+  const Weights columns = weights_of(image.width, across, width), rows = weights_of(image.height, down, height);
+  // Each pass rounds, so that their order shows. Since version 13 Pillow begins with the side that saves the most work.
+  Bytes pixels;
+  if (image.height > height && image.height - height > 2 * (image.width - width)) {
+    const Bytes fewer = pass_down(source, image.width * pixel, rows);
+    pixels = pass_across({fewer.data(), image.width * pixel, height}, shrink, columns, line);
+  } else {
+    const Bytes narrow = pass_across(source, shrink, columns, line);
+    pixels = pass_down({narrow.data(), line, image.height}, line, rows);
+  }
+  write_rgb({pixels.data(), line, height}, width, resized, image.format, out, stride);
 }
 
 }  // namespace fer_fast

@@ -1,14 +1,21 @@
-// An image of any size comes in, the model's square of RGB pixels goes out, bit for bit as Pillow's bilinear resize.
+// An image of any size comes in, RGB pixels of the size that a model takes go out, bit for bit as Pillow's bilinear resize.
 #pragma once
 
-#include "fer_fast/classifier.h"
+#include "fer_fast/image.h"
 
 namespace fer_fast {
 
 // Throws Error if the view breaks a rule of ImageView; `index` is its place in the call, for the message.
 void check_image(const ImageView& image, std::size_t index);
 
-// Writes side x side x 3 bytes. The view has been checked.
-void resize_to_square(const ImageView& image, int64_t side, uint8_t* out);
+// Writes `height` rows of `width` x 3 bytes, each `stride` bytes after the other. The view has been checked.
+void resize_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride);
+
+// The same of the part of the image that begins at its left upper corner and has these sides, which need not be whole.
+void resize_part_to(const ImageView& image, double across, double down, int64_t width, int64_t height, uint8_t* out,
+                    int64_t stride);
+
+// Bytes of a pixel; 0 if there is no such format.
+int64_t bytes_a_pixel(PixelFormat format);
 
 }  // namespace fer_fast

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "cells.h"
 #include "engine.h"
 #include "files.h"
 #include "pool.h"
@@ -14,7 +15,8 @@ namespace {
 
 // As fer_fast/export names them.
 constexpr const char* kInput = "images";
-constexpr const char* kOutput = "probabilities";
+constexpr const char* kProbabilities = "probabilities";
+constexpr const char* kCells = "cells";
 
 void check(cudaError_t status, const std::string& doing) {
   if (status == cudaSuccess) return;
@@ -115,7 +117,7 @@ Stream make_stream() {
 
 // What one batch needs to run; one thread at a time has it.
 struct Slot {
-  Memory images, probabilities;
+  Memory images, outputs;
   Stream stream;
   std::unique_ptr<nvinfer1::IExecutionContext> context;
 };
@@ -166,12 +168,12 @@ class TensorRtEngine : public Engine {
 
   int streams() const override { return streams_; }
 
-  void infer(const uint8_t* images, int64_t count, float* probabilities) override {
+  void infer(const Batch& images, float* out) override {
     const OnCard on_card(card_);
     Pool<Slot>::Lease slot(loaded_->slots);
     Messages::take();
     try {
-      enqueue(*slot, images, count, probabilities);
+      enqueue(*slot, images, out);
     } catch (...) {
       cudaStreamSynchronize(slot->stream.get());  // the pixels are the caller's to free
       throw;
@@ -191,54 +193,61 @@ class TensorRtEngine : public Engine {
     return std::to_string(number / 10000) + '.' + std::to_string(number / 100 % 100) + '.' + std::to_string(number % 100);
   }
 
-  void enqueue(Slot& slot, const uint8_t* images, int64_t count, float* probabilities) const {
+  void enqueue(Slot& slot, const Batch& images, float* out) const {
     nvinfer1::Dims shape{};
     shape.nbDims = 4;
-    shape.d[0] = count, shape.d[1] = shape.d[2] = description_.image_size, shape.d[3] = 3;
+    shape.d[0] = images.count, shape.d[1] = images.height, shape.d[2] = images.width, shape.d[3] = 3;
     if (!slot.context->setInputShape(kInput, shape)) refuse(ErrorCode::kEngineFailed, "TensorRT does not take the batch");
     const cudaStream_t stream = slot.stream.get();
-    check(cudaMemcpyAsync(slot.images.get(), images, image_bytes(count), cudaMemcpyHostToDevice, stream),
+    check(cudaMemcpyAsync(slot.images.get(), images.pixels, static_cast<std::size_t>(images.bytes()),
+                          cudaMemcpyHostToDevice, stream),
           "copying the images to the card");
     if (!slot.context->enqueueV3(stream)) refuse(ErrorCode::kEngineFailed, "TensorRT failed");
-    check(cudaMemcpyAsync(probabilities, slot.probabilities.get(), row_bytes(count), cudaMemcpyDeviceToHost, stream),
-          "copying the probabilities from the card");
+    check(cudaMemcpyAsync(out, slot.outputs.get(), output_bytes(images), cudaMemcpyDeviceToHost, stream),
+          "copying what it found from the card");
   }
 
-  std::size_t image_bytes(int64_t count) const {
-    return static_cast<std::size_t>(count * description_.image_size * description_.image_size * 3);
-  }
-  std::size_t row_bytes(int64_t count) const {
-    return static_cast<std::size_t>(count) * description_.classes.size() * sizeof(float);
+  std::size_t output_bytes(const Batch& images) const {
+    return static_cast<std::size_t>(images.count * description_.outputs(images.height, images.width)) * sizeof(float);
   }
 
   // That the engine is what the description says: memory is taken by the description.
   void check_graph(const nvinfer1::ICudaEngine& engine, const std::string& model) const {
-    const int64_t side = description_.image_size, classes = static_cast<int64_t>(description_.classes.size());
+    // Of a finder any sides do: -1.
+    const int64_t side = finds_ ? -1 : description_.image_size;
+    const std::vector<int64_t> outputs = finds_ ? std::vector<int64_t>{-1, kFaceColumns}
+                                                : std::vector<int64_t>{description_.outputs(side, side)};
     if (engine.getNbIOTensors() == 2 &&
         has_tensor(engine, kInput, nvinfer1::TensorIOMode::kINPUT, nvinfer1::DataType::kUINT8, {side, side, 3}) &&
-        has_tensor(engine, kOutput, nvinfer1::TensorIOMode::kOUTPUT, nvinfer1::DataType::kFLOAT, {classes}) &&
-        engine.getProfileShape(kInput, 0, nvinfer1::OptProfileSelector::kMAX).d[0] == description_.batch_size) {
-      return;
+        has_tensor(engine, output_, nvinfer1::TensorIOMode::kOUTPUT, nvinfer1::DataType::kFLOAT, outputs)) {
+      const nvinfer1::Dims most = engine.getProfileShape(kInput, 0, nvinfer1::OptProfileSelector::kMAX);
+      const bool large = !finds_ || (most.nbDims == 4 && most.d[1] == most_side() && most.d[2] == most_side());
+      if (most.d[0] == description_.batch_size && large) return;
     }
     throw Error(ErrorCode::kModelDamaged, "the model '" + model + "' is damaged: it is not what its description says");
   }
 
   Slot make_slot(nvinfer1::ICudaEngine& engine, int64_t batch) const {
+    const Batch most{nullptr, batch, most_side(), most_side()};
     Slot slot;
-    slot.images = allocate(image_bytes(batch));
-    slot.probabilities = allocate(row_bytes(batch));
+    slot.images = allocate(static_cast<std::size_t>(most.bytes()));
+    slot.outputs = allocate(output_bytes(most));
     slot.stream = make_stream();
     slot.context.reset(engine.createExecutionContext());
     // It takes most of the memory, and fails for want of it.
     if (!slot.context) refuse(ErrorCode::kOutOfMemory, "TensorRT could not prepare the model");
     if (!slot.context->setTensorAddress(kInput, slot.images.get()) ||
-        !slot.context->setTensorAddress(kOutput, slot.probabilities.get())) {
+        !slot.context->setTensorAddress(output_, slot.outputs.get())) {
       refuse(ErrorCode::kEngineFailed, "TensorRT could not prepare the model");
     }
     return slot;
   }
 
+  int64_t most_side() const { return finds_ ? description_.most_side : description_.image_size; }
+
   Description description_;
+  bool finds_ = description_.kind == Kind::kFinder;
+  const char* output_ = finds_ ? kCells : kProbabilities;
   int card_;
   int streams_ = 0;
   std::unique_ptr<Loaded> loaded_;
@@ -260,10 +269,11 @@ int present_card(const std::string& model, const std::string& asked) {
 
 }  // namespace
 
-OpenedModel open_tensorrt(const std::string& model, const Options& options) {
+OpenedModel open_tensorrt(const std::string& model, Kind kind, const Options& options) {
   const uint64_t size = file_size(model);
   check_precision_is_auto(options, ".engine");
   const SealedDescription sealed = read_sealed_engine(read_file(model + ".txt", kMostText), model);
+  check_kind(kind, sealed.description, model);
   OpenedModel opened;
   opened.description = sealed.description;
   opened.batch_size = batch_size_of(options, sealed.description);

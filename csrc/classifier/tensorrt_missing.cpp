@@ -2,6 +2,6 @@
 
 namespace fer_fast {
 
-OpenedModel open_tensorrt(const std::string& model, const Options&) { refuse_engine(model, "TensorRT", "FER_FAST_TENSORRT"); }
+OpenedModel open_tensorrt(const std::string& model, Kind, const Options&) { refuse_engine(model, "TensorRT", "FER_FAST_TENSORRT"); }
 
 }  // namespace fer_fast

@@ -31,15 +31,16 @@ class TorchEngine : public Engine {
 
   int streams() const override { return streams_; }
 
-  void infer(const uint8_t* images, int64_t count, float* probabilities) override {
+  void infer(const Batch& images, float* out) override {
     const c10::InferenceMode guard;
     const c10::DeviceGuard on_device(device_);
-    const int64_t side = description_.image_size, classes = static_cast<int64_t>(description_.classes.size());
+    const int64_t outputs = description_.outputs(images.height, images.width);
     // from_blob takes no const; nothing writes to it.
-    const at::Tensor pixels = at::from_blob(const_cast<uint8_t*>(images), {count, side, side, 3}, at::kByte);
+    const at::Tensor pixels =
+        at::from_blob(const_cast<uint8_t*>(images.pixels), {images.count, images.height, images.width, 3}, at::kByte);
     try {
       const std::vector<at::Tensor> found = loader_.run({pixels.to(device_)});
-      at::from_blob(probabilities, {count, classes}, at::kFloat).copy_(found.at(0));
+      at::from_blob(out, {images.count, outputs}, at::kFloat).copy_(found.at(0).flatten(1));
     } catch (const c10::Error& error) {
       refuse(ErrorCode::kEngineFailed, "libtorch failed", error);
     }
@@ -95,7 +96,7 @@ void check_processor(const std::string& model, const Description& description) {
 
 }  // namespace
 
-OpenedModel open_torch(const std::string& model, const Options& options) {
+OpenedModel open_torch(const std::string& model, Kind kind, const Options& options) {
   file_size(model);  // libtorch does not tell a missing file from a damaged one
   check_precision_is_auto(options, ".pt2");
   Metadata metadata;
@@ -113,6 +114,7 @@ OpenedModel open_torch(const std::string& model, const Options& options) {
   }
   OpenedModel opened;
   opened.description = parse_description(text->second, model);
+  check_kind(kind, opened.description, model);
   opened.batch_size = batch_size_of(options, opened.description);
   const at::Device device = device_of(model, metadata, options.device);
   check_device(device);

@@ -2,6 +2,6 @@
 
 namespace fer_fast {
 
-OpenedModel open_torch(const std::string& model, const Options&) { refuse_engine(model, "libtorch", "FER_FAST_LIBTORCH"); }
+OpenedModel open_torch(const std::string& model, Kind, const Options&) { refuse_engine(model, "libtorch", "FER_FAST_LIBTORCH"); }
 
 }  // namespace fer_fast

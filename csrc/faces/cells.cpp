@@ -41,8 +41,7 @@ Corner corner_of(int64_t place, int64_t height, int64_t width) {
   return {};
 }
 
-// False if its box is too large for a number.
-bool read_face(const float* cell, const Corner& corner, float* face) {
+void read_face(const float* cell, const Corner& corner, float* face) {
   const float wide = std::exp(cell[3]) * corner.stride, high = std::exp(cell[4]) * corner.stride;
   face[0] = (corner.column + cell[1]) * corner.stride - wide / 2;
   face[1] = (corner.row + cell[2]) * corner.stride - high / 2;
@@ -53,7 +52,12 @@ bool read_face(const float* cell, const Corner& corner, float* face) {
     face[5 + i] = (corner.row + cell[6 + i]) * corner.stride;
   }
   face[14] = cell[0];
-  return std::all_of(face, face + kFaceColumns, [](float value) { return std::isfinite(value); });
+}
+
+bool can_be_face(const float* face, int64_t height, int64_t width) {
+  const auto high = static_cast<float>(height), wide = static_cast<float>(width), most = 2 * std::max(high, wide);
+  return std::all_of(face, face + kFaceColumns, [](float value) { return std::isfinite(value); }) && face[2] <= most &&
+         face[3] <= most && face[0] < wide && face[1] < high && face[0] + face[2] > 0 && face[1] + face[3] > 0;
 }
 
 // Boxes by column: the comparison of one with all that follow is then a register of them at a time.
@@ -107,9 +111,8 @@ std::vector<float> faces_in(const float* cells, int64_t height, int64_t width, d
   std::vector<float> faces;
   for (const Cell& cell : chosen_cells(cells, cell_count(height, width), static_cast<float>(score))) {
     float face[kFaceColumns];
-    if (read_face(cells + cell.place * kFaceColumns, corner_of(cell.place, height, width), face)) {
-      faces.insert(faces.end(), face, face + kFaceColumns);
-    }
+    read_face(cells + cell.place * kFaceColumns, corner_of(cell.place, height, width), face);
+    if (can_be_face(face, height, width)) faces.insert(faces.end(), face, face + kFaceColumns);
   }
   Boxes boxes(faces);
   std::vector<float> kept;

@@ -13,7 +13,7 @@ using Point = std::complex<double>;
 constexpr double kTemplateSide = 112;
 constexpr int kLandmarks = 5;
 constexpr double kTemplate[kLandmarks][2] = {{35.0, 43.5}, {77.0, 43.5}, {56.0, 67.2}, {38.9, 84.2}, {73.1, 84.2}};
-// A crop by the landmarks is at most so many times as large as the box, or as small.
+// A crop by the landmarks is at most so many times as large as the box, or as small; and its centre is in the box.
 constexpr double kMostUnlike = 2;
 
 // The map point -> scale * point + shift, a turn and a change of size: as a matrix.
@@ -47,9 +47,12 @@ bool points_matrix(const float* face, double size, double* matrix) {
     spread += std::norm(found);
   }
   const Point scale = spread / together;
+  const Point shift = found_mean - scale * wanted_mean;
   const double side = std::abs(scale) * size, longer = std::max(face[2], face[3]);
   if (!(side >= longer / kMostUnlike && side <= longer * kMostUnlike)) return false;  // nor is it a number
-  write_matrix(scale, found_mean - scale * wanted_mean, matrix);
+  const Point center = scale * Point(size / 2, size / 2) + shift - Point(face[0], face[1]);
+  if (!(center.real() >= 0 && center.real() <= face[2] && center.imag() >= 0 && center.imag() <= face[3])) return false;
+  write_matrix(scale, shift, matrix);
   return true;
 }
 
@@ -63,10 +66,18 @@ Point turn_of(const float* face) {
 }  // namespace
 
 std::optional<Framing> framing_named(std::string_view name) {
-  if (name == "points") return Framing::kPoints;
-  if (name == "box") return Framing::kBox;
-  if (name == "level") return Framing::kLevel;
+  for (const Framing framing : {Framing::kPoints, Framing::kBox, Framing::kLevel}) {
+    if (name == framing_name(framing)) return framing;
+  }
   return std::nullopt;
+}
+
+const char* framing_name(Framing framing) {
+  switch (framing) {
+    case Framing::kPoints: return "points";
+    case Framing::kBox: return "box";
+    default: return "level";
+  }
 }
 
 bool has_box(const float* face) {

@@ -27,7 +27,8 @@ def faces_in_reference(cells: Array, height: int, width: int, score: float, over
     """The faces of one image, by falling score.
 
     Args:
-        cells: float32 [cells, 15], what `FinderNetwork` gives; one that holds what is no finite number is no face.
+        cells: float32 [cells, 15], what `FinderNetwork` gives; one that holds what is no finite number is no face,
+            nor is one whose box does not touch the image, or has more than twice its longer side.
         height, width: of the network's input, multiples of 32.
         score: the smallest.
         overlap: see `OVERLAP`.
@@ -45,6 +46,8 @@ def faces_in_reference(cells: Array, height: int, width: int, score: float, over
     landmarks = (np.tile(corner, 5) + values[:, 5:]) * stride
     faces = np.concatenate([centres - sizes / 2, sizes, landmarks, values[:, :1]], axis=1)
     faces = faces[np.isfinite(faces).all(axis=1)]
+    low, size, image = faces[:, :2], faces[:, 2:4], np.array([width, height], np.float32)
+    faces = faces[((size <= 2 * image.max()) & (low < image) & (low + size > 0)).all(axis=1)]
     kept: Array = faces[_kept(faces, overlap)]
     return kept
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 #: Where a crop of `TEMPLATE_SIDE` pixels has the eyes, the nose and the corners of the mouth.
 TEMPLATE: tuple[tuple[float, float], ...] = ((35.0, 43.5), (77.0, 43.5), (56.0, 67.2), (38.9, 84.2), (73.1, 84.2))
 TEMPLATE_SIDE = 112
-#: A crop by the landmarks is at most so many times as large as the box, or as small: else they fit no face of that box.
+#: A crop by the landmarks is at most so many times as large as the box, or as small, and its centre is in the box: else
+#: they fit no face of that box.
 MOST_UNLIKE = 2.0
 
 
@@ -68,9 +69,11 @@ def _points(landmarks: Matrix, face: Matrix, size: int) -> Matrix | None:
     across = (found[:, 0] * wanted[:, 1] - found[:, 1] * wanted[:, 0]).sum()
     linear = np.array([[along, across], [-across, along]]) * (found**2).sum() / (along**2 + across**2)
     longer, side = max(face[2], face[3]), np.hypot(*linear[0]) * size
-    if not longer / MOST_UNLIKE <= side <= longer * MOST_UNLIKE:
+    shift = found_mean - linear @ wanted_mean
+    center = linear @ np.full(2, size / 2) + shift - face[:2]
+    if not longer / MOST_UNLIKE <= side <= longer * MOST_UNLIKE or (center < 0).any() or (center > face[2:4]).any():
         return None
-    return np.column_stack([linear, found_mean - linear @ wanted_mean])
+    return np.column_stack([linear, shift])
 
 
 def crop_faces_reference(image: npt.NDArray[np.uint8], matrices: Matrix, size: int) -> npt.NDArray[np.uint8]:

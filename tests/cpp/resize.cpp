@@ -1,18 +1,26 @@
-// SIDE IMAGES OUT: images come in, their squares of RGB bytes go out, one after the other.
+// WIDTH HEIGHT IMAGES OUT: images come in, their RGB bytes in that size go out, one after the other; LONGEST in place of
+// both: what a face finder sees, by the longer side, width and height before it.
 #include "../../csrc/classifier/resize.h"
 
+#include "../../csrc/classifier/photo.h"
 #include "consumer/images.h"
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
-  const int64_t side = std::stoll(argv[1]);
-  const Images images = read_images(argv[2]);
-  std::ofstream out(argv[3], std::ios::binary);
-  std::vector<uint8_t> square(static_cast<std::size_t>(side * side * 3));
+  if (argc != 4 && argc != 5) return 2;
+  const Images images = read_images(argv[argc - 2]);
+  std::ofstream out(argv[argc - 1], std::ios::binary);
+  const int64_t width = std::stoll(argv[1]), height = argc == 5 ? std::stoll(argv[2]) : 0;
   for (std::size_t i = 0; i < images.views.size(); ++i) {
     fer_fast::check_image(images.views[i], i);
-    fer_fast::resize_to_square(images.views[i], side, square.data());
-    out.write(reinterpret_cast<const char*>(square.data()), static_cast<std::streamsize>(square.size()));
+    fer_fast::Seen seen{{}, width, height, width, height};
+    if (argc == 5) {
+      seen.pixels.resize(static_cast<std::size_t>(width * height * 3));
+      fer_fast::resize_to(images.views[i], width, height, seen.pixels.data(), width * 3);
+    } else {
+      seen = fer_fast::seen_of(images.views[i], width, 1);
+      out.write(reinterpret_cast<const char*>(&seen.width), 8).write(reinterpret_cast<const char*>(&seen.height), 8);
+    }
+    out.write(reinterpret_cast<const char*>(seen.pixels.data()), static_cast<std::streamsize>(seen.pixels.size()));
   }
   return 0;
 }

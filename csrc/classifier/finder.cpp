@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "cells.h"
+#include "engine.h"
+#include "fer_fast/faces.h"
+#include "guarded.h"
+#include "photo.h"
+#include "resize.h"
+#include "sharing.h"
+
+namespace fer_fast {
+namespace {
+
+void require(bool holds, const std::string& name, const std::string& rule, double value) {
+  if (holds) return;
+  std::ostringstream text;
+  text << name << " must be " << rule << ", not " << value;
+  throw Error(ErrorCode::kInvalidArgument, text.str());
+}
+
+// What every model is opened with, from what a finder is.
+Options engine_options(const FinderOptions& options) {
+  require(options.find_size >= 1, "find_size", "1 or more", static_cast<double>(options.find_size));
+  require(options.score >= 0 && options.score <= 1, "score", "0 to 1", options.score);
+  require(options.min_face >= 0 && std::isfinite(options.min_face), "min_face", "a number of pixels, 0 or more", options.min_face);
+  Options general;
+  general.batch_size = 1;
+  general.threads = options.threads;
+  general.precision = options.precision;
+  general.goal = options.goal;
+  general.device = options.device;
+  return checked(general);
+}
+
+// A row of kFaceColumns, found in a photo that was reduced, in pixels of the photo.
+Face face_of(const float* row, double x_factor, double y_factor) {
+  const auto x = [&](int column) { return static_cast<float>(row[column] * x_factor); };
+  const auto y = [&](int column) { return static_cast<float>(row[column] * y_factor); };
+  Face face{x(0), y(1), x(2), y(3), {}, row[kFaceColumns - 1]};
+  for (int i = 0; i < 5; ++i) face.landmarks[i] = {x(4 + 2 * i), y(5 + 2 * i)};
+  return face;
+}
+
+}  // namespace
+
+struct FaceFinder::Parts {
+  OpenedModel model;
+  FinderOptions options;
+
+  std::vector<Face> find(const ImageView& photo) const {
+    const Seen seen = seen_of(photo, options.find_size, model.description.least_side);
+    std::vector<float> cells(static_cast<std::size_t>(model.description.outputs(seen.canvas_height, seen.canvas_width)));
+    model.engine->infer({seen.pixels.data(), 1, seen.canvas_height, seen.canvas_width}, cells.data());
+    const std::vector<float> rows = faces_in(cells.data(), seen.canvas_height, seen.canvas_width, options.score, kFaceOverlap);
+    const double x_factor = static_cast<double>(photo.width) / static_cast<double>(seen.width);
+    const double y_factor = static_cast<double>(photo.height) / static_cast<double>(seen.height);
+    std::vector<Face> faces;
+    for (std::size_t i = 0; i < rows.size(); i += kFaceColumns) {
+      const Face face = face_of(&rows[i], x_factor, y_factor);
+      if (std::max(face.width, face.height) >= options.min_face) faces.push_back(face);
+    }
+    std::stable_sort(faces.begin(), faces.end(), [](const Face& one, const Face& other) {
+      return double{one.width} * one.height > double{other.width} * other.height;
+    });
+    if (options.max_faces != 0 && faces.size() > options.max_faces) faces.resize(options.max_faces);
+    return faces;
+  }
+};
+
+FaceFinder::FaceFinder(const std::string& model, const FinderOptions& options) {
+  guarded([&] {
+    auto parts = std::make_unique<Parts>(Parts{open_model(model, Kind::kFinder, engine_options(options)), options});
+    const int64_t most = parts->model.description.most_side;
+    require(options.find_size <= most, "find_size", "at most the " + std::to_string(most) + " that the model was exported for",
+            static_cast<double>(options.find_size));
+    parts_ = std::move(parts);
+  });
+}
+
+FaceFinder::~FaceFinder() = default;
+FaceFinder::FaceFinder(FaceFinder&&) noexcept = default;
+FaceFinder& FaceFinder::operator=(FaceFinder&&) noexcept = default;
+
+const FaceFinder::Parts& FaceFinder::parts() const {
+  if (!parts_) throw Error(ErrorCode::kInvalidArgument, "this face finder was moved from");
+  return *parts_;
+}
+
+std::vector<std::vector<Face>> FaceFinder::find(const std::vector<ImageView>& photos) const {
+  return guarded([&] {
+    const Parts& parts = this->parts();
+    for (std::size_t i = 0; i < photos.size(); ++i) check_image(photos[i], i);
+    std::vector<std::vector<Face>> found(photos.size());
+    // One thread more than streams: it reduces a photo while they infer.
+    const int threads = parts.model.engine->streams() + 1;
+    share_out(static_cast<int64_t>(photos.size()), 1, threads, [&](int64_t photo, int64_t) {
+      found[static_cast<std::size_t>(photo)] = parts.find(photos[static_cast<std::size_t>(photo)]);
+    });
+    return found;
+  });
+}
+
+std::vector<Face> FaceFinder::find(const ImageView& photo) const {
+  return guarded([&] { return find(std::vector<ImageView>{photo})[0]; });
+}
+
+int64_t FaceFinder::find_size() const { return parts().options.find_size; }
+
+std::string FaceFinder::describe() const {
+  return guarded([&] {
+    const Parts& parts = this->parts();
+    std::ostringstream text;
+    text << parts.model.engine->describe() << "find_size=" << parts.options.find_size << "\nscore=" << parts.options.score
+         << "\nmin_face=" << parts.options.min_face << "\nmax_faces=" << parts.options.max_faces << "\nmodel="
+         << parts.model.description.model << "\nexported_by=fer-fast " << parts.model.description.version << "\n";
+    return text.str();
+  });
+}
+
+}  // namespace fer_fast

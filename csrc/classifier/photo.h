@@ -1,0 +1,33 @@
+// A photo comes in; what a finder sees of it, and a classifier of its faces, goes out.
+#pragma once
+
+#include <vector>
+
+#include "fer_fast/faces.h"
+#include "framing.h"
+
+namespace fer_fast {
+
+// A photo reduced, RGB without gaps, on black that makes its sides whole steps.
+struct Seen {
+  std::vector<uint8_t> pixels;           // [canvas_height][canvas_width][3]
+  int64_t width, height;                 // of the photo in it, at the left upper corner
+  int64_t canvas_width, canvas_height;
+};
+
+// The photo's longer side becomes `longest` at most. The view has been checked.
+Seen seen_of(const ImageView& photo, int64_t longest, int64_t step);
+
+// Where a face is to be cut from its photo.
+struct Cut {
+  const ImageView* photo;
+  double matrix[6];
+};
+
+// `find_size` is what the photo's longer side became before the face was found; `side` the crop's, 1 to kMaxCropSide.
+Cut cut_of(const ImageView& photo, const Face& face, Framing framing, int64_t side, int64_t find_size);
+
+// Writes [count][side][side][3], RGB.
+void cut_faces(const Cut* cuts, int64_t count, int64_t side, uint8_t* out);
+
+}  // namespace fer_fast

@@ -1,0 +1,63 @@
+// What classifier.h and faces.h have in common: images in memory, how a model computes, what is thrown.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "fer_fast/version.h"
+
+namespace fer_fast {
+
+enum class ErrorCode : int32_t {
+  kInvalidArgument = 1,   // the caller's: a null or undersized buffer, an impossible size, a closed classifier
+  kModelNotFound = 2,     // there is no such file, or it cannot be read
+  kModelDamaged = 3,      // changed since it was exported
+  kModelUnsupported = 4,  // cut short or not exported for this library, of another version, for another processor
+  kEngineMissing = 5,     // this library was built without the engine that runs the model
+  kDeviceMissing = 6,     // no such device, or it does not compute the precision
+  kEngineFailed = 7,      // what the engine said stands in what()
+  kOutOfMemory = 8,
+};
+
+// All that this library throws. what() names the argument, the rule and what came.
+class FER_FAST_API Error : public std::runtime_error {
+ public:
+  Error(ErrorCode code, const std::string& what);
+  Error(const Error&) = default;
+  ~Error() override;
+  ErrorCode code() const noexcept { return code_; }
+
+ private:
+  ErrorCode code_;
+};
+
+enum class PixelFormat : int32_t { kGrey8, kRgb8, kBgr8, kRgba8 };  // of RGBA, alpha is left out of account
+
+// The largest width and height of an image.
+constexpr int64_t kMaxImageSide = 1 << 16;
+
+// An image in the caller's memory, upright: a photo, or for Classifier::classify a face, cropped; nothing is owned, nothing
+// is written.
+struct ImageView {
+  const uint8_t* data = nullptr;  // the first pixel of the top row
+  std::size_t size = 0;           // bytes that may be read from `data` on
+  int64_t width = 0;              // pixels, 1 to kMaxImageSide
+  int64_t height = 0;
+  int64_t stride = 0;  // bytes from a row to the next, at least a row's; 0 is a row's, without a gap
+  PixelFormat format = PixelFormat::kRgb8;
+};
+
+enum class Precision : int32_t {
+  kAuto,  // int8 where the model is; all else in bf16 where the processor computes it
+  kFp32,  // no bf16: of an int8 model, what int8 leaves is computed in fp32
+  kBf16,  // an error where the processor has none
+};
+
+enum class Goal : int32_t {
+  kThroughput,  // the most images a second: several batches at once
+  kLatency,     // the soonest answer: all threads on one batch
+};
+
+}  // namespace fer_fast
