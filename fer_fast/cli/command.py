@@ -29,6 +29,7 @@ COMMANDS = {
     "export": ("write a model for another program", "fer_fast.cli.export"),
     "bench": ("measure how fast each stage is here, against what it could be", "fer_fast.cli.bench"),
     "train": ("train a model on labelled faces", "fer_fast.cli.train"),
+    "train-finder": ("train a face finder further, on photos without labels", "fer_fast.cli.train_finder"),
     "recalibrate": ("measure a model's temperature, int8 ranges and costs anew", "fer_fast.cli.recalibrate"),
     "tables": ("train every row of the tables of Oh & Yoo 2023", "fer_fast.cli.tables"),
     "doctor": ("say what works on this machine, and what to install", "fer_fast.cli.doctor"),
