@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fer_fast.classifier import Classifier
+    from fer_fast.faces.finder import FaceFinder
     from fer_fast.models.storage import load_model
     from fer_fast.pipeline.run import classify_folder, classify_rows
     from fer_fast.pipeline.summary import Summary
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         EMOTIONS,
         CheckpointError,
         DecodeError,
+        Face,
         FerFastError,
         OutputError,
         OutputRefusedError,
@@ -32,6 +34,8 @@ __all__ = [
     "CheckpointError",
     "Classifier",
     "DecodeError",
+    "Face",
+    "FaceFinder",
     "FerFastError",
     "OutputError",
     "OutputRefusedError",
@@ -50,6 +54,7 @@ __all__ = [
 # too, so that the command runs before anything that a Ctrl-C could break off.
 _HOMES = {
     "Classifier": "fer_fast.classifier",
+    "FaceFinder": "fer_fast.faces.finder",
     "Summary": "fer_fast.pipeline.summary",
     "__version__": "fer_fast.version",
     "classify_folder": "fer_fast.pipeline.run",

@@ -72,7 +72,7 @@ class _Batches:
         if self._open:
             self._send()
         while self._flight:
-            self._rows += self._flight.popleft().result()
+            self._rows.extend(self._flight.popleft().result())
         return self._rows
 
     def close(self) -> None:
@@ -84,4 +84,4 @@ class _Batches:
         pieces, self._open = self._open, []
         self._flight.append(self._model.submit(self._means.infer, np.concatenate(pieces)))
         if len(self._flight) > self._means.streams:  # one more than are in the model
-            self._rows += self._flight.popleft().result()
+            self._rows.extend(self._flight.popleft().result())

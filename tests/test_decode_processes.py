@@ -14,7 +14,7 @@ from decoding import pids, run, running, until, written
 from image_files import FACE, FILES, encoded, oriented
 from PIL import Image, ImageFile
 
-from fer_fast.decode import open_decoder, pillow, process, worker
+from fer_fast.decode import open_decoder, pillow, process, views, worker
 from fer_fast.types import FerFastError, Status
 
 SIDE = 24
@@ -132,7 +132,7 @@ def test_an_unforeseen_error_reaches_the_caller_and_costs_its_process(tmp_path, 
     with open_decoder("pillow", SIDE, 1) as decoder:
         running(decoder, 1)
         with monkeypatch.context() as patch:
-            patch.setattr(process, "spread", lambda *_: raised(MemoryError()))
+            patch.setattr(views, "spread", lambda *_: raised(MemoryError()))
             with pytest.raises(FerFastError, match="the decoder failed: MemoryError"):
                 decoder.decode(paths)
         assert decoder.decode(paths).indices == [0, 1, 2]

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from fer_fast.decode.images import check_images
 from fer_fast.decode.limits import check_count
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
+from fer_fast.faces.found import found_in
 from fer_fast.models.checkpoint import packaged_finders, read_finder
 from fer_fast.ops import native
 from fer_fast.types import Face, FerFastError
@@ -114,19 +115,14 @@ class FaceFinder(Opened):
             images, exif: as for `Classifier.predict_iter`.
 
         Returns:
-            Of each image its faces by falling area, without predictions.
+            Of each image its faces by falling area, without predictions; an empty list where there is none.
+
+        Raises:
+            Exception: as `Classifier.predict`, at the first image that gives no pixels.
         """
-        found = []
-        for image in images:
-            pixels = np.asarray(image if isinstance(image, np.ndarray) else Image.open(image).convert("RGB"))  # type: ignore
-            height, width = pixels.shape[:2]
-            reduced = Image.fromarray(pixels)
-            if max(width, height) > self.find_size:
-                factor = self.find_size / max(width, height)
-                size = max(1, round(width * factor)), max(1, round(height * factor))
-                reduced = reduced.resize(size, Image.Resampling.BILINEAR)
-            found.append(self.faces(self.find_in(np.asarray(reduced)), reduced.size, (width, height)))
-        return found
+        check_images(images, exif)
+        self.check_open()
+        return found_in(images, self, exif)
 
     def find_in(self, pixels: Pixels) -> Found:
         """Finds the faces of one image that is reduced already; from several threads at once.

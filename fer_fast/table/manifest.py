@@ -58,15 +58,17 @@ class Run:
 
     def difference(self, other: Run) -> str:
         """The first thing that another run has otherwise, in words such as "abstain 0.9, not 0.5"; empty if none."""
-        for name in ("version", "format", "columns", "inputs", "folder"):
-            theirs, mine = getattr(other, name), getattr(self, name)
-            if theirs != mine:
-                return f"{name} {theirs!r}, not {mine!r}"
-        for name in {**other.settings, **self.settings}:
+        for name in ("version", "format"):
+            if getattr(other, name) != getattr(self, name):
+                return f"{name} {getattr(other, name)!r}, not {getattr(self, name)!r}"
+        for name in {**other.settings, **self.settings}:  # of what columns follow from, too
             theirs, mine = other.settings.get(name), self.settings.get(name)
             if theirs != mine:
                 theirs, mine = _models(other, self) if name == "model" else (theirs, mine)
                 return f"{name} {theirs!r}, not {mine!r}"
+        for name in ("columns", "inputs", "folder"):
+            if getattr(other, name) != getattr(self, name):
+                return f"{name} {getattr(other, name)!r}, not {getattr(self, name)!r}"
         return ""
 
 
