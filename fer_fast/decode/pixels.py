@@ -98,9 +98,7 @@ def resized(image: Image.Image, size: Size, orientation: int = 1) -> Image.Image
         flat = flat.resize(halfway, Image.Resampling.BILINEAR)
     if flat.size != size:
         flat = flat.resize(size, Image.Resampling.BILINEAR)  # antialiased when it shrinks
-    # After the resize a turn moves few pixels, not the photo's.
-    turn = _TURNS.get(orientation)
-    return flat if turn is None else flat.transpose(turn)
+    return turned(flat, orientation)  # after the resize a turn moves few pixels, not the photo's
 
 
 def reduced(image: Image.Image, size: Size, orientation: int = 1) -> Image.Image:
@@ -116,8 +114,13 @@ def reduced(image: Image.Image, size: Size, orientation: int = 1) -> Image.Image
     whole = 0, 0, image.width / across, image.height / down  # the last block may be a part of one
     if means.size != size or whole[2:] != size:
         means = means.resize(size, Image.Resampling.BILINEAR, whole)
+    return turned(means, orientation)
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """An image that is stored so, upright."""
     turn = _TURNS.get(orientation)
-    return means if turn is None else means.transpose(turn)
+    return image if turn is None else image.transpose(turn)
 
 
 def upright(size: Size, orientation: int) -> Size:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fer_fast.decode.pixels import Size, conversion, converted_bytes, reduced, resized_bytes, spread, square, upright
+from fer_fast.decode.pixels import (
+    Box,
+    Size,
+    conversion,
+    converted_bytes,
+    reduced,
+    resized_bytes,
+    spread,
+    square,
+    turned,
+    upright,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,16 +37,19 @@ _SIZES = struct.Struct("<4I")
 #: and of the bytes that it is made of.
 _BYTES_OF_PART = 14
 
-#: From an upright picture's coordinates, in parts of its sides, to those as it is stored, by EXIF's orientation.
-_TO_STORED = {
-    1: ((1, 0, 0), (0, 1, 0)),
-    2: ((-1, 0, 1), (0, 1, 0)),
-    3: ((-1, 0, 1), (0, -1, 1)),
-    4: ((1, 0, 0), (0, -1, 1)),
-    5: ((0, 1, 0), (1, 0, 0)),
-    6: ((0, 1, 0), (-1, 0, 1)),
-    7: ((0, -1, 1), (-1, 0, 1)),
-    8: ((0, -1, 1), (1, 0, 0)),
+#: Of a pixel, in what is computed of a matrix.
+_ROUNDING = 1e-6
+
+#: Where a point of an upright picture is as the picture is stored, by EXIF's orientation: of x and of y the axis that
+#: it is measured along, and whether from its other end.
+_STORED = {
+    2: ((0, True), (1, False)),
+    3: ((0, True), (1, True)),
+    4: ((0, False), (1, True)),
+    5: ((1, False), (0, False)),
+    6: ((1, False), (0, True)),
+    7: ((1, True), (0, True)),
+    8: ((1, True), (0, False)),
 }
 
 
@@ -201,12 +215,13 @@ class Crops(View):
         linear = self.matrices[:, :, :2]
         finest = float(np.sqrt(np.abs(np.linalg.det(linear)).min()))  # pixels of the picture to a crop's
         factor = 1 / max(finest, 1.0)
-        wide, high = (int(np.ceil(factor * each)) for each in picture.size)
+        wide, high = (int(np.ceil(factor * each - _ROUNDING)) for each in picture.size)
         return max(width, wide), max(height, high)
 
     def memory(self, picture: Picture, size: Size) -> int:
         """See `View.memory`."""
-        boxes = self._boxes(self._in_loaded(picture, picture.size, size), size)
+        size = upright(size, picture.orientation)
+        boxes = self._boxes(self._in_loaded(upright(picture.size, picture.orientation), size), size)
         largest = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).max())
         return largest * (_BYTES_OF_PART + converted_bytes(picture.mode)) + 2 * self.most_bytes
 
@@ -224,13 +239,15 @@ class Crops(View):
 
         image.load()
         convert, crop_faces = conversion(image), core().crop_faces
-        matrices = self._in_loaded(picture, picture.full_size(image), image.size)
+        size = upright(image.size, picture.orientation)
+        matrices = self._in_loaded(upright(picture.full_size(image), picture.orientation), size)
         out = self.empty()
-        for place, box in enumerate(self._boxes(matrices, image.size).tolist()):
-            part = np.asarray(convert(image.crop(box)).convert("RGB"))  # not all of a large photo for a small face
+        for place, box in enumerate(self._boxes(matrices, size).tolist()):
+            # Of a large photo not more than a face; turned as the photo is to be, or the pixels would be others.
+            part = turned(image.crop(_as_stored(box, size, picture.orientation)), picture.orientation)
             matrix = matrices[place : place + 1].copy()
             matrix[0, :, 2] -= box[:2]
-            crop_faces(part, matrix, self.side, out[place : place + 1])
+            crop_faces(np.asarray(convert(part).convert("RGB")), matrix, self.side, out[place : place + 1])
         return out
 
     def pieces(self, size: int) -> list[Crops]:
@@ -238,17 +255,12 @@ class Crops(View):
         starts = range(0, len(self.matrices), size)
         return [Crops(self.matrices[start : start + size], self.side, self.longest) for start in starts]
 
-    def _in_loaded(self, picture: Picture, size: Size, loaded: Size) -> npt.NDArray[np.float64]:
-        """The matrices to the coordinates of a loaded image of a picture that is stored in this size."""
-        turn = np.array(_TO_STORED.get(picture.orientation, _TO_STORED[1]), np.float64)
-        turn[:, :2] /= upright(size, picture.orientation)
-        turn *= np.array(loaded, np.float64)[:, None]
-        matrices = turn[:, :2] @ self.matrices
-        matrices[:, :, 2] += turn[:, 2]
-        return matrices
+    def _in_loaded(self, size: Size, loaded: Size) -> npt.NDArray[np.float64]:
+        """The matrices to the coordinates of an image of this size of a picture of that one, both upright."""
+        return self.matrices * (np.array(loaded, np.float64) / size)[:, None]
 
     def _boxes(self, matrices: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.int64]:
-        """[crops, 4]: left, top, right, bottom of what each crop needs of a loaded image; a pixel of it at least."""
+        """[crops, 4]: left, top, right, bottom of what each crop needs of such an image; a pixel of it at least."""
         side = float(self.side)
         corners = matrices @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
         reach = 2 + 2 * np.abs(matrices[:, :, :2]).sum(axis=2)  # of the filter, beyond the outermost pixels
@@ -256,6 +268,18 @@ class Crops(View):
         first = np.clip(np.floor(corners.min(axis=2) - reach), 0, limits - 1)
         last = np.clip(np.ceil(corners.max(axis=2) + reach), first + 1, limits)
         return np.concatenate([first, last], axis=1).astype(np.int64)
+
+
+def _as_stored(box: Box, size: Size, orientation: int) -> Box:
+    """A box of an upright image of this size, as the image is stored."""
+    if orientation not in _STORED:
+        return box
+    corners = (box[:2], box[2:])
+    ends = []
+    for axis, is_mirrored in _STORED[orientation]:
+        ends.append(sorted(size[axis] - corner[axis] if is_mirrored else corner[axis] for corner in corners))
+    (left, right), (top, bottom) = ends
+    return left, top, right, bottom
 
 
 @lru_cache(maxsize=8)
