@@ -16,7 +16,7 @@ class ShadeFinder:
 
     score = 0.6
 
-    def __init__(self, find_size=64, min_face=4, max_faces=None, name="shades"):
+    def __init__(self, find_size=64, min_face=4, max_faces=None, name="shades", device="auto"):
         self.find_size, self.min_face, self.max_faces, self.name = find_size, min_face, max_faces, name
         self.seen, self.closed, self.fails = [], False, None
         self._lock = threading.Lock()

@@ -67,7 +67,7 @@ class Looking:
     def __init__(self, finder: Finder, side: int, framing: str, faces: str = "all") -> None:
         check_choice(faces)
         self.finder, self.faces = finder, faces
-        self._side, self._framing = side, framing
+        self._side, self.framing = side, framing
         self._most = 1 if faces == "largest" else None
 
     def __call__(self, photo: Photo) -> Looked:
@@ -85,7 +85,7 @@ class Looking:
         faces = self.finder.faces(found, (width, height), size)[: self._most]
         if not faces:
             return Looked([], np.empty((0, self._side, self._side, 3), np.uint8), photo.stamp, seconds)
-        matrices = crop_matrices(faces, self._framing, self._side, max(size) / max(width, height))
+        matrices = crop_matrices(faces, self.framing, self._side, max(size) / max(width, height))
         pixels = photo.crops(Crops(matrices, self._side, self.finder.find_size))
         return Looked(faces, pixels, photo.stamp, seconds)
 
