@@ -72,9 +72,8 @@ def test_every_kind_of_image_has_the_faces_of_its_file(classifier, tmp_path):
 def test_a_photo_has_none_one_or_hundreds_and_batches_are_filled_across_them(classifier, monkeypatch):
     crowd = ShadeFinder(160)
     one = crowd.find_in(np.asarray(draw((160, 120), TWO[:1])))
-    monkeypatch.setattr(
-        crowd, "find_in", lambda pixels: one.repeat(500 if pixels.max() > 200 else 1, 0)[: pixels.max()]
-    )
+    counts = {0: 0, 70: 1, 220: 500}
+    monkeypatch.setattr(crowd, "find_in", lambda pixels: one.repeat(counts[int(pixels.max())], 0))
     sizes, infer = [], classifier._probabilities
     monkeypatch.setattr(classifier, "_probabilities", lambda pixels: sizes.append(len(pixels)) or infer(pixels))
     photos = [draw((160, 120), boxes) for boxes in ([], TWO[:1], [(220, 0, 0, 9)], [], TWO[:1])]
