@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from fer_fast.engines.opened import Opened
-from fer_fast.inputs import HIDDEN, ImageFiles, absolute
+from fer_fast.inputs import ImageFiles
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, within
 from fer_fast.pipeline.batches import BatchClassifier, ItemBatches
+from fer_fast.pipeline.checks import called_earlier, check_open, no_images, number, patience, refuse_input
 from fer_fast.pipeline.faces import FaceClassifier, check_faces, judged, open_faces, small_faces
 from fer_fast.pipeline.summary import Stages, Summary
 from fer_fast.table.file_table import FileTable
 from fer_fast.table.manifest import run_of
 from fer_fast.table.schema import Schema
 from fer_fast.table.stream_table import StreamTable
-from fer_fast.table.workplace import check_out, earlier_run
-from fer_fast.types import FerFastError, Item, ItemRows, OutputRefusedError, Row, StalledError, counted
+from fer_fast.table.workplace import check_out
+from fer_fast.types import FerFastError, Item, ItemRows, Row, StalledError, counted
 
 if TYPE_CHECKING:
     from fer_fast.faces.decoder import CropSink
@@ -98,10 +96,10 @@ def classify_folder(
     """
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
-    _check_open(classifier)
+    check_open(classifier)
     check_faces(faces, finder, options)
-    abstain = _checked("abstain", abstain, 1)
-    stall_timeout = _patience(stall_timeout)
+    abstain = number("abstain", abstain, 1)
+    stall_timeout = patience(stall_timeout)
     pulse = pulse or Pulse()
     keep = resume or retry_failed
     path = os.fspath(out) if isinstance(out, (str, os.PathLike)) else None
@@ -110,19 +108,14 @@ def classify_folder(
     named = [os.fspath(entry) for entry in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
     target = check_out(path, keep) if path is not None else None
     if target is not None:
-        _refuse_input(named, target)
-    files = ImageFiles(named, _called(named, target if keep else None), pulse=pulse)
+        refuse_input(named, target)
+    files = ImageFiles(named, called_earlier(named, target if keep else None), pulse=pulse)
     found = files.items()
     first = next(found, None)
     if first is None:
-        raise ValueError(_no_images(files))
-    runner: BatchClassifier
-    if faces != "none":
-        runner = within(
-            stall_timeout, lambda: open_faces(classifier, finder, faces, options, _open, crops), "the model"
-        )
-    else:
-        runner = classifier or within(stall_timeout, lambda: _open(options), "the model")
+        raise ValueError(no_images(files))
+    runner = within(stall_timeout, lambda: _runner(classifier, options, faces, finder, crops), "the model")
+    how = _How(abstain, stall_timeout, progress, seen, pulse, faces != "none")
     ended = False
     try:
         schema = Schema(runner.classes, runner.decoder.columns)
@@ -135,7 +128,7 @@ def classify_folder(
             table = StreamTable(out, schema, pulse)
         summary = Summary(path, unlistable=files.unlistable, skipped=files.skipped, ran=runner.describe())
         try:
-            _run(chain([first], found), runner, table, summary, _How(abstain, stall_timeout, progress, seen, pulse))
+            _run(chain([first], found), runner, table, summary, how)
         finally:
             table.close()
         ended = True
@@ -162,10 +155,10 @@ def classify_rows(
         FerFastError: the model fails on a batch, or the classifier is closed.
         StalledError: nothing has come for `stall_timeout` seconds.
     """
-    _check_open(classifier)
+    check_open(classifier)
     check_faces(faces, finder, {})
-    abstain = _checked("abstain", abstain, 1)
-    stall_timeout = _patience(stall_timeout)
+    abstain = number("abstain", abstain, 1)
+    stall_timeout = patience(stall_timeout)
     files = ImageFiles([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
     if faces == "none":
         return _rows(ItemBatches(files.items(), classifier, Stages(), stall_timeout), abstain)
@@ -196,6 +189,7 @@ class _How(NamedTuple):
     progress: Progress | None
     seen: Seen | None
     pulse: Pulse
+    are_faces: bool
 
 
 def _run(
@@ -211,10 +205,10 @@ def _run(
     batches = ItemBatches(wanted, classifier, summary.stages, how.stall_timeout, how.pulse)
     try:
         for found in batches:
-            _write(found, table, summary, how, isinstance(classifier, FaceClassifier))
+            _write(found, table, summary, how)
     except BaseException as error:
         # First of all: what follows may take its time, or never end.
-        _keep_what_has_come(batches, table, summary, how, isinstance(classifier, FaceClassifier))
+        _keep_what_has_come(batches, table, summary, how)
         batches.close(0 if isinstance(error, StalledError) else _LAST_SECONDS)
         raise
     batches.close()
@@ -237,15 +231,15 @@ def _place(item: Item, table: FileTable | StreamTable, pulse: Pulse) -> bool:
     return table.place(item)
 
 
-def _write(found: list[ItemRows], table: FileTable | StreamTable, summary: Summary, how: _How, are_faces: bool) -> None:
+def _write(found: list[ItemRows], table: FileTable | StreamTable, summary: Summary, how: _How) -> None:
     started = time.perf_counter()
-    if how.abstain or are_faces:
-        found = [_judged(result, how.abstain, are_faces) for result in found]
+    if how.abstain or how.are_faces:
+        found = [_judged(result, how.abstain, how.are_faces) for result in found]
     table.write(found)
     summary.stages.write += time.perf_counter() - started
     summary.new += sum(len(result.rows) for result in found)
     summary.new_photos += len(found)
-    if are_faces:
+    if how.are_faces:
         summary.small += small_faces(found)
     if how.seen is not None:
         how.seen(found)
@@ -253,13 +247,11 @@ def _write(found: list[ItemRows], table: FileTable | StreamTable, summary: Summa
         how.progress(table.kept_items + summary.new_photos, len(found))
 
 
-def _keep_what_has_come(
-    batches: ItemBatches, table: FileTable | StreamTable, summary: Summary, how: _How, are_faces: bool
-) -> None:
+def _keep_what_has_come(batches: ItemBatches, table: FileTable | StreamTable, summary: Summary, how: _How) -> None:
     """After an error or an interrupt: rows that are there but were not written yet."""
     try:
         if isinstance(table, FileTable) and (found := batches.finished()):
-            _write(found, table, summary, how, are_faces)
+            _write(found, table, summary, how)
     except FerFastError as error:
         _log.warning("the last rows are not kept: %s", error)
     table.close()
@@ -293,52 +285,17 @@ def _settings(classifier: BatchClassifier, abstain: float) -> dict[str, Any]:
     }
 
 
-def _called(inputs: list[str], out: Path | None) -> list[str] | None:
-    """The inputs as an earlier run of them into the same table called them: its rows do, too."""
-    earlier = earlier_run(out) if out is not None else None
-    if earlier is None or earlier.inputs != [absolute(entry) for entry in inputs]:
-        return None  # another run's inputs are refused when the table is opened
-    return earlier.called
-
-
-def _no_images(files: ImageFiles) -> str:
-    names = ", ".join(map(repr, files.inputs[:3])) + (", ..." if len(files.inputs) > 3 else "")
-    if files.unlistable:
-        return f"no image can be found in {names}: {files.unlistable[0]!r} cannot be read"
-    hidden = files.skipped[HIDDEN]
-    others = files.skipped.total() - hidden
-    why = [f"{counted(others, 'file there is', 'files there are')} not called as images are"] if others else []
-    why += [counted(hidden, "file or folder is hidden", "files and folders are hidden")] if hidden else []
-    return f"no image in {names}" + (f" ({', '.join(why)})" if why else "")
-
-
-def _refuse_input(inputs: list[str], out: Path) -> None:
-    """An input must not be what the table replaces."""
-    for entry in inputs:
-        named = Path(entry.removeprefix("@"))
-        if out.exists() and named.is_file() and out.samefile(named):
-            raise OutputRefusedError(f"the output {str(out)!r} is the input {entry!r}: choose another")
-
-
-def _check_open(classifier: BatchClassifier | None) -> None:
-    """Before there is a trace of the run: a closed classifier would fail on the first batch."""
-    if isinstance(classifier, Opened):
-        classifier.check_open()
-
-
-def _patience(seconds: float) -> float:
-    """The longest wait that threads know is for ever."""
-    seconds = _checked("stall_timeout", seconds)
-    return seconds if seconds < threading.TIMEOUT_MAX else 0.0
-
-
-def _checked(name: str, value: float, most: float | None = None) -> float:
-    rule = f"a number from 0 to {most:g}" if most is not None else "a number of 0 or more"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be {rule}, not {value!r}")
-    if not 0 <= value <= (math.inf if most is None else most):
-        raise ValueError(f"{name} must be {rule}, not {value!r}")
-    return float(value)
+def _runner(
+    classifier: BatchClassifier | None,
+    options: dict[str, Any],
+    faces: str,
+    finder: FaceFinder | Mapping[str, Any] | None,
+    crops: CropSink | None,
+) -> BatchClassifier:
+    """What classifies: the given classifier, one that is opened here, or either with a finder."""
+    if faces != "none":
+        return open_faces(classifier, finder, faces, options, _open, crops)
+    return classifier if classifier is not None else _open(options)
 
 
 def _open(options: dict[str, Any]) -> BatchClassifier:

@@ -1,0 +1,79 @@
+"""What a caller wishes of a run comes in; it goes out as the run needs it, or is refused before there is a trace."""
+
+from __future__ import annotations
+
+import math
+import threading
+from numbers import Real
+from pathlib import Path
+
+from fer_fast.engines.opened import Opened
+from fer_fast.inputs import HIDDEN, ImageFiles, absolute
+from fer_fast.table.workplace import earlier_run
+from fer_fast.types import OutputRefusedError, counted
+
+
+def called_earlier(inputs: list[str], out: Path | None) -> list[str] | None:
+    """The inputs as an earlier run of them into the same table called them: its rows do, too."""
+    earlier = earlier_run(out) if out is not None else None
+    if earlier is None or earlier.inputs != [absolute(entry) for entry in inputs]:
+        return None  # another run's inputs are refused when the table is opened
+    return earlier.called
+
+
+def no_images(files: ImageFiles) -> str:
+    """Why there is nothing to do, in a sentence."""
+    names = ", ".join(map(repr, files.inputs[:3])) + (", ..." if len(files.inputs) > 3 else "")
+    if files.unlistable:
+        return f"no image can be found in {names}: {files.unlistable[0]!r} cannot be read"
+    hidden = files.skipped[HIDDEN]
+    others = files.skipped.total() - hidden
+    why = [f"{counted(others, 'file there is', 'files there are')} not called as images are"] if others else []
+    why += [counted(hidden, "file or folder is hidden", "files and folders are hidden")] if hidden else []
+    return f"no image in {names}" + (f" ({', '.join(why)})" if why else "")
+
+
+def refuse_input(inputs: list[str], out: Path) -> None:
+    """An input must not be what the table replaces.
+
+    Raises:
+        OutputRefusedError: one is.
+    """
+    for entry in inputs:
+        named = Path(entry.removeprefix("@"))
+        if out.exists() and named.is_file() and out.samefile(named):
+            raise OutputRefusedError(f"the output {str(out)!r} is the input {entry!r}: choose another")
+
+
+def check_open(classifier: object) -> None:
+    """A closed classifier would fail on the first batch.
+
+    Raises:
+        FerFastError: see `Opened.check_open`.
+    """
+    if isinstance(classifier, Opened):
+        classifier.check_open()
+
+
+def patience(seconds: float) -> float:
+    """A stall_timeout of a number of 0 or more seconds, 0 for ever: the longest wait that threads know is that, too.
+
+    Raises:
+        TypeError, ValueError: as `number`.
+    """
+    seconds = number("stall_timeout", seconds)
+    return seconds if seconds < threading.TIMEOUT_MAX else 0.0
+
+
+def number(name: str, value: float, most: float | None = None) -> float:
+    """A number from 0 to `most`, without a limit where that is None.
+
+    Raises:
+        TypeError, ValueError: it is none; `name` is what the caller called it.
+    """
+    rule = f"a number from 0 to {most:g}" if most is not None else "a number of 0 or more"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be {rule}, not {value!r}")
+    if not 0 <= value <= (math.inf if most is None else most):
+        raise ValueError(f"{name} must be {rule}, not {value!r}")
+    return float(value)
