@@ -102,3 +102,21 @@ def ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         return status, said.out, said.err
 
     return ended
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the C++ library is installed."""
+    from cpp_programs import OPENVINO, install
+
+    folder: Path = install(tmp_path_factory.mktemp("cpp"), f"-DOpenVINO_DIR={OPENVINO}", "-DFER_FAST_OPENVINO=1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def consumer(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a stranger's programs, built against that."""
+    from cpp_programs import build_consumer
+
+    folder: Path = build_consumer(tmp_path_factory.mktemp("consumer"), prefix)
+    return folder

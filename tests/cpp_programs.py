@@ -7,10 +7,17 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import openvino
 
 from fer_fast import Classifier
 
 ROOT = Path(__file__).parent.parent
+OPENVINO = Path(openvino.__file__).parent / "cmake"
+#: What makes a photo's pixels other pixels, without their endings.
+RESIZING = (
+    *(f"classifier/{name}" for name in ("resize", "reduce", "photo", "error")),
+    *(f"faces/{name}" for name in ("crops", "framing")),
+)
 GREY, RGB, BGR, RGBA = range(4)
 
 
@@ -36,6 +43,21 @@ def install(folder, *options):
 def build_consumer(folder, prefix, *options):
     """The stranger's programs, which know an install alone; the folder that they are in."""
     return build(ROOT / "tests/cpp/consumer", folder, f"-DCMAKE_PREFIX_PATH={prefix}", *options)
+
+
+def compiled(name, program, prefix, sources, *flags, compiler="c++"):
+    """A program of tests/cpp and parts of the library, which is installed at `prefix`; where it is then."""
+    command = [
+        "-std=c++17",
+        "-ffp-contract=off",
+        "-Wno-psabi",
+        f"-I{prefix / 'include'}",
+        f"-I{ROOT / 'csrc/faces'}",
+        *flags,
+    ]
+    files = [ROOT / "tests/cpp" / f"{name}.cpp", *(ROOT / "csrc" / f"{source}.cpp" for source in sources)]
+    run(compiler, "-std=c++17", "-ffp-contract=off", "-Wno-psabi", *flags, *folders, *files, "-o", program, timeout=600)
+    return program
 
 
 def write_images(path, images):

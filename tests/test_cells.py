@@ -55,10 +55,18 @@ def test_native_faces_are_the_references():
 
 def test_of_thousands_the_best_are_looked_at():
     cells = random_cells(np.random.default_rng(2), 64 * 64 * 21)
-    cells[:, 3:5] = -5  # so small that none overlap
+    cells[:, 1:5] = 0.5, 0.5, -5, -5  # so small that none overlap
     found = core.faces_in(cells, 2048, 2048, 0.0)
     assert len(found) == MOST_CELLS
     np.testing.assert_array_equal(found[:, 14], np.sort(cells[:, 0])[::-1][:MOST_CELLS])
+
+
+def test_what_has_no_place_in_the_image_is_no_face():
+    points = [0.0] * 10
+    here, beside, huge = (0.5, 0.5, 0, 0, *points), (-0.6, 0.5, 0, 0, *points), (0.5, 0.5, np.log(17), 0, *points)
+    cells = cells_of((0, 0.9, *here), (8, 0.9, *beside), (17, 0.9, *huge))
+    for find in (faces_in_reference, core.faces_in):
+        np.testing.assert_allclose(find(cells, 32, 64, 0.5)[:, :4], [[0, 0, 8, 8]], atol=1e-4)
 
 
 @pytest.mark.parametrize(

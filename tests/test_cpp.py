@@ -10,17 +10,19 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-import openvino
 import PIL
 import pytest
 from cpp_programs import (
     GREY,
+    OPENVINO,
+    RESIZING,
     RGB,
     ROOT,
     answers_of,
     assert_same,
     build,
     build_consumer,
+    compiled,
     install,
     odd_images,
     photo,
@@ -39,20 +41,7 @@ from fer_fast.export.graph import sealed
 from fer_fast.models.storage import save_model
 from fer_fast.types import EMOTIONS
 
-OPENVINO = Path(openvino.__file__).parent / "cmake"
 SHARED = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared"))
-
-
-@pytest.fixture(scope="session")
-def prefix(tmp_path_factory):
-    """Where the library is installed."""
-    return install(tmp_path_factory.mktemp("cpp"), f"-DOpenVINO_DIR={OPENVINO}", "-DFER_FAST_OPENVINO=1")
-
-
-@pytest.fixture(scope="session")
-def consumer(prefix, tmp_path_factory):
-    """The folder of the stranger's programs."""
-    return build_consumer(tmp_path_factory.mktemp("consumer"), prefix)
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +71,14 @@ def test_pixels_are_pillows(prefix, tmp_path):
     """Byte for byte, in both orders of the passes: just before, at and behind the sizes where they change."""
     if int(PIL.__version__.partition(".")[0]) < 13:
         pytest.skip("Pillow before 13 has one order of passes")
-    sources = [ROOT / "csrc/classifier" / f"{name}.cpp" for name in ("resize", "error")]
-    command = ["-std=c++17", "-O2", "-ffp-contract=off", f"-I{prefix / 'include'}", ROOT / "tests/cpp/resize.cpp"]
-    run("c++", *command, *sources, "-o", tmp_path / "resize")
+    resize = compiled("resize", tmp_path / "resize", prefix, RESIZING, "-O2")
     rng, side = np.random.default_rng(5), 56
     sizes = [(side, side), (1, 1), (1, 300), (300, 1), (side + 1, side), (side, side + 1)]
     sizes += [(2 * width - side + more, width) for width in (57, 80, 200) for more in (-1, 0, 1)]
     sizes += [tuple(int(number) for number in rng.integers(1, 400, 2)) for _ in range(60)]
     arrays = [photo(rng, height, width, 3) for height, width in sizes]
     write_images(tmp_path / "images.bin", [(array, RGB, 0) for array in arrays])
-    run(tmp_path / "resize", side, tmp_path / "images.bin", tmp_path / "squares.bin")
+    run(resize, side, side, tmp_path / "images.bin", tmp_path / "squares.bin")
     found = np.fromfile(tmp_path / "squares.bin", np.uint8).reshape(len(arrays), side, side, 3)
     for array, square in zip(arrays, found, strict=True):
         np.testing.assert_array_equal(square, pixels_of(array, side), err_msg=str(array.shape))
@@ -221,15 +208,17 @@ def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
 
 def test_bytes_of_others_do_no_harm(prefix, tmp_path):
     """Fuzzing, briefly: by libFuzzer, if there is a clang with it, and by chance."""
-    sources = [ROOT / "csrc/classifier" / f"{name}.cpp" for name in ("description", "resize", "error")]
-    flags = ["-std=c++17", "-g", "-O1", "-ffp-contract=off", "-fno-sanitize-recover=all", f"-I{prefix / 'include'}"]
-    command = [*flags, ROOT / "tests/cpp/fuzz.cpp", *sources]
-    run("c++", "-fsanitize=address,undefined", *command, "-o", tmp_path / "by_chance")
-    run(tmp_path / "by_chance", 1, 5)
-    fuzzer = ["-DFER_FAST_LIBFUZZER", "-fsanitize=fuzzer,address,undefined", *command, "-o", tmp_path / "fuzzer"]
+    sources, flags = (*RESIZING, "classifier/description", "faces/cells"), ("-g", "-O1", "-fno-sanitize-recover=all")
+    by_chance = compiled("fuzz", tmp_path / "by_chance", prefix, sources, *flags, "-fsanitize=address,undefined")
+    run(by_chance, 1, 5)
+    flags = (*flags, "-DFER_FAST_LIBFUZZER", "-fsanitize=fuzzer,address,undefined")
     names = ("clang++", *(f"clang++-{version}" for version in range(14, 25)))  # Debian's have the version alone
     clang = next(filter(None, map(shutil.which, names)), None)
-    if clang is None or run(clang, *fuzzer, check=False).returncode:
+    if clang is None:
+        return
+    try:
+        compiled("fuzz", tmp_path / "fuzzer", prefix, sources, *flags, compiler=clang)
+    except AssertionError:  # this clang lacks the sanitizers' libraries
         return
     (tmp_path / "corpus").mkdir()
     facts = "format 1\nversion 0\nmodel 0\nprecision fp32\nimage_size 9\nbatch_size 9\nclass a\nclass b\n"

@@ -1,30 +1,31 @@
 // classifier.h for C: codes instead of exceptions, text in the thread that called.
-#include "fer_fast/fer_fast.h"
+#include "c_interface.h"
 
-#include <new>
-#include <string>
-
-#include "fer_fast/classifier.h"
-
-struct fer_fast_classifier {
-  fer_fast::Classifier classifier;
-  std::string description;
-};
-
+namespace fer_fast {
 namespace {
 
-using fer_fast::Error;
-using fer_fast::ErrorCode;
-
 static_assert(static_cast<int32_t>(ErrorCode::kOutOfMemory) == FER_FAST_OUT_OF_MEMORY);
-static_assert(static_cast<int32_t>(fer_fast::PixelFormat::kRgba8) == FER_FAST_RGBA8);
-static_assert(static_cast<int32_t>(fer_fast::Precision::kBf16) == FER_FAST_PRECISION_BF16);
-static_assert(static_cast<int32_t>(fer_fast::Goal::kLatency) == FER_FAST_LATENCY);
+static_assert(static_cast<int32_t>(PixelFormat::kRgba8) == FER_FAST_RGBA8);
+static_assert(static_cast<int32_t>(Precision::kBf16) == FER_FAST_PRECISION_BF16);
+static_assert(static_cast<int32_t>(Goal::kLatency) == FER_FAST_LATENCY);
 
 std::string& last_error() {
   thread_local std::string text;
   return text;
 }
+
+Options options_of(const fer_fast_options* given) {
+  Options options;
+  if (given == nullptr) return options;
+  options.batch_size = given->batch_size;
+  options.threads = given->threads;
+  options.precision = static_cast<Precision>(given->precision);
+  options.goal = static_cast<Goal>(given->goal);
+  if (given->device != nullptr) options.device = given->device;
+  return options;
+}
+
+}  // namespace
 
 int32_t failed(ErrorCode code, const char* what) noexcept {
   try {
@@ -34,45 +35,16 @@ int32_t failed(ErrorCode code, const char* what) noexcept {
   return static_cast<int32_t>(code);
 }
 
-template <typename Do>
-int32_t coded(Do&& doing) noexcept {
-  try {
-    doing();
-    return FER_FAST_OK;
-  } catch (const Error& error) {
-    return failed(error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    return failed(ErrorCode::kOutOfMemory, "out of memory");
-  } catch (const std::exception& error) {
-    return failed(ErrorCode::kEngineFailed, error.what());
-  } catch (...) {
-    return failed(ErrorCode::kEngineFailed, "an exception of no known kind");
-  }
-}
+}  // namespace fer_fast
 
-void require(bool holds, const char* rule) {
-  if (!holds) throw Error(ErrorCode::kInvalidArgument, rule);
-}
-
-fer_fast::Options options_of(const fer_fast_options* given) {
-  fer_fast::Options options;
-  if (given == nullptr) return options;
-  options.batch_size = given->batch_size;
-  options.threads = given->threads;
-  options.precision = static_cast<fer_fast::Precision>(given->precision);
-  options.goal = static_cast<fer_fast::Goal>(given->goal);
-  if (given->device != nullptr) options.device = given->device;
-  return options;
-}
-
-}  // namespace
+using namespace fer_fast;
 
 int32_t fer_fast_open(const char* model, const fer_fast_options* options, fer_fast_classifier** classifier) {
   return coded([&] {
     require(classifier != nullptr, "classifier must not be null");
     *classifier = nullptr;
     require(model != nullptr, "model must not be null");
-    fer_fast::Classifier opened(model, options_of(options));
+    Classifier opened(model, options_of(options));
     std::string description = opened.describe();
     *classifier = new fer_fast_classifier{std::move(opened), std::move(description)};
   });
@@ -92,12 +64,8 @@ int32_t fer_fast_classify(const fer_fast_classifier* classifier, const fer_fast_
       throw Error(ErrorCode::kInvalidArgument, "capacity must be at least count x classes, " + std::to_string(count) +
                                                    " x " + std::to_string(classes) + ", not " + std::to_string(capacity));
     }
-    std::vector<fer_fast::ImageView> views(count);
-    for (size_t i = 0; i < count; ++i) {
-      const fer_fast_image& image = images[i];
-      views[i] = {image.data,   image.size,   image.width,
-                  image.height, image.stride, static_cast<fer_fast::PixelFormat>(image.format)};
-    }
+    std::vector<ImageView> views(count);
+    for (size_t i = 0; i < count; ++i) views[i] = view_of(images[i]);
     classifier->classifier.classify(views.data(), count, probabilities);
   });
 }

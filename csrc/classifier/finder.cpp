@@ -13,6 +13,9 @@
 namespace fer_fast {
 namespace {
 
+// A photo that is reduced to less would have no face in it; and a mean of blocks is of no more bytes than a sum can have.
+constexpr int64_t kLeastFindSize = 32;
+
 void require(bool holds, const std::string& name, const std::string& rule, double value) {
   if (holds) return;
   std::ostringstream text;
@@ -22,7 +25,8 @@ void require(bool holds, const std::string& name, const std::string& rule, doubl
 
 // What every model is opened with, from what a finder is.
 Options engine_options(const FinderOptions& options) {
-  require(options.find_size >= 1, "find_size", "1 or more", static_cast<double>(options.find_size));
+  require(options.find_size >= kLeastFindSize, "find_size", std::to_string(kLeastFindSize) + " or more",
+          static_cast<double>(options.find_size));
   require(options.score >= 0 && options.score <= 1, "score", "0 to 1", options.score);
   require(options.min_face >= 0 && std::isfinite(options.min_face), "min_face", "a number of pixels, 0 or more", options.min_face);
   Options general;

@@ -56,8 +56,8 @@ void read_face(const float* cell, const Corner& corner, float* face) {
 
 bool can_be_face(const float* face, int64_t height, int64_t width) {
   const auto high = static_cast<float>(height), wide = static_cast<float>(width), most = 2 * std::max(high, wide);
-  return std::all_of(face, face + kFaceColumns, [](float value) { return std::isfinite(value); }) && face[2] <= most &&
-         face[3] <= most && face[0] < wide && face[1] < high && face[0] + face[2] > 0 && face[1] + face[3] > 0;
+  return std::all_of(face, face + kFaceColumns, [](float value) { return std::isfinite(value); }) && face[2] > 0 &&
+         face[3] > 0 && face[2] <= most && face[3] <= most && face[0] < wide && face[1] < high && face[0] + face[2] > 0 && face[1] + face[3] > 0;
 }
 
 // Boxes by column: the comparison of one with all that follow is then a register of them at a time.

@@ -47,7 +47,7 @@ def faces_in_reference(cells: Array, height: int, width: int, score: float, over
     faces = np.concatenate([centres - sizes / 2, sizes, landmarks, values[:, :1]], axis=1)
     faces = faces[np.isfinite(faces).all(axis=1)]
     low, size, image = faces[:, :2], faces[:, 2:4], np.array([width, height], np.float32)
-    faces = faces[((size <= 2 * image.max()) & (low < image) & (low + size > 0)).all(axis=1)]
+    faces = faces[((size > 0) & (size <= 2 * image.max()) & (low < image) & (low + size > 0)).all(axis=1)]
     kept: Array = faces[_kept(faces, overlap)]
     return kept
 

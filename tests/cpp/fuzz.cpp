@@ -1,5 +1,5 @@
-// What reads bytes that others chose: a model's description and checksums, and image views. Any input gives an answer or
-// an Error. With libFuzzer (-DFER_FAST_LIBFUZZER, clang) or, with this file's own main, by chance: SEED SECONDS.
+// What reads bytes that others chose: a model's description and checksums, image views, what a network says of cells, and
+// where crops lie. Any input gives an answer or an Error. With libFuzzer (-DFER_FAST_LIBFUZZER, clang) or, with this file's own main, by chance: SEED SECONDS.
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -7,7 +7,10 @@
 #include <random>
 
 #include "../../csrc/classifier/description.h"
+#include "../../csrc/classifier/photo.h"
 #include "../../csrc/classifier/resize.h"
+#include "../../csrc/faces/cells.h"
+#include "../../csrc/faces/crops.h"
 
 using namespace fer_fast;
 
@@ -52,15 +55,38 @@ static void resize(const uint8_t* data, std::size_t size) {
   }
   const int64_t side = 1 + (narrow >> 2);
   std::vector<uint8_t> square(static_cast<std::size_t>(side * side * 3));
-  resize_to_square(image, side, square.data());
+  resize_to(image, side, side, square.data(), side * 3);
+  seen_of(image, 32 + side, 32);
+}
+
+// Numbers of all kinds, as the bits that they are.
+static void find_and_crop(const uint8_t* data, std::size_t size) {
+  constexpr int64_t kHeight = 32, kWidth = 64;
+  std::vector<float> cells(static_cast<std::size_t>(cell_count(kHeight, kWidth) * kFaceColumns));
+  std::memcpy(cells.data(), data, std::min(size, cells.size() * sizeof(float)));
+  for (std::size_t i = 0; i < cells.size(); i += kFaceColumns) {
+    if (size % 2 == 0) cells[i] = 1;  // else hardly a cell is a face
+  }
+  const std::vector<float> faces = faces_in(cells.data(), kHeight, kWidth, 0.5, kFaceOverlap);
+  const std::vector<uint8_t> pixels(kHeight * kWidth);
+  Cropper cropper;
+  uint8_t crop[9 * 9 * 3];
+  for (std::size_t i = 0; i < faces.size(); i += kFaceColumns) {
+    for (const Framing framing : {Framing::kPoints, Framing::kBox, Framing::kLevel}) {
+      double matrix[6];
+      crop_matrix(&faces[i], framing, 9, matrix);
+      if (!has_box(&faces[i]) || !crop_fits(matrix, 9)) std::abort();  // whatever is found can be cropped
+      cropper.cut({pixels.data(), kWidth, kHeight, kWidth, 1}, matrix, 9, crop);
+    }
+  }
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  if (data[0] & 1) {
-    read_model({reinterpret_cast<const char*>(data + 1), size - 1});
-  } else {
-    resize(data + 1, size - 1);
+  switch (data[0] % 4) {
+    case 0: resize(data + 1, size - 1); break;
+    case 2: find_and_crop(data + 1, size - 1); break;
+    default: read_model({reinterpret_cast<const char*>(data + 1), size - 1});
   }
   return 0;
 }

@@ -69,6 +69,44 @@ FER_FAST_API int64_t fer_fast_image_size(const fer_fast_classifier* classifier);
 FER_FAST_API const char* fer_fast_class_name(const fer_fast_classifier* classifier, size_t index);
 FER_FAST_API const char* fer_fast_describe(const fer_fast_classifier* classifier);
 
+typedef struct fer_fast_finder fer_fast_finder;
+
+/* As fer_fast::FinderOptions; all zero are the defaults. With min_face 1 and a score of 1e-9 all faces are found. */
+typedef struct {
+  int64_t find_size;
+  double score;
+  double min_face;
+  size_t max_faces;
+  int32_t threads;
+  int32_t precision;
+  int32_t goal;
+  const char* device; /* null is auto */
+} fer_fast_finder_options;
+
+/* As fer_fast::Face; landmarks are x, y of each. */
+typedef struct {
+  float x, y, width, height;
+  float landmarks[10];
+  float score;
+} fer_fast_face;
+
+/* Opens a face finder; *finder is null unless FER_FAST_OK is returned. `options` may be null. */
+FER_FAST_API int32_t fer_fast_finder_open(const char* model, const fer_fast_finder_options* options, fer_fast_finder** finder);
+
+/* Frees it; null is allowed. No other call may be running. */
+FER_FAST_API void fer_fast_finder_close(fer_fast_finder* finder);
+FER_FAST_API const char* fer_fast_finder_describe(const fer_fast_finder* finder);
+
+/* Faces of a photo by falling area. *count is how many were found; of them the first `capacity` are written. Safe from many
+ * threads at once. */
+FER_FAST_API int32_t fer_fast_find(const fer_fast_finder* finder, const fer_fast_image* photo, fer_fast_face* faces,
+                                   size_t capacity, size_t* count);
+
+/* The same with probabilities, [capacity][classes]. */
+FER_FAST_API int32_t fer_fast_classify_faces(const fer_fast_classifier* classifier, const fer_fast_finder* finder,
+                                             const fer_fast_image* photo, fer_fast_face* faces, float* probabilities,
+                                             size_t capacity, size_t* count);
+
 /* What the last call of this thread that failed said; never null. */
 FER_FAST_API const char* fer_fast_last_error(void);
 

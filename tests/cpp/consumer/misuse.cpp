@@ -1,26 +1,12 @@
 // MODEL: everything that a caller can do wrong gives an Error with its code, and leaves the classifier as it was.
 #include <fer_fast/classifier.h>
 
-#include <functional>
-#include <iostream>
 #include <limits>
+
+#include "expect.h"
 
 using fer_fast::ErrorCode;
 using fer_fast::ImageView;
-
-static int failures = 0;
-
-static void expect(ErrorCode code, const std::string& words, const std::function<void()>& doing) {
-  try {
-    doing();
-    std::cerr << "no error, but one with: " << words << '\n';
-    ++failures;
-  } catch (const fer_fast::Error& error) {
-    if (error.code() == code && std::string(error.what()).find(words) != std::string::npos) return;
-    std::cerr << static_cast<int>(error.code()) << ' ' << error.what() << ", but not: " << words << '\n';
-    ++failures;
-  }
-}
 
 int main(int argc, char** argv) {
   if (argc != 2) return 2;

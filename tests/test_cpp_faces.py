@@ -1,0 +1,170 @@
+"""Faces in C++: worked by hand, then as Python finds and classifies them in photos of every form; misuse of a finder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import PIL
+import pytest
+from cpp_programs import BGR, GREY, RESIZING, RGB, RGBA, compiled, photo, run, write_images
+from PIL import Image
+from tiny_models import random_model, tiny_config
+
+from fer_fast import Classifier, FaceFinder
+from fer_fast.bench.portraits import photo_with_faces
+from fer_fast.decode.pixels import reduced
+from fer_fast.decode.views import reduced_size
+from fer_fast.export import export_model
+from fer_fast.export.graph import sealed
+from fer_fast.models.storage import save_model
+
+PHOTOS = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "photos"
+NUMBERS = 15  # of a face: box, landmarks, score
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """The packaged finder and a small classifier, and what is exported from them."""
+    folder = tmp_path_factory.mktemp("model")
+    save_model(random_model(tiny_config(sources=("image", "FM1"))), folder / "model.safetensors")
+    export_model(folder / "model.safetensors", "openvino", folder / "model.xml", batch_size=16)
+    export_model("finder", "openvino", folder / "finder.xml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Drawn photos of one to six faces, smaller and larger than what the finder sees."""
+    random = np.random.default_rng(7)
+    sizes = ((400, 300), (640, 480), (900, 1300), (1500, 500), (1311, 977), (333, 640), (700, 700), (2000, 1500))
+    return [np.asarray(photo_with_faces(random, size, 1 + place % 6)[0]) for place, size in enumerate(sizes)]
+
+
+def found_by(program, finder, classifier, images, folder, *options):
+    """Of each image its faces, float32 [faces, 15 + classes], and what the program said."""
+    write_images(folder / "photos.bin", images)
+    done = run(program, finder, classifier, folder / "photos.bin", folder / "faces.bin", *options, timeout=300)
+    data, at, faces = (folder / "faces.bin").read_bytes(), 0, []
+    width = 4 * (NUMBERS + 8)
+    for _ in images:
+        count = int.from_bytes(data[at : at + 8], "little")
+        rows = np.frombuffer(data, np.float32, count * (NUMBERS + 8), at + 8)
+        faces.append(rows.reshape(count, -1))
+        at += 8 + count * width
+    assert at == len(data)
+    return faces, done.stdout
+
+
+def assert_as_python(found, images, model):
+    """Boxes and landmarks to half a pixel, the same labels."""
+    with (
+        FaceFinder(precision="fp32") as finder,
+        Classifier(model, engine="openvino", device="cpu", precision="fp32") as classifier,
+    ):
+        wanted = classifier.predict_faces(images, finder=finder)
+    assert [len(faces) for faces in found] == [len(faces) for faces in wanted]
+    for rows, faces in zip(found, wanted, strict=True):
+        for row, face in zip(rows, faces, strict=True):
+            places = [face.x, face.y, face.width, face.height, *np.ravel(face.landmarks)]
+            np.testing.assert_allclose(row[: NUMBERS - 1], places, atol=0.5)
+            assert abs(row[NUMBERS - 1] - face.score) < 1e-3
+            assert np.abs(row[NUMBERS:] - face.prediction.probabilities).max() < 2e-3
+            assert face.prediction.classes[row[NUMBERS:].argmax()] == face.prediction.label
+
+
+def test_faces_worked_by_hand(prefix, tmp_path):
+    sources = [f"faces/{name}" for name in ("cells", "crops", "framing")]
+    flags = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    run(compiled("faces", tmp_path / "faces", prefix, sources, *flags))
+
+
+def test_faces_are_pythons(consumer, models, photos, tmp_path):
+    """By four threads at once, too, and in every form that a photo has in memory."""
+    given, plain = [], []
+    for number, pixels in enumerate(photos):
+        grey = np.asarray(Image.fromarray(pixels).convert("L"))
+        alpha = np.dstack([pixels, grey])
+        form = (RGB, BGR, RGBA, GREY)[number % 4]
+        given.append(({BGR: pixels[:, :, ::-1], RGBA: alpha, GREY: grey}.get(form, pixels), form, 13 * (number % 3)))
+        plain.append(grey if form == GREY else pixels)
+    found, said = found_by(consumer / "find", models / "finder.xml", models / "model.xml", given, tmp_path, 4)
+    assert sum(map(len, found)) > 20
+    assert "engine=openvino\n" in said and "find_size=640\n" in said and "framing=points\n" in said
+    assert_as_python(found, plain, models / "model.safetensors")
+
+
+def test_faces_in_real_photos_are_pythons(consumer, tmp_path):
+    paths = sorted(PHOTOS.glob("*.jpg"))
+    if not paths:
+        pytest.skip(f"there are no photos in {PHOTOS}; FER_FAST_SHARED names the folder that holds data/photos")
+    images = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    for model in ("finder", "fast"):
+        export_model(model, "openvino", tmp_path / f"{model}.xml")
+    given = [(image, RGB, 0) for image in images]
+    found, _ = found_by(consumer / "find", tmp_path / "finder.xml", tmp_path / "fast.xml", given, tmp_path)
+    assert sum(map(len, found)) > 100
+    assert_as_python(found, images, "fast")
+
+
+def test_what_the_finder_sees_is_pythons(prefix, tmp_path):
+    """Byte for byte, for photos of any shape."""
+    if int(PIL.__version__.partition(".")[0]) < 13:
+        pytest.skip("Pillow before 13 has one order of passes")
+    program = compiled("resize", tmp_path / "resize", prefix, RESIZING, "-O2")
+    random, longest = np.random.default_rng(6), 56
+    sizes = [(longest, longest), (1, 400), (400, 1), (2 * longest, longest), (3 * longest, 2 * longest), (57, 113)]
+    sizes += [tuple(int(side) for side in random.integers(1, 400, 2)) for _ in range(80)]
+    arrays = [photo(random, height, width, 3) for height, width in sizes]
+    write_images(tmp_path / "images.bin", [(array, RGB, 0) for array in arrays])
+    run(program, longest, tmp_path / "images.bin", tmp_path / "seen.bin")
+    data, at = np.fromfile(tmp_path / "seen.bin", np.uint8), 0
+    for array in arrays:
+        wanted = np.asarray(reduced(Image.fromarray(array), reduced_size(array.shape[1::-1], longest)))
+        width, height = np.frombuffer(data[at : at + 16].tobytes(), np.int64)
+        at += 16 + wanted.size
+        assert (height, width) == wanted.shape[:2]
+        np.testing.assert_array_equal(
+            data[at - wanted.size : at].reshape(wanted.shape), wanted, err_msg=str(array.shape)
+        )
+
+
+def test_c_program_finds_faces(consumer, models, photos, tmp_path):
+    Image.fromarray(photos[4]).save(tmp_path / "photo.ppm")
+    lines = run(consumer / "find_c", models / "finder.xml", models / "model.xml", tmp_path / "photo.ppm").stdout
+    with FaceFinder(precision="fp32") as finder, Classifier(models / "model.safetensors") as classifier:
+        (faces,) = classifier.predict_faces([photos[4]], finder=finder)
+    rows = [line.split() for line in lines.splitlines()]
+    wanted = [[face.x, face.y, face.width, face.height] for face in faces]
+    np.testing.assert_allclose([[float(number) for number in row[:4]] for row in rows], wanted, atol=0.5)
+    assert {row[4] for row in rows} <= set(faces[0].prediction.classes)
+
+
+def test_misuse_of_a_finder_gives_errors(consumer, models):
+    run(consumer / "misuse_finder", models / "finder.xml", models / "model.xml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "words"),
+    [
+        ("kind finder", "kind painter", 4, "has kind 'painter', which this library"),
+        ("strides 8 16 32", "strides 4 8 16", 4, "has strides '4 8 16', which this library"),
+        ("cells 15\n", "", 4, "has cells '', which this library"),
+        ("sides 32 16384", "sides 24 16384", 4, "has sides '24 16384', which this library"),
+        ("sides 32 16384", "sides 64 32", 3, "its description has no sides"),
+        ("kind finder", "kind classifier", 3, "its description has no image_size"),
+    ],
+)
+def test_another_finder_is_told(consumer, models, tmp_path, old, new, code, words):
+    """Not a damaged one: its sums are right."""
+    graph, _, rest = (models / "finder.xml").read_bytes().rpartition(b"<?fer_fast\n")
+    facts = rest.decode().partition("graph ")[0]
+    weights = (models / "finder.bin").read_bytes()
+    assert old in facts
+    text = sealed(facts.replace(old, new), graph=graph, weights=weights)
+    (tmp_path / "finder.xml").write_bytes(graph + f"<?fer_fast\n{text}?>\n".encode())
+    (tmp_path / "finder.bin").write_bytes(weights)
+    command = (consumer / "find", tmp_path / "finder.xml", models / "model.xml", "/dev/null", tmp_path / "out.bin")
+    done = run(*command, check=False)
+    assert done.returncode == 1 and done.stderr.startswith(f"{code} ") and words in done.stderr, done.stderr
