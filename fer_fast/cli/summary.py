@@ -57,7 +57,8 @@ def _report_faces(summary: Summary) -> None:
     photos = counted(summary.photos, "photo", "photos")
     say(f"{counted(summary.faces, 'face', 'faces')} in {photos}, {summary.no_face} without one")
     if summary.small:
-        say(f"{counted(summary.small, 'face is', 'faces are')} under 32 px: their labels are less certain")
+        of_new = " of the new" if summary.kept else ""
+        say(f"{counted(summary.small, 'face', 'faces')}{of_new} under 32 px: their labels are less certain")
 
 
 def _report_left_out(summary: Summary) -> None:

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ LONGEST = 1600
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _LONGEST_STEM = 200  # bytes; a file's name may have 255
 _AHEAD = 4  # photos for each thread
+_LAST_SECONDS = 3.0
 
 
 class SavedPictures:
@@ -120,7 +121,8 @@ class Drawings:
         self._photos.close()
 
     def stop(self) -> None:
-        """Begins no more, and ends what is being read."""
+        """After an error: rows that are kept get their pictures, if those are soon done."""
+        wait(self._pending, _LAST_SECONDS)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._photos.close()
 
