@@ -1,4 +1,4 @@
-# make demo   classify two real photos, or any folder: make demo DIR=~/photos
+# make demo   find and classify the faces in two real photos, or in any folder: make demo DIR=~/photos
 # make test   the whole test suite; make test-pythons: the part of it that runs other Pythons
 # Both need python3 (3.11 or later), its venv module and a C++17 compiler, and set up .venv by themselves.
 

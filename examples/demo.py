@@ -1,19 +1,20 @@
-"""`make demo`: two portraits that ship inside Python packages, or any folder, come in; a table is printed."""
+"""`make demo`: two photos that ship inside Python packages, or any folder, come in; a table and drawn photos go out."""
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
-from fer_fast import Classifier, Row, classify_rows
+DEMO = Path(".demo")
+PHOTOS, DRAWN = DEMO / "photos", DEMO / "drawn"
 
-FACES = Path(".demo/faces")
 
-
-def crop_faces(folder: Path) -> None:
-    """Writes Grace Hopper's and Eileen Collins' faces, and half a file, which becomes a row as well."""
+def save_photos(folder: Path) -> None:
+    """Writes Grace Hopper's and Eileen Collins' portraits, and half a file, which becomes a row as well."""
     import matplotlib.cbook
     import skimage.data
     from PIL import Image
@@ -21,35 +22,45 @@ def crop_faces(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as portrait:
-        Image.open(portrait).crop((170, 120, 380, 330)).save(folder / "grace_hopper.jpg")
-    Image.fromarray(skimage.data.astronaut()).crop((170, 60, 285, 175)).save(folder / "eileen_collins.png")
+        (folder / "grace_hopper.jpg").write_bytes(portrait.read())
+    Image.fromarray(skimage.data.astronaut()).save(folder / "eileen_collins.png")
     whole = (folder / "grace_hopper.jpg").read_bytes()
     (folder / "half_a_file.jpg").write_bytes(whole[: len(whole) // 2])
 
 
-def print_row(row: Row) -> None:
-    """One line: the file, and the three likeliest expressions or the reason why there is none."""
-    name = Path(row.path).name
-    if row.prediction is None:
-        print(f"{name:24} {row.status}: {row.error}")
+def print_row(row: dict[str, str]) -> None:
+    """One line: the photo, the face's place in it, and the likeliest expressions or the reason why there are none."""
+    name = Path(row["path"]).name
+    if not row["confidence"]:
+        print(f"{name:24} {row['status']}: {row['error']}")
         return
-    likeliest = sorted(zip(row.prediction.probabilities, row.prediction.classes, strict=True), reverse=True)[:3]
-    print(f"{name:24} " + "   ".join(f"{label} {100 * probability:.1f} %" for probability, label in likeliest))
+    x, y, width, height = (round(float(row[key])) for key in ("x", "y", "width", "height"))
+    named = ((float(value), key[2:]) for key, value in row.items() if key.startswith("p_"))
+    likeliest = sorted(named, reverse=True)[:3]
+    said = "   ".join(f"{label} {100 * probability:.1f} %" for probability, label in likeliest)
+    print(f"{name:24} face {row['face']}, {width} x {height} at {x}, {y}:  {said}")
 
 
-def main() -> None:
-    """Classifies the folder of the first argument, or the two portraits."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FACES
-    if folder == FACES:
-        crop_faces(folder)
-    with Classifier() as classifier:
-        for row in classify_rows([str(folder)], classifier):
+def main() -> int:
+    """Classifies the faces in the folder of the first argument, or in the two photos."""
+    given = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    shutil.rmtree(DRAWN, ignore_errors=True)
+    if given is None:
+        save_photos(PHOTOS)
+    photos = given or PHOTOS
+    DEMO.mkdir(exist_ok=True)
+    program = os.path.relpath(Path(sys.executable).with_name("fer-fast"))
+    command = [program, "classify", str(photos), "--faces", "all", "-o", str(DEMO / "faces.csv"), "--draw"]
+    command.append(str(DRAWN))
+    print(" ".join(command), flush=True)
+    if status := subprocess.run(command).returncode:
+        return status
+    print()
+    with (DEMO / "faces.csv").open(newline="") as table:
+        for row in csv.DictReader(table):
             print_row(row)
-        ran = classifier.describe()
-    print(f"\n{ran['engine']} {ran['precision']} on {ran['device']}, model {ran['model']!r}")
-    command = os.path.relpath(Path(sys.executable).with_name("fer-fast"))
-    print(f"the whole table: {command} classify {folder} -o faces.csv")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -38,6 +38,17 @@ def threshold(text: str) -> float:
     return value
 
 
+def pixels(text: str) -> float:
+    """Reads a number of pixels, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of pixels, 0 or more, not {text!r}")
+    return value
+
+
 def size(text: str) -> int:
     """Reads a number of bytes, 1 or more: 500M, 2G, 1.5GiB; K, M, G and T count by thousands, Ki to Ti by 1024."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(?:([KMGT])(i?))?B?", text.strip(), re.IGNORECASE)

@@ -7,11 +7,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fer_fast.cli.arguments import positive, seconds, size, threshold
 from fer_fast.cli.console import say
+from fer_fast.cli.faces import NONE, add_face_arguments, check_face_arguments, finder_options
+from fer_fast.cli.photos import FirstLook
+from fer_fast.cli.pictures import Pictures
 from fer_fast.cli.progress import Progress
+from fer_fast.cli.summary import report, report_missing
 from fer_fast.cli.watchdog import watching
 from fer_fast.decode import DECODERS
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse
@@ -25,9 +29,13 @@ INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff, gif, he
 .ipynb_checkpoints, ._face.jpg, __MACOSX), a file, a quoted glob such as 'faces/**/*.png', @LIST (a file with one path a
 line, or separated by NULs), or - (such a list on standard input). A file that several inputs name is one row.
 
-Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty, failed), error, label,
-confidence, p_<class>. An abstained row has all but a label: its confidence is below --abstain. That is no failure to
---strict. A failed row is no verdict on the file: the machine was at fault, and --resume tries again.
+Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty, no_face, failed), error,
+label, confidence, p_<class>. An abstained row has all but a label: its confidence is below --abstain. That is no
+failure to --strict. A failed row is no verdict on the file: the machine was at fault, and --resume tries again.
+
+With --faces images are photos. Each face has a row, the largest first, with face (its number, from 0), x, y, width,
+height (its box, in pixels of the upright photo) and score after error. A photo in which no face is found has one row,
+no_face, which is no failure to --strict, either. A face under 24 pixels has no label.
 The table is UTF-8; a byte of a name that is not becomes a backslash escape such as \\xff. A backslash of the name's own
 before such characters is doubled.
 
@@ -86,6 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="of a processor; an image that takes longer is too_large (default: 30; 0: never)",
     )
+    add_face_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -93,23 +102,39 @@ def run(arguments: argparse.Namespace) -> int:
     for option in ("resume", "retry_failed"):
         if getattr(arguments, option) and arguments.output is None:
             raise ValueError(f"--{option.replace('_', '-')} needs the table's file: add -o OUT")
+    check_face_arguments(arguments)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # the table tells what is wrong with a file
+    finds = arguments.faces != NONE
+    limits = _given(arguments, "max_pixels", "max_memory", "max_seconds")
+    pictures = Pictures(arguments.draw, arguments.crops, arguments.inputs, limits)
+    with pictures, Progress(arguments.quiet, "photos" if finds else "images") as progress:
+        look = FirstLook(None if finds or arguments.quiet else progress.tell)
+        with look:
+            summary = _classify(arguments, progress, {**limits, **_faces(arguments, pictures, look)})
+    if not arguments.quiet:
+        report(summary, finds)
+        for line in pictures.lines():
+            say(line)
+    if arguments.strict and not summary.faultless:
+        report_missing(summary, finds)
+        return 1
+    return 0
+
+
+def _classify(arguments: argparse.Namespace, progress: Progress, options: dict[str, Any]) -> Summary:
     from fer_fast.pipeline import classify_folder
     from fer_fast.table.file_table import rows_on_disk
 
-    names = ["model", "device", "engine", "precision", "batch_size", "workers", "decoder"]
-    names += ["max_pixels", "max_memory", "max_seconds"]
-    options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    options |= _given(arguments, "model", "device", "engine", "precision", "batch_size", "workers", "decoder")
     ended = threading.Event()
     pulse = Pulse()
-    with watching(arguments.stall_timeout, pulse), Progress(arguments.quiet) as progress:
+    with watching(arguments.stall_timeout, pulse):
         if progress.shown:
             threading.Thread(target=_count, args=(arguments.inputs, progress, ended), daemon=True).start()
         try:
-            out = _output(arguments.output)
-            summary = classify_folder(
+            return classify_folder(
                 arguments.inputs,
-                out,
+                _output(arguments.output),
                 resume=arguments.resume,
                 retry_failed=arguments.retry_failed,
                 abstain=arguments.abstain,
@@ -128,16 +153,18 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         finally:
             ended.set()
-    if not arguments.quiet:
-        _report(summary)
-    if arguments.strict and not summary.faultless:
-        bad = summary.rows - summary.predicted
-        have = "file has" if summary.rows == 1 else "files has" if bad == 1 else "files have"
-        unread = counted(len(summary.unlistable), "folder", "folders")
-        folders = f", {unread} could not be read" if summary.unlistable else ""
-        say(f"fer-fast: --strict: {bad} of {summary.rows} {have} no prediction{folders}")
-        return 1
-    return 0
+
+
+def _faces(arguments: argparse.Namespace, pictures: Pictures, look: FirstLook) -> dict[str, Any]:
+    """What `classify_folder` is to know of faces, and who sees what it does."""
+    if arguments.faces == NONE:
+        return {"seen": look.see}
+    finder = {**_given(arguments, "device", "engine"), **finder_options(arguments)}
+    return {"faces": arguments.faces, "finder": finder, "seen": pictures.see, "crops": pictures.keep}
+
+
+def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
 def _count(inputs: Sequence[str], progress: Progress, stop: threading.Event) -> None:
@@ -163,41 +190,3 @@ def _output(name: str | None) -> str | BinaryIO:
     if sys.stdout is None:
         raise ValueError("standard output is closed: add -o OUT")
     return sys.stdout.buffer
-
-
-def _report(summary: Summary) -> None:
-    where = f" in {summary.out}" if summary.out else ""
-    kept = f", {summary.kept} of them kept from an earlier run" if summary.kept else ""
-    changed = f", {counted(summary.changed, 'file has', 'files have')} changed since" if summary.changed else ""
-    say(f"{counted(summary.rows, 'row', 'rows')}{where}{kept}{changed}: {_counts(summary.statuses)}")
-    if summary.labels:
-        say(f"labels: {_counts(summary.labels)}")
-    _report_left_out(summary)
-    if not summary.new:
-        say("nothing was classified: the rows were there")
-        return
-    rate = f"{summary.images_per_second:.1f} images/s"
-    say(f"{summary.seconds:.1f} s, {rate}; {', '.join(f'{key} {value}' for key, value in summary.ran.items())}")
-    stages, seconds = summary.stages, max(summary.seconds, 1e-9)
-    busy = [("decode", stages.decode), ("model", stages.model), ("write", stages.write)]
-    say("busy: " + ", ".join(f"{name} {spent:.1f} s ({spent / seconds:.2f} threads)" for name, spent in busy))
-
-
-def _report_left_out(summary: Summary) -> None:
-    from fer_fast.inputs import HIDDEN
-
-    named = {suffix or "no suffix": count for suffix, count in summary.skipped.items() if suffix != HIDDEN}
-    if named:
-        files = counted(sum(named.values()), "file in the folders is", "files in the folders are")
-        say(f"{files} not called as images are: {_counts(named)}")
-    if hidden := summary.skipped[HIDDEN]:
-        say(f"{counted(hidden, 'hidden file or folder is', 'hidden files and folders are')} left out")
-    if summary.unlistable:
-        unread = counted(
-            len(summary.unlistable), "folder could not be read and is", "folders could not be read and are"
-        )
-        say(f"{unread} left out, the first is {summary.unlistable[0]!a}")
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))

@@ -6,11 +6,13 @@ import sys
 from types import TracebackType
 from typing import Any, Self
 
+from fer_fast.cli.console import say
+
 
 class Progress:
     """A bar of what is done, or a line that says what is done now; taken away at the end.
 
-    `update`, `show` and `close` are for one thread; `expect` may come from another.
+    `update`, `show` and `close` are for one thread; `expect` and `tell` may come from another.
 
     Args:
         quiet: show nothing on a terminal, either.
@@ -62,6 +64,14 @@ class Progress:
         """Says what is done now."""
         if self.shown:
             self._opened(initial=0).set_description_str(ascii(doing)[1:-1])
+
+    def tell(self, line: str) -> None:
+        """Says a line above the bar; from any thread."""
+        if (bar := self._bar) is not None:
+            bar.clear()
+        say(line)
+        if bar is not None:
+            bar.refresh()
 
     def close(self) -> None:
         """Takes the line away."""

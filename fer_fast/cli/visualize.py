@@ -1,4 +1,4 @@
-"""`fer-fast visualize`: a figure of what a model makes of one face."""
+"""`fer-fast visualize`: a figure of what a model makes of one face, or of the faces in a photo."""
 
 from __future__ import annotations
 
@@ -6,21 +6,30 @@ import argparse
 import importlib.util
 import os
 import warnings
+from collections import Counter
+from contextlib import closing
+from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer_fast.cli.console import say
+from fer_fast.cli.faces import add_finder_arguments, finder_options, option_of
 from fer_fast.machine.disk import check_place, write_whole
-from fer_fast.types import DecodeError, OutputError, OutputRefusedError
+from fer_fast.types import DecodeError, OutputError, OutputRefusedError, counted
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from fer_fast.reports.faces_figure import SeenFace
+
 _EPILOG = """
 IMAGE is a face, cropped as for classify. The figure has three parts: (a) the image as the model sees it and the channel
 means of the feature maps FM1 to FM4, fused or not, as far as the model's backbone reaches; (b) the attention rollout of
 its Vision Transformer; (c) the calibrated probabilities. The model runs in fp32 on the CPU.
+
+With --faces IMAGE is a photo. The figure shows it with a box around each face, and of the largest faces what the model
+sees of them and the probabilities, as `fer-fast classify --faces all` has them.
 
 Without -o the figure goes to the current folder and is called as IMAGE is, with _fer_fast.png in place of the suffix. A
 file of that name is replaced, by a whole figure or not at all.
@@ -36,33 +45,79 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default="fast", help="a packaged model, or a .safetensors checkpoint (default: fast)"
     )
+    group = parser.add_argument_group("faces in photos")
+    group.add_argument("--faces", action="store_true", help="IMAGE is a photo: find the faces in it")
+    add_finder_arguments(group)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Draws; returns 0."""
     image = arguments.image
+    given = finder_options(arguments)
+    if given and not arguments.faces:
+        raise ValueError(f"--{option_of(min(given))} needs --faces")
     name = f"{Path(image).stem}_fer_fast.png" if arguments.output is None else arguments.output
     _check_image(image)
     out = _check_out(name, image)
     from fer_fast.models.checkpoint import checkpoint_path
 
     checkpoint_path(arguments.model)
-    from fer_fast.models.storage import load_model
-    from fer_fast.visualize import inspect_face
-
-    model = load_model(arguments.model)
-    inspection = inspect_face(model, _pixels(image, model.config.image_size))
-    from fer_fast.reports.figure import draw
-
-    figure = draw(inspection, Path(arguments.model).stem)
+    figure, said = _of_faces(image, arguments.model, given) if arguments.faces else _of_face(image, arguments.model)
     try:
         write_whole(out, figure)
     except OSError as error:
         raise OutputError(f"{name!r} cannot be written: {error.strerror or error}") from error
     if not arguments.quiet:
-        prediction = inspection.prediction
-        say(f"{name}: {prediction.label} {100 * prediction.confidence:.1f} %")
+        say(f"{name}: {said}")
     return 0
+
+
+def _of_face(image: str, name: str) -> tuple[bytes, str]:
+    """The figure of a cropped face, and what is said of it."""
+    from fer_fast.models.storage import load_model
+    from fer_fast.visualize import inspect_face
+
+    model = load_model(name)
+    inspection = inspect_face(model, _pixels(image, model.config.image_size))
+    from fer_fast.reports.figure import draw
+
+    prediction = inspection.prediction
+    return draw(inspection, Path(name).stem), f"{prediction.label} {100 * prediction.confidence:.1f} %"
+
+
+def _of_faces(image: str, name: str, options: dict[str, Any]) -> tuple[bytes, str]:
+    """The figure of a photo, and what is said of it."""
+    from fer_fast.reports.faces_figure import draw
+
+    try:
+        photo, faces = _seen(image, name, options)
+    except DecodeError as error:
+        raise DecodeError(error.status, f"{image!r} is {error.status.replace('_', ' ')}: {error}") from error
+    labels = Counter(face.mark.label for face in faces)
+    counts = ", ".join(f"{label} {count}" for label, count in labels.most_common())
+    return draw(photo, faces, Path(name).stem), f"{counted(len(faces), 'face', 'faces')}" + (counts and f": {counts}")
+
+
+def _seen(image: str, name: str, options: dict[str, Any]) -> tuple[npt.NDArray[np.uint8], list[SeenFace]]:
+    """The photo as it is shown, uint8 [height, width, 3], and its faces by falling area."""
+    from fer_fast.classifier import Classifier
+    from fer_fast.decode.limits import default_limits
+    from fer_fast.faces.finder import FaceFinder
+    from fer_fast.faces.looking import Looking
+    from fer_fast.faces.photos import PhotoReader
+    from fer_fast.reports.drawing import mark_of
+    from fer_fast.reports.faces_figure import SeenFace
+    from fer_fast.reports.saved import LONGEST
+
+    with FaceFinder(**options) as finder, Classifier(name) as classifier:
+        with closing(PhotoReader(finder.find_size, 1, default_limits())) as reader:
+            looked = reader.look(image, Looking(finder, classifier.image_size, classifier.framing))
+        with closing(PhotoReader(LONGEST, 1, default_limits())) as reader:
+            photo, size = reader.look(image, methodcaller("seen"))
+        predictions = classifier.predict(list(looked.pixels))
+    factor = photo.shape[1] / size[0]
+    each = zip(looked.faces, predictions, looked.pixels, strict=True)
+    return photo, [SeenFace(mark_of(face, prediction, factor), crop) for face, prediction, crop in each]
 
 
 def _check_image(image: str) -> None:

@@ -206,6 +206,11 @@ class _Keys:
         return int.from_bytes(digest.digest(), "little")
 
 
+def key_of(path: str) -> int:
+    """The key of a file, see `Item`."""
+    return _Keys()(path)
+
+
 def is_hidden(name: str) -> bool:
     """Whether what is called so in a folder is for programs alone: .ipynb_checkpoints, and macOS' ._face.jpg, __MACOSX.
 

@@ -32,6 +32,25 @@ def check_place(name: str) -> Path:
     return target
 
 
+def check_folder(option: str, name: str) -> Path:
+    """Refuses a folder in which no file could be put; one that is missing is to be made.
+
+    Args:
+        option: what names it.
+        name: its path.
+
+    Raises:
+        OutputRefusedError: it is a file, or cannot be made or written.
+    """
+    folder = Path(name).absolute()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir():
+        raise OutputRefusedError(f"{option} must be a folder: {str(there)!r} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputRefusedError(f"{option} must be a folder that can be written: {str(there)!r} cannot")
+    return Path(name)
+
+
 def check_file(argument: str, path: Path, kinds: str) -> None:
     """Refuses a file that is to be read and is not there.
 
@@ -42,10 +61,16 @@ def check_file(argument: str, path: Path, kinds: str) -> None:
         raise ValueError(f"{argument} must be a {kinds} file; there is no {str(path)!r}")
 
 
-def write_whole(path: Path, data: bytes | memoryview) -> None:
+def write_whole(path: Path, data: bytes | memoryview, lasting: bool = True) -> None:
     """Writes a file beside its place and moves it there.
 
     The name beside it is always the same, so that what a killed process left there is written over.
+
+    Args:
+        path: its place.
+        data: all of it.
+        lasting: wait until it is on the disk, so that a machine that stops leaves it whole, too; that takes
+            milliseconds.
 
     Raises:
         OSError: the disk is full or fails; a file that was there before is left as it was.
@@ -55,7 +80,8 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
         with fresh.open("wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if lasting:
+                os.fsync(stream.fileno())
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)

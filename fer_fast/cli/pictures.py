@@ -1,0 +1,93 @@
+"""`--draw` and `--crops`: what a run finds comes in, its pictures go to folders, and lines say what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from fer_fast.machine.disk import check_folder
+from fer_fast.types import ItemRows, counted
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Pictures:
+    """The pictures of one run; a context manager.
+
+    Args:
+        draw, crops: the folders, or None where there are to be none.
+        inputs: of the run; a folder of pictures must not lie in one of them.
+        limits: of a photo; see `Drawings`.
+
+    Raises:
+        OutputRefusedError: a folder could not be written.
+        ValueError: it lies in an input, and its pictures would be photos of the next run.
+    """
+
+    def __init__(
+        self, draw: str | None, crops: str | None, inputs: Sequence[str], limits: Mapping[str, Any] | None = None
+    ) -> None:
+        folders = {}
+        for option, name in (("--draw", draw), ("--crops", crops)):
+            if name is not None:
+                folders[option] = check_folder(option, name)
+                _refuse_inside(option, name, inputs)
+        self._drawings = self._crops = None
+        if folders:
+            from fer_fast.reports.saved import Drawings, SavedPictures
+
+            self._drawings = Drawings(folders["--draw"], **limits or {}) if "--draw" in folders else None
+            self._crops = SavedPictures(folders["--crops"]) if "--crops" in folders else None
+
+    def see(self, found: Sequence[ItemRows]) -> None:
+        """Takes what became of some photos; see `Drawings.see`."""
+        if self._drawings is not None:
+            self._drawings.see(found)
+
+    def keep(self, path: str, first: int, crops: npt.NDArray[np.uint8]) -> None:
+        """Takes faces of a photo as the model sees them; see `save_crops`."""
+        if self._crops is not None:
+            from fer_fast.inputs import key_of
+            from fer_fast.reports.saved import save_crops
+
+            save_crops(self._crops, path, key_of(path), first, crops)
+
+    def lines(self) -> list[str]:
+        """What became of them."""
+        told = []
+        for saved in (self._drawings.pictures if self._drawings else None, self._crops):
+            if saved is None:
+                continue
+            told.append(f"{counted(saved.saved, 'picture', 'pictures')} in {saved.folder}")
+            if saved.failed:
+                told.append(
+                    f"{counted(saved.failed, 'picture', 'pictures')} could not be made, the first: {saved.failures[0]}"
+                )
+        return told
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._drawings is None:
+            return
+        if kind is None:
+            self._drawings.close()
+        else:
+            self._drawings.stop()
+
+
+def _refuse_inside(option: str, name: str, inputs: Sequence[str]) -> None:
+    place = Path(name).resolve()
+    for entry in inputs:
+        if Path(entry).is_dir() and place.is_relative_to(Path(entry).resolve()):
+            raise ValueError(
+                f"{option} {name!r} lies in the input {entry!r}, where its pictures would be taken for photos: choose "
+                "another folder"
+            )
