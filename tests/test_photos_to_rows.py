@@ -104,8 +104,7 @@ def test_a_rows_prediction_is_of_the_crop_at_its_box(photos: Path, classifier: C
     matrices = crop_matrices(faces, classifier.framing, size, SIZE[0] / 640)
     expected = classifier.predict_batch(native.core().crop_faces(pixels, matrices, size))
     found = np.array([face.prediction.probabilities for face in faces if face.prediction is not None])
-    # The photo may have been loaded coarser than it is, where the crops are no finer.
-    np.testing.assert_allclose(found, expected, atol=0.05)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
     assert len(faces) == 4
 
 
