@@ -168,7 +168,11 @@ def test_the_command_scores_a_finder(tmp_path: Path, capsys: Any, monkeypatch: p
 REFUSED = {
     "a model beside boxes": (["fast", "PHOTOS", "--boxes", "TABLE"], "MODEL must not be given with --boxes"),
     "a split beside boxes": (["PHOTOS", "--boxes", "TABLE", "--split", "test"], "--split must not be given with"),
-    "a finder without boxes": (["fast", "PHOTOS", "--finder", "finder"], "--finder must be given with --boxes"),
+    "a finder without boxes": (
+        ["fast", "PHOTOS", "--finder", "finder"],
+        "--finder must be given with --faces or --boxes",
+    ),
+    "faces beside boxes": (["PHOTOS", "--faces", "all", "--boxes", "TABLE"], "--faces must not be given with --boxes"),
     "no model": (["PHOTOS"], "MODEL and DATA must both be given"),
     "no photos": (["nowhere", "--boxes", "TABLE"], "photos must be a folder; there is no folder 'nowhere'"),
     "no table": (["PHOTOS", "--boxes", "nothing.csv"], "boxes must be a .csv file; there is no 'nothing.csv'"),

@@ -48,6 +48,17 @@ def test_a_class_that_is_answered_but_never_true_has_precision_zero_and_no_recal
     assert scores["macro_f1"] == 0.333333  # (2/3 + 0) / 2
 
 
+def test_a_photo_without_a_face_is_a_wrong_answer_of_no_class() -> None:
+    probabilities, labels = np.array([[0.8, 0.2], [0.3, 0.7]]), np.array([0, 1])
+    scores = scores_of(probabilities, labels, ("a", "b"), missed=np.array([1, 1]))
+    assert scores["images"] == 4 and scores["accuracy"] == 0.5 and scores["confusion"] == [[1, 0], [0, 1]]
+    assert scores["classes"]["a"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
+    assert scores["classes"]["b"] == {"precision": 1.0, "recall": 0.333333, "f1": 0.5, "support": 3}
+    seen = scores_of(probabilities, labels, ("a", "b"))
+    for name in ("nll", "ece", "reliability"):  # of probabilities, and a photo without a face has none
+        assert scores[name] == seen[name]
+
+
 def test_an_impossible_truth_costs_much_but_not_everything() -> None:
     scores = scores_of(np.array([[1.0, 0.0]]), np.array([1]), ("a", "b"))
     assert scores["nll"] == pytest.approx(-math.log(1e-12), abs=1e-6) and scores["ece"] == 1.0

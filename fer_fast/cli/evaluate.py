@@ -1,4 +1,4 @@
-"""`fer-fast evaluate`: a model's scores on labelled faces, or a face finder's on boxes, as text, JSON, a page."""
+"""`fer-fast evaluate`: a model's scores on labelled faces or photos, or a face finder's on boxes: text, JSON, page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import argparse
 import warnings
 from pathlib import Path
 
-from fer_fast.cli.arguments import positive, threshold
 from fer_fast.cli.console import check_stdout, print_out
+from fer_fast.cli.faces import ALL, LARGEST, NONE, add_finder_arguments, finder_options
 from fer_fast.cli.output import check_outputs, write_output
 from fer_fast.cli.progress import Progress
 
@@ -17,6 +17,9 @@ train/CLASS/, valid/CLASS/), or with CLASS/ alone. Its classes must be the model
 
 Every engine and precision that this machine offers is run and compared with torch in fp32; --engine and --precision
 run what they name alone, after torch in fp32. Images whose pixels occur in another split are scored with and without.
+
+With --faces DATA has photos in its folders: the largest face of each, or every face, is scored as what the photo is;
+one in which no face is found counts as wrong.
 
 With --boxes the faces are found, not classified: fer-fast evaluate PHOTOS --boxes FILE. FILE is a .csv with the columns
 file, x, y, width, height (a row a face, in pixels of the upright photo) and perhaps invalid (1: nobody has to find it).
@@ -37,12 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--engine", default="auto", help="run this engine alone (default: all)")
     add("--precision", default="auto", help="run this precision alone: fp32, bf16, fp16 or int8 (default: all)")
-    group = parser.add_argument_group("a finder of faces in photos")
+    group = parser.add_argument_group("faces in photos")
     add = group.add_argument
+    add(
+        "--faces",
+        choices=(NONE, LARGEST, ALL),
+        default=NONE,
+        help="DATA has photos: score the largest face of each, or all (default: none, images are cropped faces)",
+    )
     add("--boxes", metavar="FILE", type=Path, help="a .csv of the faces in DATA: score a finder on them")
-    add("--finder", metavar="FILE", help="a finder's .safetensors, or YuNet's .onnx (default: the packaged one)")
-    add("--find-size", type=positive, metavar="PX", help="longer side that photos are reduced to (default: 640)")
-    add("--face-score", type=threshold, metavar="SCORE", help="what recall is told at, 0 to 1 (default: 0.6)")
+    add_finder_arguments(group)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,7 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     from fer_fast.evaluation.page import page
 
     names = ("split", "engine", "precision", "device")
-    options = {name: getattr(arguments, name) for name in names}
+    options = {name: getattr(arguments, name) for name in names} | {"faces": arguments.faces}
+    if arguments.faces != NONE:
+        options["finder"] = finder_options(arguments)
     with Progress(arguments.quiet) as progress:
         report = evaluate(arguments.model, arguments.data, **options, tell=progress.show)
     for name, form in ((arguments.json, json_text), (arguments.html, page)):
@@ -70,13 +79,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuses options of one kind of evaluation beside those of the other."""
-    finding = arguments.boxes is not None
-    if not finding and arguments.model is None:
+    if arguments.boxes is not None:
+        if arguments.faces != NONE:
+            raise ValueError("--faces must not be given with --boxes, which scores the finder and no model")
+        for name in ("model", "split", "html", "min_face"):
+            if getattr(arguments, name) is not None:
+                said = "MODEL" if name == "model" else _option(name)
+                raise ValueError(f"{said} must not be given with --boxes")
+        return
+    if arguments.model is None:
         raise ValueError("MODEL and DATA must both be given; without --boxes a model is scored")
-    for name in ("model", "split", "html") if finding else ("finder", "find_size", "face_score"):
-        if getattr(arguments, name) is not None:
-            said = "MODEL" if name == "model" else "--" + name.replace("_", "-")
-            raise ValueError(f"{said} must {'not be given with' if finding else 'be given with'} --boxes")
+    for name in ("finder", "find_size", "min_face", "face_score"):
+        if arguments.faces == NONE and getattr(arguments, name) is not None:
+            raise ValueError(f"{_option(name)} must be given with --faces or --boxes")
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _run_finder(arguments: argparse.Namespace) -> int:
@@ -84,11 +103,9 @@ def _run_finder(arguments: argparse.Namespace) -> int:
     from fer_fast.evaluation import json_text
     from fer_fast.evaluation.finder import evaluate_finder, finder_lines
 
-    names = {"find_size": "find_size", "face_score": "score"}
-    given = {own: value for name, own in names.items() if (value := getattr(arguments, name)) is not None}
-    given |= {name: getattr(arguments, name) for name in ("engine", "precision", "device")}
+    given = finder_options(arguments) | {name: getattr(arguments, name) for name in ("engine", "precision", "device")}
+    finder = given.pop("finder", "finder")
     with Progress(arguments.quiet) as progress:
-        finder = arguments.finder or "finder"
         report = evaluate_finder(finder, arguments.data, arguments.boxes, **given, tell=progress.show)
     if arguments.json is not None:
         write_output(arguments.json, json_text(report))

@@ -7,6 +7,7 @@ from pathlib import Path
 from fer_fast.datasets.ferplus import is_ferplus, load_ferplus
 from fer_fast.datasets.folders import load_folders
 from fer_fast.datasets.split import Split, unseen
+from fer_fast.decode.interface import Decoder
 
 __all__ = ["SPLITS", "Split", "check_data", "check_split", "load_split", "unseen"]
 
@@ -25,17 +26,22 @@ def check_data(data: Path) -> None:
         raise ValueError(f"data must be a folder; there is no {str(data)!r}")
 
 
-def load_split(data: Path, split: str, image_size: int) -> Split:
+def load_split(data: Path, split: str, image_size: int, decoder: Decoder | None = None) -> Split:
     """Reads one split of FERPlus (`ferplus.load_ferplus`) or of a folder of classes (`folders.load_folders`).
 
     Args:
         data: the data set's folder.
         split: train, valid or test; all where `data` holds nothing but classes.
         image_size: side in pixels that the images of a folder of classes are decoded to; FERPlus has its own.
+        decoder: of photos, as for `folders.load_folders`.
 
     Raises:
-        ValueError: on an unknown split, or if `data` has neither layout.
+        ValueError: on an unknown split, if `data` has neither layout, or if FERPlus is to be read as photos.
     """
     check_split(split)
     check_data(data)
-    return load_ferplus(data, split) if is_ferplus(data) else load_folders(data, split, image_size)
+    if not is_ferplus(data):
+        return load_folders(data, split, image_size, decoder)
+    if decoder is not None:
+        raise ValueError(f"data must be photos where faces are to be found; {str(data)!r} is FERPlus, cut already")
+    return load_ferplus(data, split)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from fer_fast.datasets.split import Split
-from fer_fast.decode import open_decoder
+from fer_fast.decode import Decoder, open_decoder
 from fer_fast.inputs import IMAGE_SUFFIXES, is_hidden
-from fer_fast.types import EMOTIONS, FerFastError
+from fer_fast.types import EMOTIONS, FerFastError, Status
 
 #: Split -> the sub-folders that may hold it.
 SPLIT_FOLDERS: dict[str, tuple[str, ...]] = {
@@ -25,7 +28,7 @@ VALID_SHARE = 0.1
 _CHUNK = 256
 
 
-def load_folders(data: Path, split: str, image_size: int) -> Split:
+def load_folders(data: Path, split: str, image_size: int, decoder: Decoder | None = None) -> Split:
     """Reads one split.
 
     Args:
@@ -34,32 +37,61 @@ def load_folders(data: Path, split: str, image_size: int) -> Split:
             hidden (`fer_fast.inputs.is_hidden`) is no class and no image.
         split: train, valid, test, or all (what CLASS/ alone holds, undivided).
         image_size: side in pixels that the images are decoded to.
+        decoder: what gives the pictures of each file, to that size; None squashes each to one. Of a decoder that
+            finds faces each is an image, with its photo's name and class.
 
     Returns:
         Its images in RGB, one vote each. A file that cannot be decoded is left out and told of in `unread`.
 
     Raises:
-        ValueError: if `data` does not have the layout, or a class has no image in this split.
+        ValueError: if `data` does not have the layout, a class has no image in this split, or there is no face in any.
         FerFastError: if a file cannot be read by a fault of the machine's, or for want of a codec.
     """
     files = _files(data, split)
     classes = _ordered({name for name, _ in files})
     paths = [str(path) for _, path in files]
-    decoded, unread, kept = [], [], []
-    with open_decoder("auto", image_size) as decoder:
-        for start in range(0, len(paths), _CHUNK):
-            result = decoder.decode(paths[start : start + _CHUNK])
-            for place, reason in result.failures:
-                if reason.again:  # a data set that lacks images by chance would train and score something else
-                    raise FerFastError(f"{paths[start + place]!r} cannot be read now: {reason}")
-            unread += [(paths[start + place], str(reason)) for place, reason in result.failures]
-            kept += [start + place for place in result.indices]
-            decoded.append(result.pixels)
-    labels = np.array([classes.index(files[place][0]) for place in kept], dtype=np.int64)
-    if empty := [name for number, name in enumerate(classes) if not (labels == number).any()]:
-        raise ValueError(f"split {split} of {str(data)!r} must hold an image of class {empty[0]!r} that can be read")
-    votes = np.eye(len(classes), dtype=np.float32)[labels]
-    return Split([paths[place] for place in kept], np.concatenate(decoded), votes, classes, unread)
+    with nullcontext(decoder) if decoder is not None else open_decoder("auto", image_size) as used:
+        read = _read(paths, used)
+    labels = np.array([classes.index(name) for name, _ in files], dtype=np.int64)
+    if empty := set(range(len(classes))) - set(labels[[*read.kept, *read.faceless]].tolist()):
+        name = classes[min(empty)]
+        raise ValueError(f"split {split} of {str(data)!r} must hold an image of class {name!r} that can be read")
+    if not read.kept:
+        raise ValueError(f"split {split} of {str(data)!r} must hold faces; none is found in {len(paths)} photos")
+
+    def part(places: list[int], pixels: npt.NDArray[np.uint8]) -> Split:
+        votes = np.eye(len(classes), dtype=np.float32)[labels[places]]
+        return Split([paths[place] for place in places], pixels, votes, classes)
+
+    faceless = part(read.faceless, read.pixels[:0]) if used.several else None
+    return replace(part(read.kept, read.pixels), unread=read.unread, faceless=faceless)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What became of files: the place among them of each of `pixels`, those without a face, the others and why."""
+
+    kept: list[int]
+    pixels: npt.NDArray[np.uint8]
+    faceless: list[int]
+    unread: list[tuple[str, str]]
+
+
+def _read(paths: list[str], decoder: Decoder) -> _Read:
+    decoded, kept, faceless, unread = [], [], [], []
+    for start in range(0, len(paths), _CHUNK):
+        result = decoder.decode(paths[start : start + _CHUNK])
+        for place, reason in result.failures:
+            path = paths[start + place]
+            if reason.again:  # a data set that lacks images by chance would train and score something else
+                raise FerFastError(f"{path!r} cannot be read now: {reason}")
+            if reason.status is Status.NO_FACE:
+                faceless.append(start + place)
+            else:
+                unread.append((path, str(reason)))
+        kept += [start + place for place in result.indices]
+        decoded.append(result.on_host())
+    return _Read(kept, np.concatenate(decoded), faceless, unread)
 
 
 def _files(data: Path, split: str) -> list[tuple[str, Path]]:

@@ -30,6 +30,7 @@ class Split:
         votes: float32 [images, columns], how many annotators chose each column.
         columns: what the votes are for: `FERPLUS_COLUMNS`, or the classes.
         unread: names and reasons of images that could not be read and are left out.
+        faceless: the photos in which no face was found, without pixels; None where the images are not out of photos.
     """
 
     names: list[str]
@@ -37,6 +38,7 @@ class Split:
     votes: npt.NDArray[np.float32]
     columns: tuple[str, ...] = FERPLUS_COLUMNS
     unread: list[tuple[str, str]] = field(default_factory=list)
+    faceless: Split | None = None
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Split:
         """The images where `chosen`, bool [images], is true."""

@@ -39,6 +39,8 @@ def about_lines(report: Report) -> list[str]:
     said = [f"{report['model']['name']} on {data['name']}, split {data['split']}{why}: {_images(data['images'])}"]
     if learnt := _LEARNT_FROM.get(data["split"]):
         said.append(learnt)
+    if faces := report.get("faces"):  # reports of before do not have it
+        said.append(_faces_line(faces))
     if unread := data["unread"]:
         name, reason = unread[0]
         images = _images(len(unread), " is", " are")
@@ -55,6 +57,19 @@ def about_lines(report: Report) -> list[str]:
     ]
     said += [f"{protocol} is not scored: {reason}" for protocol, reason in report["protocols_left_out"].items()]
     return said
+
+
+def _faces_line(faces: Row) -> str:
+    """How many of the photos have a face, which was scored, and what became of those without."""
+    finder, photos, without = faces["finder"], faces["photos"], faces["faceless"]
+    which = "the largest face" if faces["which"] == "largest" else "each face"
+    found = photos - len(without)
+    said = f"{which} of a photo is scored, found in {found:,} of {photos:,} ({percent(found / photos, 1)} %), cut by "
+    said += f"{faces['framing']}; finder {finder['finder']}, {name_of(finder)}, {finder['find_size']} px"
+    if not without:
+        return said
+    first = f"{'the first is ' if without[1:] else ''}{without[0]!a}"
+    return f"{said}; a photo without one counts as wrong, not in ECE and NLL: {first}"
 
 
 def shown_runs(report: Report) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fer_fast.engines.interface import ENGINES, LARGEST_FALL, PRECISIONS, check_choice, check_device
+from fer_fast.evaluation.photos import FinderLike, about_faces, opened_finder, photo_decoder
 from fer_fast.evaluation.runs import REFERENCE, Run, run_all
 from fer_fast.evaluation.scored_split import ScoredSplit, load_scored_split
 from fer_fast.evaluation.scores import split_scores
@@ -33,6 +34,8 @@ def evaluate(
     engine: str = "auto",
     precision: str = "auto",
     device: str = "auto",
+    faces: str = "none",
+    finder: FinderLike = None,
     tell: Callable[[str], None] = lambda doing: None,
 ) -> Report:
     """Scores a model on one split of a data set, in each engine and precision that this machine offers.
@@ -44,10 +47,14 @@ def evaluate(
         engine: auto, openvino or torch; what is no auto is run alone, after the reference.
         precision: auto, fp32, bf16, fp16 or int8; likewise.
         device: auto, cpu, cuda or cuda:N.
+        faces: "none": the images are faces; "largest" or "all": they are photos, and the largest face that is found in
+            each, or every one, is scored as what the photo is. A photo without one counts as wrong.
+        finder: finds them: an open `FaceFinder`, or what to open one with; None opens the packaged one.
         tell: hears what is done now.
 
     Returns:
-        model, data, leakage, protocols (the first is the default one) and `runs`: each with its scores by protocol
+        model, data, leakage, `faces` (None where they are not looked for; how many photos, in which of them no face was
+        found, how faces are cut), protocols (the first is the default one) and `runs`: each with its scores by protocol
         (`scores.scores_of`), on all images ("full") and on those whose pixels occur in no other split
         ("leakage_free"), and its differences from the reference, torch in fp32; or the reason why it is not offered.
         `chosen` is the run that engine, precision and device choose; `warnings` names those that lose accuracy.
@@ -63,7 +70,9 @@ def evaluate(
     checkpoint = read_checkpoint(model)
     config = checkpoint.config
     tell(f"reading {data}")
-    scored = load_scored_split(Path(data), split, config.classes, config.image_size)
+    with opened_finder(faces, finder, device) as looking, photo_decoder(faces, looking, config) as decoder:
+        scored = load_scored_split(Path(data), split, config.classes, config.image_size, decoder)
+        looked = looking and about_faces(scored.split, faces, looking, config)
     runs, chosen = run_all(str(model), list(scored.split.pixels), engine, precision, device, tell)
     default = next(iter(scored.protocols))
     rows = _rows(runs, scored, config.classes, default)
@@ -76,6 +85,7 @@ def evaluate(
             "classes": list(config.classes),
         },
         **_about(scored, Path(data).resolve().name),
+        "faces": looked,
         "default_protocol": default,
         "reference": REFERENCE._asdict(),
         "asked": {"engine": engine, "precision": precision, "device": device},

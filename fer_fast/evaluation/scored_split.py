@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fer_fast.datasets import Split, load_split, unseen
 from fer_fast.datasets.ferplus import is_ferplus
 from fer_fast.datasets.folders import SPLIT_FOLDERS
+from fer_fast.decode import Decoder
 
 #: Split -> those whose images a model may have learnt from when it is scored on it.
 LEARNT_BEFORE: dict[str, tuple[str, ...]] = {"valid": ("train",), "test": ("train", "valid")}
@@ -41,7 +42,9 @@ class ScoredSplit:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def load_scored_split(data: Path, split: str | None, classes: tuple[str, ...], image_size: int) -> ScoredSplit:
+def load_scored_split(
+    data: Path, split: str | None, classes: tuple[str, ...], image_size: int, decoder: Decoder | None = None
+) -> ScoredSplit:
     """Reads the split that is scored, and the others as far as they are there.
 
     Args:
@@ -49,12 +52,13 @@ def load_scored_split(data: Path, split: str | None, classes: tuple[str, ...], i
         split: train, valid, test or all; None takes test, or all where `data` has no splits.
         classes: what the model tells apart.
         image_size: side in pixels that the images of a folder of classes are decoded to.
+        decoder: of photos, whose faces are what is scored; None where the images are faces.
 
     Raises:
         ValueError: if there is no such split, or the model lacks classes in each protocol of it.
     """
     name, why = _default_split(data) if split is None else (split, "")
-    chosen = load_split(data, name, image_size)
+    chosen = load_split(data, name, image_size, decoder)
     protocols, left_out = _protocols(chosen, classes)
     if not protocols:
         reasons = "; ".join(f"{protocol}: {reason}" for protocol, reason in left_out.items())
@@ -64,7 +68,7 @@ def load_scored_split(data: Path, split: str | None, classes: tuple[str, ...], i
     fresh, against, unchecked = np.ones(len(chosen.names), np.bool_), [], {}
     for other in LEARNT_BEFORE.get(name, ()):
         try:
-            fresh &= unseen(chosen, [load_split(data, other, image_size)])  # one at a time: each may be large
+            fresh &= unseen(chosen, [load_split(data, other, image_size, decoder)])  # one at a time: each may be large
             against.append(other)
         except ValueError as error:
             unchecked[other] = str(error)

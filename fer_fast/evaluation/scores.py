@@ -44,11 +44,12 @@ def split_scores(
         if not set(names) <= set(classes):
             continue
         indices, labels = split.selection(protocol)
+        missed = None if split.faceless is None else split.faceless.selection(protocol)[1]
         rows = of_classes(probabilities[indices], classes, names)
-        result[protocol] = {"full": scores_of(rows, labels, names)}
+        result[protocol] = {"full": scores_of(rows, labels, names, missed)}
         if fresh is not None:
             kept = fresh[indices]
-            result[protocol]["leakage_free"] = scores_of(rows[kept], labels[kept], names)
+            result[protocol]["leakage_free"] = scores_of(rows[kept], labels[kept], names, missed)
     return result
 
 
@@ -68,25 +69,32 @@ def of_classes(probabilities: Floats, classes: tuple[str, ...], names: tuple[str
     return kept / kept.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
 
-def scores_of(probabilities: Floats, labels: Integers, classes: tuple[str, ...]) -> Scores:
+def scores_of(
+    probabilities: Floats, labels: Integers, classes: tuple[str, ...], missed: Integers | None = None
+) -> Scores:
     """All scores of some images, ready for JSON; None stands for what has no value, such as the mean of no image.
 
     Args:
         probabilities: floats [images, classes], rows sum to 1.
         labels: int64 [images], numbers of the true classes.
         classes: names of the columns.
+        missed: int64 [photos], numbers of the true classes of photos in which no face was found: each is a wrong
+            answer, of no class and without probabilities.
 
     Returns:
-        images; accuracy and its 95 % `interval` (`wilson_interval`); macro_f1, the mean over the classes that are a
-        label or an answer; nll, the mean negative logarithm of the true class's probability; ece, the expected
-        calibration error (Guo et al. 2017, eq. 3); classes: name -> precision, recall, f1, support; confusion: counts
-        [true class][answer]; reliability: see `reliability`. Shares are from 0 to 1.
+        images, with those that were missed; accuracy and its 95 % `interval` (`wilson_interval`); macro_f1, the mean
+        over the classes that are a label or an answer; nll, the mean negative logarithm of the true class's
+        probability, where there are any; ece, the expected calibration error (Guo et al. 2017, eq. 3); classes: name ->
+        precision, recall, f1, support; confusion: counts [true class][answer]; reliability: see `reliability`. Shares
+        are from 0 to 1.
     """
     confusion = confusion_of(labels, probabilities.argmax(axis=1), len(classes))
-    images, correct = len(labels), int(np.trace(confusion))
-    each = class_scores(confusion)
+    missed = np.zeros(0, np.int64) if missed is None else missed
+    seen, correct = len(labels), int(np.trace(confusion))
+    images = seen + len(missed)
+    each = class_scores(confusion, np.bincount(missed, minlength=len(classes)))
     interval = wilson_interval(correct, images)
-    chosen = np.maximum(probabilities[np.arange(images), labels], _LEAST)
+    chosen = np.maximum(probabilities[np.arange(seen), labels], _LEAST)
     bins = reliability(probabilities, labels)
     gaps = (count * abs(true - sure) for count, sure, true in zip(*bins.values(), strict=True) if count)
     f1 = [scores["f1"] for scores in each if scores["f1"] is not None]
@@ -95,8 +103,8 @@ def scores_of(probabilities: Floats, labels: Integers, classes: tuple[str, ...])
         "accuracy": _share(correct, images),
         "interval": None if interval is None else [round(end, _DECIMALS) for end in interval],
         "macro_f1": _share(sum(f1), len(f1)),
-        "nll": _share(float(-np.log(chosen).sum()), images),
-        "ece": _share(sum(gaps), images),
+        "nll": _share(float(-np.log(chosen).sum()), seen),
+        "ece": _share(sum(gaps), seen),
         "classes": {
             name: {key: _rounded(value) for key, value in scores.items()}
             for name, scores in zip(classes, each, strict=True)
@@ -124,11 +132,16 @@ def confusion_of(labels: Integers, answers: Integers, count: int) -> Integers:
     return np.bincount(labels * count + answers, minlength=count * count).reshape(count, count)
 
 
-def class_scores(confusion: Integers) -> list[dict[str, Any]]:
-    """Precision, recall, F1 and support of each class; None where there is nothing to divide by."""
+def class_scores(confusion: Integers, missed: Integers) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and support of each class; None where there is nothing to divide by.
+
+    Args:
+        confusion: what `confusion_of` gives.
+        missed: int64 [classes], how many more images of each class there were that got no answer.
+    """
     result = []
     for number, hits in enumerate(np.diag(confusion).tolist()):
-        support, answered = int(confusion[number].sum()), int(confusion[:, number].sum())
+        support, answered = int(confusion[number].sum() + missed[number]), int(confusion[:, number].sum())
         result.append(
             {
                 "precision": hits / answered if answered else None,
