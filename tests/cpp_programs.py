@@ -47,14 +47,7 @@ def build_consumer(folder, prefix, *options):
 
 def compiled(name, program, prefix, sources, *flags, compiler="c++"):
     """A program of tests/cpp and parts of the library, which is installed at `prefix`; where it is then."""
-    command = [
-        "-std=c++17",
-        "-ffp-contract=off",
-        "-Wno-psabi",
-        f"-I{prefix / 'include'}",
-        f"-I{ROOT / 'csrc/faces'}",
-        *flags,
-    ]
+    folders = [f"-I{folder}" for folder in (prefix / "include", ROOT / "csrc/faces")]
     files = [ROOT / "tests/cpp" / f"{name}.cpp", *(ROOT / "csrc" / f"{source}.cpp" for source in sources)]
     run(compiler, "-std=c++17", "-ffp-contract=off", "-Wno-psabi", *flags, *folders, *files, "-o", program, timeout=600)
     return program

@@ -1,4 +1,4 @@
-"""Faces in C++: worked by hand, then as Python finds and classifies them in photos of every form; misuse of a finder."""
+"""Faces in C++: worked by hand, then as Python finds and classifies them in any photo; misuse of a finder."""
 
 from __future__ import annotations
 
