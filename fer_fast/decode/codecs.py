@@ -184,14 +184,15 @@ def _opened(
     if width * height > limits.max_pixels:
         reason = f"{width} x {height} pixels are more than the limit of {limits.max_pixels}"
         raise DecodeError(Status.TOO_LARGE, reason)
-    file = Opened(picture, kind, content, size, stamp)
+    memory = memory_of(picture, view) + (size if isinstance(content, io.BytesIO) else 0)
     # A large file may be of very many pieces, and take long for its pixels.
     is_odd = in_thread and (picture.is_slow or kind in _NOT_IN_THREADS or size > READ_AT_ONCE)
-    check_cost(file, view, limits, 0 if is_odd else room)
-    return file
+    if is_odd or memory > limits.max_memory or (room is not None and memory > room):
+        raise _too_much(memory, limits, stamp)
+    return Opened(picture, kind, content, size, stamp)
 
 
-def check_cost(file: Opened, view: View, limits: Limits, room: int | None) -> None:
+def check_cost(file: Opened, view: View, limits: Limits, room: int) -> None:
     """Refuses a view that takes too much.
 
     Raises:
@@ -199,11 +200,15 @@ def check_cost(file: Opened, view: View, limits: Limits, room: int | None) -> No
         LargeError: for more than `room`.
     """
     memory = memory_of(file.picture, view) + (file.size if isinstance(file.content, io.BytesIO) else 0)
+    if memory > min(room, limits.max_memory):
+        raise _too_much(memory, limits, file.stamp)
+
+
+def _too_much(memory: int, limits: Limits, stamp: Stamp | None) -> DecodeError | LargeError:
     if memory > limits.max_memory:
         reason = f"it takes {in_words(memory)} of memory, more than the limit of {in_words(limits.max_memory)}"
-        raise DecodeError(Status.TOO_LARGE, reason, again=True)  # another machine may have as much
-    if room is not None and memory > room:
-        raise LargeError(Large(memory, file.stamp))
+        return DecodeError(Status.TOO_LARGE, reason, again=True)  # another machine may have as much
+    return LargeError(Large(memory, stamp))
 
 
 def _verdict(error: Exception, kind: str, content: BinaryIO, stamp: Stamp | None) -> DecodeError:

@@ -98,7 +98,8 @@ def resized(image: Image.Image, size: Size, orientation: int = 1) -> Image.Image
         flat = flat.resize(halfway, Image.Resampling.BILINEAR)
     if flat.size != size:
         flat = flat.resize(size, Image.Resampling.BILINEAR)  # antialiased when it shrinks
-    return turned(flat, orientation)  # after the resize a turn moves few pixels, not the photo's
+    # After the resize a turn moves few pixels, not the photo's.
+    return flat if orientation == 1 else turned(flat, orientation)
 
 
 def reduced(image: Image.Image, size: Size, orientation: int = 1) -> Image.Image:
@@ -141,7 +142,7 @@ def resized_bytes(mode: str, size: Size, target: Size) -> int:
     halfway = rows * (4 * columns + 8)  # Pillow has a pointer to each row
     band = 12 * max(width, height)
     weights = 16 * (width + height)  # of a resize: for each pixel in each direction two of eight bytes
-    converted = min(_PIECE, width * height) * converted_bytes(mode)
+    converted = 0 if mode in ("RGB", "L") else min(_PIECE, width * height) * converted_bytes(mode)
     return converted + halfway + band + weights + 16 * target[0] * target[1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 from fer_fast.decode.apart import Apart, decoded_here, in_file
@@ -18,6 +19,7 @@ from fer_fast.decode.codecs import (
     open_file,
     verdicts,
 )
+from fer_fast.decode.faults import os_fault
 from fer_fast.decode.images import LoadedPicture, image_faults, source_of
 from fer_fast.decode.limits import Large, LargeError, Limits
 from fer_fast.decode.views import Crops, Reduced, Seen, View, seen_in
@@ -128,7 +130,11 @@ class PhotoReader:
                 return work(_OpenPhoto(file, self._view, self._limits, small))
         except LargeError:
             pass
-        with in_file(encoded) as path:
+        with ExitStack() as held:
+            try:
+                path = held.enter_context(in_file(encoded))
+            except OSError as error:
+                raise os_fault(error) from error
             return work(_PhotoApart(path, self._view, self._limits, self._apart, self._budget))
 
 
