@@ -1,4 +1,4 @@
-"""Faces in C++: worked by hand, then as Python finds and classifies them in any photo; misuse of a finder."""
+"""Faces in C++: worked by hand, then as Python finds and classifies them in photos of every form; misuse."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from cpp_programs import BGR, GREY, RESIZING, RGB, RGBA, compiled, photo, run, w
 from PIL import Image
 from tiny_models import random_model, tiny_config
 
-from fer_fast import Classifier, FaceFinder
+from fer_fast import Classifier
 from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.decode.pixels import reduced
 from fer_fast.decode.views import reduced_size
 from fer_fast.export import export_model
 from fer_fast.export.graph import sealed
+from fer_fast.faces.finder import FaceFinder
 from fer_fast.models.storage import save_model
 
 PHOTOS = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "photos"
