@@ -35,6 +35,7 @@ from PIL import Image
 from tiny_models import random_model, tiny_config
 from turned_files import BLOCKS, FILES, MAKE, PREFIX, UPRIGHT, XMP_FILES, nearest, xmp
 
+from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.decode import pixels_of
 from fer_fast.export import export_model
 from fer_fast.export.graph import sealed
@@ -196,8 +197,15 @@ def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
     told = {name: value.format(folder=tmp_path) for name, value in SANITIZERS[sanitizers].items()}
     told["TBB_ENABLE_SANITIZERS"] = "1"  # TBB loads a library in a way that they do not take
     write_images(tmp_path / "images.bin", odd_images(16, 120)[0])
+    drawn, _ = photo_with_faces(np.random.default_rng(2), (400, 300), 2)
+    drawn.save(tmp_path / "photo.ppm")
+    write_images(tmp_path / "photos.bin", [(np.asarray(drawn), RGB, 5)])
+    export_model("finder", "openvino", finder := tmp_path / "finder.xml")
     for command in (
         ("classify", models / "model.xml", tmp_path / "images.bin", tmp_path / "out.bin", 8),
+        ("find", finder, models / "model.xml", tmp_path / "photos.bin", tmp_path / "out.bin", 4),
+        ("find_c", finder, models / "model.xml", tmp_path / "photo.ppm"),
+        ("misuse_finder", finder, models / "model.xml"),
         ("misuse", models / "model.xml"),
         ("classify_c", models / "model.xml"),
         ("tokens",),
@@ -280,10 +288,25 @@ def test_examples(prefix, models, tmp_path, decoder):
     assert (bad["path"], bad["status"], bad["label"], bad["neutral"]) == (f"{folder}/bad.jpg", "corrupt", "", "")
     wanted = python_answers(models / "model.safetensors", [array])[0]
     assert good["status"] == "ok" and float(good["confidence"]) == pytest.approx(wanted.max(), abs=0.1)  # in bf16
+    drawn, boxes = photo_with_faces(np.random.default_rng(2), (640, 480), 2)
+    drawn.save(tmp_path / "photo.png")
+    export_model("finder", "openvino", tmp_path / "finder.xml")
+    done = run(
+        programs / "find_faces",
+        tmp_path / "finder.xml",
+        models / "model.xml",
+        tmp_path / "photo.png",
+        folder / "bad.jpg",
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, f"find_faces: {folder}/bad.jpg cannot be decoded\n")
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert len(rows) == len(boxes) and {row["label"] for row in rows} <= set(EMOTIONS)
     said = run(programs / "latency", models / "model.xml", 5).stdout
     assert re.search(r"p50=[\d.e-]+ ms\np95=[\d.e-]+ ms\np99=", said)
     for calls in (0, -1, "many"):
         assert run(programs / "latency", models / "model.xml", calls, check=False).returncode == 2
+    assert run(programs / "find_faces", models / "model.xml", check=False).returncode == 2
     for arguments in ((), (models / "model.xml", tmp_path / "nowhere")):
         done = run(programs / "classify_images", *arguments, check=False)
         assert done.returncode == 2 and done.stderr.startswith("usage: ")

@@ -1,14 +1,15 @@
-"""Faces in C++: worked by hand, then as Python finds and classifies them in any photo; misuse of a finder."""
+"""Faces in C++: worked by hand, then as Python finds and classifies them in photos of every form; misuse."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import PIL
 import pytest
-from cpp_programs import BGR, GREY, RESIZING, RGB, RGBA, compiled, photo, run, write_images
+from cpp_programs import BGR, GREY, RESIZING, RGB, RGBA, ROOT, build, compiled, photo, run, write_images
 from PIL import Image
 from tiny_models import random_model, tiny_config
 
@@ -139,6 +140,25 @@ def test_c_program_finds_faces(consumer, models, photos, tmp_path):
     wanted = [[face.x, face.y, face.width, face.height] for face in faces]
     np.testing.assert_allclose([[float(number) for number in row[:4]] for row in rows], wanted, atol=0.5)
     assert {row[4] for row in rows} <= set(faces[0].prediction.classes)
+
+
+def test_the_pages_program_finds_faces(prefix, models, tmp_path):
+    page = (ROOT / "docs/cpp.md").read_text()
+    program = re.findall(r"```cpp\n(.*?)```", page.partition("## Faces in photos")[2], re.DOTALL)[0]
+    reading = 'std::ifstream("photo.raw").read(reinterpret_cast<char*>(pixels.data()), 1280 * 960 * 3);'
+    assert "// of your photo, upright" in program
+    (tmp_path / "camera.cpp").write_text("#include <fstream>\n" + program.replace("// of your photo, upright", reading))
+    (tmp_path / "CMakeLists.txt").write_text(re.findall(r"```cmake\n(.*?)```", page, re.DOTALL)[0])
+    programs = build(tmp_path, tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    for name, model in (("finder", "finder"), ("fast", "model")):
+        for suffix in (".xml", ".bin"):
+            (tmp_path / f"{name}{suffix}").symlink_to(models / f"{model}{suffix}")
+    drawn, boxes = photo_with_faces(np.random.default_rng(3), (1280, 960), 3)
+    (tmp_path / "photo.raw").write_bytes(drawn.tobytes())
+    lines = run(programs / "camera", cwd=tmp_path).stdout.splitlines()
+    assert len(lines) == len(boxes) == 3
+    widths = [float(line.split()[2]) for line in lines]
+    assert widths == sorted(widths, reverse=True)
 
 
 def test_misuse_of_a_finder_gives_errors(consumer, models):

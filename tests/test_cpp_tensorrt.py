@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cpp_programs import (
+    RGB,
     ROOT,
     answers_of,
     assert_same,
@@ -36,17 +37,37 @@ DESCRIPTION = {"format": 1, "version": "0", "model": "m", "precision": "fp16", "
 
 
 @pytest.fixture(scope="module", params=["address,undefined", "thread"])
-def classify(request, tmp_path_factory):
-    """The stranger's program and the library in one, with the stand-ins, under the sanitizers."""
-    names = ["classifier", "description", "error", "files", "openvino_missing", "resize", "tensorrt", "torch_missing"]
-    sources = [ROOT / "csrc/classifier" / f"{name}.cpp" for name in names]
-    sources += [ROOT / "csrc/tokens/threads.cpp", ROOT / "tests/cpp/consumer/classify.cpp"]
-    flags = ["-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-pthread"]
+def programs(request, tmp_path_factory):
+    """The folder of the stranger's programs and the library, with the stand-ins, under the sanitizers."""
+    names = [
+        "classifier",
+        "description",
+        "engine",
+        "error",
+        "files",
+        "finder",
+        "openvino_missing",
+        "photo",
+        "reduce",
+        "resize",
+    ]
+    sources = [ROOT / "csrc/classifier" / f"{name}.cpp" for name in (*names, "tensorrt", "torch_missing")]
+    sources += [ROOT / "csrc/faces" / f"{name}.cpp" for name in ("cells", "crops", "framing")]
+    flags = ["-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Wno-psabi", "-Werror", "-ffp-contract=off", "-pthread"]
     flags += [f"-fsanitize={request.param}", "-fno-sanitize-recover=all", "-isystem", ROOT / "tests/cpp/tensorrt_shim"]
-    includes = [f"-I{Path(fer_fast.cmake_prefix_path) / 'include'}"]
-    program = tmp_path_factory.mktemp("cpp") / "classify"
-    run("c++", *flags, *includes, *sources, "-o", program)
-    return program
+    flags += [f"-I{Path(fer_fast.cmake_prefix_path) / 'include'}", f"-I{ROOT / 'csrc/faces'}"]
+    folder = tmp_path_factory.mktemp("cpp")
+    library = folder / "library.so"
+    run("c++", *flags, "-shared", "-fPIC", *sources, ROOT / "csrc/tokens/threads.cpp", "-o", library)
+    for name in ("classify", "find"):
+        source = ROOT / "tests/cpp/consumer" / f"{name}.cpp"
+        run("c++", *flags, source, library, f"-Wl,-rpath,{folder}", "-o", folder / name)
+    return folder
+
+
+@pytest.fixture
+def classify(programs):
+    return programs / "classify"
 
 
 @pytest.fixture
@@ -127,6 +148,25 @@ def test_a_batch_that_fails_is_told(classify, model, tmp_path, why, code):
     command = (classify, model, tmp_path / "images.bin", tmp_path / "out.bin")
     done = run(*command, check=False, env=os.environ | {"SHIM_FAILS": why})
     assert (done.returncode, done.stderr) == (1, f"{code} TensorRT failed: {why}\n")
+
+
+def test_faces_are_found(programs, model, tmp_path):
+    """By the stand-in's face in each photo that is light enough; a finder of another size than it says is told."""
+    facts = {"kind": "finder", "sides": "32 96", "strides": "8 16 32", "cells": 15}
+    (tmp_path / "finder").mkdir()
+    finder = write_model(tmp_path / "finder", "finder 96 4", batch_size=4, **facts)
+    light, dark = np.full((50, 192, 3), 255, np.uint8), np.zeros((64, 64, 3), np.uint8)
+    write_images(tmp_path / "photos.bin", [(light, RGB, 0), (dark, RGB, 0), (light[:, :150], RGB, 0)])
+    command = (programs / "find", finder, model, tmp_path / "photos.bin", tmp_path / "out.bin", 4, "auto", 96)
+    assert "engine=tensorrt\n" in run(*command).stdout
+    data = (tmp_path / "out.bin").read_bytes()
+    sizes = np.frombuffer(data, np.int64, 1), np.frombuffer(data, np.int64, 1, 8 + 4 * 18)
+    assert sizes == (1, 0)
+    face = np.frombuffer(data, np.float32, 4, 8)
+    np.testing.assert_allclose(face, [-24, -24, 64, 64], atol=1e-3)  # found in half of the size
+    finder = write_model(tmp_path / "finder", "finder 128 4", batch_size=4, **facts)
+    done = run(programs / "find", finder, *command[2:], check=False)
+    assert done.returncode == 1 and re.match("3 the model '.*' is damaged: it is not what its description", done.stderr)
 
 
 def test_an_engine_for_single_images(classify, tmp_path):

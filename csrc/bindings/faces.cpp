@@ -51,8 +51,8 @@ py::array_t<float> faces_of(const py::array& cells, int64_t height, int64_t widt
   check_whole<float>("cells", cells, 2);
   for (const int64_t side : {height, width}) {
     if (side < kStep || side > kMostSide || side % kStep != 0) {
-      fail("height and width: must be multiples of ", kStep, " from ", kStep, " to ", kMostSide, ", got ", height, " and ",
-           width);
+      fail("height and width: must be multiples of ", kStep, " from ", kStep, " to ", kMostSide, ", got ", height,
+           " and ", width);
     }
   }
   const int64_t count = cell_count(height, width);
@@ -84,8 +84,8 @@ py::array_t<double> matrices_of(const py::array& faces, const std::string& frami
   const auto* face = static_cast<const float*>(faces.data());
   for (py::ssize_t i = 0; i < faces.shape(0); ++i, face += faces.shape(1)) {
     if (!has_box(face)) {
-      fail("faces[", i, "]: must have a box of finite numbers with width and height above 0, got ", face[0], ", ", face[1],
-           ", ", face[2], ", ", face[3]);
+      fail("faces[", i, "]: must have a box of finite numbers with width and height above 0, got ", face[0], ", ",
+           face[1], ", ", face[2], ", ", face[3]);
     }
     crop_matrix(face, *known, size, matrices.mutable_data(i, 0, 0));
   }
@@ -105,7 +105,8 @@ py::array crops_of(const py::array& image, const py::array& matrices, int64_t si
                    const std::optional<py::array>& given_out) {
   const Picture picture = picture_of(image);
   check_whole<double>("matrices", matrices, 3);
-  if (matrices.shape(1) != 2 || matrices.shape(2) != 3) fail("matrices: must be [crops, 2, 3], got ", shape_of(matrices));
+  if (matrices.shape(1) != 2 || matrices.shape(2) != 3)
+    fail("matrices: must be [crops, 2, 3], got ", shape_of(matrices));
   check_size(size);
   const auto* matrix = static_cast<const double*>(matrices.data());
   const py::ssize_t count = matrices.shape(0);

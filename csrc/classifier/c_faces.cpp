@@ -74,8 +74,8 @@ int32_t fer_fast_find(const fer_fast_finder* finder, const fer_fast_image* photo
 }
 
 int32_t fer_fast_classify_faces(const fer_fast_classifier* classifier, const fer_fast_finder* finder,
-                                const fer_fast_image* photo, fer_fast_face* faces, float* probabilities, size_t capacity,
-                                size_t* count) {
+                                const fer_fast_image* photo, fer_fast_face* faces, float* probabilities,
+                                size_t capacity, size_t* count) {
   return coded([&] {
     require(count != nullptr, "count must not be null");
     *count = 0;

@@ -17,7 +17,8 @@ struct Classifier::Parts {
   int64_t side() const { return model.description.image_size; }
   int64_t classes() const { return static_cast<int64_t>(model.description.classes.size()); }
 
-  // Probabilities of `count` images, [count][classes]: fill(first, taken, pixels) gives those of some, squares of RGB bytes.
+  // Probabilities of `count` images, [count][classes]: fill(first, taken, pixels) gives those of some, squares of RGB
+  // bytes.
   template <typename Fill>
   void run(int64_t count, float* probabilities, const Fill& fill) const {
     // Few images are shared out evenly: every stream gets some.
@@ -44,9 +45,7 @@ struct Classifier::Parts {
 };
 
 Classifier::Classifier(const std::string& model, const Options& options) {
-  guarded([&] {
-    parts_ = std::make_unique<Parts>(Parts{open_model(model, Kind::kClassifier, checked(options))});
-  });
+  guarded([&] { parts_ = std::make_unique<Parts>(Parts{open_model(model, Kind::kClassifier, checked(options))}); });
 }
 
 Classifier::~Classifier() = default;
@@ -67,7 +66,8 @@ void Classifier::classify(const ImageView* images, std::size_t count, float* pro
     for (std::size_t i = 0; i < count; ++i) check_image(images[i], i);
     const int64_t side = parts.side();
     parts.run(static_cast<int64_t>(count), probabilities, [&](int64_t first, int64_t taken, uint8_t* pixels) {
-      for (int64_t i = 0; i < taken; ++i, pixels += side * side * 3) resize_to(images[first + i], side, side, pixels, side * 3);
+      for (int64_t i = 0; i < taken; ++i, pixels += side * side * 3)
+        resize_to(images[first + i], side, side, pixels, side * 3);
     });
   });
 }
@@ -93,8 +93,9 @@ std::vector<std::vector<FacePrediction>> Classifier::classify_faces(const FaceFi
   return guarded([&] {
     const Parts& parts = this->parts();
     if (parts.side() > kMaxCropSide) {
-      throw Error(ErrorCode::kInvalidArgument, "the model's image_size must be at most " + std::to_string(kMaxCropSide) +
-                                                   " for faces in photos, not " + std::to_string(parts.side()));
+      throw Error(ErrorCode::kInvalidArgument, "the model's image_size must be at most " +
+                                                   std::to_string(kMaxCropSide) + " for faces in photos, not " +
+                                                   std::to_string(parts.side()));
     }
     const std::vector<std::vector<Face>> found = finder.find(photos);
     std::vector<Cut> cuts;
@@ -104,9 +105,10 @@ std::vector<std::vector<FacePrediction>> Classifier::classify_faces(const FaceFi
       }
     }
     std::vector<float> probabilities(cuts.size() * classes().size());
-    parts.run(static_cast<int64_t>(cuts.size()), probabilities.data(), [&](int64_t first, int64_t taken, uint8_t* pixels) {
-      cut_faces(&cuts[static_cast<std::size_t>(first)], taken, parts.side(), pixels);
-    });
+    parts.run(static_cast<int64_t>(cuts.size()), probabilities.data(),
+              [&](int64_t first, int64_t taken, uint8_t* pixels) {
+                cut_faces(&cuts[static_cast<std::size_t>(first)], taken, parts.side(), pixels);
+              });
     std::vector<std::vector<FacePrediction>> predictions(photos.size());
     const float* row = probabilities.data();
     for (std::size_t i = 0; i < photos.size(); ++i) {
@@ -131,8 +133,8 @@ std::string Classifier::describe() const {
   return guarded([&] {
     const Parts& parts = this->parts();
     const Description& model = parts.model.description;
-    return parts.model.engine->describe() + "image_size=" + std::to_string(model.image_size) + "\nbatch_size=" +
-           std::to_string(parts.model.batch_size) + "\nframing=" + framing_name(model.framing) + 
+    return parts.model.engine->describe() + "image_size=" + std::to_string(model.image_size) +
+           "\nbatch_size=" + std::to_string(parts.model.batch_size) + "\nframing=" + framing_name(model.framing) +
            "\nmodel=" + model.model + "\nexported_by=fer-fast " + model.version + "\n";
   });
 }

@@ -13,7 +13,8 @@
 namespace fer_fast {
 namespace {
 
-// A photo that is reduced to less would have no face in it; and a mean of blocks is of no more bytes than a sum can have.
+// A photo that is reduced to less would have no face in it; and a mean of blocks is of no more bytes than a sum can
+// have.
 constexpr int64_t kLeastFindSize = 32;
 
 void require(bool holds, const std::string& name, const std::string& rule, double value) {
@@ -28,7 +29,8 @@ Options engine_options(const FinderOptions& options) {
   require(options.find_size >= kLeastFindSize, "find_size", std::to_string(kLeastFindSize) + " or more",
           static_cast<double>(options.find_size));
   require(options.score >= 0 && options.score <= 1, "score", "0 to 1", options.score);
-  require(options.min_face >= 0 && std::isfinite(options.min_face), "min_face", "a number of pixels, 0 or more", options.min_face);
+  require(options.min_face >= 0 && std::isfinite(options.min_face), "min_face", "a number of pixels, 0 or more",
+          options.min_face);
   Options general;
   general.batch_size = 1;
   general.threads = options.threads;
@@ -55,9 +57,11 @@ struct FaceFinder::Parts {
 
   std::vector<Face> find(const ImageView& photo) const {
     const Seen seen = seen_of(photo, options.find_size, model.description.least_side);
-    std::vector<float> cells(static_cast<std::size_t>(model.description.outputs(seen.canvas_height, seen.canvas_width)));
+    std::vector<float> cells(
+        static_cast<std::size_t>(model.description.outputs(seen.canvas_height, seen.canvas_width)));
     model.engine->infer({seen.pixels.data(), 1, seen.canvas_height, seen.canvas_width}, cells.data());
-    const std::vector<float> rows = faces_in(cells.data(), seen.canvas_height, seen.canvas_width, options.score, kFaceOverlap);
+    const std::vector<float> rows =
+        faces_in(cells.data(), seen.canvas_height, seen.canvas_width, options.score, kFaceOverlap);
     const double x_factor = static_cast<double>(photo.width) / static_cast<double>(seen.width);
     const double y_factor = static_cast<double>(photo.height) / static_cast<double>(seen.height);
     std::vector<Face> faces;
@@ -77,7 +81,8 @@ FaceFinder::FaceFinder(const std::string& model, const FinderOptions& options) {
   guarded([&] {
     auto parts = std::make_unique<Parts>(Parts{open_model(model, Kind::kFinder, engine_options(options)), options});
     const int64_t most = parts->model.description.most_side;
-    require(options.find_size <= most, "find_size", "at most the " + std::to_string(most) + " that the model was exported for",
+    require(options.find_size <= most, "find_size",
+            "at most the " + std::to_string(most) + " that the model was exported for",
             static_cast<double>(options.find_size));
     parts_ = std::move(parts);
   });
@@ -116,9 +121,10 @@ std::string FaceFinder::describe() const {
   return guarded([&] {
     const Parts& parts = this->parts();
     std::ostringstream text;
-    text << parts.model.engine->describe() << "find_size=" << parts.options.find_size << "\nscore=" << parts.options.score
-         << "\nmin_face=" << parts.options.min_face << "\nmax_faces=" << parts.options.max_faces << "\nmodel="
-         << parts.model.description.model << "\nexported_by=fer-fast " << parts.model.description.version << "\n";
+    text << parts.model.engine->describe() << "find_size=" << parts.options.find_size
+         << "\nscore=" << parts.options.score << "\nmin_face=" << parts.options.min_face
+         << "\nmax_faces=" << parts.options.max_faces << "\nmodel=" << parts.model.description.model
+         << "\nexported_by=fer-fast " << parts.model.description.version << "\n";
     return text.str();
   });
 }

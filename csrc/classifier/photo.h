@@ -10,8 +10,8 @@ namespace fer_fast {
 
 // A photo reduced, RGB without gaps, on black that makes its sides whole steps.
 struct Seen {
-  std::vector<uint8_t> pixels;           // [canvas_height][canvas_width][3]
-  int64_t width, height;                 // of the photo in it, at the left upper corner
+  std::vector<uint8_t> pixels;  // [canvas_height][canvas_width][3]
+  int64_t width, height;        // of the photo in it, at the left upper corner
   int64_t canvas_width, canvas_height;
 };
 

@@ -36,9 +36,12 @@ using WriteMeans = void (*)(const uint32_t*, int64_t, int64_t, int64_t, uint8_t*
 
 WriteMeans write_means_of(PixelFormat format) {
   switch (format) {
-    case PixelFormat::kGrey8: return write_means<1, 1>;
-    case PixelFormat::kRgba8: return write_means<4, 3>;
-    default: return write_means<3, 3>;
+    case PixelFormat::kGrey8:
+      return write_means<1, 1>;
+    case PixelFormat::kRgba8:
+      return write_means<4, 3>;
+    default:
+      return write_means<3, 3>;
   }
 }
 

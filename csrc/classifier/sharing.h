@@ -9,8 +9,8 @@
 
 namespace fer_fast {
 
-// Calls doing(first, taken) for all of [0, count), at most `batch` at a time, on `threads` threads; once they are done the
-// first exception of any of them is the call's.
+// Calls doing(first, taken) for all of [0, count), at most `batch` at a time, on `threads` threads; once they are done
+// the first exception of any of them is the call's.
 template <typename Do>
 void share_out(int64_t count, int64_t batch, int threads, const Do& doing) {
   struct Work {

@@ -21,7 +21,8 @@ std::vector<Cell> chosen_cells(const float* cells, int64_t count, float score) {
       chosen.push_back({cell[0], place});
     }
   }
-  std::stable_sort(chosen.begin(), chosen.end(), [](const Cell& one, const Cell& other) { return one.score > other.score; });
+  std::stable_sort(chosen.begin(), chosen.end(),
+                   [](const Cell& one, const Cell& other) { return one.score > other.score; });
   if (chosen.size() > kMostCells) chosen.resize(kMostCells);
   return chosen;
 }
@@ -57,7 +58,8 @@ void read_face(const float* cell, const Corner& corner, float* face) {
 bool can_be_face(const float* face, int64_t height, int64_t width) {
   const auto high = static_cast<float>(height), wide = static_cast<float>(width), most = 2 * std::max(high, wide);
   return std::all_of(face, face + kFaceColumns, [](float value) { return std::isfinite(value); }) && face[2] > 0 &&
-         face[3] > 0 && face[2] <= most && face[3] <= most && face[0] < wide && face[1] < high && face[0] + face[2] > 0 && face[1] + face[3] > 0;
+         face[3] > 0 && face[2] <= most && face[3] <= most && face[0] < wide && face[1] < high &&
+         face[0] + face[2] > 0 && face[1] + face[3] > 0;
 }
 
 // Boxes by column: the comparison of one with all that follow is then a register of them at a time.

@@ -19,8 +19,8 @@ constexpr int64_t kMostCells = 5000;
 int64_t cell_count(int64_t height, int64_t width);
 
 // The faces of one image by falling score, rows of kFaceColumns in pixels of the network's input. `cells` is
-// [cell_count(height, width)][kFaceColumns]; a cell that holds what is no finite number is no face, nor is one whose box
-// does not touch the image, or has more than twice its longer side.
+// [cell_count(height, width)][kFaceColumns]; a cell that holds what is no finite number is no face, nor is one whose
+// box does not touch the image, or has more than twice its longer side.
 std::vector<float> faces_in(const float* cells, int64_t height, int64_t width, double score, double overlap);
 
 }  // namespace fer_fast

@@ -1,5 +1,5 @@
-// Two steps. The part of the image that a crop shows becomes a patch, not turned, shrunk to as many pixels as the crop has
-// there; then the crop is read off the patch, bilinearly. Of a crop that is not turned the patch is the crop.
+// Two steps. The part of the image that a crop shows becomes a patch, not turned, shrunk to as many pixels as the crop
+// has there; then the crop is read off the patch, bilinearly. Of a crop that is not turned the patch is the crop.
 #include "crops.h"
 
 #include <algorithm>
@@ -26,8 +26,8 @@ void store_rgb(const Lanes& pixel, uint8_t* out) {
   for (int channel = 0; channel < 3; ++channel) out[channel] = static_cast<uint8_t>(rounded[channel]);
 }
 
-// Pixel i has its centre at first + i * step; a triangle that reaches `support` pixels is what Pillow resizes with. What
-// lies outside of the image is the pixel at its edge.
+// Pixel i has its centre at first + i * step; a triangle that reaches `support` pixels is what Pillow resizes with.
+// What lies outside of the image is the pixel at its edge.
 void find_taps(double first, double step, double support, int64_t count, int64_t side, Taps& taps) {
   taps.windows.clear();
   taps.weights.clear();
@@ -114,7 +114,8 @@ void Cropper::fill_patch(const Picture& picture, const Side& across, const Side&
   float* out = patch_.data();
   for (const Taps::Window& rows : down_.windows) {
     const uint8_t* row = picture.data + rows.begin * picture.stride + left * picture.pixel;
-    add_rows(row, picture.stride, &down_.weights[static_cast<std::size_t>(rows.weights)], rows.count, bytes, line_.data());
+    add_rows(row, picture.stride, &down_.weights[static_cast<std::size_t>(rows.weights)], rows.count, bytes,
+             line_.data());
     for (const Taps::Window& columns : across_.windows) {
       const float* pixel = &line_[static_cast<std::size_t>((columns.begin - left) * picture.pixel)];
       const float* weight = &across_.weights[static_cast<std::size_t>(columns.weights)];

@@ -34,8 +34,8 @@ struct Taps {
 // Cuts one crop after the other, on one thread; what it needs in between it keeps for the next.
 class Cropper {
  public:
-  // Writes [size][size][3]. `matrix` is what crop_matrix gives, or any [2][3] that crop_fits. Bilinear, antialiased where
-  // the crop shrinks the image as Pillow's resize does; the image's edges are repeated.
+  // Writes [size][size][3]. `matrix` is what crop_matrix gives, or any [2][3] that crop_fits. Bilinear, antialiased
+  // where the crop shrinks the image as Pillow's resize does; the image's edges are repeated.
   void cut(const Picture& picture, const double* matrix, int64_t size, uint8_t* out);
 
  private:

@@ -74,9 +74,12 @@ std::optional<Framing> framing_named(std::string_view name) {
 
 const char* framing_name(Framing framing) {
   switch (framing) {
-    case Framing::kPoints: return "points";
-    case Framing::kBox: return "box";
-    default: return "level";
+    case Framing::kPoints:
+      return "points";
+    case Framing::kBox:
+      return "box";
+    default:
+      return "level";
   }
 }
 

@@ -17,8 +17,8 @@ enum class Framing : int32_t {
 std::optional<Framing> framing_named(std::string_view name);
 const char* framing_name(Framing framing);
 
-// The landmarks of a smaller face, its box's longer side in pixels of what the finder saw, are too coarse to crop by: its
-// box is what is cropped.
+// The landmarks of a smaller face, its box's longer side in pixels of what the finder saw, are too coarse to crop by:
+// its box is what is cropped.
 constexpr double kLeastForLandmarks = 40;
 
 // Whether a crop can be cut: a box of finite numbers, with width and height above 0.

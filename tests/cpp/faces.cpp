@@ -18,7 +18,8 @@ static bool near(double some, double other) { return std::fabs(some - other) < 1
 int main() {
   // An image of 32 x 32: 16 cells of 8 px, 4 of 16, 1 of 32. The sixth is in the second row and column.
   float cells[21][kFaceColumns] = {};
-  const float said[kFaceColumns] = {0.75f, 0.5f, 0.5f, std::log(2.0f), std::log(3.0f), 0, 0, 1, 0, 0.5f, 0.5f, 0, 1, 1, 1};
+  const float said[kFaceColumns] = {0.75f, 0.5f, 0.5f, std::log(2.0f), std::log(3.0f), 0, 0, 1, 0, 0.5f, 0.5f, 0,
+                                    1,     1,    1};
   for (int64_t i = 0; i < kFaceColumns; ++i) cells[5][i] = cells[6][i] = said[i];
   cells[6][0] = 0.5f;  // half of it is the other one's: the same face
   cells[6][1] = -0.25f;

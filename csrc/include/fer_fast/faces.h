@@ -18,14 +18,14 @@ struct Point {
 // A face, in pixels of the photo; parts of it may lie outside. The first pixel's centre is at 0.5, 0.5.
 struct Face {
   float x, y, width, height;  // of its box, x and y of the left upper corner
-  Point landmarks[5];         // two eyes, the tip of the nose, two corners of the mouth; of each two the left in the image first
+  Point landmarks[5];         // two eyes, the tip of the nose, two corners of the mouth; of two the left in the image first
   float score;                // the finder's, 0 to 1
 };
 
 struct FinderOptions {
-  int64_t find_size = 640;    // a photo is reduced to this longer side before it is looked at; a smaller one stays as it is
+  int64_t find_size = 640;    // what a photo's longer side is reduced to before it is looked at, if it is larger
   double score = 0.6;         // faces of a smaller one are left out
-  double min_face = 24;       // faces whose box has a smaller longer side are left out, in pixels of the photo
+  double min_face = 24;       // so are those whose box has a smaller longer side, in pixels of the photo
   std::size_t max_faces = 0;  // of more than so many the largest stay; 0 is no limit
   int threads = 0;            // these four as in Options
   Precision precision = Precision::kAuto;
@@ -48,8 +48,8 @@ class FER_FAST_API FaceFinder {
   std::vector<Face> find(const ImageView& photo) const;
 
   int64_t find_size() const;
-  // What runs: name=value lines of engine, version, device, precision, streams, find_size, score, min_face, max_faces, model,
-  // exported_by.
+  // What runs: name=value lines of engine, version, device, precision, streams, find_size, score, min_face, max_faces,
+  // model, exported_by.
   std::string describe() const;
 
  private:

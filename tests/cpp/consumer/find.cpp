@@ -1,6 +1,6 @@
-// FINDER MODEL IMAGES OUT [THREADS [PRECISION [FIND_SIZE]]]: photos in a plain form of this test's own come in. Of each its
-// faces go out: their number as int64, then of each 15 numbers and its probabilities, float32. Several threads share finder
-// and classifier and must all give the first one's faces.
+// FINDER MODEL IMAGES OUT [THREADS [PRECISION [FIND_SIZE]]]: photos in a plain form of this test's own come in. Of each
+// its faces go out: their number as int64, then of each 15 numbers and its probabilities, float32. Several threads
+// share finder and classifier and must all give the first one's faces.
 #include <cmath>
 #include <iostream>
 #include <thread>
@@ -12,7 +12,8 @@ using Faces = std::vector<fer_fast::FacePrediction>;
 static bool same(const Faces& some, const Faces& others) {
   if (some.size() != others.size()) return false;
   for (std::size_t i = 0; i < some.size(); ++i) {
-    if (std::abs(some[i].face.x - others[i].face.x) > 1e-2f || some[i].prediction.label != others[i].prediction.label) return false;
+    if (std::abs(some[i].face.x - others[i].face.x) > 1e-2f || some[i].prediction.label != others[i].prediction.label)
+      return false;
   }
   return true;
 }

@@ -1,4 +1,5 @@
-// FINDER MODEL: everything that a caller can do wrong with a face finder gives an Error with its code, and leaves it as it was.
+// FINDER MODEL: everything that a caller can do wrong with a face finder gives an Error with its code, and leaves it as
+// it was.
 #include <fer_fast/classifier.h>
 
 #include <cmath>
@@ -20,15 +21,19 @@ int main(int argc, char** argv) {
   };
   refused("threads must be 0 or more, not -1", [](auto& o) { o.threads = -1; });
   refused("find_size must be 32 or more, not 31", [](auto& o) { o.find_size = 31; });
-  refused("find_size must be at most the 16384 that the model was exported for, not 16385", [](auto& o) { o.find_size = 16385; });
+  refused("find_size must be at most the 16384 that the model was exported for, not 16385",
+          [](auto& o) { o.find_size = 16385; });
   refused("score must be 0 to 1, not 1.5", [](auto& o) { o.score = 1.5; });
   refused("score must be 0 to 1, not nan", [](auto& o) { o.score = std::nan(""); });
   refused("min_face must be a number of pixels, 0 or more, not -1", [](auto& o) { o.min_face = -1; });
   refused("precision must be 0, 1 or 2", [](auto& o) { o.precision = static_cast<fer_fast::Precision>(9); });
-  expect(ErrorCode::kDeviceMissing, "device must be auto or cpu for an .xml", [&] { open([](auto& o) { o.device = "cuda"; }); });
+  expect(ErrorCode::kDeviceMissing, "device must be auto or cpu for an .xml",
+         [&] { open([](auto& o) { o.device = "cuda"; }); });
   expect(ErrorCode::kModelNotFound, "nowhere.xml", [] { fer_fast::FaceFinder("nowhere.xml"); });
-  expect(ErrorCode::kModelUnsupported, "is a classifier: open it as a Classifier", [&] { fer_fast::FaceFinder finder(argv[2]); });
-  expect(ErrorCode::kModelUnsupported, "is a face finder: open it as a FaceFinder", [&] { fer_fast::Classifier classifier(argv[1]); });
+  expect(ErrorCode::kModelUnsupported, "is a classifier: open it as a Classifier",
+         [&] { fer_fast::FaceFinder finder(argv[2]); });
+  expect(ErrorCode::kModelUnsupported, "is a face finder: open it as a FaceFinder",
+         [&] { fer_fast::Classifier classifier(argv[1]); });
 
   fer_fast::FaceFinder finder = open([](auto& o) { o.find_size = 64; });
   const fer_fast::Classifier classifier(argv[2]);
@@ -41,7 +46,8 @@ int main(int argc, char** argv) {
   ImageView wrong = photo;
   wrong.size -= 1;
   expect(ErrorCode::kInvalidArgument, "image 1: size must be at least", [&] { finder.find({photo, wrong}); });
-  expect(ErrorCode::kInvalidArgument, "image 1: size must be at least", [&] { classifier.classify_faces(finder, {photo, wrong}); });
+  expect(ErrorCode::kInvalidArgument, "image 1: size must be at least",
+         [&] { classifier.classify_faces(finder, {photo, wrong}); });
   // Nothing there, in photos of any shape: of one pixel, of a line, of none.
   for (const auto& [width, height] : {std::pair{1, 1}, std::pair{20000, 3}, std::pair{1, 200}, std::pair{300, 200}}) {
     photo.width = width;
@@ -54,7 +60,8 @@ int main(int argc, char** argv) {
   fer_fast::FaceFinder moved = std::move(finder);
   expect(ErrorCode::kInvalidArgument, "this face finder was moved from", [&] { finder.find(photo); });
   expect(ErrorCode::kInvalidArgument, "this face finder was moved from", [&] { finder.describe(); });
-  expect(ErrorCode::kInvalidArgument, "this face finder was moved from", [&] { classifier.classify_faces(finder, photo); });
+  expect(ErrorCode::kInvalidArgument, "this face finder was moved from",
+         [&] { classifier.classify_faces(finder, photo); });
   require(moved.find(photo).empty());
   return failures == 0 ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 // TensorRT's runtime on the host, as much of it as the classifier calls, by the names and types of TensorRT 10's interface. An
 // engine's bytes are the text "shim IMAGE_SIZE CLASSES BATCH_SIZE"; the first class gets the mean of the image's bytes over 255,
-// the others share the rest. What is made on a card must end on it, and before what it was made of. SHIM_CONTEXTS is how many
+// the others share the rest. Of a face finder they are "finder MOST_SIDE BATCH_SIZE": its first cell is a face of 32 pixels
+// about 4, 4 with the mean for its score. What is made on a card must end on it, and before what it was made of. SHIM_CONTEXTS is how many
 // contexts an engine makes, SHIM_FAILS what TensorRT says of every batch instead of running it.
 #pragma once
 
@@ -34,6 +35,17 @@ class ILogger {
 
 struct ShimFacts {
   int64_t side = 0, classes = 0, batch = 0;
+  bool finds = false;
+
+  const char* output() const { return finds ? "cells" : "probabilities"; }
+  int64_t outputs(int64_t height, int64_t width) const {
+    return finds ? 15 * (height * width / 64 + height * width / 256 + height * width / 1024) : classes;
+  }
+  bool takes(int64_t given) const { return finds ? given >= 32 && given <= side && given % 32 == 0 : given == side; }
+  void answer(float mean, int64_t count, float* row) const {
+    const float face[] = {mean, 0.5f, 0.5f, 1.3862944f, 1.3862944f};
+    for (int64_t k = 0; k < count; ++k) row[k] = finds ? (k < 5 ? face[k] : 0) : k == 0 ? mean : (1 - mean) / static_cast<float>(count - 1);
+  }
 };
 
 // The first of the process, as TensorRT keeps it for whatever has no runtime.
@@ -67,14 +79,16 @@ class IExecutionContext : public ShimPart {
   IExecutionContext(ShimPart* engine, ShimFacts facts) : ShimPart(engine), facts_(facts) {}
 
   bool setTensorAddress(char const* name, void* address) noexcept {
-    (name == std::string("images") ? images_ : probabilities_) = address;
+    (name == std::string("images") ? images_ : outputs_) = address;
     return true;
   }
 
   bool setInputShape(char const*, Dims const& dims) noexcept {
     count_ = dims.d[0];
-    return dims.nbDims == 4 && count_ >= 1 && count_ <= facts_.batch && dims.d[1] == facts_.side &&
-           dims.d[2] == facts_.side && dims.d[3] == 3;
+    height_ = dims.d[1];
+    width_ = dims.d[2];
+    return dims.nbDims == 4 && count_ >= 1 && count_ <= facts_.batch && facts_.takes(height_) && facts_.takes(width_) &&
+           dims.d[3] == 3;
   }
 
   bool enqueueV3(cudaStream_t stream) noexcept {
@@ -83,17 +97,17 @@ class IExecutionContext : public ShimPart {
       shim_logger->log(ILogger::Severity::kERROR, why);
       return false;
     }
-    const int64_t count = count_, bytes = facts_.side * facts_.side * 3, classes = facts_.classes;
+    const ShimFacts facts = facts_;
+    const int64_t count = count_, bytes = height_ * width_ * 3, outputs = facts.outputs(height_, width_);
     const auto* images = static_cast<const uint8_t*>(images_);
-    auto* row = static_cast<float*>(probabilities_);
+    auto* row = static_cast<float*>(outputs_);
     shim::check_on_card(images, static_cast<std::size_t>(count * bytes));
-    shim::check_on_card(row, static_cast<std::size_t>(count * classes) * sizeof(float));
+    shim::check_on_card(row, static_cast<std::size_t>(count * outputs) * sizeof(float));
     stream->work.emplace_back([=]() mutable {
-      for (int64_t image = 0; image < count; ++image, images += bytes, row += classes) {
+      for (int64_t image = 0; image < count; ++image, images += bytes, row += outputs) {
         int64_t sum = 0;
         for (int64_t i = 0; i < bytes; ++i) sum += images[i];
-        row[0] = static_cast<float>(static_cast<double>(sum) / (255.0 * static_cast<double>(bytes)));
-        for (int64_t k = 1; k < classes; ++k) row[k] = (1 - row[0]) / static_cast<float>(classes - 1);
+        facts.answer(static_cast<float>(static_cast<double>(sum) / (255.0 * static_cast<double>(bytes))), outputs, row);
       }
     });
     return true;
@@ -101,9 +115,9 @@ class IExecutionContext : public ShimPart {
 
  private:
   ShimFacts facts_;
-  int64_t count_ = 0;
+  int64_t count_ = 0, height_ = 0, width_ = 0;
   void* images_ = nullptr;
-  void* probabilities_ = nullptr;
+  void* outputs_ = nullptr;
 };
 
 class ICudaEngine : public ShimPart {
@@ -111,16 +125,17 @@ class ICudaEngine : public ShimPart {
   ICudaEngine(ShimPart* runtime, ShimFacts facts) : ShimPart(runtime), facts_(facts) {}
   int32_t getNbIOTensors() const noexcept { return 2; }
   TensorIOMode getTensorIOMode(char const* name) const noexcept {
-    return name == std::string("images")          ? TensorIOMode::kINPUT
-           : name == std::string("probabilities") ? TensorIOMode::kOUTPUT
-                                                  : TensorIOMode::kNONE;
+    return name == std::string("images")   ? TensorIOMode::kINPUT
+           : name == std::string(facts_.output()) ? TensorIOMode::kOUTPUT
+                                     : TensorIOMode::kNONE;
   }
   DataType getTensorDataType(char const* name) const noexcept {
     return name == std::string("images") ? DataType::kUINT8 : DataType::kFLOAT;
   }
   Dims getTensorShape(char const* name) const noexcept {
-    if (name == std::string("images")) return {4, {-1, facts_.side, facts_.side, 3}};
-    return {2, {-1, facts_.classes}};
+    const int64_t side = facts_.finds ? -1 : facts_.side;
+    if (name == std::string("images")) return {4, {-1, side, side, 3}};
+    return facts_.finds ? Dims{3, {-1, -1, 15}} : Dims{2, {-1, facts_.classes}};
   }
   Dims getProfileShape(char const*, int32_t, OptProfileSelector) const noexcept {
     return {4, {facts_.batch, facts_.side, facts_.side, 3}};
@@ -141,7 +156,10 @@ class IRuntime : public ShimPart {
     std::istringstream text(std::string(static_cast<const char*>(blob), size));
     std::string name;
     ShimFacts facts;
-    if (text >> name >> facts.side >> facts.classes >> facts.batch && name == "shim") {
+    text >> name >> facts.side;
+    facts.finds = name == "finder";
+    if (name == "shim") text >> facts.classes;
+    if (text >> facts.batch && (name == "shim" || facts.finds)) {
       shim_logger->log(ILogger::Severity::kINFO, "an engine");
       return new ICudaEngine(this, facts);
     }
