@@ -37,6 +37,7 @@ FILES = {
     "machine": ("disk",),
     "ops": ("native",),
     "pipeline": ("batches", "memory", "pipeline", "stream"),
+    "reports": ("drawing",),
     "table": ("table", "table_resume", "table_crashes"),
 }
 

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 from fer_fast.types import FerFastError, ItemRows
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from fer_fast.faces.finder import FaceFinder
+    from fer_fast.faces.first_look import Find
 
 _PHOTOS = "fer-fast: these look like photos: add --faces all"
 
@@ -64,8 +62,7 @@ class FirstLook:
         from fer_fast.faces.first_look import are_photos, chosen
 
         try:
-            find = self._find if _is_at_hand() else None
-            if are_photos(chosen(self._paths), find) and self._tell:
+            if are_photos(chosen(self._paths), self._open) and self._tell:
                 self._tell(_PHOTOS)
         except FerFastError as error:
             _log.info("whether the images are photos is not known: %s", error)
@@ -73,17 +70,12 @@ class FirstLook:
             if self._finder is not None:
                 self._finder.close()
 
-    def _find(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        if self._finder is None:
-            from fer_fast.faces.finder import FaceFinder
-            from fer_fast.faces.first_look import SIDE
+    def _open(self) -> Find | None:
+        """A finder that opens in a moment: to compile one needs torch, which is not loaded for this alone."""
+        from fer_fast.faces.finder import FaceFinder
+        from fer_fast.faces.first_look import SIDE
 
-            self._finder = FaceFinder(find_size=SIDE, device="cpu")
-        return self._finder.find_in(pixels)
-
-
-def _is_at_hand() -> bool:
-    """Whether a finder opens in a moment: to compile one needs torch, which is not loaded for this alone."""
-    from fer_fast.faces.finder import FaceFinder
-
-    return "torch" in sys.modules or FaceFinder.is_ready()
+        if "torch" not in sys.modules and not FaceFinder.is_ready():
+            return None
+        self._finder = FaceFinder(find_size=SIDE, device="cpu")
+        return self._finder.find_in

@@ -6,6 +6,7 @@ It errs on the side of silence: what could be a crop with a wide margin is one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import zip_longest
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -42,23 +43,24 @@ _MOST_PIXELS = 4_000_000
 _SHAPES, _FEWEST_PIXELS = (4 / 3, 3 / 2, 16 / 9), 1_000_000
 
 
-def are_photos(paths: Sequence[str], find: Find | None) -> bool:
+def are_photos(paths: Sequence[str], open_finder: Callable[[], Find | None]) -> bool:
     """Looks at some images, their headers first.
 
     Args:
         paths: of the images; `chosen` chooses some.
-        find: is called with uint8 [height, width, 3] once a header does not tell. None is for who has no finder at
+        open_finder: is called once a header does not tell, at most once. It gives None where there is no finder at
             hand: what has a camera's size is a photo then.
 
     Returns:
         True if they are photos in which there are faces; False if they are crops, or nothing is known.
 
     Raises:
-        FerFastError: `find` did.
+        FerFastError: the finder did.
     """
+    finder = cache(open_finder)
     lead, wanted = 0, min(_LEAD, len(paths))
     for path in paths:
-        lead += _vote(path, find)
+        lead += _vote(path, finder)
         if abs(lead) >= wanted:
             break
     return 0 < wanted <= lead
@@ -73,7 +75,7 @@ def chosen(paths: Iterable[str]) -> list[str]:
     return [path for row in zip_longest(*spread) for path in row if path is not None][:LOOKS]
 
 
-def _vote(path: str, find: Find | None) -> int:
+def _vote(path: str, finder: Callable[[], Find | None]) -> int:
     """1 for a photo, -1 for a crop, 0 where neither is known."""
     view = Reduced(SIDE)
     try:
@@ -81,13 +83,14 @@ def _vote(path: str, find: Find | None) -> int:
             width, height = file.picture.size
             if width == height <= _LARGEST_SQUARE or min(width, height) < _SMALLEST_PHOTO:
                 return -1
-            if find is None:
-                return int(file.kind == "jpeg" and _is_a_cameras(width, height))
             if file.kind != "jpeg" and width * height > _MOST_PIXELS:
                 return 0
             pixels = seen_in(np.frombuffer(decode_opened(file, view), np.uint8)).pixels
     except (DecodeError, LargeError):  # its row tells
         return 0
+    find = finder()
+    if find is None:
+        return int(_is_a_cameras(width, height))
     faces = find(np.ascontiguousarray(pixels))
     if not len(faces):
         return 0
