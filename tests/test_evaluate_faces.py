@@ -105,7 +105,7 @@ def test_faces_cut_already_are_no_photos(tmp_path: Path) -> None:
 
 def test_a_finder_needs_something_to_find(tmp_path: Path) -> None:
     wrong: Any = {"find_size": 320}
-    with pytest.raises(ValueError, match='finder must be None where faces is "none"'):
+    with pytest.raises(ValueError, match="a finder is for faces 'all' or 'largest', not 'none'"):
         evaluate("tiny", tmp_path, finder=wrong)
-    with pytest.raises(ValueError, match="faces must be one of none, largest, all"):
+    with pytest.raises(ValueError, match="faces must be one of none, all, largest, not 'largset'"):
         evaluate("tiny", tmp_path, faces="largset")

@@ -68,8 +68,9 @@ def _faces_line(faces: Row) -> str:
     said += f"{faces['framing']}; finder {finder['finder']}, {name_of(finder)}, {finder['find_size']} px"
     if not without:
         return said
-    first = f"{'the first is ' if without[1:] else ''}{without[0]!a}"
-    return f"{said}; a photo without one counts as wrong, not in ECE and NLL: {first}"
+    if not without[1:]:
+        return f"{said}; the one without counts as wrong, but not in ECE and NLL: {without[0]!a}"
+    return f"{said}; the others count as wrong, but not in ECE and NLL; the first is {without[0]!a}"
 
 
 def shown_runs(report: Report) -> dict[str, dict[str, Any]]:

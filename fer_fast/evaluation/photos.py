@@ -8,14 +8,12 @@ from typing import Any
 
 from fer_fast.datasets import Split
 from fer_fast.decode.limits import limits_of
-from fer_fast.engines.interface import check_choice
 from fer_fast.faces.decoder import FaceDecoder
 from fer_fast.faces.finder import FaceFinder
 from fer_fast.machine.processors import usable_processors
 from fer_fast.models.config import ModelConfig
+from fer_fast.pipeline.faces import check_faces
 
-#: What of a photo is scored: itself, it is a face; the largest face that is found in it; each one.
-FACES: tuple[str, ...] = ("none", "largest", "all")
 #: What `FaceFinder.describe` says that does not change from one run on a machine to the next.
 LASTING = ("finder", "find_size", "score", "min_face", "engine", "precision", "device")
 
@@ -28,17 +26,14 @@ def opened_finder(faces: str, finder: FinderLike, device: str) -> Iterator[FaceF
     """The finder, which is closed afterwards if it was opened here; None where no faces are looked for.
 
     Args:
-        faces: one of `FACES`.
-        finder: see `evaluate`.
+        faces, finder: see `evaluate`.
         device: where it runs unless it is open already.
 
     Raises:
-        ValueError: if `faces` is unknown, or there is a finder and nothing to find.
+        ValueError, FerFastError: as `check_faces`, and what opening it raises.
     """
-    check_choice("faces", faces, FACES)
+    check_faces(faces, finder, {})
     if faces == "none":
-        if finder is not None:
-            raise ValueError('finder must be None where faces is "none"')
         yield None
     elif isinstance(finder, FaceFinder):
         yield finder
@@ -62,7 +57,7 @@ def about_faces(split: Split, faces: str, finder: FaceFinder, config: ModelConfi
     """How faces were found, ready for JSON.
 
     Returns:
-        which (one of `FACES`), finder (what it says of itself), framing, photos that could be read, and the names of
+        which (largest or all), finder (what it says of itself), framing, photos that could be read, and the names of
         those without a face.
     """
     assert split.faceless is not None
