@@ -22,7 +22,7 @@ from fer_fast.models.checkpoint import write_checkpoint
 from fer_fast.models.finder import FinderNetwork
 from fer_fast.models.finder_config import FinderConfig
 from fer_fast.train.finder.degrade import degraded
-from fer_fast.train.finder.judged import average_precisions, judged_scenes
+from fer_fast.train.finder.judged import average_precisions, judged_scenes, measure_falls
 from fer_fast.train.finder.loss import cells_of, finder_loss
 from fer_fast.train.finder.material import Picture
 from fer_fast.train.finder.recipe import FinderRecipe
@@ -167,6 +167,7 @@ class FinderTraining:
             log.warning("nothing that was learnt finds more than the start: the checkpoint has the start's weights")
         path = self.out / "finder.safetensors"
         write_network(networks[best], self.origin, path)
+        report({f"{name} falls by": fall for name, fall in measure_falls(path, scenes).items()})
         return path
 
     def blended(self, share: float) -> FinderNetwork:
