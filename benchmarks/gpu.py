@@ -26,6 +26,8 @@ PYTHON = sys.executable
 #: Seconds that a step may take: what comes after it shall have its turn.
 LONGEST = 240.0
 TOOLS = ("memcheck", "racecheck", "initcheck")
+#: The bench's stages but for photos, which have a step, and so its time, of their own.
+WITHOUT_FACES = "decode,backbone,tokens,vit,model,folder,latency,startup"
 #: What runs only where it is installed, and what is left out without it.
 OPTIONAL = {
     "nvidia.dali": "NVIDIA DALI is not installed: Pillow decodes",
@@ -56,7 +58,7 @@ def steps(logs: Path, data: Path | None) -> dict[str, Step]:
     files = [str(path) for path in sorted((ROOT / "tests").glob("test_*.py")) if "needs_cuda" in path.read_text()]
     no_sanitizer = "" if shutil.which("compute-sanitizer") else "there is no compute-sanitizer"
     bench = [PYTHON, "-m", "fer_fast.bench", "--devices", "cuda"]
-    tokens, whole, accuracy = (logs / f"{name}.json" for name in ("tokens", "bench", "accuracy"))
+    tokens, faces, whole, accuracy = (logs / f"{name}.json" for name in ("tokens", "faces", "bench", "accuracy"))
     return {
         "build": Step([PYTHON, "-m", "pip", "install", "--no-build-isolation", "--no-deps", "-e", "."]),
         "test": Step([*pytest, *files]),
@@ -68,8 +70,20 @@ def steps(logs: Path, data: Path | None) -> dict[str, Step]:
             for tool in TOOLS
         },
         "tokens": Step([*bench, "--stages", "tokens", "--batch-sizes", "256", "--json", str(tokens)], report=tokens),
+        "faces": Step([*bench, "--stages", "faces", "--json", str(faces)], report=faces),
         "bench": Step(
-            [*bench, "--card", "h200", "--json", str(whole), "--html", str(logs / "bench.html")], report=whole
+            [
+                *bench,
+                "--stages",
+                WITHOUT_FACES,
+                "--card",
+                "h200",
+                "--json",
+                str(whole),
+                "--html",
+                str(logs / "bench.html"),
+            ],
+            report=whole,
         ),
         "accuracy": Step(
             [PYTHON, "-m", "fer_fast", "evaluate", "fast", str(data), "--json", str(accuracy)],

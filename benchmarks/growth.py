@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fer_fast.bench.forms import Graphs
 from fer_fast.bench.images import make_faces, make_photos
 from fer_fast.bench.material import Material
 from fer_fast.bench.measure import measure
+from fer_fast.bench.portraits import make_photos_with_faces
 from fer_fast.bench.report import row_of
 from fer_fast.bench.stages import decode, folder, model
 from fer_fast.models.config import PRESETS
@@ -33,6 +34,8 @@ PHOTO_SIDES = ((160, 120), (320, 240), (640, 480), (1280, 960), (2560, 1920), (4
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 FOLDERS = (32, 128, 512, 2048, 8192)
 MEMORY_FOLDERS = (500, 5_000, 50_000)
+#: Smaller than a camera's: fifty thousand of them take minutes.
+MEMORY_PHOTO = (640, 480)
 BURST = 0.3
 
 
@@ -79,7 +82,7 @@ def folder_cases(work: Path) -> Iterator[tuple[Any, Case]]:
         yield {"files": count}, folder.chosen_case(material, str(count), runs)
 
 
-def by_cores() -> list[dict[str, Any]]:
+def by_cores(_: Path) -> list[dict[str, Any]]:
     """The stages on 1, 2, 4, ... of the cores that this process may use."""
     allowed = sorted(os.sched_getaffinity(0))
     counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count < len(allowed)] + [len(allowed)]
@@ -104,14 +107,14 @@ def by_cores() -> list[dict[str, Any]]:
     return found
 
 
-def peak_memory(images: Path, work: Path) -> float:
+def peak_memory(images: Path, work: Path, *options: str) -> float:
     """Peak resident memory of the command over a folder, MiB."""
     # Not getrusage: its peak starts at that of the process that started this one, which is larger.
     code = (
         "import pathlib, sys; from fer_fast.cli import run; status = run(sys.argv[1:]);"
         "print(status, pathlib.Path('/proc/self/status').read_text())"
     )
-    command = [sys.executable, "-c", code, "classify", str(images), "-o", str(work / "m.csv"), "--quiet"]
+    command = [sys.executable, "-c", code, "classify", str(images), "-o", str(work / "m.csv"), "--quiet", *options]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if not printed.startswith("0 "):
         raise SystemExit(f"the command ended with status {printed.split()[0]}")
@@ -119,16 +122,25 @@ def peak_memory(images: Path, work: Path) -> float:
 
 
 def memory(work: Path) -> list[dict[str, float]]:
-    """Peak memory by the number of files; they are links to the same faces."""
-    faces = make_faces(work / "linked", 100)
-    found = []
+    """Peak memory by the number of files."""
+    return list(_peaks(make_faces(work / "linked", 100), work))
+
+
+def photo_memory(work: Path) -> list[dict[str, float]]:
+    """The same of photos with faces."""
+    return list(
+        _peaks(make_photos_with_faces(work / "linked", 10, size=MEMORY_PHOTO, scenes=10), work, "--faces", "all")
+    )
+
+
+def _peaks(files: Sequence[Path], work: Path, *options: str) -> Iterator[dict[str, float]]:
+    """Folders of links to the same files."""
     for count in MEMORY_FOLDERS:
         many = work / f"many{count}"
         many.mkdir()
         for number in range(count):
-            os.link(faces[number % len(faces)], many / f"{number:06d}.png")
-        found.append({"files": count, "peak_mib": peak_memory(many, work)})
-    return found
+            os.link(files[number % len(files)], many / f"{number:06d}{files[0].suffix}")
+        yield {"files": count, "peak_mib": peak_memory(many, work, *options)}
 
 
 def measured(cases: Iterator[tuple[Any, Case]], seconds: float) -> list[dict[str, Any]]:
@@ -145,7 +157,8 @@ def measured(cases: Iterator[tuple[Any, Case]], seconds: float) -> list[dict[str
 def main() -> None:
     """Measures and writes the JSON."""
     in_turn = {"photo": photo_cases, "model": model_cases, "batch": batch_cases, "folder": folder_cases}
-    studies = (*in_turn, "memory", "cores")
+    others = {"memory": memory, "photo_memory": photo_memory, "cores": by_cores}
+    studies = (*in_turn, *others)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="for each study whose rows are timed in turn")
     parser.add_argument("--studies", nargs="+", choices=studies, default=studies, help="the others stay as they are")
@@ -156,10 +169,7 @@ def main() -> None:
         before = environment()
         with tempfile.TemporaryDirectory(prefix="fer-fast-") as name:
             work = Path(name)
-            if study in in_turn:
-                found = measured(in_turn[study](work), options.seconds)
-            else:
-                found = memory(work) if study == "memory" else by_cores()
+            found = measured(in_turn[study](work), options.seconds) if study in in_turn else others[study](work)
         result[study] = {"environment": before | {"load_average_after": load_average()}, "found": found}
         options.out.write_text(json.dumps(result, indent=1) + "\n")
 

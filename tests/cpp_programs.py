@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import struct
 import subprocess
 from pathlib import Path
 
 import numpy as np
-import openvino
 
 from fer_fast import Classifier
 
 ROOT = Path(__file__).parent.parent
-OPENVINO = Path(openvino.__file__).parent / "cmake"
+#: Where CMake finds OpenVINO, which is not imported: where a card is, it may be missing.
+OPENVINO = Path(getattr(importlib.util.find_spec("openvino"), "origin", "")).parent / "cmake"
 #: What makes a photo's pixels other pixels, without their endings.
 RESIZING = (
     *(f"classifier/{name}" for name in ("resize", "reduce", "photo", "error")),

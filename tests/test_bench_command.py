@@ -77,8 +77,8 @@ def ran(folder, options):
 def test_the_report_says_what_was_measured_where(ran, folder):
     report = ran.report
     assert set(report) == {
-        "schema", "environment", "model", "images", "images_left_out", "seconds", "chosen", "limits", "rows",
-        "alternatives", "bottlenecks", "projections",
+        "schema", "environment", "model", "images", "with_faces", "images_left_out", "seconds", "chosen", "limits",
+        "rows", "alternatives", "bottlenecks", "projections",
     }  # fmt: skip
     assert set(report["environment"]) == {
         "processor", "features", "in_use", "cores", "memory_gib", "gpus", "driver", "cuda", "system", "python",

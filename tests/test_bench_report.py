@@ -9,12 +9,13 @@ import re
 import pytest
 
 from fer_fast.bench import findings
+from fer_fast.bench.bottlenecks import bottlenecks
 from fer_fast.bench.case import Agreement, Case, Key, Work
 from fer_fast.bench.compare import Ratio, compare
 from fer_fast.bench.lines import HEADER, alternative_line, cells_of, lines
 from fer_fast.bench.measure import Measured, noise
 from fer_fast.bench.report import SCHEMA, json_text, limits_of, read_report, row_of, typical_noise
-from fer_fast.bench.stages import decode, folder, model, tokens
+from fer_fast.bench.stages import decode, faces, finder, folder, model, tokens
 from fer_fast.pipeline.summary import Stages, Summary
 
 CHOSEN = {"cpu": ("openvino", "bf16"), "cuda": ("torch", "fp16")}
@@ -242,7 +243,7 @@ SUMMARY = Summary(ran={"workers": 2, "streams": "1"}, seconds=10.0, stages=Stage
 
 def bottleneck_of(*alone):
     rows = [WHOLE, *alone]
-    (found,) = findings.bottlenecks(rows, CHOSEN, {findings.key_of(WHOLE): [SUMMARY]}, cores=2)
+    (found,) = bottlenecks(rows, CHOSEN, {findings.key_of(WHOLE): [SUMMARY]}, cores=2)
     return found
 
 
@@ -275,7 +276,7 @@ def test_a_cards_decoder_is_the_cards():
     whole = WHOLE | {"device": "cuda", "engine": "torch"}
     rows = [whole, *alone_rows(200.0, 600.0), on_card]
     chosen = CHOSEN | {"cuda": ("torch", "bf16")}
-    (found,) = findings.bottlenecks(rows, chosen, {findings.key_of(whole): [SUMMARY]}, cores=2)
+    (found,) = bottlenecks(rows, chosen, {findings.key_of(whole): [SUMMARY]}, cores=2)
     assert found["alone"] == {"decode": 900.0, "write": 300.0}
 
 
@@ -288,7 +289,46 @@ def test_a_folder_that_the_model_limits():
 def test_a_stage_that_was_not_measured_alone_is_not_guessed():
     found = bottleneck_of(alone_rows(200.0, 600.0)[2])
     assert found["sentence"] == "faces: model-bound: the model takes 600; end to end 80, 13% of the slowest"
-    assert findings.bottlenecks([WHOLE], CHOSEN, {}, cores=2) == []
+    assert bottlenecks([WHOLE], CHOSEN, {}, cores=2) == []
+
+
+def test_photos_by_their_faces():
+    whole = row("faces", faces.FORM, "openvino", "bf16", 40.0, images="photos")
+    ran = {"workers": 2, "streams": "2", "finder_precision": "fp32"}
+    run = Summary(ran=ran, seconds=10.0, photos=100, stages=Stages(decode=5.0, find=10.0, model=15.0, write=1.0))
+    run.statuses["ok"] = 300
+    at_640, at_320 = (finder.form_at(finder.FORM, size) for size in (640, 320))
+    rows = [
+        whole,
+        row("faces", faces.READ_FORM, "pillow", "", 200.0, images="photos", batch=1, cpu_seconds=0.01),
+        row("faces", at_640, "openvino", "fp32", 250.0, batch=1, cpu_seconds=0.008),
+        row("faces", at_640, "openvino", "bf16", 1.0, batch=1, cpu_seconds=9.0),
+        row("faces", at_320, "openvino", "fp32", 1.0, batch=1, cpu_seconds=9.0),
+        row("model", OURS, "openvino", "bf16", 300.0, cpu_seconds=0.006),
+        row("folder", folder.WRITE_FORM, "csv", "", 3000.0, cpu_seconds=0.001),
+    ]
+    (found,) = bottlenecks(rows, CHOSEN, {findings.key_of(whole): [run]}, cores=2)
+    # A photo costs 0.01 + 0.008 s, and three faces 3 (0.006 + 0.001).
+    assert found["cores_allow"] == pytest.approx(2 / 0.039)
+    assert found["alone"] == {"decode": 200.0, "find": 250.0, "model": 100.0, "write": 1000.0}
+    assert found["busy"] == {"decode": 0.25, "find": 0.5, "model": 0.75, "write": 0.1}
+    assert found["sentence"].startswith("photos: model-bound: 2 workers decode 200 images/s, the finder takes 250, the")
+
+
+def test_photos_and_the_finder_against_what_does_the_same():
+    rows = [
+        row("faces", faces.FORM, "openvino", "bf16", 40.0, images="photos"),
+        row("faces", faces.OPENCV_FORM, "torch", "fp32", 10.0, images="photos"),
+        row("faces", faces.READ_FORM, "pillow", "", 90.0, images="photos"),
+        row("faces", "finder, 320 px", "openvino", "fp32", 60.0),
+        row("faces", "finder, 640 px", "openvino", "fp32", 30.0),
+        row("faces", "the network alone, 640 px", "openvino", "fp32", 33.0),
+        row("faces", "FaceDetectorYN, 640 px", "opencv", "fp32", 15.0),
+    ]
+    assert [(ours.split(",")[0], theirs.split(",")[0], times) for ours, theirs, times in pairs_of(rows)] == [
+        ("fer-fast classify --faces all", "plain script with OpenCV", 4.0),
+        ("finder", "FaceDetectorYN", 2.0),
+    ]
 
 
 def quiet(*rates, **state):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fer_fast.bench.suite import STAGES
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
 
@@ -25,7 +27,9 @@ def test_an_unknown_step_is_told_the_known_ones(tmp_path):
     command = [sys.executable, SCRIPT, "--out", tmp_path / "out" / "gpu.json", "--steps", "build,bake"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and not (tmp_path / "out").exists()
-    assert "one of build, test, memcheck, racecheck, initcheck, tokens, bench, accuracy, not 'bake'" in done.stderr
+    assert (
+        "one of build, test, memcheck, racecheck, initcheck, tokens, faces, bench, accuracy, not 'bake'" in done.stderr
+    )
 
 
 def test_a_step_that_fails_does_not_stop_the_next(tmp_path, monkeypatch, capsys, gpu):
@@ -64,3 +68,12 @@ def test_the_tests_that_need_a_card_are_found_without_what_only_a_cpu_needs(tmp_
     done = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parents[1], env=environment)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "test_engines_cuda.py" in done.stdout
+
+
+def test_every_stage_of_the_bench_has_its_step(tmp_path, gpu):
+    asked = [command[place + 1] for command in commands_of(gpu, tmp_path) for place in [command.index("--stages")]]
+    assert sorted(",".join(asked[1:]).split(",")) == sorted(STAGES) and asked[0] == "tokens"
+
+
+def commands_of(gpu, logs):
+    return [step.command for step in gpu.steps(logs, None).values() if "--stages" in step.command]

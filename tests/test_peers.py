@@ -27,7 +27,8 @@ program.main(load)
 
 
 @pytest.fixture
-def run() -> ModuleType:
+def run(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(PEERS)
     spec = importlib.util.spec_from_file_location("peers_run", PEERS / "run.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

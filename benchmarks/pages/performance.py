@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
-from pages.shared import load, machine, median, rows_of, table
+from pages.shared import bottlenecks_of, load, machine, median, rows_of, table
 
 from fer_fast.bench.findings import name_of
 from fer_fast.bench.stages.tokens import INSTEAD
@@ -58,7 +58,7 @@ def cost() -> str:
 def busy() -> str:
     """How busy each stage was, and the sentence that names the bottleneck."""
     rows, sentences = [], []
-    for found in load("bench")["bottlenecks"]:
+    for found in bottlenecks_of("folder"):
         shares = [f"{share:.0%} of {found['threads'][stage]}" for stage, share in found["busy"].items()]
         rows.append([found["row"]["images"], *shares])
         sentences.append(f"> {found['sentence']}")

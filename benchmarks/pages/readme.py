@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pages.shared import load, machine, median, rows_of, table
+from pages.shared import bottlenecks_of, load, machine, median, rows_of, table
 
 from fer_fast.bench.findings import ratio
 from fer_fast.bench.stages.folder import FORM, PLAIN_FORM
@@ -41,7 +41,7 @@ def speed() -> str:
 def stages() -> str:
     """Each stage alone, end to end, and what sharing the cores would allow at best."""
     rows = []
-    for found in load("bench")["bottlenecks"]:
+    for found in bottlenecks_of("folder"):
         alone, whole = found["alone"], found["images_per_second"]
         slowest = min(alone, key=alone.__getitem__)
         limit = found["cores_allow"]

@@ -37,6 +37,11 @@ def rows_of(stage: str, **wanted: str) -> list[dict[str, Any]]:
     return [row for row in rows if all(row[field] == value for field, value in wanted.items())]
 
 
+def bottlenecks_of(stage: str) -> list[dict[str, Any]]:
+    """What limits the folders of a stage in bench.json."""
+    return [found for found in load("bench")["bottlenecks"] if found["row"]["stage"] == stage]
+
+
 def median(row: dict[str, Any]) -> float:
     """Images a second."""
     return float(row["images_per_second"]["median"])

@@ -17,12 +17,26 @@ from pathlib import Path
 
 #: Before any import of a peer: this module is each program's first.
 STARTED = time.perf_counter()
-#: Images before the clock starts: first calls trace graphs and fill pools.
-WARM_UP = 128
+Face = tuple[float, float, float, float, str]
 
 
 class CannotRunError(Exception):
     """Why a peer that is installed cannot run, in one line."""
+
+
+@dataclass(frozen=True)
+class PhotoProgram:
+    """A peer that finds faces in photos, loaded and ready.
+
+    Attributes:
+        how, packages, warm_up: as `Program` has them.
+        classify: paths to the faces of each photo: x, y, width and height in its pixels, and a label.
+    """
+
+    how: str
+    packages: tuple[str, ...]
+    classify: Callable[[list[str]], Iterable[Iterable[Face]]]
+    warm_up: int = 5
 
 
 @dataclass(frozen=True)
@@ -34,12 +48,14 @@ class Program:
         packages: names of the packages whose versions count, where they are installed.
         classes: the FERPlus emotions that it knows, in the order of its scores.
         classify: paths to one row of scores an image; it reads and decodes the files itself.
+        warm_up: images before the clock starts: first calls trace graphs and fill pools.
     """
 
     how: str
     packages: tuple[str, ...]
     classes: Sequence[str]
     classify: Callable[[list[str]], Iterable[Iterable[float]]]
+    warm_up: int = 128
 
 
 def batches(paths: list[str], size: int) -> Iterator[list[str]]:
@@ -58,7 +74,7 @@ def need_weights(folder: Path, name: str) -> None:
         raise CannotRunError(f"weights {name} are not there: {where} lacks them, and it would fetch them when run")
 
 
-def main(load: Callable[[], Program]) -> None:
+def main(load: Callable[[], Program | PhotoProgram]) -> None:
     """Loads a peer, classifies the paths on standard input and writes the answer to standard output."""
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # peers and their libraries print: only the answer goes to standard output
@@ -74,20 +90,21 @@ def main(load: Callable[[], Program]) -> None:
     answer.close()
 
 
-def timed(program: Program, paths: list[str], startup: float) -> dict[str, object]:
+def timed(program: Program | PhotoProgram, paths: list[str], startup: float) -> dict[str, object]:
     """The answer: warms up, then times reading, decoding and classifying."""
-    program.classify(paths[:WARM_UP])
+    program.classify(paths[: program.warm_up])
     started = time.perf_counter()
-    scores = program.classify(paths)
+    found = program.classify(paths)
     seconds = time.perf_counter() - started
-    return {
+    answer = {
         "how": program.how,
         "versions": versions(program.packages),
-        "classes": list(program.classes),
-        "scores": [[float(score) for score in row] for row in scores],
         "seconds": seconds,
         "startup_seconds": startup,
     }
+    if isinstance(program, PhotoProgram):
+        return answer | {"faces": [[[*map(float, face[:4]), face[4]] for face in faces] for faces in found]}
+    return answer | {"classes": list(program.classes), "scores": [[float(score) for score in row] for row in found]}
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import statistics
-import subprocess
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from asking import NoAnswerError, Outcome, Peer, add_options, check_options, need, run_in_turn, speed_of
 
-from fer_fast.bench.environment import environment
+from fer_fast.bench.environment import environment, load_average
 from fer_fast.datasets import Split, unseen
 from fer_fast.datasets.ferplus import SPLIT_PLACES, load_ferplus
 from fer_fast.evaluation import split_scores
@@ -32,39 +30,8 @@ from fer_fast.types import EMOTIONS, OutputRefusedError
 
 HERE = Path(__file__).resolve().parent
 PROTOCOLS = ("argmax10", "majority", "paper6")
-#: Seconds after which a program is ended: fetching weights from a network that hangs, say.
-PATIENCE = 1800
 #: Scores that were rounded to zero still have an order after the classes outside a protocol are taken away.
 LEAST = 1e-6
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A program and what it is called.
-
-    Attributes:
-        name: in the JSON.
-        title: as in the table.
-        program: its path; .mjs runs under node, .py under the interpreter of --python.
-        arguments: what the program wants to know.
-    """
-
-    name: str
-    title: str
-    program: Path
-    arguments: tuple[str, ...] = ()
-
-    def command(self, options: argparse.Namespace) -> list[str]:
-        """How it is started."""
-        if self.program.suffix == ".mjs":
-            return [options.node, str(self.program), str(options.node_modules), *self.arguments]
-        return [options.python.get(self.package, sys.executable), str(self.program), *self.arguments]
-
-    @property
-    def package(self) -> str:
-        """As in --python."""
-        return self.program.stem.removesuffix("_package")
-
 
 PEERS = (
     Peer("fer_fast", "fer_fast `fast`", HERE / "fer_fast_package.py", ("fast",)),
@@ -79,25 +46,6 @@ PEERS = (
     Peer("deepface", "DeepFace", HERE / "deepface_package.py"),
     Peer("emotiefflib", "EmotiEffLib", HERE / "emotiefflib_package.py"),
 )
-
-
-class NoAnswerError(Exception):
-    """Why a program gave no answer that counts, in one line."""
-
-
-@dataclass
-class Outcome:
-    """What became of one peer.
-
-    Attributes:
-        peer: which one.
-        reason: why it has no figures; empty if it has.
-        answers: what its program said, one a round.
-    """
-
-    peer: Peer
-    reason: str = ""
-    answers: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -138,42 +86,13 @@ def read_material(data: Path, images: int | None) -> Material:
     return Material(paths, split, None if fresh is None else fresh[chosen])
 
 
-def ask(command: list[str], paths: list[str]) -> dict[str, Any]:
-    """Runs a program over the paths.
-
-    Raises:
-        NoAnswerError: if it cannot start, says that it cannot run, crashes or does not end.
-    """
-    try:
-        done = subprocess.run(
-            command, input="\n".join(paths) + "\n", capture_output=True, text=True, timeout=PATIENCE, errors="replace"
-        )
-    except OSError as error:
-        raise NoAnswerError(f"{Path(command[0]).name} cannot be started: {error.strerror}") from error
-    except subprocess.TimeoutExpired as error:
-        raise NoAnswerError(f"ended after {PATIENCE} seconds without an answer") from error
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no word of it on standard error"]
-        raise NoAnswerError(f"crashed with status {done.returncode}: {said[-1].strip()[:200]}")
-    try:
-        answer = json.loads(done.stdout)
-        reason = answer.get("cannot_run", "")
-    except (ValueError, AttributeError) as error:
-        raise NoAnswerError(f"wrong answer: no JSON object but {done.stdout[:60]!r}") from error
-    if reason:
-        raise NoAnswerError(f"could not run: {reason}")
-    check(answer, len(paths))
-    return answer  # type: ignore[no-any-return]
-
-
 def check(answer: dict[str, Any], images: int) -> None:
     """Whether an answer may be scored.
 
     Raises:
         NoAnswerError: if it lacks something, a class is no emotion of FERPlus, or the scores are not one row an image.
     """
-    if missing := {"how", "versions", "classes", "scores", "seconds", "startup_seconds"} - set(answer):
-        raise NoAnswerError(f"wrong answer: it lacks {min(missing)!r}")
+    need(answer, "classes", "scores")
     classes = answer["classes"]
     if unknown := [name for name in classes if name not in EMOTIONS]:
         raise NoAnswerError(f"wrong answer: class {unknown[0]!r} is none of {', '.join(EMOTIONS)}")
@@ -188,21 +107,6 @@ def check(answer: dict[str, Any], images: int) -> None:
         raise NoAnswerError(f"wrong answer: scores must be {list(wanted)}, not {list(scores.shape)}")
     if not np.isfinite(scores).all() or scores.min() < 0:
         raise NoAnswerError("wrong answer: a score is negative or not a number")
-
-
-def run_in_turn(options: argparse.Namespace, paths: list[str]) -> list[Outcome]:
-    """All peers in turn, `options.rounds` times: a slow minute of the machine so hits all alike."""
-    outcomes = [Outcome(peer) for peer in PEERS]
-    for number in range(options.rounds):
-        for outcome in outcomes:
-            if outcome.reason:
-                continue
-            print(f"round {number + 1} of {options.rounds}: {outcome.peer.title}", file=sys.stderr)
-            try:
-                outcome.answers.append(ask(outcome.peer.command(options), paths))
-            except NoAnswerError as error:
-                outcome.reason = str(error)
-    return outcomes
 
 
 def probabilities_of(answer: dict[str, Any]) -> npt.NDArray[np.float32]:
@@ -226,29 +130,12 @@ def _accuracy(scores: dict[str, Any]) -> dict[str, Any]:
 
 def row_of(outcome: Outcome, ours: Outcome, material: Material) -> dict[str, Any]:
     """One peer's row, ready for JSON."""
-    row: dict[str, Any] = {"name": outcome.peer.name, "title": outcome.peer.title}
+    row = speed_of(outcome, ours, len(material.paths))
     if outcome.reason:
-        return row | {"reason": outcome.reason}
-    answer, rates = outcome.answers[0], rates_of(outcome, material)
-    times = [theirs / own for theirs, own in zip(rates, rates_of(ours, material), strict=False)]
-    return row | {
-        "how": answer["how"],
-        "versions": answer["versions"],
-        "classes_missing": [name for name in EMOTIONS if name not in answer["classes"]],
-        "images_per_second": {
-            "median": round(statistics.median(rates), 1),
-            "min": round(min(rates), 1),
-            "max": round(max(rates), 1),
-        },
-        "times_fer_fast": round(statistics.median(times), 2) if times and not ours.reason else None,
-        "startup_seconds": round(statistics.median(each["startup_seconds"] for each in outcome.answers), 2),
-        "accuracy": accuracy_of(answer, material),
-    }
-
-
-def rates_of(outcome: Outcome, material: Material) -> list[float]:
-    """Images a second, one a round."""
-    return [len(material.paths) / answer["seconds"] for answer in outcome.answers]
+        return row
+    answer = outcome.answers[0]
+    missing = [name for name in EMOTIONS if name not in answer["classes"]]
+    return row | {"classes_missing": missing, "accuracy": accuracy_of(answer, material)}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -279,15 +166,6 @@ def percent(part: dict[str, Any]) -> str:
     return "-" if part["accuracy"] is None else f"{100 * part['accuracy']:.1f}"
 
 
-def interpreter(text: str) -> tuple[str, str]:
-    """`NAME=PATH` of --python."""
-    name, _, path = text.partition("=")
-    known = dict.fromkeys(peer.package for peer in PEERS if peer.program.suffix == ".py")
-    if name not in known or not path:
-        raise argparse.ArgumentTypeError(f"must be NAME=PATH with a name of {', '.join(known)}, not {text!r}")
-    return name, path
-
-
 def read_options(arguments: list[str] | None) -> argparse.Namespace:
     """The command line.
 
@@ -297,15 +175,11 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="FERPlus in the official layout")
     parser.add_argument("--images", type=int, help="so many of the test images, evenly spread; all without it")
-    parser.add_argument("--rounds", type=int, default=3, help="times that all peers run in turn")
-    parser.add_argument("--json", type=Path, help="write the result there, too")
-    parser.add_argument("--python", type=interpreter, action="append", default=[], metavar="NAME=PATH")
+    add_options(parser, PEERS)
     parser.add_argument("--node", default=shutil.which("node") or "node", help="node's path")
     parser.add_argument("--node-modules", type=Path, default=Path(), help="folder that holds face-api's node_modules")
     options = parser.parse_args(arguments)
-    options.python = dict(options.python)
-    if options.rounds < 1:
-        raise ValueError(f"--rounds must be at least 1, not {options.rounds}")
+    check_options(options)
     return options
 
 
@@ -319,19 +193,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"run.py: {error}", file=sys.stderr)
         return 2
     machine = environment()
-    outcomes = run_in_turn(options, material.paths)
+    outcomes = run_in_turn(PEERS, options, material.paths, check)
     rows = [row_of(outcome, outcomes[0], material) for outcome in outcomes]
     leakage = "full split / without leaked images" if material.fresh is not None else "full split"
     print(table(rows))
     print(f"\n{len(material.paths):,} images of FERPlus' test split; accuracy in %: {leakage}; see README.md.")
     if target:
-        result = {
-            "environment": machine,
-            "images": len(material.paths),
-            "rounds": options.rounds,
-            "load_average_after": [round(load, 2) for load in os.getloadavg()],
-            "peers": rows,
-        }
+        found = {"images": len(material.paths), "rounds": options.rounds}
+        result = {"environment": machine, **found, "load_average_after": load_average(), "peers": rows}
         write_whole(target, f"{json.dumps(result, indent=1)}\n".encode())
     return 0
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fer_fast.bench.case import Agreement, Work
 from fer_fast.bench.images import make_faces, make_photos
+from fer_fast.bench.portraits import make_photos_with_faces
 from fer_fast.bench.suite import check_images
 from fer_fast.decode import open_decoder
 from fer_fast.engines import open_engine
@@ -44,6 +46,7 @@ class Material:
         folders: name to image files, all good; the model's stages see the pixels of the first.
         work: a folder for what is written.
         devices: that are measured: cpu, cuda.
+        with_faces: as `folders`, photos with faces, for the stage of that name alone.
 
     Attributes:
         checkpoint, config: the model as it is stored.
@@ -53,7 +56,12 @@ class Material:
     """
 
     def __init__(
-        self, model: str | Path, folders: dict[str, list[Path]], work: Path, devices: Sequence[str] = ("cpu",)
+        self,
+        model: str | Path,
+        folders: dict[str, list[Path]],
+        work: Path,
+        devices: Sequence[str] = ("cpu",),
+        with_faces: Mapping[str, list[Path]] = MappingProxyType({}),
     ) -> None:
         self.checkpoint = read_checkpoint(model)
         self.model = model
@@ -62,6 +70,7 @@ class Material:
         self.folders = folders
         self.work = work
         self.devices = tuple(devices)
+        self.with_faces = with_faces
         # Every row asks for them.
         self._sources = cache(self._sources_of)
         self.tokens = cache(self._tokens)
@@ -200,6 +209,11 @@ def made_folders(work: Path, faces: int, photos: int, seed: int) -> dict[str, li
         "faces": make_faces(work / "faces", faces, seed=seed),
         "photos": make_photos(work / "photos", photos, seed=seed),
     }
+
+
+def made_with_faces(work: Path, photos: int, seed: int) -> dict[str, list[Path]]:
+    """A folder of 1280 x 960 JPEG photos with one to five drawn faces."""
+    return {"photos with faces": make_photos_with_faces(work / "with_faces", photos, seed=seed)}
 
 
 def given_folder(folder: Path) -> tuple[dict[str, list[Path]], int]:

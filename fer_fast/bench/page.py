@@ -9,14 +9,14 @@ from typing import Any
 from fer_fast.bench.case import Key
 from fer_fast.bench.findings import key_of, name_of, ours, what_is
 from fer_fast.bench.lines import HEADER, alternative_line, cells_of, environment_lines
-from fer_fast.bench.stages import decode, folder, model, tokens
+from fer_fast.bench.stages import decode, faces, folder, model, tokens
 from fer_fast.reports import parts
 from fer_fast.reports.render import render
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
 
-OUR_FORMS = {folder.FORM, decode.FORM, *model.OUR_FORMS, *tokens.INSTEAD}
+OUR_FORMS = {folder.FORM, decode.FORM, *faces.INSTEAD, *model.OUR_FORMS, *tokens.INSTEAD}
 #: The stages whose share of the limit is drawn; decoding is not limited by either that was measured.
 DRAWN = {
     "backbone": "pixels to taps",
@@ -36,6 +36,8 @@ RATES_ABOUT = {
     "folder": "Folders of image files in, tables of probabilities out. A bar is the median of the rounds, the line on "
     "it their range; the strong colour is what fer_fast runs unless told otherwise, the pale one its other precisions. "
     "N\u00a0x: how many times faster the strong one is than this row, and the range of that from round to round.",
+    "faces": "Photos in, tables of the faces in them out. Photos, not faces, are counted; two rows are what is not the "
+    "whole of it.",
     "decode": "Image files in, pixels out. N\u00a0x: how many times faster fer_fast's decoder is than this row.",
 }
 SHARES_ABOUT = (
@@ -62,6 +64,7 @@ def page(report: Report) -> str:
         failed=_count(failed, "failed row") if failed else "",
         bars=[
             ("End to end, against the alternatives", RATES_ABOUT["folder"], _rates_of(report, "folder")),
+            ("Photos with faces, against the alternatives", RATES_ABOUT["faces"], _rates_of(report, "faces")),
             ("Decoding, against the alternative", RATES_ABOUT["decode"], _rates_of(report, "decode")),
             ("Stages, as a share of their limit", SHARES_ABOUT, [*_shares(report)]),
             ("How busy each stage was", BUSY_ABOUT, [*_busy(report)]),
@@ -93,7 +96,8 @@ def _findings(report: Report) -> Iterator[dict[str, str]]:
 
 
 def _rates_of(report: Report, stage: str) -> list[parts.BarChart]:
-    return [_rates(report, stage, name, count) for name, count in report["images"].items()]
+    folders = report.get("with_faces", {}) if stage == "faces" else report["images"]
+    return [_rates(report, stage, name, count) for name, count in folders.items()]
 
 
 def _rates(report: Report, stage: str, images: str, count: int) -> parts.BarChart:

@@ -23,7 +23,7 @@ FACE = (0.25, 0.21, 0.5, 0.63)
 MOST_FACES = 5
 SMALLEST, LARGEST = 0.35, 0.95
 #: Photos that differ.
-SCENES = 10
+SCENES = 5
 
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]

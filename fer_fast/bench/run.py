@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from fer_fast.bench import findings, suite
+from fer_fast.bench.bottlenecks import bottlenecks
 from fer_fast.bench.cards import Card, project
 from fer_fast.bench.environment import environment, load_average
 from fer_fast.bench.forms import Graphs
-from fer_fast.bench.material import Material, given_folder, made_folders
+from fer_fast.bench.material import Material, given_folder, made_folders, made_with_faces
 from fer_fast.bench.measure import measure
 from fer_fast.bench.report import SCHEMA, limits_of, row_of, typical_noise
 from fer_fast.bench.stages.folder import Runs
@@ -29,7 +30,7 @@ class Plan:
     Attributes:
         model: the name of a packaged model, or the path of a checkpoint.
         images: a folder to measure on; None makes one of faces and one of photos.
-        faces, photos: images that are made.
+        faces, photos, with_faces: images that are made: crops, photos without a face, and with some.
         seed: of the images that are made.
         work: a folder for them, and for what is written.
         seconds: for everything but making the images.
@@ -40,6 +41,7 @@ class Plan:
     images: Path | None
     faces: int
     photos: int
+    with_faces: int
     seed: int
     work: Path
     seconds: float
@@ -66,9 +68,11 @@ def run_benchmark(
     left_out = 0
     if plan.images is None:
         folders = made_folders(plan.work, plan.faces, plan.photos, plan.seed)
+        with_faces = made_with_faces(plan.work, plan.with_faces, plan.seed) if "faces" in choice.stages else {}
     else:
         folders, left_out = given_folder(plan.images)
-    material = Material(plan.model, folders, plan.work, choice.devices or present_devices())
+        with_faces = folders
+    material = Material(plan.model, folders, plan.work, choice.devices or present_devices(), with_faces)
     graphs, runs = Graphs(material), Runs(material)
     cases = suite.cases(material, graphs, choice, runs)
     for device in {case.key.device for case in cases if case.key.engine == "torch.compile"}:
@@ -88,13 +92,14 @@ def run_benchmark(
         "environment": before | {"load_average_after": load_average(), "seed": plan.seed},
         "model": {"name": plan.model, "digest": material.checkpoint.digest, "image_size": material.config.image_size},
         "images": {name: len(paths) for name, paths in folders.items()},
+        "with_faces": {name: len(paths) for name, paths in with_faces.items()},
         "images_left_out": left_out,
         "seconds": round(time.monotonic() - begun, 1),
         "chosen": material.chosen,
         "limits": limits,
         "rows": rows,
         "alternatives": findings.alternatives(rows, material.chosen),
-        "bottlenecks": findings.bottlenecks(rows, material.chosen, runs.summaries, before["cores"]),
+        "bottlenecks": bottlenecks(rows, material.chosen, runs.summaries, before["cores"]),
         "projections": [projection(card, rows) for card in cards],
     }
 

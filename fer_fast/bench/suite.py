@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fer_fast.bench.stages.folder import Runs
 
 DEVICES: tuple[str, ...] = ("cpu", "cuda")
-STAGES: tuple[str, ...] = ("decode", "backbone", "tokens", "vit", "model", "folder", "latency", "startup")
+STAGES: tuple[str, ...] = ("decode", "backbone", "tokens", "vit", "model", "folder", "faces", "latency", "startup")
 #: What computes a row that has a choice; decoding, writing and starting have none.
 ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile", "tensorrt")
 COMPUTED_PRECISIONS: tuple[str, ...] = tuple(name for name in ENGINE_PRECISIONS if name != "auto")
@@ -92,7 +92,7 @@ def cases(material: Material, graphs: Graphs, choice: Choice, runs: Runs) -> lis
 
 
 def _stage_cases(stage: str, material: Material, graphs: Graphs, choice: Choice, runs: Runs) -> Iterator[Case]:
-    from fer_fast.bench.stages import decode, folder, latency, model, parts, startup, tokens
+    from fer_fast.bench.stages import decode, faces, finder, folder, latency, model, parts, startup, tokens
 
     if stage == "decode":
         yield from decode.cases(material)
@@ -101,9 +101,15 @@ def _stage_cases(stage: str, material: Material, graphs: Graphs, choice: Choice,
     elif stage == "folder":  # each stage by itself stands beside the whole
         yield from decode.our_cases(material)
         yield folder.write_case(material)
+    elif stage == "faces":
+        yield folder.write_case(material)
     for device in material.devices:
         if stage == "folder":
             yield from folder.cases(material, graphs, device, runs)
+            yield from model.our_cases(material, graphs, device)
+        elif stage == "faces":
+            yield from faces.cases(material, graphs, device, runs)
+            yield from finder.cases(material, device)
             yield from model.our_cases(material, graphs, device)
         elif stage == "latency":
             yield from latency.cases(material, device)

@@ -24,8 +24,8 @@ from fer_fast.cli.progress import Progress
 #: Seconds for the whole run but the making of its images, and for one case in one round.
 FULL, QUICK = (150.0, 0.15), (22.0, 0.05)
 #: Images of the folders that are made.
-FACES, PHOTOS = 384, 48
-QUICK_FACES, QUICK_PHOTOS = 192, 16
+FACES, PHOTOS, WITH_FACES = 384, 48, 100
+QUICK_FACES, QUICK_PHOTOS, QUICK_WITH_FACES = 192, 16, 25
 
 _ABOUT = """
 Measures how fast each stage is on this machine, how far from the machine's limit, and against what one would otherwise
@@ -85,9 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
     from fer_fast.bench.run import Plan, run_benchmark
 
     seconds, burst = QUICK if arguments.quick else FULL
-    faces, photos = (QUICK_FACES, QUICK_PHOTOS) if arguments.quick else (FACES, PHOTOS)
+    images = (QUICK_FACES, QUICK_PHOTOS, QUICK_WITH_FACES) if arguments.quick else (FACES, PHOTOS, WITH_FACES)
     with tempfile.TemporaryDirectory(prefix="fer-fast-bench-") as work, Progress(arguments.quiet) as progress:
-        plan = Plan(arguments.model, arguments.images, faces, photos, arguments.seed, Path(work), seconds, burst)
+        plan = Plan(arguments.model, arguments.images, *images, arguments.seed, Path(work), seconds, burst)
         try:
             report = run_benchmark(plan, choice, cards, progress.show)
         except KeyboardInterrupt:

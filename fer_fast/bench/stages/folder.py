@@ -60,7 +60,7 @@ class Runs:
 
 def cases(material: Material, graphs: Graphs, device: str, runs: Runs) -> Iterator[Case]:
     """fer_fast in each precision, and the plain scripts, on each folder."""
-    ours, theirs = _runs(device)
+    ours, theirs = runs_on(device)
     for name, paths in material.folders.items():
         for engine, precision in ours:
             key = Key("folder", FORM, engine, device, precision, DEFAULT_BATCH_SIZE, name)
@@ -87,7 +87,7 @@ def write_case(material: Material) -> Case:
     return Case(key, partial(_write, material), 100 * DEFAULT_BATCH_SIZE)
 
 
-def _runs(device: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def runs_on(device: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Engine and precision of our runs, and of the plain scripts."""
     if device == "cuda":
         ours = [(engine, precision) for engine in ("torch", "tensorrt") for precision in TORCH_PRECISIONS["cuda"]]
