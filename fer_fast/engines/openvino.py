@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 #: Raise it when the graph that `_convert` makes changes: old compiled models are then left alone.
 GRAPH_VERSION = 4
+#: What OpenVINO prepares for a shape it keeps, some 2 MB each, and 400 shapes of small photos are too many; those that
+#: photos reduced to one longer side come in, 39 for 640, fit in.
+_KEPT_FOR_SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": "1000"}
 
 
 class OpenVinoEngine(Engine):
@@ -86,7 +89,10 @@ class OpenVinoEngine(Engine):
 
     def _compile(self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int) -> openvino.CompiledModel:
         graph = _convert(checkpoint, batch_size, int8=self.precision == "int8")
-        return self.core.compile_model(graph, "CPU", compile_options(self.core, self.precision))
+        return self.core.compile_model(graph, "CPU", self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return compile_options(self.core, self.precision) | ({} if self.sides.fixed else _KEPT_FOR_SHAPES)
 
     def _fetch_or_compile(
         self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int
@@ -95,8 +101,7 @@ class OpenVinoEngine(Engine):
         place = Place("openvino", _key(checkpoint, self.precision, batch_size))
         if (blob := place.fetch()) is not None:
             try:
-                options = compile_options(self.core, self.precision)
-                return self.core.import_model(blob, "CPU", options), "hit"
+                return self.core.import_model(blob, "CPU", self._options()), "hit"
             except RuntimeError as error:
                 log.warning("compiled model %s cannot be used and is made again: %s", place.file, error)
         log.info("compiling the model for this processor in %s; that is done once", self.precision)

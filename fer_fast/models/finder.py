@@ -76,6 +76,6 @@ class FinderNetwork(nn.Module):
             cells; x and y of the landmarks in cells from the corner: eye, eye, nose, mouth, mouth, left in the image
             first.
         """
-        cells = torch.cat([each.flatten(2) for each in self.raw(images)], dim=2).transpose(1, 2).float()
-        score = cells[..., :2].sigmoid().prod(dim=2, keepdim=True).sqrt()
-        return torch.cat([score, cells[..., 2:]], dim=2)
+        columns = torch.cat([each.flatten(2) for each in self.raw(images)], dim=2).float()
+        score = (columns[:, :1].sigmoid() * columns[:, 1:2].sigmoid()).sqrt()
+        return torch.cat([score, columns[:, 2:]], dim=1).transpose(1, 2)
