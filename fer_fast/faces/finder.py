@@ -17,6 +17,7 @@ from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
 from fer_fast.faces.found import found_in
 from fer_fast.models.checkpoint import packaged_finders, read_finder
+from fer_fast.models.finder_config import LARGEST_SIDE
 from fer_fast.ops import native
 from fer_fast.types import Face, FerFastError
 
@@ -72,6 +73,8 @@ class FaceFinder(Opened):
     ) -> None:
         super().__init__()
         check_count("find_size", find_size)
+        if find_size > LARGEST_SIDE:
+            raise ValueError(f"find_size must be at most {LARGEST_SIDE}, not {find_size}")
         check_count("max_faces", max_faces)
         _check_number("score", score, 1)
         _check_number("min_face", min_face, math.inf)
@@ -94,7 +97,7 @@ class FaceFinder(Opened):
         )
         self.streams = self._engine.streams
         ran = self._engine.describe()
-        limits = f"find_size {find_size} score {score} min_face {min_face} max_faces {max_faces}"
+        limits = f"find_size {find_size} score {score:g} min_face {min_face:g} max_faces {max_faces}"
         self.identity = f"{checkpoint.digest} {ran['engine']} {ran['precision']} {limits}"
 
     @staticmethod
@@ -173,8 +176,8 @@ class FaceFinder(Opened):
 
     def describe(self) -> dict[str, Any]:
         """What runs: the finder, its limits, and what the engine says of itself."""
-        names = ("finder", "find_size", "score", "min_face", "max_faces")
-        return {name: self._arguments[name] for name in names} | self._engine.describe()
+        limits = {name: self._arguments[name] for name in ("find_size", "score", "min_face", "max_faces")}
+        return {"finder": str(self._arguments["finder"]), **limits, **self._engine.describe()}
 
     def _release(self) -> None:
         self._engine.close()

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 
 from fer_fast.models.architecture import Architecture, Sides
 from fer_fast.models.checkpoint import FinderCheckpoint
-from fer_fast.models.finder_config import COLUMNS, STRIDES
+from fer_fast.models.finder_config import COLUMNS, LARGEST_SIDE, STRIDES
 
 if TYPE_CHECKING:
     from torch import nn
-
-#: Beyond what memory holds: graph compilers want a bound.
-_LARGEST_SIDE = 1 << 14
 
 
 class FinderArchitecture(Architecture[FinderCheckpoint]):
@@ -25,7 +22,7 @@ class FinderArchitecture(Architecture[FinderCheckpoint]):
 
     def sides(self, checkpoint: FinderCheckpoint) -> Sides:
         """Multiples of the largest stride."""
-        return Sides(max(STRIDES), _LARGEST_SIDE)
+        return Sides(max(STRIDES), LARGEST_SIDE)
 
     def output_shape(self, checkpoint: FinderCheckpoint, images: tuple[int, ...]) -> tuple[int, ...]:
         """[batch, cells, columns]."""

@@ -12,6 +12,8 @@ from fer_fast.models.config import check_precision_falls
 STRIDES: tuple[int, ...] = (8, 16, 32)
 #: What the network says of a cell: whether it is a face, whether it is an object, a box, five landmarks.
 HEADS: tuple[tuple[str, int], ...] = (("face", 1), ("object", 1), ("box", 4), ("landmarks", 10))
+#: Pixels of a side beyond what memory holds: graph compilers want a bound.
+LARGEST_SIDE = 1 << 14
 #: Numbers that its output has of a cell: the first two heads are one score there.
 COLUMNS = sum(width for _, width in HEADS) - 1
 
