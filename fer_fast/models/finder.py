@@ -78,4 +78,4 @@ class FinderNetwork(nn.Module):
         """
         columns = torch.cat([each.flatten(2) for each in self.raw(images)], dim=2).float()
         score = (columns[:, :1].sigmoid() * columns[:, 1:2].sigmoid()).sqrt()
-        return torch.cat([score, columns[:, 2:]], dim=1).transpose(1, 2)
+        return torch.cat([score, columns[:, 2:]], dim=1).transpose(1, 2).contiguous()
