@@ -14,13 +14,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pages import cpp, gpu, models, performance, readme, reproduction
+from pages import cpp, crops, gpu, models, performance, readme, reproduction
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Page -> marker -> what stands there.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": readme.TABLES,
     "docs/cpp.md": cpp.TABLES,
+    "docs/crops.md": crops.TABLES,
     "docs/gpu.md": gpu.TABLES,
     "docs/models.md": models.TABLES,
     "docs/performance.md": performance.TABLES,
