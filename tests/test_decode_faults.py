@@ -12,7 +12,7 @@ import pytest
 from image_files import encoded
 from PIL import Image
 
-from fer_fast.decode import codecs, files, open_decoder, pixels_of
+from fer_fast.decode import codecs, files, open_decoder, pixels_of, views
 from fer_fast.decode.codecs import decode_file
 from fer_fast.decode.formats.opening import lacking_codecs
 from fer_fast.decode.views import Square
@@ -179,7 +179,7 @@ def test_what_a_codec_raises_has_its_status(face, monkeypatch, raised, status):
     def fails(*_):
         raise raised
 
-    monkeypatch.setattr(codecs, "square", fails)
+    monkeypatch.setattr(views, "square", fails)
     error = fault_of(face)
     assert error.status is status
     assert str(error)
@@ -287,5 +287,5 @@ def test_what_is_no_word_on_the_file_is_no_verdict(face, monkeypatch, error):
     def raising(*_):
         raise error
 
-    monkeypatch.setattr(codecs, "square", raising)
+    monkeypatch.setattr(views, "square", raising)
     assert fault_of(face).status is Status.FAILED

@@ -138,7 +138,7 @@ def test_a_run_over_photos_is_told_from_others(folder, tmp_path):
     ):
         with pytest.raises(OutputRefusedError, match=difference):
             classified(folder, out, resume=True, **changes)
-    with pytest.raises(OutputRefusedError, match="faces 'all', not None"):
+    with pytest.raises(OutputRefusedError, match="faces 'all', not 'none'"):
         classify_folder(folder, out, classifier=ShadeClassifier(), resume=True)
 
 

@@ -14,6 +14,9 @@ from fer_fast.table.schema import Schema
 from fer_fast.types import OutputRefusedError
 from fer_fast.version import __version__
 
+#: What a setting is in a run that does not name it.
+_UNNAMED = {"faces": "none"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -62,7 +65,7 @@ class Run:
             if getattr(other, name) != getattr(self, name):
                 return f"{name} {getattr(other, name)!r}, not {getattr(self, name)!r}"
         for name in {**other.settings, **self.settings}:  # of what columns follow from, too
-            theirs, mine = other.settings.get(name), self.settings.get(name)
+            theirs, mine = (run.settings.get(name, _UNNAMED.get(name)) for run in (other, self))
             if theirs != mine:
                 theirs, mine = _models(other, self) if name == "model" else (theirs, mine)
                 return f"{name} {theirs!r}, not {mine!r}"
