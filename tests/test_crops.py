@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from fer_fast import _C as core  # noqa: N811
+from fer_fast.faces.cells import MOST_CELLS, OVERLAP
 from fer_fast.faces.crops import TEMPLATE, TEMPLATE_SIDE, crop_faces_reference, crop_matrices_reference
+from fer_fast.faces.framing import LEAST_FOR_LANDMARKS
+from fer_fast.models.finder_config import STRIDES
 
+ROOT = Path(__file__).parent.parent
 FRAMINGS = ("points", "box", "level")
 SQUARE = np.array([[0, 100], [200, 40]], np.uint8)[..., None].repeat(3, axis=2)
 
@@ -151,3 +158,17 @@ FACE = face_of()[None]
 def test_refusals(function, arguments, error, words):
     with pytest.raises(error, match=words):
         getattr(core, function)(*arguments)
+
+
+def test_python_and_cpp_have_the_same_numbers():
+    """Those that both write down; the rest of the rule is one function."""
+    text = "".join(path.read_text() for path in (ROOT / "csrc/faces").glob("*.*"))
+    for name, value in (
+        ("kLeastForLandmarks", LEAST_FOR_LANDMARKS),
+        ("kMostCells", MOST_CELLS),
+        ("kFaceOverlap", OVERLAP),
+    ):
+        (number,) = re.findall(rf"constexpr \w+ {name} = ([\d.]+);", text)
+        assert float(number) == value
+    (strides,) = re.findall(r"kCellStrides\[\] = \{(.*)\};", text)
+    assert tuple(map(int, strides.split(","))) == STRIDES
