@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pages import cpp, crops, gpu, models, performance, readme, reproduction
+from pages import cpp, crops, gpu, models, performance, photos, readme, reproduction
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Page -> marker -> what stands there.
@@ -24,7 +24,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/crops.md": crops.TABLES,
     "docs/gpu.md": gpu.TABLES,
     "docs/models.md": models.TABLES,
-    "docs/performance.md": performance.TABLES,
+    "docs/performance.md": performance.TABLES | photos.TABLES,
     "docs/reproduction.md": reproduction.TABLES,
 }
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 import program
 
 
 def load() -> program.PhotoProgram:
-    """Its detector in batches of photos; it fetches the weights of its models when it is made."""
+    """Its detector, one photo at a time; it would fetch the weights of its models when it is made."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # before the import that reads it
     from feat import Detectorv2
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         detector = Detectorv2(device="cpu")
     except (LocalEntryNotFoundError, OSError) as error:
-        raise program.CannotRunError(f"its weights are not there, and cannot be fetched: {str(error)[:100]}") from error
+        said = str(error).splitlines()[0][:80]
+        raise program.CannotRunError(f"its weights are not there, and it would fetch them when run: {said}") from error
 
     def classify(paths: list[str]) -> list[list[program.Face]]:
         found = detector.detect(paths, data_type="image", batch_size=1)  # photos of one size alone would take more

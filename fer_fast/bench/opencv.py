@@ -74,7 +74,7 @@ def opencv_finder(
     """
     import cv2
 
-    cv2.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns of a choice that is its own
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns of a choice that is its own
     model: Any = np.frombuffer(yunet_onnx(checkpoint), np.uint8)
     detector = cv2.FaceDetectorYN.create("onnx", model, np.empty(0, np.uint8), (_SIDE, _SIDE), score, OVERLAP, _MOST)
 
