@@ -90,7 +90,7 @@ def measured(size: tuple[int, int], count: int, work: Path) -> dict[str, Any]:
         for number in range(ROUNDS + 1):
             clock = Clock()
             faces = by_steps(paths, classifier, finder, clock)
-            ran = whole(paths, work / "faces.csv", classifier, finder)
+            ran = whole(paths, work / f"{size[0]}.csv", classifier, finder)
             if number:  # the first is a warm-up
                 for step, seconds in (clock.seconds | {f"run, {name}": each for name, each in ran.items()}).items():
                     rounds.setdefault(step, []).append(1e6 * seconds / count)

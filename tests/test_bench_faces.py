@@ -62,6 +62,14 @@ def test_a_finder_whose_boxes_are_off_is_not_timed(material, monkeypatch):
         assert check(cases[form])[0].state == "failed"
 
 
+def test_a_folder_of_crops_has_no_rows_of_photos(material):
+    crops = Material(material.model, material.folders, material.work, with_faces=material.folders)
+    cases, _ = cases_of(crops, "openvino")
+    for form in (finder.form_at(finder.FORM, 640), faces.FORM):
+        measured, _ = check(cases[form])
+        assert measured.state == "absent" and "no face is found" in measured.reason
+
+
 def test_the_cost_of_the_network(material):
     cases, _ = cases_of(material, "openvino")
     work = {size: cases[finder.form_at(finder.FORM, size)].work for size in finder.SIZES}
@@ -83,7 +91,7 @@ def test_what_agrees():
     assert error([near], []) == error([near, Labelled(other.box, "anger")], []) == 0.5
     assert error([], [face, other]) == 1
     assert not faces_agree([[face]], [[other]], 0.1).holds
-    with pytest.raises(ValueError, match="no face in the first photos"):
+    with pytest.raises(ValueError, match="no face is found in the first"):
         faces_agree([[]], [[]], 0.1)
 
 

@@ -126,6 +126,12 @@ def boxes_of(found: Found) -> list[Labelled]:
     return [Labelled((x, y, width, height)) for x, y, width, height in found[:, :4].tolist()]
 
 
+def check_faces(wanted: Sequence[list[Labelled]]) -> None:
+    """Raises a ValueError where there is nothing to compare, in a folder of crops, say."""
+    if not any(wanted):
+        raise ValueError("no face is found in the first of these images: photos with faces are what is measured here")
+
+
 def faces_agree(wanted: Sequence[list[Labelled]], got: Sequence[list[Labelled]], tolerance: float) -> Agreement:
     """The share of faces that only one of two answers has: of another box, or another label.
 
@@ -134,11 +140,10 @@ def faces_agree(wanted: Sequence[list[Labelled]], got: Sequence[list[Labelled]],
         tolerance: the largest share.
 
     Raises:
-        ValueError: neither has a face, so that nothing is compared.
+        ValueError: as `check_faces`.
     """
+    check_faces(wanted)
     most = sum(max(len(one), len(other)) for one, other in zip(wanted, got, strict=True))
-    if not most:
-        raise ValueError("there is no face in the first photos of these images: nothing can be compared")
     same = sum(_in_both(one, other) for one, other in zip(wanted, got, strict=True))
     return Agreement(1 - same / most, tolerance, "share of faces whose box or label is another")
 

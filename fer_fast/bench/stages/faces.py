@@ -12,7 +12,7 @@ import torch
 from fer_fast import Classifier, classify_folder
 from fer_fast.bench.case import Agreement, Case, Key, Prepared
 from fer_fast.bench.opencv import opencv_finder
-from fer_fast.bench.photos import SCORE, SOME, Photos, faces_agree
+from fer_fast.bench.photos import SCORE, SOME, Photos, check_faces, faces_agree
 from fer_fast.bench.plain_photos import SMALLEST, classify_photos_plainly, cut_squares, labelled
 from fer_fast.bench.stages import finder
 from fer_fast.bench.stages.finder import SIZES, form_at
@@ -71,7 +71,9 @@ class Exact:
                 return material.exact_model(torch.from_numpy(pixels)).numpy()  # type: ignore[no-any-return]
 
         classify_photos_plainly(photos.find, cut, infer, material.config, photos.paths, out, FIND_SIZE)
-        return labelled(out, photos.paths)
+        found = labelled(out, photos.paths)
+        check_faces(found)
+        return found
 
 
 def cases(material: Material, graphs: Graphs, device: str, runs: Runs) -> Iterator[Case]:
@@ -125,9 +127,11 @@ class _Remembering:
 
 
 def _ours(material: Material, key: Key, runs: Runs, exact: Exact) -> Prepared:
+    wanted = exact.faces(key.images, cut_framed(material.config.framing, material.config.image_size))
     classifier = Classifier(material.model, engine=key.engine, device=key.device, precision=key.precision)
     face_finder = FaceFinder(device=key.device, find_size=FIND_SIZE, score=SCORE, min_face=SMALLEST)
-    paths, out = [str(path) for path in material.with_faces[key.images]], material.work / "our_faces.csv"
+    paths = [str(path) for path in material.with_faces[key.images]]
+    out = material.work / f"faces_{key.engine}_{key.precision}.csv"  # a table of another model would be told of
 
     def call() -> None:
         summary = classify_folder(paths, out, classifier=classifier, faces="all", finder=face_finder)
@@ -136,8 +140,7 @@ def _ours(material: Material, key: Key, runs: Runs, exact: Exact) -> Prepared:
     def check() -> Agreement:
         call()
         got = labelled(out, exact.photos[key.images].paths)
-        cut = cut_framed(material.config.framing, material.config.image_size)
-        return faces_agree(exact.faces(key.images, cut), got, TOLERANCES[key.precision])
+        return faces_agree(wanted, got, TOLERANCES[key.precision])
 
     ran = face_finder.describe()
     note = f"finder {ran['engine']} {ran['precision']} at {FIND_SIZE} px, {face_finder.streams} streams"
@@ -154,13 +157,14 @@ def _plain(material: Material, graphs: Graphs, key: Key, exact: Exact) -> Prepar
             return model(torch.from_numpy(pixels).to(key.device)).float().cpu().numpy()  # type: ignore[no-any-return]
 
     cut = cut_squares(config.image_size)
+    wanted = exact.faces(key.images, cut)
 
     def call() -> None:
         classify_photos_plainly(find, cut, infer, config, photos.paths, out, FIND_SIZE)
 
     def check() -> Agreement:
         call()
-        return faces_agree(exact.faces(key.images, cut), labelled(out, photos.paths), TOLERANCES["fp32"])
+        return faces_agree(wanted, labelled(out, photos.paths), TOLERANCES["fp32"])
 
     return Prepared(call, check, calls=1)
 

@@ -14,7 +14,7 @@ from fer_fast.bench.case import Agreement, Case, Key, Prepared
 from fer_fast.bench.forms import TORCH_PRECISIONS
 from fer_fast.bench.material import compared
 from fer_fast.bench.opencv import opencv_finder
-from fer_fast.bench.photos import SCORE, Photos, boxes_of, faces_agree
+from fer_fast.bench.photos import SCORE, Photos, boxes_of, check_faces, faces_agree
 from fer_fast.engines import open_engine
 from fer_fast.faces.finder import FaceFinder
 
@@ -66,12 +66,12 @@ def _opencv(photos: Photos, size: int, key: Key) -> Prepared:
 
 
 def _prepared(photos: Photos, size: int, key: Key, find_in: Callable[[Pixels], Found], threads: int) -> Prepared:
-    seen = photos.reduced(size)
+    seen, wanted = photos.reduced(size), [boxes_of(found) for found in photos.exact(size)]
+    check_faces(wanted)
     turns = itertools.cycle(seen)
 
     def check() -> Agreement:
-        wanted, got = ([boxes_of(found) for found in each] for each in (photos.exact(size), map(find_in, seen)))
-        return faces_agree(wanted, got, TOLERANCES[key.precision])
+        return faces_agree(wanted, [boxes_of(find_in(pixels)) for pixels in seen], TOLERANCES[key.precision])
 
     return Prepared(lambda: find_in(next(turns)), check, threads)
 
