@@ -23,6 +23,8 @@ from fer_fast.version import __version__
 
 #: The model that engines are tried with.
 _MODEL = "tiny"
+#: Width and height of the photo that a face is looked for in.
+_PHOTO = (320, 240)
 _TORCH = "pip install 'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/cu130"
 _TORCH_12 = _TORCH.replace("cu130", "cu126")
 #: What can be installed beside the package: extra -> what it is for, and the modules that it brings.
@@ -69,12 +71,13 @@ class Card:
 
 
 def examine() -> dict[str, list[Finding]]:
-    """All findings, by section: machine, cards, engines, decoders, extras."""
+    """All findings, by section: machine, cards, engines, faces, decoders, extras."""
     found = cards()
     return {
         "machine": [*_machine()],
         "cards": [_card(card) for card in found] or [Finding("NVIDIA card", None, "none")],
         "engines": [*_engines(found)],
+        "faces": [_tried("finder", _find)],
         "decoders": [*_decoders()],
         "extras": [*_extras()],
     }
@@ -189,6 +192,20 @@ def _infer(engine: str, device: str) -> str:
     if not chosen:
         raise failures["auto"]
     return f"{', '.join(worked)}; auto is {chosen}"
+
+
+def _find() -> str:
+    """Finds a drawn face in a photo."""
+    from fer_fast.bench.portraits import photo_with_faces
+    from fer_fast.faces.finder import FaceFinder
+
+    photo, _ = photo_with_faces(np.random.default_rng(0), _PHOTO, faces=1)
+    with FaceFinder(find_size=max(_PHOTO)) as finder:
+        (found,) = finder.find([photo])
+        ran = finder.describe()
+    if len(found) != 1:
+        raise FerFastError(f"it finds {len(found)} faces in a photo of one")
+    return f"a drawn face, by {ran['engine']} in {ran['precision']} on {ran['device']}"
 
 
 def card_advice(card: Card) -> str:

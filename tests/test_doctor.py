@@ -52,6 +52,9 @@ def test_engines_and_decoders_are_tried(monkeypatch):
     working = {finding.name: finding for part in ("engines", "decoders") for finding in found[part] if finding.works}
     assert {"openvino on cpu", "torch on cpu", "pillow"} <= set(working)
     assert "fp32" in working["torch on cpu"].said
+    (finder,) = found["faces"]
+    assert (finder.name, finder.works) == ("finder", True)
+    assert finder.said.startswith("a drawn face, by openvino in ")
     assert working["torch on cpu"].said.endswith("; auto is fp32")
     assert "int8" in working["openvino on cpu"].said
     assert found["cards"] == [Finding("NVIDIA card", None, "none")]
@@ -84,16 +87,24 @@ def test_what_does_not_work_is_said_with_its_reason(monkeypatch):
     monkeypatch.setattr(doctor, "cards", lambda: [PASCAL])
     monkeypatch.setattr(doctor, "_seen", lambda: {"cuda:0": PASCAL})
     monkeypatch.setattr("fer_fast.engines.open_engine", broken)
+    monkeypatch.setattr("fer_fast.faces.finder.open_engine", broken)
     monkeypatch.setattr("fer_fast.decode.open_decoder", broken)
     found = examine()
     engines = {finding.name: finding for finding in found["engines"]}
     assert set(engines) == {"openvino on cpu", "torch on cpu", "torch on cuda:0", "tensorrt on cuda:0"}
+    assert found["faces"][0].said == "the library is broken"
     decoders = [finding for finding in found["decoders"] if finding.name.startswith(("pillow", "dali"))]
     assert len(decoders) == 3
     assert all(finding.said == "the library is broken" for finding in [*found["engines"], *decoders])
     assert "GTX 1080 Ti (compute capability 6.1) is older than CUDA 13" in engines["torch on cuda:0"].advice
     assert not engines["torch on cpu"].advice
     assert "compute capability 6.1, 11264 MiB, driver 580.95.05" in found["cards"][0].said
+
+
+def test_a_finder_that_finds_nothing_is_told(monkeypatch):
+    monkeypatch.setattr("fer_fast.faces.finder.FaceFinder.find", lambda *_: [[]])
+    (finding,) = [doctor._tried("finder", doctor._find)]
+    assert (finding.works, finding.said) == (False, "it finds 0 faces in a photo of one")
 
 
 def test_a_card_that_torch_does_not_see(monkeypatch):

@@ -10,13 +10,16 @@ import torch
 from tiny_models import faces, random_model, tiny_config
 
 from fer_fast import Classifier, cli
+from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.engines import tensorrt_build
 from fer_fast.export import FORMAT_PRECISIONS, FORMATS, export_model
+from fer_fast.export.graph import Graph
 from fer_fast.models.algebraic import AlgebraicModel
-from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.checkpoint import read_checkpoint, read_finder
 from fer_fast.models.fusion_forms import Probabilities, algebraic
 from fer_fast.models.quantised import measure_ranges
-from fer_fast.models.storage import save_model
+from fer_fast.models.storage import build_finder, save_model
+from fer_fast.ops import native
 from fer_fast.types import CheckpointError, FerFastError, OutputRefusedError
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.12, "int8": 0.2}
@@ -100,6 +103,65 @@ def test_libtorch_package_agrees(tmp_path, model, answers):
         check(run(torch.from_numpy(images[:batch])).cpu().numpy(), wanted[:batch], "fp32")
 
 
+@pytest.fixture(scope="module")
+def photos():
+    """Two photos of two drawn faces each, and their cells by torch in fp32."""
+    random = np.random.default_rng(5)
+    drawn = np.stack([np.asarray(photo_with_faces(random, (256, 192), 2)[0]) for _ in range(2)])
+    return drawn, build_finder(read_finder("finder"))(torch.from_numpy(drawn)).numpy()
+
+
+def check_faces(found, photos, precision):
+    """The same faces, and of the cells that may be faces about the same numbers."""
+    drawn, wanted = photos
+    # Squared: a root of almost nothing is mostly rounding.
+    np.testing.assert_allclose(found[..., 0] ** 2, wanted[..., 0] ** 2, atol=TOLERANCE[precision])
+    for place in range(len(drawn)):
+        faces, expected = (native.core().faces_in(each[place], 192, 256, 0.6) for each in (found, wanted))
+        assert len(expected) == 2
+        order = np.abs(faces[:, None, :2] - expected[None, :, :2]).sum(axis=2).argmin(axis=0)
+        np.testing.assert_allclose(faces[order, :14], expected[:, :14], atol=0.01 if precision == "fp32" else 1)
+
+
+FINDER_FACTS = {"format 1", "kind finder", "batch_size 2", "strides 8 16 32", "cells 15"}
+
+
+def test_a_finder_for_onnx_runtime(tmp_path, photos):
+    runtime = pytest.importorskip("onnxruntime")
+    (path,) = export_model("finder", "onnx", tmp_path / "f.onnx", batch_size=2)
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (cells,) = session.run(["cells"], {"images": photos[0]})
+    check_faces(cells, photos, "fp32")
+    (smaller,) = session.run(["cells"], {"images": photos[0][:1, :64, :32]})
+    assert smaller.shape == (1, 8 * 4 + 4 * 2 + 2, 15)
+    said = session.get_modelmeta().custom_metadata_map["fer_fast"].splitlines()
+    assert {*FINDER_FACTS, "precision fp32", "sides 32 16384"} <= set(said)
+    assert not [line for line in said if line.startswith(("class ", "image_size"))]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_finder_for_openvino(tmp_path, photos, precision):
+    graph, _ = export_model("finder", "openvino", tmp_path / "f.xml", precision=precision, batch_size=2)
+    compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    check_faces(compiled({"images": photos[0]})["cells"], photos, precision)
+    assert compiled({"images": photos[0][:1, :64, :32]})["cells"].shape == (1, 42, 15)
+    assert set(graph.read_text().rpartition("<?fer_fast")[2].splitlines()) >= {*FINDER_FACTS, f"precision {precision}"}
+
+
+def test_a_finder_for_rtx_cards(tmp_path):
+    pytest.importorskip("tensorrt_rtx_libs")
+    options = {"precision": "fp16", "cards": ("8.6",), "batch_size": 2, "find_size": 333}
+    engine, beside = export_model("finder", "tensorrt-rtx", tmp_path / "f.engine", **options)
+    assert engine.stat().st_size > 10_000
+    assert {*FINDER_FACTS, "sides 32 352"} <= set(beside.read_text().splitlines())
+
+
+def test_a_classifier_says_how_faces_are_cut_for_it(tmp_path):
+    for name, framing in (("tiny", "level"), ("fast", "points")):
+        graph = Graph(read_checkpoint(name), "onnx", "fp32", 4, 640)
+        assert {"kind classifier", f"framing {framing}"} <= set(graph.description.splitlines())
+
+
 @pytest.mark.parametrize(
     ("precision", "cards"),
     [("fp16", ("7.5", "8.6", "8.9", "12.0")), ("bf16", ()), ("fp32", ("8.9",)), ("int8", ("8.6", "8.9"))],
@@ -144,6 +206,8 @@ def test_missing_libraries_say_what_to_install(tmp_path, model, monkeypatch):
         ({"precision": "bf16"}, ValueError, "precision of format onnx must be one of fp32, fp16, int8, not 'bf16'"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
         ({"cards": ("8.6",)}, ValueError, "cards are for format tensorrt-rtx, not onnx"),
+        ({"find_size": 0}, ValueError, "find_size must be at least 1, not 0"),
+        ({"model": "finder", "precision": "int8"}, ValueError, "precision int8 is not there for a face finder"),
         ({"out": "m.pt"}, ValueError, "out must end in .onnx for format onnx, not 'm.pt'"),
         ({"out": "nowhere/m.onnx"}, OutputRefusedError, "the folder of the output 'nowhere/m.onnx' does not exist"),
         ({"model": "nobody"}, CheckpointError, "there is no file 'nobody'"),

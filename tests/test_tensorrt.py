@@ -15,7 +15,7 @@ from fer_fast.engines.replay import as_large_as_fits, opening
 from fer_fast.engines.tensorrt import TensorRtEngine, engine_graph
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt
 from fer_fast.models.architecture import Sides
-from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.checkpoint import read_checkpoint, read_finder
 from fer_fast.models.registry import architecture_of
 from fer_fast.models.storage import build_model, save_model
 from fer_fast.types import FerFastError
@@ -48,6 +48,16 @@ def test_onnx_runtime_agrees_on_the_graph(checkpoint):
     images = faces(3, checkpoint.config.image_size)
     wanted = build_model(checkpoint)(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(session.run(["logits"], {"images": images})[0], wanted, atol=1e-3)
+
+
+def test_a_finder_becomes_an_engine_of_one_canvas():
+    pytest.importorskip("tensorrt_rtx_libs")
+    finder = read_finder("finder")
+    sides = sides_of(finder).only(300)
+    assert sides == Sides(320, 320)
+    graph = engine_graph(finder, "fp16", 2, sides)
+    assert len(build_engine(load_tensorrt("tensorrt-rtx"), graph, 2, ("8.6",))) > 10_000
+    assert architecture_of(finder).output_shape(finder, (2, *sides.example, 3)) == (2, 2100, 15)
 
 
 class Runtime:

@@ -12,7 +12,9 @@ _MARKS = {True: "works", False: "no", None: ""}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `fer-fast doctor` takes: nothing of its own."""
-    parser.epilog = "Every engine and decoder is tried on one image. The exit status is 1 if no engine works."
+    parser.epilog = (
+        "Every engine and decoder and the face finder are tried on one image. The exit status is 1 if no engine works."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
