@@ -264,7 +264,7 @@ OURS = {"engines": ("openvino",), "quick": True}
 TORCH = {"engines": ("native", "torch")}
 DECODES = "fer_fast.decode.views.square"
 #: For the forms as written, and for the engine's.
-BUILDS = "fer_fast.bench.material.build_model fer_fast.engines.torch.build_model"
+BUILDS = "fer_fast.bench.material.build_model fer_fast.models.fusion_forms.build_model"
 PREDICTS = "fer_fast.classifier.Classifier._probabilities"
 
 

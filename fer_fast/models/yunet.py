@@ -22,7 +22,10 @@ Weights = dict[str, Constant]
 Layer = tuple[Constant, Constant]
 
 #: SHA-256 of the files that are known, to what they are called.
-_KNOWN = {"8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4": "YuNet 2023mar (opencv_zoo, MIT)"}
+_KNOWN = {
+    "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4": "YuNet 2023mar (opencv_zoo, MIT)",
+    "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0": "YuNet 2026may (opencv_zoo, MIT)",
+}
 #: Bytes of a file that is looked at; YuNet's are a quarter of a million.
 _MOST_BYTES = 1 << 24
 #: Convolutions on the way to a head: what all scales share, with head and lateral; of each scale up to its own.
