@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from engine_agreement import assert_agree
 from tiny_models import faces, random_model, tiny_config
 
+from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.engines import open_engine
+from fer_fast.faces.finder import FaceFinder
 from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
 from fer_fast.models.quantised import measure_ranges
@@ -56,6 +59,20 @@ def test_agrees_with_the_reference(models: dict[str, tuple[Checkpoint, Any, Any]
         running = open_engine(checkpoint, engine=engine, device="cuda", precision=precision)
         assert_agree(running.infer(images), expected, precision)
         assert running.describe()["device"].startswith("cuda")
+
+
+@pytest.mark.parametrize("engine", ["torch", pytest.param("tensorrt", marks=with_tensorrt)])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_finder_finds_the_same_faces(engine: str, precision: str) -> None:
+    photo = np.asarray(photo_with_faces(np.random.default_rng(3), (320, 235), 2)[0])
+    with FaceFinder(engine="torch", device="cpu", precision="fp32", find_size=320) as exact:
+        expected = exact.find_in(photo)
+    with FaceFinder(engine=engine, device="cuda", precision=precision, find_size=320) as running:
+        found = running.find_in(photo)
+    order = np.abs(found[:, None, :2] - expected[None, :, :2]).sum(axis=2).argmin(axis=0)
+    np.testing.assert_allclose(found[order, :14], expected[:, :14], atol=0.1 if precision == "fp32" else 2)
+    np.testing.assert_allclose(found[order, 14], expected[:, 14], atol=0.02)
+    assert len(found) == len(expected) == 2
 
 
 @pytest.mark.parametrize(

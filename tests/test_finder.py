@@ -79,6 +79,23 @@ def test_images_of_any_size(finder, size):
     assert found.shape == (0, 15) and found.dtype == np.float32
 
 
+def test_a_single_canvas_gives_the_same_faces(finder, photo, monkeypatch):
+    """As where an engine is compiled for one shape: what is padded changes a little, the faces stay."""
+
+    def opened(checkpoint, **options):
+        engine = open_engine(checkpoint, **options)
+        engine.sides = engine.sides.only(options["side"])
+        return engine
+
+    monkeypatch.setattr("fer_fast.faces.finder.open_engine", opened)
+    part = photo[:170]
+    with FaceFinder(engine="openvino", precision="fp32", find_size=310) as square:
+        assert square._engine.sides.canvas(170, 310) == (320, 320)
+        found = square.find_in(part[:, :310])
+    np.testing.assert_allclose(found, finder.find_in(part[:, :310]), atol=1)
+    assert len(found)
+
+
 def test_what_lies_beside_the_image_is_not_seen(finder, photo):
     """A part of a larger array is what it is by itself, and is not written to."""
     part = photo[:201, :317]

@@ -16,7 +16,8 @@ tensorrt-rtx  TensorRT for RTX, for any card from Turing to Blackwell but data c
 
 A classifier's graph takes images, uint8 [batch, size, size, 3] RGB, and gives probabilities, float32
 [batch, classes]. The face finder's takes images whose sides are multiples of 32, and gives cells, float32
-[batch, cells, 15]: a score, a box and five landmarks of each, see docs/cpp.md.
+[batch, cells, 15], those of 8 pixels first, then of 16 and 32, by rows: a score; x and y of the box's centre from the
+cell's corner, in cells; logarithms of its width and height in cells; x and y of five landmarks as of the centre.
 """
 
 
