@@ -48,12 +48,12 @@ def found_by(program, finder, classifier, images, folder, *options):
     write_images(folder / "photos.bin", images)
     done = run(program, finder, classifier, folder / "photos.bin", folder / "faces.bin", *options, timeout=300)
     data, at, faces = (folder / "faces.bin").read_bytes(), 0, []
-    width = 4 * (NUMBERS + 8)
+    width = NUMBERS + 8
     for _ in images:
         count = int.from_bytes(data[at : at + 8], "little")
-        rows = np.frombuffer(data, np.float32, count * (NUMBERS + 8), at + 8)
-        faces.append(rows.reshape(count, -1))
-        at += 8 + count * width
+        rows = np.frombuffer(data, np.float32, count * width, at + 8)
+        faces.append(rows.reshape(count, width))
+        at += 8 + rows.nbytes
     assert at == len(data)
     return faces, done.stdout
 
