@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_fast import Classifier
+from fer_fast import Classifier, FaceFinder
 
 ROOT = Path(__file__).parent.parent
 #: Where CMake finds OpenVINO, which is not imported: where a card is, it may be missing.
@@ -20,6 +20,7 @@ RESIZING = (
     *(f"faces/{name}" for name in ("crops", "framing")),
 )
 GREY, RGB, BGR, RGBA = range(4)
+NUMBERS = 15  # of a face: box, landmarks, score
 
 
 def run(*command, check=True, **options):
@@ -80,6 +81,38 @@ def python_answers(model, images):
 def assert_same(found, wanted):
     assert np.abs(found - wanted).max() <= 1e-3
     np.testing.assert_array_equal(found.argmax(axis=1), wanted.argmax(axis=1))
+
+
+def found_by(program, finder, classifier, images, folder, *options):
+    """Of each image its faces, float32 [faces, 15 + classes], and what the program said."""
+    write_images(folder / "photos.bin", images)
+    done = run(program, finder, classifier, folder / "photos.bin", folder / "faces.bin", *options, timeout=300)
+    data, at, faces = (folder / "faces.bin").read_bytes(), 0, []
+    width = NUMBERS + 8
+    for _ in images:
+        count = int.from_bytes(data[at : at + 8], "little")
+        rows = np.frombuffer(data, np.float32, count * width, at + 8)
+        faces.append(rows.reshape(count, width))
+        at += 8 + rows.nbytes
+    assert at == len(data)
+    return faces, done.stdout
+
+
+def assert_as_python(found, images, model):
+    """Boxes and landmarks of `found_by` to half a pixel, the same labels."""
+    with (
+        FaceFinder(precision="fp32") as finder,
+        Classifier(model, engine="openvino", device="cpu", precision="fp32") as classifier,
+    ):
+        wanted = classifier.predict_faces(images, finder=finder)
+    assert [len(faces) for faces in found] == [len(faces) for faces in wanted]
+    for rows, faces in zip(found, wanted, strict=True):
+        for row, face in zip(rows, faces, strict=True):
+            places = [face.x, face.y, face.width, face.height, *np.ravel(face.landmarks)]
+            np.testing.assert_allclose(row[: NUMBERS - 1], places, atol=0.5)
+            assert abs(row[NUMBERS - 1] - face.score) < 1e-3
+            assert np.abs(row[NUMBERS:] - face.prediction.probabilities).max() < 2e-3
+            assert face.prediction.classes[row[NUMBERS:].argmax()] == face.prediction.label
 
 
 def photo(rng, height, width, channels=3):

@@ -9,7 +9,21 @@ from pathlib import Path
 import numpy as np
 import PIL
 import pytest
-from cpp_programs import BGR, GREY, RESIZING, RGB, RGBA, ROOT, build, compiled, photo, run, write_images
+from cpp_programs import (
+    BGR,
+    GREY,
+    RESIZING,
+    RGB,
+    RGBA,
+    ROOT,
+    assert_as_python,
+    build,
+    compiled,
+    found_by,
+    photo,
+    run,
+    write_images,
+)
 from PIL import Image
 from tiny_models import random_model, tiny_config
 
@@ -22,7 +36,6 @@ from fer_fast.export.graph import sealed
 from fer_fast.models.storage import save_model
 
 PHOTOS = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "photos"
-NUMBERS = 15  # of a face: box, landmarks, score
 
 
 @pytest.fixture(scope="module")
@@ -41,38 +54,6 @@ def photos():
     random = np.random.default_rng(7)
     sizes = ((400, 300), (640, 480), (900, 1300), (1500, 500), (1311, 977), (333, 640), (700, 700), (2000, 1500))
     return [np.asarray(photo_with_faces(random, size, 1 + place % 6)[0]) for place, size in enumerate(sizes)]
-
-
-def found_by(program, finder, classifier, images, folder, *options):
-    """Of each image its faces, float32 [faces, 15 + classes], and what the program said."""
-    write_images(folder / "photos.bin", images)
-    done = run(program, finder, classifier, folder / "photos.bin", folder / "faces.bin", *options, timeout=300)
-    data, at, faces = (folder / "faces.bin").read_bytes(), 0, []
-    width = 4 * (NUMBERS + 8)
-    for _ in images:
-        count = int.from_bytes(data[at : at + 8], "little")
-        rows = np.frombuffer(data, np.float32, count * (NUMBERS + 8), at + 8)
-        faces.append(rows.reshape(count, -1))
-        at += 8 + count * width
-    assert at == len(data)
-    return faces, done.stdout
-
-
-def assert_as_python(found, images, model):
-    """Boxes and landmarks to half a pixel, the same labels."""
-    with (
-        FaceFinder(precision="fp32") as finder,
-        Classifier(model, engine="openvino", device="cpu", precision="fp32") as classifier,
-    ):
-        wanted = classifier.predict_faces(images, finder=finder)
-    assert [len(faces) for faces in found] == [len(faces) for faces in wanted]
-    for rows, faces in zip(found, wanted, strict=True):
-        for row, face in zip(rows, faces, strict=True):
-            places = [face.x, face.y, face.width, face.height, *np.ravel(face.landmarks)]
-            np.testing.assert_allclose(row[: NUMBERS - 1], places, atol=0.5)
-            assert abs(row[NUMBERS - 1] - face.score) < 1e-3
-            assert np.abs(row[NUMBERS:] - face.prediction.probabilities).max() < 2e-3
-            assert face.prediction.classes[row[NUMBERS:].argmax()] == face.prediction.label
 
 
 def test_faces_worked_by_hand(prefix, tmp_path):

@@ -6,10 +6,23 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
-from cpp_programs import answers_of, assert_same, build_consumer, install, odd_images, python_answers, run
+from cpp_programs import (
+    RGB,
+    answers_of,
+    assert_as_python,
+    assert_same,
+    build_consumer,
+    found_by,
+    install,
+    odd_images,
+    python_answers,
+    run,
+)
 from tiny_models import random_model, tiny_config
 
+from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.export import export_model, pt2
 from fer_fast.models.storage import save_model
 
@@ -35,6 +48,17 @@ def test_gives_pythons_answers(classify, tmp_path, monkeypatch, device):
     for other in ({"cpu": "cuda", "cuda": "cpu"}[device], f"{device}:01", f"{device}:256"):
         done = run(classify, tmp_path / "model.pt2", "/dev/null", tmp_path / "out.bin", 0, other, check=False)
         assert done.returncode == 1 and done.stderr.startswith(f"6 device must be auto or {device} for "), done.stderr
+
+
+def test_faces_are_pythons(classify, tmp_path):
+    save_model(random_model(tiny_config(sources=("image", "FM1"))), tmp_path / "model.safetensors")
+    for model, name in ((tmp_path / "model.safetensors", "model"), ("finder", "finder")):
+        export_model(model, "pt2", tmp_path / f"{name}.pt2")
+    pixels = np.asarray(photo_with_faces(np.random.default_rng(4), (700, 520), 3)[0])
+    models = tmp_path / "finder.pt2", tmp_path / "model.pt2"
+    found, said = found_by(classify.parent / "find", *models, [(pixels, RGB, 0)], tmp_path, 2, "auto")
+    assert len(found[0]) == 3 and said.count("engine=libtorch\n") == 2
+    assert_as_python(found, [pixels], tmp_path / "model.safetensors")
 
 
 def test_what_is_no_model_is_told(classify, tmp_path):
