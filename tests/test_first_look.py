@@ -43,6 +43,13 @@ def test_photos_are_told(photos, find, tmp_path):
     assert are_photos(paths[:1], find)
 
 
+def test_portraits_of_a_cameras_size_are_told(photos, find, tmp_path):
+    crops = [cut(photo, max(boxes, key=lambda box: box[2]), 0.5, 1.25) for photo, boxes in photos]
+    assert not are_photos(save(crops, tmp_path), find)  # 300 x 375: they may be crops
+    portraits = [crop.resize((1200, 1500)) for crop in crops]
+    assert are_photos(save(portraits, tmp_path), find)
+
+
 @pytest.mark.parametrize(("margin", "shape"), [(0, 1), (0.3, 1.25), (1.0, 1)])
 def test_crops_are_not(photos, find, tmp_path, margin, shape):
     crops = [cut(photo, max(boxes, key=lambda box: box[2]), margin, shape) for photo, boxes in photos]
@@ -69,6 +76,13 @@ def test_without_a_finder_cameras_photos_are_told(tmp_path):
 def test_nothing_is_said_of_photos_without_faces(find, tmp_path):
     pictures = [photo_with_faces(np.random.default_rng(seed), (640, 480), 0)[0] for seed in range(3)]
     assert not are_photos(save(pictures, tmp_path), find)
+
+
+def test_few_photos_are_told_though_one_has_no_face(photos, find, tmp_path):
+    empty = photo_with_faces(np.random.default_rng(0), (960, 720), 0)[0]
+    few = [empty, *(photo for photo, _ in photos[:3])]
+    assert are_photos(save(few, tmp_path), find)
+    assert not are_photos(save([empty, empty, empty, few[1]], tmp_path), find)
 
 
 def test_some_of_each_kind_are_chosen():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import zip_longest
+from math import ceil
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,15 @@ _LEAD = 4
 #: A face whose longer side is a smaller part of the image's shorter one stands in a photo: of a crop with a margin as
 #: wide as the face on each side it is a third.
 _SMALL = 0.25
+#: The same of what has a camera's size, where a portrait or a selfie is likelier than a crop.
+_SMALL_OF_A_CAMERA = 0.6
 #: Crops of the usual data sets are squares (FERPlus 48 px, RAF-DB 100, AffectNet 224); what is smaller is none of a
 #: photo's sizes, either.
 _LARGEST_SQUARE, _SMALLEST_PHOTO = 256, 96
 #: Formats other than JPEG are decoded in full: more pixels than these take too long for a look.
 _MOST_PIXELS = 4_000_000
 #: What cameras give: the longer side in shorter ones, and pixels at least.
-_SHAPES, _FEWEST_PIXELS = (4 / 3, 3 / 2, 16 / 9), 1_000_000
+_SHAPES, _FEWEST_PIXELS = (5 / 4, 4 / 3, 3 / 2, 16 / 9), 1_000_000
 
 
 def are_photos(paths: Sequence[str], open_finder: Callable[[], Find | None]) -> bool:
@@ -58,12 +61,13 @@ def are_photos(paths: Sequence[str], open_finder: Callable[[], Find | None]) -> 
         FerFastError: the finder did.
     """
     finder = cache(open_finder)
-    lead, wanted = 0, min(_LEAD, len(paths))
+    lead = 0
     for path in paths:
         lead += _vote(path, finder)
-        if abs(lead) >= wanted:
+        if abs(lead) >= _LEAD:
             break
-    return 0 < wanted <= lead
+    # Of few images half suffice: there are photos without a face.
+    return 0 < min(_LEAD, ceil(len(paths) / 2)) <= lead
 
 
 def chosen(paths: Iterable[str]) -> list[str]:
@@ -94,7 +98,8 @@ def _vote(path: str, finder: Callable[[], Find | None]) -> int:
     faces = find(np.ascontiguousarray(pixels))
     if not len(faces):
         return 0
-    return 1 if faces[:, 2:4].max() < _SMALL * min(pixels.shape[:2]) else -1
+    small = _SMALL_OF_A_CAMERA if _is_a_cameras(width, height) else _SMALL
+    return 1 if faces[:, 2:4].max() < small * min(pixels.shape[:2]) else -1
 
 
 def _is_a_cameras(width: int, height: int) -> bool:
