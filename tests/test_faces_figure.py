@@ -41,6 +41,10 @@ def test_no_text_covers_another_or_leaves_the_figure(size, faces, prediction, la
     starts, ends = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
     cover = np.triu((starts < ends).all(axis=2), 1)
     assert [(texts[one].get_text(), texts[other].get_text()) for one, other in np.argwhere(cover)] == []
+    bars = [axes.get_window_extent().x1 for axes in figure.axes if not axes.axison]
+    percents = [start for start, text in zip(boxes[:, 0], texts, strict=True) if text.get_text() == "100 %"]
+    assert len(percents) == (min(faces, MOST) if prediction is SURE else 0)
+    assert all(min(abs(start - end) for end in bars) > 3 for start in percents)
     assert sum(text.get_text().isdigit() for text in texts) >= min(faces, MOST)
 
 

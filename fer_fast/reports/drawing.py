@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -69,7 +70,7 @@ def draw_faces(photo: Image.Image, marks: Sequence[Mark]) -> Image.Image:
         marks: the faces, in any order.
 
     Returns:
-        RGB; higher than the photo by what stands beneath it.
+        RGB; higher than the photo by what stands beneath it, and as wide as one entry of that needs.
     """
     drawn = photo.copy()
     # The largest last, so that its box is whole; but the first to choose a place.
@@ -185,7 +186,9 @@ def _over_legend(photo: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     text = max(11, round(max(photo.size) / 100))
     font, line, pad = _font(text), round(1.9 * _line_height(text)), text
     lines = _legend_lines(marks, font, photo.width - 2 * pad, text)
-    whole = Image.new("RGB", (photo.width, photo.height + len(lines) * line + pad // 2), _GROUND)
+    widest = max(_entry_width(*entries[0], font, text) for entries in lines)
+    width = max(photo.width, ceil(widest) + 2 * pad)
+    whole = Image.new("RGB", (width, photo.height + len(lines) * line + pad // 2), _GROUND)
     whole.paste(photo)
     draw = ImageDraw.Draw(whole)
     y = photo.height + pad // 4 + line // 2
@@ -204,24 +207,30 @@ def _over_legend(photo: Image.Image, marks: Sequence[Mark]) -> Image.Image:
 def _legend_lines(
     marks: Sequence[Mark], font: ImageFont.FreeTypeFont, room: float, text: int
 ) -> list[list[tuple[str, Colour | None]]]:
-    """What the legend says, in lines that are no wider than `room`."""
+    """What the legend says, in lines that are no wider than `room`, or of one entry."""
     if not marks:
         return [[("no face found", None)]]
     counts = Counter(mark.label for mark in marks)
     classes = colours_of(marks[0].prediction.classes)
-    entries: list[tuple[str, Colour | None]] = [(counted(len(marks), "face", "faces"), None)]
+    # After a digit Pillow's font draws next to no space, but a hard one.
+    many = counted(len(marks), "face", "faces").replace(" ", "\u00a0")
+    entries: list[tuple[str, Colour | None]] = [(many, None)]
     entries += [(f"{cut_name(name)} {counts[name] or ''}".strip(), colour) for name, colour in classes.items()]
     entries += [(f"{_UNSURE} {counts['']}", UNSURE)] if counts[""] else []
     lines: list[list[tuple[str, Colour | None]]] = [[]]
     x = 0.0
     for said, colour in entries:
-        wide = font.getlength(said) + (1.5 * text if colour is not None else 0)
+        wide = _entry_width(said, colour, font, text)
         if x and x + wide > room:
             lines.append([])
             x = 0.0
         lines[-1].append((said, colour))
         x += wide + 1.6 * text
     return lines
+
+
+def _entry_width(said: str, colour: Colour | None, font: ImageFont.FreeTypeFont, text: int) -> float:
+    return font.getlength(said) + (1.5 * text if colour is not None else 0)
 
 
 def _corners(mark: Mark) -> Box:

@@ -132,7 +132,7 @@ def _draw_face(page: _Page, left: float, top: float, place: int, face: SeenFace)
     mark = face.mark
     page.text(left, top + 0.5 * _HEAD, str(place), weight="bold", va="center")
     said = cut_name(mark.label or "unsure", 16)
-    page.text(left + 0.16, top + 0.5 * _HEAD, said, weight="bold", va="center")
+    page.text(left + 0.2, top + 0.5 * _HEAD, said, weight="bold", va="center")
     axes = page.axes(left, top + _HEAD, _CROP, _CROP)
     axes.imshow(face.crop)
     for spine in axes.spines.values():
@@ -145,7 +145,7 @@ def _draw_bars(page: _Page, left: float, top: float, mark: Mark) -> None:
     named = [*zip(mark.prediction.classes, mark.prediction.probabilities.tolist(), strict=True)]
     least = sorted(probability for _, probability in named)[-min(_MOST_BARS, len(named))]
     rows = [each for each in named if each[1] >= least][:_MOST_BARS]
-    names, numbers = 0.52, 0.28
+    names, numbers = 0.52, 0.33
     width = _CELL_WIDTH - _CROP - 0.06 - names - numbers
     axes = page.axes(left + names, top, width, _CROP)
     colours = colours_of(mark.prediction.classes)
