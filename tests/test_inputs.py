@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from fer_fast.inputs.files import ImageFiles, absolute
+from fer_fast.inputs.globs import reaches
 from fer_fast.inputs.lists import listed
 from fer_fast.inputs.seen import KeySet
 from fer_fast.machine.stall import Pulse
@@ -268,6 +269,28 @@ def test_inputs_are_the_same_from_anywhere(tree, monkeypatch):
     assert here[3] == str(tree.resolve() / "s?b" / "*.jpg") and here[4] == f"@{tree.resolve()}/list" and here[5] == "-"
     monkeypatch.chdir(tree / "sub")
     assert [absolute(entry) for entry in (".", "../sub", "../shortcut/", "../s?b/*.jpg", "@../list", "-")] == here
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder", "reached"),
+    [
+        ("photos/*.jpg", "photos", True),
+        ("photos/*.jpg", "photos/drawn", False),
+        ("photos/*", "photos/drawn/new", True),  # the folder is searched
+        ("photos/*", "photos/.drawn", False),
+        ("photos/**/*.jpg", "photos/a/b", True),
+        ("photos/**", "photos", True),
+        ("photos/*/a/*.jpg", "photos/1/a", True),
+        ("photos/*/a/*.jpg", "photos/1/b", False),
+        ("*.jpg", "drawn", False),
+        ("*.jpg", ".", True),
+        ("photos/*.jpg", "elsewhere", False),
+    ],
+)
+def test_what_a_glob_reaches(tmp_path, monkeypatch, pattern, folder, reached):
+    monkeypatch.chdir(tmp_path)
+    assert reaches(pattern, folder) == reached
+    assert reaches(str(tmp_path / pattern), folder) == reaches(pattern, str(tmp_path / folder)) == reached
 
 
 def test_slashes_in_globs_change_no_name(tree):

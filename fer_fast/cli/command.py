@@ -23,8 +23,8 @@ from fer_fast.version import __version__
 
 #: Commands by name: what they do, and the module that has their `add_arguments` and `run`.
 COMMANDS = {
-    "classify": ("classify folders of face images into a table", "fer_fast.cli.classify"),
-    "visualize": ("draw what a model makes of one face", "fer_fast.cli.visualize"),
+    "classify": ("classify the faces in photos, or images of faces, into a table", "fer_fast.cli.classify"),
+    "visualize": ("draw what a model makes of one face, or of the faces in a photo", "fer_fast.cli.visualize"),
     "evaluate": ("score a model on labelled faces, or a face finder", "fer_fast.cli.evaluate"),
     "export": ("write a model for another program", "fer_fast.cli.export"),
     "bench": ("measure how fast each stage is here, against what it could be", "fer_fast.cli.bench"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from glob import has_magic
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -84,9 +86,14 @@ class Pictures:
 
 
 def _refuse_inside(option: str, name: str, inputs: Sequence[str]) -> None:
-    place = Path(name).resolve()
+    from fer_fast.inputs.globs import reaches
+
     for entry in inputs:
-        if Path(entry).is_dir() and place.is_relative_to(Path(entry).resolve()):
+        if Path(entry).is_dir():
+            is_inside = Path(name).resolve().is_relative_to(Path(entry).resolve())
+        else:
+            is_inside = has_magic(entry) and not os.path.lexists(entry) and reaches(entry, name)
+        if is_inside:
             raise ValueError(
                 f"{option} {name!r} lies in the input {entry!r}, where its pictures would be taken for photos: choose "
                 "another folder"

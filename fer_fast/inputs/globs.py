@@ -7,7 +7,7 @@ import errno
 import fnmatch
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 Unlistable = Callable[[str, OSError], None]
 
@@ -37,6 +37,27 @@ def cut(pattern: str) -> tuple[str, str]:
     head, parts = _split(pattern)
     fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
     return head + "".join(part + "/" for part in parts[:fixed]), "/".join(parts[fixed:])
+
+
+def reaches(pattern: str, folder: str) -> bool:
+    """Whether a glob matches a folder, one that holds it, or a file in it that is called as it likes."""
+    fixed, rest = cut(pattern)
+    inside = os.path.relpath(os.path.realpath(folder), os.path.realpath(fixed or "."))
+    names: list[str | None] = [] if inside == "." else [*inside.split("/")]
+    return ".." not in names and _fit([*names, None], rest.split("/"))
+
+
+def _fit(names: Sequence[str | None], parts: Sequence[str]) -> bool:
+    """Whether the first of the names fit a glob's parts; None is a name that fits any."""
+    if not parts:
+        return True
+    if parts[0] == "**":
+        return any(_fit(names[start:], parts[1:]) for start in range(len(names) + 1))
+    if not names:
+        return False
+    name, part = names[0], parts[0]
+    fits = name is None or (fnmatch.fnmatch(name, part) and (part.startswith(".") or not name.startswith(".")))
+    return fits and _fit(names[1:], parts[1:])
 
 
 def _split(pattern: str) -> tuple[str, list[str]]:

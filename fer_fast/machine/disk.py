@@ -40,8 +40,10 @@ def check_folder(option: str, name: str) -> Path:
         name: its path.
 
     Raises:
-        OutputRefusedError: it is a file, or cannot be made or written.
+        OutputRefusedError: it is no name, a file, or cannot be made or written.
     """
+    if not name:
+        raise OutputRefusedError(f"{option} must be a folder, not ''")
     folder = Path(name).absolute()
     there = next(each for each in (folder, *folder.parents) if each.exists())
     if not there.is_dir():
