@@ -233,14 +233,14 @@ class Classifier(Opened):
             Of each image its faces by falling area, each with its prediction; an empty list where none was found.
 
         Raises:
-            ValueError: `faces` is another word.
+            ValueError, TypeError: `faces` is another word, `finder` something else.
             Exception: else as `predict`, at the first image that gives no pixels; an image without a face gives some.
         """
         check_images(images, exif)
         check_choice(faces)
         with self._call():
-            finder = finder or self._own_finder()
-            looking = Looking(finder, self.image_size, self.framing, faces)
+            own = self._own_finder() if finder is None else finder
+            looking = Looking(own, self.image_size, self.framing, faces)
             return predict_faces(images, self._means(nullcontext), looking, exif)
 
     def _own_finder(self) -> FaceFinder:

@@ -93,6 +93,7 @@ def test_the_command_says_how_many_were_found(photos: Path, tmp_path: Path, caps
     assert run(["evaluate", "tiny", str(photos), *options, "--json", str(out), "--html", str(page)]) == 0
     said = capsys.readouterr().out
     line = "the largest face of a photo is scored, found in 3 of 4 (75.0 %), cut by level; finder finder, "
+    assert "split all (data has no splits): 3 faces\n" in said
     assert line in said and "counts as wrong" in said and line in page.read_text().replace("\n", " ")
     assert json.loads(out.read_text())["faces"]["finder"]["min_face"] == 30
 

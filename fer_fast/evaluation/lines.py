@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fer_fast.evaluation.report import run_of
+from fer_fast.types import counted
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -36,10 +37,12 @@ def about_lines(report: Report) -> list[str]:
     """Which images of which split, what could not be read, what leaks and what is not scored: a sentence each."""
     data, leakage = report["data"], report["leakage"]
     why = f" ({data['why']})" if data["why"] else ""
-    said = [f"{report['model']['name']} on {data['name']}, split {data['split']}{why}: {_images(data['images'])}"]
+    faces = report.get("faces")  # reports of before do not have it
+    scored = counted(data["images"], "face", "faces") if faces else _images(data["images"])
+    said = [f"{report['model']['name']} on {data['name']}, split {data['split']}{why}: {scored}"]
     if learnt := _LEARNT_FROM.get(data["split"]):
         said.append(learnt)
-    if faces := report.get("faces"):  # reports of before do not have it
+    if faces:
         said.append(_faces_line(faces))
     if unread := data["unread"]:
         name, reason = unread[0]

@@ -90,6 +90,7 @@ def check_faces(
 
     Raises:
         ValueError: an unknown name, a finder where no faces are looked for, or DALI where they are.
+        TypeError: the finder is none.
         FerFastError: the finder is closed, or was opened before a fork.
     """
     if faces not in FACES:
@@ -100,6 +101,8 @@ def check_faces(
         return
     if options.get("decoder") == "dali":
         raise ValueError("faces are found in photos that Pillow decodes: decoder must be auto or pillow, not 'dali'")
+    if finder is not None and not isinstance(finder, Mapping) and not hasattr(finder, "find_in"):
+        raise TypeError(f"finder must be a FaceFinder, or a mapping of its arguments, not {finder!r}")
     if isinstance(finder, Opened):
         finder.check_open()
 
