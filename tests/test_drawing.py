@@ -98,6 +98,14 @@ def test_the_legend_of_a_narrow_photo_is_not_cut_off(marks):
     assert drawn.shape[1] > 60 and text[: drawn.shape[1] - 11].any() and not text[-11:].any()
 
 
+def test_names_are_shown_in_what_the_font_has():
+    def drawn(name):
+        prediction = Prediction((name, "b"), np.array([0.9, 0.1], np.float32))
+        return draw_faces(Image.new("RGB", (300, 300)), [mark(20, 90, 150, "b", prediction)])
+
+    assert drawn("\u00dcberraschung \u60a6") == drawn("Uberraschung ?") != drawn("berraschung ?")
+
+
 def rows_of(path, *boxes, status=Status.OK):
     item = Item(str(path), str(path), key_of(str(path)))
     rows = [Row(item.name, status, "", PREDICTION, (n, *box, 0.9)) for n, box in enumerate(boxes)]

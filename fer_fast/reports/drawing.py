@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
+from unicodedata import combining, normalize
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -130,7 +131,7 @@ class _Badge:
         self._mark, self._font, self._pad = mark, _font(text), max(3, text // 4)
         self._line = _line_height(text)
         self._bar = max(3, text // 3)
-        self._said = f"{cut_name(mark.label or _UNSURE)} {_percent(mark.prediction.confidence)}"
+        self._said = f"{_plain(mark.label or _UNSURE)} {_percent(mark.prediction.confidence)}"
         self.size = round(self._font.getlength(self._said)) + 2 * self._pad, self._line + self._bar + 2 * self._pad
 
     def draw(self, draw: ImageDraw.ImageDraw, spot: Box, colours: dict[str, Colour]) -> None:
@@ -154,7 +155,7 @@ class _Panel:
         self._head, self._font = _font(round(1.2 * text)), _font(text)
         self._line = _line_height(text)
         self._rows = _by_class(mark.prediction)
-        self._names = round(max(self._font.getlength(cut_name(name)) for name, _ in self._rows))
+        self._names = round(max(self._font.getlength(_plain(name)) for name, _ in self._rows))
         self._numbers = round(self._font.getlength("100 %"))
         self._bars = 4 * text
         self._head_line = round(1.35 * self._line)
@@ -166,13 +167,13 @@ class _Panel:
         mark = self._mark
         draw.rounded_rectangle((left, top, right - 1, bottom - 1), self._pad // 2, fill=_NOTE)
         y = top + self._pad + self._head_line // 2
-        label, colour = cut_name(mark.label or _UNSURE), colours.get(mark.label, UNSURE)
+        label, colour = _plain(mark.label or _UNSURE), colours.get(mark.label, UNSURE)
         draw.text((left + self._pad, y), label, colour, self._head, "lm")
         y = top + self._pad + self._head_line + self._line // 2
         start, half = left + 2 * self._pad + self._names, max(2, self._line // 4)
         for name, probability in self._rows:
             likeliest = name == mark.prediction.label
-            draw.text((left + self._pad, y), cut_name(name), _TEXT if likeliest else _FAINT, self._font, "lm")
+            draw.text((left + self._pad, y), _plain(name), _TEXT if likeliest else _FAINT, self._font, "lm")
             draw.rectangle((start, y - half, start + self._bars, y + half), fill=_TRACK)
             if end := round(probability * self._bars):
                 draw.rectangle((start, y - half, start + end, y + half), fill=colours[name])
@@ -212,10 +213,9 @@ def _legend_lines(
         return [[("no face found", None)]]
     counts = Counter(mark.label for mark in marks)
     classes = colours_of(marks[0].prediction.classes)
-    # After a digit Pillow's font draws next to no space, but a hard one.
-    many = counted(len(marks), "face", "faces").replace(" ", "\u00a0")
+    many = counted(len(marks), "face", "faces").replace(" ", "  ")  # one is next to none after a digit in Pillow's font
     entries: list[tuple[str, Colour | None]] = [(many, None)]
-    entries += [(f"{cut_name(name)} {counts[name] or ''}".strip(), colour) for name, colour in classes.items()]
+    entries += [(f"{_plain(name)} {counts[name] or ''}".strip(), colour) for name, colour in classes.items()]
     entries += [(f"{_UNSURE} {counts['']}", UNSURE)] if counts[""] else []
     lines: list[list[tuple[str, Colour | None]]] = [[]]
     x = 0.0
@@ -264,6 +264,12 @@ def cut_name(name: str, longest: int = _LONGEST_NAME) -> str:
     """A class's name as it is shown."""
     name = "".join(letter if letter.isprintable() else "?" for letter in name)
     return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def _plain(name: str) -> str:
+    """A class's name in what Pillow's font has, ASCII: letters lose their accents, others become question marks."""
+    letters = (letter for letter in normalize("NFKD", name) if not combining(letter))
+    return cut_name("".join(letter if letter.isascii() else "?" for letter in letters))
 
 
 def _line_height(text: int) -> int:
