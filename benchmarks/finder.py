@@ -1,10 +1,11 @@
 """Scores the packaged face finder and YuNet on the same photos: benchmarks/results/finder.json goes out.
 
     python benchmarks/finder.py --photos DIR --boxes CSV --compose DIR --yunet FILE [--cv2 VENV/bin/python]
+        [--trained RUN/finder.safetensors]
 
 Photos with labelled boxes are scored reduced and enlarged to several sizes, scenes that are composed of other photos
 (`fer_fast.train.finder`; of those that training set apart) as they are and degraded. With --cv2, an interpreter that
-has OpenCV, its FaceDetectorYN runs on the same files.
+has OpenCV, its FaceDetectorYN runs on the same files; --trained is a checkpoint that may become the packaged one.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--boxes", type=Path, required=True, help="the .csv of their faces")
     parser.add_argument("--compose", type=Path, required=True, help="the photos that the finder was trained with")
     parser.add_argument("--yunet", type=Path, required=True, help="face_detection_yunet_2023mar.onnx")
+    parser.add_argument("--trained", type=Path, help="another checkpoint to score")
     parser.add_argument("--cv2", metavar="PYTHON", help="an interpreter with OpenCV")
     parser.add_argument("--out", type=Path, default=RESULTS / "finder.json")
     options = parser.parse_args(arguments)
@@ -114,17 +116,18 @@ def _composed(options: argparse.Namespace, folder: Path) -> Iterator[Material]:
 
 
 def _runs(material: Material, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Ours and YuNet, in fp32 and bf16; OpenCV's."""
+    """The packaged finder in fp32 and bf16, the other one, and OpenCV's YuNet."""
     largest = max(max(Image.open(file).size) for file in material.files)
     photos = [
         dataclasses.replace(photo, path=file) for photo, file in zip(material.photos, material.files, strict=True)
     ]
-    for name, finder in (("finder", "finder"), ("YuNet", options.yunet)):
-        for precision in ("fp32", "bf16"):
-            settings: dict[str, Any] = {"score": LOWEST_SCORE, "min_face": 0, "find_size": largest}
-            with FaceFinder(finder, engine="openvino", precision=precision, **settings) as opened:
-                found = find_all(opened, photos)
-            yield {"finder": name, "by": "fer_fast", "precision": precision, "sizes": material.scores(found)}
+    finders = [("packaged", "finder", "fp32"), ("packaged", "finder", "bf16")]
+    finders += [("trained further", options.trained, "fp32")] if options.trained else []
+    for name, finder, precision in finders:
+        settings: dict[str, Any] = {"score": LOWEST_SCORE, "min_face": 0, "find_size": largest}
+        with FaceFinder(finder, engine="openvino", precision=precision, **settings) as opened:
+            found = find_all(opened, photos)
+        yield {"finder": name, "by": "fer_fast", "precision": precision, "sizes": material.scores(found)}
     if options.cv2:
         command = [options.cv2, str(PROGRAM), str(options.yunet), str(LOWEST_SCORE)]
         paths = "\n".join(map(str, material.files))

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pages import cpp, crops, gpu, models, performance, photos, readme, reproduction
+from pages import cpp, crops, finder, gpu, models, performance, photos, readme, reproduction
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Page -> marker -> what stands there.
@@ -23,7 +23,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/cpp.md": cpp.TABLES,
     "docs/crops.md": crops.TABLES,
     "docs/gpu.md": gpu.TABLES,
-    "docs/models.md": models.TABLES,
+    "docs/models.md": models.TABLES | finder.TABLES,
     "docs/performance.md": performance.TABLES | photos.TABLES,
     "docs/reproduction.md": reproduction.TABLES,
 }

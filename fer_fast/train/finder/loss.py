@@ -54,33 +54,28 @@ def cells_of(raw: list[Tensor]) -> Cells:
     return Cells(heads[..., 0], heads[..., 1], boxes, heads[..., 6:], corner, step)
 
 
-def finder_loss(
-    said: Cells, taught: Cells, faces: list[Tensor], doubtful: list[Tensor], distillation: float
-) -> dict[str, Tensor]:
+def finder_loss(said: Cells, taught: Cells, faces: list[Tensor], distillation: float) -> dict[str, Tensor]:
     """The parts of a batch's loss; their sum is to be made small.
 
     Args:
         said: what the network says of the scenes.
         taught: what the teacher says of them.
         faces: of each scene float [faces, 14]: left, top, right, bottom, landmarks, in its pixels.
-        doubtful: of each scene float [boxes, 4]: left, top, right, bottom, of what is neither a face nor background.
-        distillation: share of the teacher's answers.
+        distillation: share of the teacher's answers where a face is; elsewhere they are all that is learnt.
     """
-    objects, overlaps, chosen, targets = [], [], [], []
+    overlaps, chosen, targets = [], [], []
     for place, wanted in enumerate(faces):
         owner, overlap = assigned(said, place, wanted)
         mine = owner >= 0
-        there = torch.where(_within(said.corners, doubtful[place]) & ~mine, float("nan"), mine.float())
-        objects.append(there)
         overlaps.append(overlap[mine])
         chosen.append(mine)
         targets.append(wanted[owner[mine]])
     mine, target = torch.stack(chosen), torch.cat(targets)
     count = mine.sum().clamp(min=1)
     taught_face, taught_object = taught.face.sigmoid(), taught.object.sigmoid()
-    # Of what is doubtful the teacher's word alone counts.
-    hard = torch.stack(objects)
-    soft = torch.where(hard.isnan(), taught_object, hard.lerp(taught_object, distillation))
+    # Where no face is known the teacher's word alone counts: taught that all else is nothing, the network forgets the
+    # blurred and half hidden faces that it was never sure of.
+    soft = torch.where(mine, torch.lerp(torch.ones_like(taught_object), taught_object, distillation), taught_object)
     face = torch.cat(overlaps).lerp(taught_face[mine], distillation)
     losses = {
         "object": F.binary_cross_entropy_with_logits(said.object, soft, reduction="sum") / count,
@@ -148,11 +143,3 @@ def eiou(found: Tensor, wanted: Tensor) -> Tensor:
     apart = middles.square().sum(dim=1) / squares.sum(dim=1) + (sizes.square() / squares).sum(dim=1)
     away = 1 - iou(found, wanted) + apart
     return torch.where(away < 0.1, 5 * away.square(), away - 0.05)
-
-
-def _within(points: Tensor, boxes: Tensor) -> Tensor:
-    """Which points lie in one of the boxes: bool [points]."""
-    if not len(boxes):
-        return torch.zeros(len(points), dtype=torch.bool)
-    inside = (points[:, None] >= boxes[None, :, :2]) & (points[:, None] <= boxes[None, :, 2:4])
-    return inside.all(dim=2).any(dim=1)

@@ -97,7 +97,8 @@ class FinderRecipe:
         seed: of scenes and their order.
         batch_size: scenes a step.
         average_decay: decay a step of the averaged weights that are kept.
-        distillation: share of the teacher's answers to the same scene, not degraded, in what is learnt, 0 to 1.
+        distillation: share of the teacher's answers to the same scene, not degraded, in what is learnt where a face is,
+            0 to 1.
         judged: share of the photos that are not learnt from, 0 to below 1.
         judged_scenes: how many are composed of those, as they are and degraded.
         shares: of the learnt weights in the mean with those at the start; the best on the judged scenes is kept.

@@ -137,8 +137,7 @@ class FinderTraining:
             clean = torch.from_numpy(np.stack([scene.pixels for scene in scenes]))
             taught = cells_of(self.teacher.raw(clean))
         said = cells_of(self.live.raw(seen))
-        faces, doubtful = [_corners(scene.faces) for scene in scenes], [_corners(scene.doubtful) for scene in scenes]
-        losses = finder_loss(said, taught, faces, doubtful, self.recipe.distillation)
+        losses = finder_loss(said, taught, [_corners(scene.faces) for scene in scenes], self.recipe.distillation)
         loss = torch.stack([*losses.values()]).sum()
         if not math.isfinite(loss.item()):
             raise ArithmeticError(f"the loss is {loss.item()} at step {self.done}: lower the learning rate")
@@ -209,7 +208,7 @@ def write_network(network: FinderNetwork, origin: str, path: Path) -> None:
 
 
 def _corners(faces: np.ndarray) -> Tensor:
-    """Boxes as left, top, right, bottom, with what follows but for a score: float [n, 4] or [n, 14]."""
+    """Boxes as left, top, right, bottom, and the landmarks: float [n, 14]."""
     boxes = np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4], faces[:, 4:14]], axis=1)
     return torch.from_numpy(boxes.astype(np.float32))
 
