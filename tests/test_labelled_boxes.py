@@ -162,7 +162,7 @@ def test_the_command_scores_a_finder(tmp_path: Path, capsys: Any, monkeypatch: p
     assert report["sizes"][0] | {"recall": 0.0} == report["sizes"][0]  # none of 0.8
     assert report["sizes"][0]["average_precision"] == pytest.approx(2 / 3)
     said = capsys.readouterr().out.splitlines()
-    assert said[0].endswith("2 photos, 3 faces") and said[3].split() == ["20", "and", "more", "3", "0.667", "0.0", "0"]
+    assert said[0].endswith("2 photos, 3 faces") and said[3].split() == ["20", "or", "more", "3", "0.667", "0.0", "0"]
 
 
 REFUSED = {

@@ -23,7 +23,8 @@ def overview() -> str:
         size = run["sizes"][0]
         shares = number(size["average_precision"]), percent(size["recall"], 1), f"{size['wrong']:,}"
         rows.append([run["material"], _name(run), f"{size['faces']:,}", *shares])
-    header = [f"faces of {size_name(report['runs'][0]['sizes'][0])} px", "finder", "faces", "average precision"]
+    least = report["runs"][0]["sizes"][0]["least"]
+    header = [f"faces of {least:g} px and more", "finder", "faces", "average precision"]
     said = f"Recall and wrong faces at score {report['score']}. On {machine(report['environment'])}"
     return f"{table([*header, 'recall, %', 'wrong'], rows)}\n\n{said}"
 

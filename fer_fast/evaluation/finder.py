@@ -106,4 +106,4 @@ def finder_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def size_name(size: Mapping[str, Any]) -> str:
     """Of one of a report's sizes."""
-    return f"{size['least']:g} and more" if size["below"] is None else f"{size['least']:g} to {size['below']:g}"
+    return f"{size['least']:g} or more" if size["below"] is None else f"{size['least']:g} to {size['below']:g}"
