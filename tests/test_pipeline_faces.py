@@ -177,13 +177,27 @@ def test_what_was_opened_for_a_run_is_closed_with_it(folder, tmp_path, monkeypat
     assert all(each.closed for each in opened) and not (tmp_path / "other.csv").exists()
 
 
+def test_a_finder_that_is_opened_for_a_classifier_runs_where_that_does(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "fer_fast.pipeline.faces._finder", lambda arguments: asked.append(arguments) or ShadeFinder(160)
+    )
+    classifier = ShadeClassifier()
+    classifier.device = "cuda:1"
+    for finder in (None, {"score": 0.5}, {"device": "cpu"}):
+        classify_rows(folder, classifier, faces="all", finder=finder).close()
+    assert asked == [{"device": "cuda:1"}, {"device": "cuda:1", "score": 0.5}, {"device": "cpu"}]
+
+
 def test_wrong_wishes_are_refused_before_anything_is_opened(folder, tmp_path):
     for wishes, sentence in (
         ({"faces": "some"}, "faces must be one of none, all, largest, not 'some'"),
         ({"faces": "none", "finder": {}}, "a finder is for faces 'all' or 'largest', not 'none'"),
+        ({"faces": "none", "crops": print}, "crops are for faces 'all' or 'largest', not 'none'"),
         ({"faces": "all", "decoder": "dali"}, "decoder must be auto or pillow, not 'dali'"),
+        ({"faces": "all", "finder": "yunet.onnx"}, "finder must be a FaceFinder, a mapping .* not 'yunet.onnx'"),
     ):
-        with pytest.raises(ValueError, match=sentence):
+        with pytest.raises((ValueError, TypeError), match=sentence):
             classify_folder(folder, tmp_path / "out.csv", **wishes)
     assert list(tmp_path.iterdir()) == [folder]
 

@@ -62,10 +62,13 @@ class Looking:
 
     Raises:
         ValueError: `faces` is none of them.
+        TypeError: `finder` finds nothing.
     """
 
     def __init__(self, finder: Finder, side: int, framing: str, faces: str = "all") -> None:
         check_choice(faces)
+        if not hasattr(finder, "find_in"):
+            raise TypeError(f"finder must be a FaceFinder, not {finder!r}")
         self.finder, self.faces = finder, faces
         self._side, self.framing = side, framing
         self._most = 1 if faces == "largest" else None

@@ -85,11 +85,13 @@ def check_faces(
     faces: str,
     finder: FaceFinder | Mapping[str, Any] | None,
     options: Mapping[str, Any],
+    crops: CropSink | None = None,
 ) -> None:
     """Refuses a run over photos that cannot be, before anything is opened.
 
     Raises:
-        ValueError: an unknown name, a finder where no faces are looked for, or DALI where they are.
+        ValueError: an unknown name, a finder or `crops` where no faces are looked for, or DALI where they are.
+        TypeError: the finder is something else.
         FerFastError: the finder is closed, or was opened before a fork.
     """
     if faces not in FACES:
@@ -97,9 +99,13 @@ def check_faces(
     if faces == "none":
         if finder is not None:
             raise ValueError("a finder is for faces 'all' or 'largest', not 'none'")
+        if crops is not None:
+            raise ValueError("crops are for faces 'all' or 'largest', not 'none'")
         return
     if options.get("decoder") == "dali":
         raise ValueError("faces are found in photos that Pillow decodes: decoder must be auto or pillow, not 'dali'")
+    if not (finder is None or isinstance(finder, Mapping) or hasattr(finder, "find_in")):
+        raise TypeError(f"finder must be a FaceFinder, a mapping of its arguments or None, not {finder!r}")
     if isinstance(finder, Opened):
         finder.check_open()
 
@@ -116,7 +122,8 @@ def open_faces(
 
     Args:
         classifier: None is `opened(options)`.
-        finder: None is a `FaceFinder` as it is by default, a mapping one with these arguments.
+        finder: None is a `FaceFinder` as it is by default, a mapping one with these arguments; on the classifier's
+            device.
         faces, crops: see `FaceClassifier`.
         options, opened: make a classifier.
 
@@ -126,7 +133,8 @@ def open_faces(
     owned: list[BatchClassifier | FaceFinder] = []
     given, finding = None, None
     if finder is None or isinstance(finder, Mapping):
-        arguments = {"device": options.get("device", "auto"), **(finder or {})}
+        device = options.get("device", getattr(classifier, "device", "auto"))
+        arguments = {"device": device, **(finder or {})}
         finding = _begun(lambda: _finder(arguments))
     else:
         given = finder

@@ -86,7 +86,7 @@ def classify_folder(
 
     Raises:
         ValueError: an input that does not exist, no image at all, or a wrong option.
-        TypeError: `abstain` or `stall_timeout` is not a number, or options come with a classifier.
+        TypeError: `abstain` or `stall_timeout` is not a number, `finder` no finder, or options come with a classifier.
         OutputRefusedError: see `check_out` and `FileTable`.
         OutputError: the disk is full or fails; the rows so far are kept.
         CheckpointError: the model is missing or damaged.
@@ -97,7 +97,7 @@ def classify_folder(
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
     check_open(classifier)
-    check_faces(faces, finder, options)
+    check_faces(faces, finder, options, crops)
     abstain = number("abstain", abstain, 1)
     stall_timeout = patience(stall_timeout)
     pulse = pulse or Pulse()
