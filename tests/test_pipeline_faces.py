@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import time
 from itertools import groupby
 
 import pytest
@@ -155,6 +156,22 @@ def test_what_a_run_has_made_is_handed_on_as_it_comes(folder, tmp_path):
     assert told[2].rows[0].status is Status.ABSTAINED
     assert counted == [(done, 1) for done in range(1, 7)]
     assert cut == {str(folder / f"{name}.png"): (0, len(boxes)) for name, boxes in PHOTOS.items() if boxes}
+
+
+def test_what_ends_a_run_is_told_whatever_its_caller_raises_then(folder, tmp_path, caplog):
+    out, told = tmp_path / "out.csv", []
+
+    def seen(found):
+        told.extend(found)
+        if len(told) == 1:
+            time.sleep(0.3)  # more rows come meanwhile
+            raise KeyboardInterrupt
+        raise RuntimeError("again")
+
+    with pytest.raises(KeyboardInterrupt):
+        classified(folder, out, seen=seen)
+    assert len(told) > 1 and "the last rows may not be kept: again" in caplog.text
+    assert classified(folder, out, resume=True).photos == 6
 
 
 def test_what_was_opened_for_a_run_is_closed_with_it(folder, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from fer_fast.table.manifest import run_of
 from fer_fast.table.schema import Schema
 from fer_fast.table.stream_table import StreamTable
 from fer_fast.table.workplace import check_out
-from fer_fast.types import FerFastError, Item, ItemRows, Row, StalledError, counted
+from fer_fast.types import Item, ItemRows, Row, StalledError, counted, one_line
 
 if TYPE_CHECKING:
     from fer_fast.faces.decoder import CropSink
@@ -252,8 +252,8 @@ def _keep_what_has_come(batches: ItemBatches, table: FileTable | StreamTable, su
     try:
         if isinstance(table, FileTable) and (found := batches.finished()):
             _write(found, table, summary, how)
-    except FerFastError as error:
-        _log.warning("the last rows are not kept: %s", error)
+    except Exception as error:  # the caller's `seen` may raise again: what ended the run is what is told
+        _log.warning("the last rows may not be kept: %s", one_line(error))
     table.close()
 
 
