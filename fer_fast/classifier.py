@@ -57,6 +57,7 @@ class Classifier(Opened):
         framing: how the faces of a photo are cut for it, one of `fer_fast.models.config.FRAMINGS`.
         batch_size: the largest batch that `predict_batch` takes.
         streams: how many calls of `predict_batch` at once keep the engine busy.
+        device: as it was asked for; a finder that is opened for this runs there, too.
         decoder: turns files into pixels for this model.
         identity: the model and the precision it runs in, for telling runs apart.
 
@@ -97,7 +98,7 @@ class Classifier(Opened):
             "max_memory": max_memory,
             "max_seconds": max_seconds,
         }
-        self.model = str(model)
+        self.model, self.device = str(model), device
         self.classes = checkpoint.config.classes
         self.image_size = checkpoint.config.image_size
         self.framing = checkpoint.config.framing
@@ -233,7 +234,8 @@ class Classifier(Opened):
             Of each image its faces by falling area, each with its prediction; an empty list where none was found.
 
         Raises:
-            ValueError, TypeError: `faces` is another word, `finder` something else.
+            ValueError: `faces` is another word.
+            TypeError: `finder` is something else.
             Exception: else as `predict`, at the first image that gives no pixels; an image without a face gives some.
         """
         check_images(images, exif)
@@ -248,7 +250,7 @@ class Classifier(Opened):
 
         with self._finder_lock:
             if self._finder is None:
-                self._finder = FaceFinder(device=self._arguments["device"])
+                self._finder = FaceFinder(device=self.device)
             return self._finder
 
     def describe(self) -> dict[str, Any]:

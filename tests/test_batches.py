@@ -3,10 +3,12 @@
 import logging
 import threading
 import time
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from decoding import until
 from shades import ShadeClassifier
 
 from fer_fast.decode.interface import Decoded, Decoder
@@ -93,6 +95,32 @@ def test_batches_are_filled_across_items(batch_size):
 def test_a_batch_that_does_not_fill_up_is_sent_when_it_is_needed():
     assert len(classified(["1-5.jpg", "0-0.jpg", "bad.jpg"], crowd_classifier(32))) == 3
     assert classified(["0-0.jpg"] * 9, crowd_classifier(2))[-1].rows == ()
+
+
+def test_what_waits_for_its_caller_has_rows_and_no_pixels(monkeypatch):
+    classifier, pixels, submit = crowd_classifier(batch_size=4), [], Crowds.submit
+
+    def watched(self, paths):
+        future = submit(self, paths)
+        future.add_done_callback(lambda done: pixels.append(weakref.ref(done.result().pixels)))
+        return future
+
+    monkeypatch.setattr(Crowds, "submit", watched)
+    batches = ItemBatches(items(["40-70.jpg"] * 24), classifier, Stages())
+    next(batches)
+    until(lambda: len(pixels) == 6 and not any(each() is not None for each in pixels))
+    assert sum(len(result.rows) for found in batches for result in found) == 20 * 40
+    batches.close()
+
+
+def test_pictures_that_no_batch_takes_are_released():
+    """At the interpreter's end a pool takes no work; a decoder that waits for room must not wait for ever."""
+    classifier, released = crowd_classifier(slow={"5-2.jpg": 0.1}), []
+    classifier.decoder.release = released.append
+    batches = ItemBatches(items(["4-1.jpg"] * 4 + ["5-2.jpg"] * 4), classifier, Stages())
+    next(batches)
+    batches.close()
+    until(lambda: sum(released) == 36)
 
 
 def test_an_image_that_a_decoder_of_one_picture_a_file_loses_is_an_error():

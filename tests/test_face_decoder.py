@@ -114,6 +114,16 @@ def test_a_process_gives_the_pixels_of_a_thread(tmp_path, monkeypatch, name):
     assert here.cells == apart.cells and here.stamps == apart.stamps
 
 
+def test_crops_that_take_more_than_a_thread_has_are_cut_in_a_process(tmp_path):
+    path = saved(tmp_path, "photo.png", (1200, 900), [(70, 0, 0, 900)])
+    with opened(ShadeFinder(600)) as decoder:
+        here = decoder.decode([path])
+    with opened(ShadeFinder(600), limits=limits_of(2)._replace(small=12 << 20)) as decoder:
+        apart = decoder.decode([path])
+        assert decoder._reader._apart._processes.pids, "what is seen takes less, and so a thread begins"
+    assert np.array_equal(here.pixels, apart.pixels) and here.cells == apart.cells
+
+
 def test_a_file_that_changes_between_two_looks_is_tried_again(tmp_path):
     path = saved(tmp_path, "photo.tif")
 
@@ -179,6 +189,17 @@ def test_closing_answers_what_was_asked_and_nothing_more_is_taken(tmp_path):
         decoder.submit(paths)
     decoder.close()
     until(lambda: not [each for each in threading.enumerate() if each.name.startswith("fer-fast-faces")])
+
+
+def test_the_time_that_finding_takes_is_told_apart_whatever_is_found(tmp_path):
+    class Slow(ShadeFinder):
+        def find_in(self, pixels):
+            time.sleep(0.05)
+            return super().find_in(pixels)
+
+    with opened(Slow(160), workers=1) as decoder:
+        decoded = decoder.decode([saved(tmp_path, "none.png", boxes=[]), saved(tmp_path, "two.png")])
+    assert decoded.finding >= 0.1
 
 
 @pytest.mark.parametrize("error", [FerFastError("no card"), ValueError("odd")])

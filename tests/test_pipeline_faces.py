@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import time
 from itertools import groupby
 
 import pytest
@@ -157,6 +158,22 @@ def test_what_a_run_has_made_is_handed_on_as_it_comes(folder, tmp_path):
     assert cut == {str(folder / f"{name}.png"): (0, len(boxes)) for name, boxes in PHOTOS.items() if boxes}
 
 
+def test_what_ends_a_run_is_told_whatever_its_caller_raises_then(folder, tmp_path, caplog):
+    out, told = tmp_path / "out.csv", []
+
+    def seen(found):
+        told.extend(found)
+        if len(told) == 1:
+            time.sleep(0.3)  # more rows come meanwhile
+            raise KeyboardInterrupt
+        raise RuntimeError("again")
+
+    with pytest.raises(KeyboardInterrupt):
+        classified(folder, out, seen=seen)
+    assert len(told) > 1 and "the last rows may not be kept: again" in caplog.text
+    assert classified(folder, out, resume=True).photos == 6
+
+
 def test_what_was_opened_for_a_run_is_closed_with_it(folder, tmp_path, monkeypatch):
     opened = []
 
@@ -177,13 +194,27 @@ def test_what_was_opened_for_a_run_is_closed_with_it(folder, tmp_path, monkeypat
     assert all(each.closed for each in opened) and not (tmp_path / "other.csv").exists()
 
 
+def test_a_finder_that_is_opened_for_a_classifier_runs_where_that_does(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "fer_fast.pipeline.faces._finder", lambda arguments: asked.append(arguments) or ShadeFinder(160)
+    )
+    classifier = ShadeClassifier()
+    classifier.device = "cuda:1"
+    for finder in (None, {"score": 0.5}, {"device": "cpu"}):
+        classify_rows(folder, classifier, faces="all", finder=finder).close()
+    assert asked == [{"device": "cuda:1"}, {"device": "cuda:1", "score": 0.5}, {"device": "cpu"}]
+
+
 def test_wrong_wishes_are_refused_before_anything_is_opened(folder, tmp_path):
     for wishes, sentence in (
         ({"faces": "some"}, "faces must be one of none, all, largest, not 'some'"),
         ({"faces": "none", "finder": {}}, "a finder is for faces 'all' or 'largest', not 'none'"),
+        ({"faces": "none", "crops": print}, "crops are for faces 'all' or 'largest', not 'none'"),
         ({"faces": "all", "decoder": "dali"}, "decoder must be auto or pillow, not 'dali'"),
+        ({"faces": "all", "finder": "yunet.onnx"}, "finder must be a FaceFinder, a mapping .* not 'yunet.onnx'"),
     ):
-        with pytest.raises(ValueError, match=sentence):
+        with pytest.raises((ValueError, TypeError), match=sentence):
             classify_folder(folder, tmp_path / "out.csv", **wishes)
     with pytest.raises(TypeError, match="finder must be a FaceFinder, or a mapping of its arguments, not 'yunet"):
         classify_folder(folder, tmp_path / "out.csv", faces="all", finder="yunet.onnx")

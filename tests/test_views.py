@@ -125,6 +125,11 @@ def test_pieces_are_the_crops_in_order():
     assert np.array_equal(np.concatenate(pieces), cut(content, view))
 
 
+def test_what_a_small_picture_takes_is_small_whatever_it_might_be_reduced_to():
+    file = open_content(encoded("png"), Square(8), limits_of(1))
+    assert memory_of(file.picture, Reduced(16_384)) == memory_of(file.picture, Reduced(max(file.picture.size)))
+
+
 def test_memory_grows_with_what_is_cut():
     content = encoded("png")
     file = open_content(content, Square(8), limits_of(1))

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 #: Of a reduced picture: its width and height, those of the whole picture.
 _SIZES = struct.Struct("<4I")
 
-#: Bytes for each pixel of the part of an image that a crop is cut from: of Pillow's part, of one in RGB, of an array
-#: and of the bytes that it is made of.
-_BYTES_OF_PART = 14
+#: Bytes for each pixel of the part of an image that a crop is cut from: of Pillow's part in grey, of one in RGB, of an
+#: array and of the bytes that it is made of.
+_BYTES_OF_PART = 11
 
 #: Of a pixel, in what is computed of a matrix.
 _ROUNDING = 1e-6
@@ -152,7 +152,7 @@ class Reduced(View):
 
     def memory(self, picture: Picture, size: Size) -> int:
         """See `View.memory`."""
-        return resized_bytes(picture.mode, size, (self.longest, self.longest))
+        return resized_bytes(picture.mode, size, reduced_size(size, self.longest))
 
     def make(self, picture: Picture, image: Image.Image) -> bytes:
         """See `View.make`; for `seen_in`."""
@@ -164,7 +164,7 @@ class Reduced(View):
         """As `make`, for who is in the same process."""
         size = picture.full_size(image)
         found = reduced(image, reduced_size(size, self.longest), picture.orientation)
-        return Seen(np.asarray(found.convert("RGB")), upright(size, picture.orientation))
+        return Seen(_pixels(found), upright(size, picture.orientation))
 
     def empty(self) -> Pixels:
         """uint8 [most_bytes], for `seen_in`."""
@@ -247,7 +247,7 @@ class Crops(View):
             part = turned(image.crop(_as_stored(box, size, picture.orientation)), picture.orientation)
             matrix = matrices[place : place + 1].copy()
             matrix[0, :, 2] -= box[:2]
-            crop_faces(np.asarray(convert(part).convert("RGB")), matrix, self.side, out[place : place + 1])
+            crop_faces(_pixels(convert(part)), matrix, self.side, out[place : place + 1])
         return out
 
     def pieces(self, size: int) -> list[Crops]:
@@ -268,6 +268,11 @@ class Crops(View):
         first = np.clip(np.floor(corners.min(axis=2) - reach), 0, limits - 1)
         last = np.clip(np.ceil(corners.max(axis=2) + reach), first + 1, limits)
         return np.concatenate([first, last], axis=1).astype(np.int64)
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    """uint8 [height, width, 3] of an image in grey or RGB."""
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))  # or Pillow would copy it
 
 
 def _as_stored(box: Box, size: Size, orientation: int) -> Box:

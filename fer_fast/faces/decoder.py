@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -127,11 +127,13 @@ class FaceDecoder(Decoder):
     def _looked(self, path: str) -> _Answer:
         begun = time.perf_counter()
         found: Looked | DecodeError
+        finding = 0.0
         try:
             found = self._reader.look(path, self.looking)
         except DecodeError as error:
             found = error
         else:
+            finding = found.seconds
             if not found.faces:
                 found = DecodeError(Status.NO_FACE, NO_FACE, found.stamp)
             else:
@@ -139,10 +141,15 @@ class FaceDecoder(Decoder):
                     self._crops(path, 0, found.pixels)
                 with self._released:
                     self._waiting += len(found.faces)
-        return found, time.perf_counter() - begun
+        return _Answer(found, time.perf_counter() - begun - finding, finding)
 
 
-_Answer = tuple[Looked | DecodeError, float]
+class _Answer(NamedTuple):
+    """What became of a photo, and the seconds that it took: all else, and finding."""
+
+    found: Looked | DecodeError
+    seconds: float
+    finding: float
 
 
 class _Photos:
@@ -166,18 +173,17 @@ class _Photos:
             self._complete()
 
     def _complete(self) -> None:
-        found = [self._answers[place] for place in range(len(self.paths))]
-        seconds = sum(took for _, took in found)
-        failures = [(place, each) for place, (each, _) in enumerate(found) if isinstance(each, DecodeError)]
-        looked = [(place, each) for place, (each, _) in enumerate(found) if isinstance(each, Looked)]
-        finding = sum(each.seconds for _, each in looked)
+        answers = [self._answers[place] for place in range(len(self.paths))]
+        seconds, finding = sum(each.seconds for each in answers), sum(each.finding for each in answers)
+        found = [each.found for each in answers]
+        failures = [(place, each) for place, each in enumerate(found) if isinstance(each, DecodeError)]
+        looked = [(place, each) for place, each in enumerate(found) if isinstance(each, Looked)]
         indices = [place for place, each in looked for _ in each.faces]
         cells = [cells_of(number, face) for _, each in looked for number, face in enumerate(each.faces)]
         parts = [each.pixels for _, each in looked] or [np.empty((0, self._side, self._side, 3), np.uint8)]
         pixels = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        stamps = [each.stamp for each, _ in found]
-        decoded = Decoded(pixels, indices, failures, seconds - finding, stamps, cells, finding)
-        self._pending.answer(self.future, decoded)
+        stamps = [each.stamp for each in found]
+        self._pending.answer(self.future, Decoded(pixels, indices, failures, seconds, stamps, cells, finding))
 
 
 def cells_of(number: int, face: Face) -> tuple[Any, ...]:

@@ -168,8 +168,8 @@ class _OpenPhoto(Photo):
         picture = self._file.picture
         if picture.cost(view.least(picture))[1] != picture.cost(self._view.least(picture))[1]:
             self._image = None
-            with verdicts(self._file):
-                check_cost(self._file, view, self._limits, self._room)
+        with verdicts(self._file):
+            check_cost(self._file, view, self._limits, self._room)
         return self._made(view, view.cut)
 
     def _made(self, view: View, make: Callable[..., _Result]) -> _Result:

@@ -11,8 +11,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, wait_for
+from fer_fast.pipeline.chunk import Chunk
 from fer_fast.pipeline.summary import Stages
-from fer_fast.types import FerFastError, Item, ItemRows, Prediction, Row, Status, counted
+from fer_fast.types import FerFastError, Item, ItemRows, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +71,7 @@ class ItemBatches:
         self._size = classifier.decoder.files_at_once or classifier.batch_size
         batches = 2 * classifier.streams + 2  # a batch in each stream, one ready for it, two being decoded
         self._ahead = batches * classifier.batch_size // self._size
-        self._flight: deque[_Chunk] = deque()
+        self._flight: deque[Chunk] = deque()
         self._pool = ThreadPoolExecutor(classifier.streams, thread_name_prefix="fer-fast-model")
         self._pulse = pulse or Pulse()
         # A batch of files that each take their time is no stall.
@@ -109,70 +110,10 @@ class ItemBatches:
             self._pool.shutdown()
 
 
-class _Chunk:
-    """Items that are decoded together; their rows come when all of their pictures are classified."""
-
-    def __init__(self, items: Sequence[Item], decoded: Future[Decoded], several: bool) -> None:
-        self.decoded = decoded
-        self.done: Future[list[ItemRows]] = Future()
-        self.needed = False
-        self._items, self._several = items, several
-        self._rows: list[Row | None] = []
-        self._left = 0
-        self._lock = threading.Lock()
-
-    def begin(self, decoded: Decoded) -> None:
-        """Takes what the decoder says, before any `answer`."""
-        self._rows = [None] * len(decoded.indices)
-        self._left = len(decoded.indices)
-        if not self._left:
-            self._finish(decoded)
-
-    def answer(self, first: int, classes: tuple[str, ...], answers: npt.NDArray[np.float32]) -> None:
-        """Takes the probabilities [pictures, classes] of the pictures from `first` on; from any thread."""
-        decoded = self.decoded.result()
-        rows = []
-        for place, probabilities in enumerate(answers, first):
-            item = self._items[decoded.indices[place]]
-            cells = decoded.cells[place] if decoded.cells else ()
-            rows.append(Row(item.name, Status.OK, "", Prediction(classes, probabilities), cells))
-        with self._lock:
-            self._rows[first : first + len(rows)] = rows
-            self._left -= len(rows)
-            last = not self._left
-        if last:
-            self._finish(decoded)
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether they have come; not if the decoder or the model failed."""
-        return self.done.done() and not self.done.cancelled() and self.done.exception() is None
-
-    def fail(self, error: BaseException) -> None:
-        """Its rows will not come."""
-        with self._lock:
-            if not self.done.done():
-                self.done.set_exception(error)
-
-    def _finish(self, decoded: Decoded) -> None:
-        found: list[list[Row]] = [[] for _ in self._items]
-        for index, row in zip(decoded.indices, self._rows, strict=True):
-            assert row is not None
-            found[index].append(row)
-        for index, error in decoded.failures:
-            found[index].append(Row(self._items[index].name, error.status, str(error)))
-        if not self._several and any(len(rows) != 1 for rows in found):
-            self.fail(FerFastError("the decoder lost an image of a batch"))
-            return
-        again = {index for index, error in decoded.failures if error.again}
-        each = enumerate(zip(self._items, found, decoded.stamps, strict=True))
-        self.done.set_result([ItemRows(item, tuple(rows), stamp, n in again) for n, (item, rows, stamp) in each])
-
-
 class _Piece(NamedTuple):
     """Some pictures of a chunk, from `first` on."""
 
-    chunk: _Chunk
+    chunk: Chunk
     first: int
     pixels: Pixels
 
@@ -182,21 +123,21 @@ class _Batches:
 
     def __init__(self, classifier: BatchClassifier, pool: ThreadPoolExecutor, stages: Stages, pulse: Pulse) -> None:
         self._classifier, self._pool, self._stages, self._pulse = classifier, pool, stages, pulse
-        self._decoding: deque[_Chunk] = deque()
+        self._decoding: deque[tuple[Chunk, Future[Decoded]]] = deque()
         self._open: list[_Piece] = []
         self._lock = threading.Lock()
         self._running: set[Future[None]] = set()
 
-    def submit(self, items: Sequence[Item]) -> _Chunk:
+    def submit(self, items: Sequence[Item]) -> Chunk:
         """Begins to decode items."""
         decoder = self._classifier.decoder
-        chunk = _Chunk(items, decoder.submit([item.path for item in items]), decoder.several)
+        chunk, decoded = Chunk(items, decoder.several), decoder.submit([item.path for item in items])
         with self._lock:
-            self._decoding.append(chunk)
-        chunk.decoded.add_done_callback(lambda _: self._advance())
+            self._decoding.append((chunk, decoded))
+        decoded.add_done_callback(lambda _: self._advance())
         return chunk
 
-    def need(self, chunk: _Chunk) -> None:
+    def need(self, chunk: Chunk) -> None:
         """Lets no picture of a chunk wait for a batch to fill up that may never do so."""
         with self._lock:
             chunk.needed = True
@@ -210,19 +151,19 @@ class _Batches:
 
     def _advance(self) -> None:
         with self._lock:
-            while self._decoding and self._decoding[0].decoded.done():
-                self._take(self._decoding.popleft())
+            while self._decoding and self._decoding[0][1].done():
+                self._take(*self._decoding.popleft())
             self._send_if_needed()
 
     def _send_if_needed(self) -> None:
         if not self._decoding and any(piece.chunk.needed for piece in self._open):
             self._send()
 
-    def _take(self, chunk: _Chunk) -> None:
+    def _take(self, chunk: Chunk, answer: Future[Decoded]) -> None:
         """A chunk that is decoded; under the lock."""
         self._pulse.beat()
         try:
-            decoded = chunk.decoded.result()
+            decoded = answer.result()
             chunk.begin(decoded)
         except BaseException as error:  # the caller gets it, when this chunk's turn comes
             chunk.fail(error)
@@ -248,6 +189,7 @@ class _Batches:
         except RuntimeError:  # the run has stopped, and nobody waits
             for piece in pieces:
                 piece.chunk.done.cancel()
+            self._classifier.decoder.release(sum(len(piece.pixels) for piece in pieces))
             return
         self._running.add(batch)
         batch.add_done_callback(self._running.discard)

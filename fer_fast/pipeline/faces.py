@@ -85,12 +85,18 @@ def check_faces(
     faces: str,
     finder: FaceFinder | Mapping[str, Any] | None,
     options: Mapping[str, Any],
+    crops: CropSink | None = None,
 ) -> None:
     """Refuses a run over photos that cannot be, before anything is opened.
 
     Raises:
+<<<<<<< HEAD
         ValueError: an unknown name, a finder where no faces are looked for, or DALI where they are.
         TypeError: the finder is none.
+=======
+        ValueError: an unknown name, a finder or `crops` where no faces are looked for, or DALI where they are.
+        TypeError: the finder is something else.
+>>>>>>> R2
         FerFastError: the finder is closed, or was opened before a fork.
     """
     if faces not in FACES:
@@ -98,11 +104,18 @@ def check_faces(
     if faces == "none":
         if finder is not None:
             raise ValueError("a finder is for faces 'all' or 'largest', not 'none'")
+        if crops is not None:
+            raise ValueError("crops are for faces 'all' or 'largest', not 'none'")
         return
     if options.get("decoder") == "dali":
         raise ValueError("faces are found in photos that Pillow decodes: decoder must be auto or pillow, not 'dali'")
+<<<<<<< HEAD
     if finder is not None and not isinstance(finder, Mapping) and not hasattr(finder, "find_in"):
         raise TypeError(f"finder must be a FaceFinder, or a mapping of its arguments, not {finder!r}")
+=======
+    if not (finder is None or isinstance(finder, Mapping) or hasattr(finder, "find_in")):
+        raise TypeError(f"finder must be a FaceFinder, a mapping of its arguments or None, not {finder!r}")
+>>>>>>> R2
     if isinstance(finder, Opened):
         finder.check_open()
 
@@ -119,7 +132,8 @@ def open_faces(
 
     Args:
         classifier: None is `opened(options)`.
-        finder: None is a `FaceFinder` as it is by default, a mapping one with these arguments.
+        finder: None is a `FaceFinder` as it is by default, a mapping one with these arguments; on the classifier's
+            device.
         faces, crops: see `FaceClassifier`.
         options, opened: make a classifier.
 
@@ -129,7 +143,8 @@ def open_faces(
     owned: list[BatchClassifier | FaceFinder] = []
     given, finding = None, None
     if finder is None or isinstance(finder, Mapping):
-        arguments = {"device": options.get("device", "auto"), **(finder or {})}
+        device = options.get("device", getattr(classifier, "device", "auto"))
+        arguments = {"device": device, **(finder or {})}
         finding = _begun(lambda: _finder(arguments))
     else:
         given = finder

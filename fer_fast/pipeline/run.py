@@ -23,7 +23,7 @@ from fer_fast.table.manifest import run_of
 from fer_fast.table.schema import Schema
 from fer_fast.table.stream_table import StreamTable
 from fer_fast.table.workplace import check_out
-from fer_fast.types import FerFastError, Item, ItemRows, Row, StalledError, counted
+from fer_fast.types import Item, ItemRows, Row, StalledError, counted, one_line
 
 if TYPE_CHECKING:
     from fer_fast.faces.decoder import CropSink
@@ -86,7 +86,7 @@ def classify_folder(
 
     Raises:
         ValueError: an input that does not exist, no image at all, or a wrong option.
-        TypeError: `abstain` or `stall_timeout` is not a number, or options come with a classifier.
+        TypeError: `abstain` or `stall_timeout` is not a number, `finder` no finder, or options come with a classifier.
         OutputRefusedError: see `check_out` and `FileTable`.
         OutputError: the disk is full or fails; the rows so far are kept.
         CheckpointError: the model is missing or damaged.
@@ -97,7 +97,7 @@ def classify_folder(
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
     check_open(classifier)
-    check_faces(faces, finder, options)
+    check_faces(faces, finder, options, crops)
     abstain = number("abstain", abstain, 1)
     stall_timeout = patience(stall_timeout)
     pulse = pulse or Pulse()
@@ -252,8 +252,8 @@ def _keep_what_has_come(batches: ItemBatches, table: FileTable | StreamTable, su
     try:
         if isinstance(table, FileTable) and (found := batches.finished()):
             _write(found, table, summary, how)
-    except FerFastError as error:
-        _log.warning("the last rows are not kept: %s", error)
+    except Exception as error:  # the caller's `seen` may raise again: what ended the run is what is told
+        _log.warning("the last rows may not be kept: %s", one_line(error))
     table.close()
 
 
