@@ -88,13 +88,10 @@ def test_the_largest_alone_is_asked_for_by_name(classifier):
     assert [[face.width for face in faces] for faces in found] == [[40]]
     with pytest.raises(ValueError, match="faces must be all or largest, not 'some'"):
         classifier.predict_faces([photo()], faces="some")
-<<<<<<< HEAD
     with pytest.raises(TypeError, match=r"finder must be a FaceFinder, not \{\}"):
         classifier.predict_faces([photo()], finder={})
-=======
     with pytest.raises(TypeError, match="finder must be a FaceFinder, not 'finder'"):
         classifier.predict_faces([photo()], finder="finder")
->>>>>>> R2
 
 
 def test_images_that_share_a_buffer_are_copied(classifier):

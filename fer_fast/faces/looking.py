@@ -62,11 +62,7 @@ class Looking:
 
     Raises:
         ValueError: `faces` is none of them.
-<<<<<<< HEAD
-        TypeError: `finder` is none.
-=======
         TypeError: `finder` finds nothing.
->>>>>>> R2
     """
 
     def __init__(self, finder: Finder, side: int, framing: str, faces: str = "all") -> None:

@@ -90,13 +90,8 @@ def check_faces(
     """Refuses a run over photos that cannot be, before anything is opened.
 
     Raises:
-<<<<<<< HEAD
-        ValueError: an unknown name, a finder where no faces are looked for, or DALI where they are.
-        TypeError: the finder is none.
-=======
         ValueError: an unknown name, a finder or `crops` where no faces are looked for, or DALI where they are.
         TypeError: the finder is something else.
->>>>>>> R2
         FerFastError: the finder is closed, or was opened before a fork.
     """
     if faces not in FACES:
@@ -109,13 +104,8 @@ def check_faces(
         return
     if options.get("decoder") == "dali":
         raise ValueError("faces are found in photos that Pillow decodes: decoder must be auto or pillow, not 'dali'")
-<<<<<<< HEAD
-    if finder is not None and not isinstance(finder, Mapping) and not hasattr(finder, "find_in"):
-        raise TypeError(f"finder must be a FaceFinder, or a mapping of its arguments, not {finder!r}")
-=======
     if not (finder is None or isinstance(finder, Mapping) or hasattr(finder, "find_in")):
         raise TypeError(f"finder must be a FaceFinder, a mapping of its arguments or None, not {finder!r}")
->>>>>>> R2
     if isinstance(finder, Opened):
         finder.check_open()
 
