@@ -216,8 +216,6 @@ def test_wrong_wishes_are_refused_before_anything_is_opened(folder, tmp_path):
     ):
         with pytest.raises((ValueError, TypeError), match=sentence):
             classify_folder(folder, tmp_path / "out.csv", **wishes)
-    with pytest.raises(TypeError, match="finder must be a FaceFinder, a mapping of its arguments or None, not 'yunet"):
-        classify_folder(folder, tmp_path / "out.csv", faces="all", finder="yunet.onnx")
     assert list(tmp_path.iterdir()) == [folder]
 
 

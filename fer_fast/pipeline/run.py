@@ -151,7 +151,7 @@ def classify_rows(
 
     Raises:
         ValueError: an input that does not exist, or `abstain` is not from 0 to 1.
-        TypeError: `abstain` or `stall_timeout` is not a number.
+        TypeError: `abstain` or `stall_timeout` is not a number, or `finder` no finder.
         FerFastError: the model fails on a batch, or the classifier is closed.
         StalledError: nothing has come for `stall_timeout` seconds.
     """
