@@ -104,7 +104,7 @@ def cells_of(row: dict[str, Any]) -> list[str]:
     if "reason" in row:
         return [row["title"], *["-"] * 5, row["reason"].replace("|", "/")]
     times = row["times_fer_fast"]
-    rate, share = f"{row['images_per_second']['median']:,.1f}", "-" if times is None else f"{times:.2f} x"
+    rate, share = f"{row['images_per_second']['median']:,.1f}", "-" if times is None else f"{times:.3f} x"
     counts = str(row["right"]), str(row["found"]), f"{row['startup_seconds']:.1f}"
     return [row["title"], rate, share, *counts, row["how"]]
 
