@@ -66,7 +66,7 @@ def check(answer: dict[str, Any], photos: int) -> None:
     if not isinstance(faces, list) or len(faces) != photos:
         raise NoAnswerError(f"wrong answer: faces must be {photos} lists")
     for face in (face for each in faces for face in each):
-        *box, label = face
+        *box, label = face or [""]
         if len(box) != 4 or not np.isfinite(np.array(box, np.float64)).all() or not isinstance(label, str):
             raise NoAnswerError(f"wrong answer: a face must be x, y, width, height and a label, not {face!r}")
 
