@@ -134,6 +134,7 @@ WRONG = {
     "too few": (HEADER + "a.png,1,2,3,4\na.png,1,2\n", "line 3 of"),
     "negative": (HEADER + "a.png,1,2,-3,4\n", "width and height 0 or more; line 2"),
     "infinite": (HEADER + "a.png,1,inf,3,4\n", "must be finite"),
+    "no name": (HEADER + ",1,2,3,4\n", "file must name a photo; line 2"),
     "decimal commas": (HEADER + "a.png,1,5,2,5,3,5,4,5\n", "no more cells than the header; line 2"),
     "twice": (HEADER + "a.png,1,2,3,4\n./a.png,1,2,3,4\n", "one row; line 3 of"),
     "invalid by another word": ("file,x,y,width,height,invalid\na.png,1,2,3,4,nan\n", "invalid must be 0 or 1; line 2"),

@@ -7,6 +7,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,22 +51,7 @@ def load_boxes(photos: Path, table: Path) -> list[LabelledPhoto]:
     if not photos.is_dir():
         raise ValueError(f"photos must be a folder; there is no folder {str(photos)!r}")
     check_file("boxes", table, ".csv")
-    rows: dict[str, list[tuple[list[float], bool]]] = {}
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if missing := [name for name in ("file", *_NUMBERS) if name not in (reader.fieldnames or ())]:
-                raise ValueError(
-                    f"boxes {str(table)!r} must have the columns file, x, y, width, height; {missing[0]!r} is not there"
-                )
-            for row in reader:
-                place = f"line {reader.line_num} of {str(table)!r}"
-                boxes, box = rows.setdefault(os.path.normpath(row["file"] or ""), []), _box(row, place)
-                if box[1] and box in boxes:
-                    raise ValueError(f"a face must have one row; {place} says again what an earlier one says")
-                boxes.append(box)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"boxes {str(table)!r} cannot be read as csv: {error}") from error
+    rows = _boxes_of(table)
     if not rows:
         raise ValueError(f"boxes must hold a face; {str(table)!r} has no rows")
     if absent := [name for name in rows if not (photos / name).is_file()]:
@@ -76,10 +62,34 @@ def load_boxes(photos: Path, table: Path) -> list[LabelledPhoto]:
     ]
 
 
-def _box(row: dict[str, str | None], place: str) -> tuple[list[float], bool]:
+def _boxes_of(table: Path) -> dict[str, list[tuple[list[float], bool]]]:
+    """Of each file that a table names the boxes, and whether they count."""
+    rows: dict[str, list[tuple[list[float], bool]]] = {}
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if missing := [name for name in ("file", *_NUMBERS) if name not in (reader.fieldnames or ())]:
+                raise ValueError(
+                    f"boxes {str(table)!r} must have the columns file, x, y, width, height; {missing[0]!r} is not there"
+                )
+            for row in reader:
+                place = f"line {reader.line_num} of {str(table)!r}"
+                box = _box(row, place)
+                boxes = rows.setdefault(os.path.normpath(row["file"]), [])
+                if box[1] and box in boxes:
+                    raise ValueError(f"a face must have one row; {place} says again what an earlier one says")
+                boxes.append(box)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"boxes {str(table)!r} cannot be read as csv: {error}") from error
+    return rows
+
+
+def _box(row: dict[Any, Any], place: str) -> tuple[list[float], bool]:
     """A row's box, and whether it counts."""
     if None in row:  # such as the halves of numbers with a decimal comma
-        raise ValueError(f"a row must have no more cells than the header; {place} has")
+        raise ValueError(f"a row must have no more cells than the header; {place} has {len(row[None])} more")
+    if not row["file"]:
+        raise ValueError(f"file must name a photo; {place} names none")
     try:
         box = [float(row[name] or "") for name in _NUMBERS]
         invalid = float(row.get("invalid") or 0)
