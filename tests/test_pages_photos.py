@@ -1,4 +1,4 @@
-"""The pages' tables of photos and of the finder: what stands there of results, and where there are none."""
+"""The pages' tables of photos: what stands there of results, and where there are none."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ ROOT = Path(__file__).parents[1]
 def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """`pages`, whose results lie in `tmp_path`."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    for name in ("photos", "finder"):
-        monkeypatch.setattr(importlib.import_module(f"pages.{name}"), "RESULTS", tmp_path)
+    monkeypatch.setattr(importlib.import_module("pages.photos"), "RESULTS", tmp_path)
     monkeypatch.setattr(sys.modules["pages.shared"], "RESULTS", tmp_path)
     write(tmp_path, "bench", {"rows": [], "bottlenecks": []})
     write(tmp_path, "growth", {})
@@ -38,7 +37,7 @@ def row(form: str, rounds: list[float], engine: str = "openvino") -> dict[str, A
 
 
 def test_what_is_not_measured_says_how_it_is(pages: ModuleType) -> None:
-    for make in (pages.photos.TABLES | pages.finder.TABLES).values():
+    for make in pages.photos.TABLES.values():
         said = re.fullmatch(r"Not measured yet; `python (\S+)[^`]*` does it.", make())
         assert said is not None and (said[1] == "-m" or (ROOT / said[1]).is_file())
 
@@ -71,29 +70,4 @@ def test_memory_and_peers(pages: ModuleType, tmp_path: Path) -> None:
         "| a | 3.0 | - | 4 | 5 |",
         "",
         "b: gone.",
-    ]
-
-
-def test_the_finders_scores(pages: ModuleType, tmp_path: Path) -> None:
-    size = {"faces": 10, "wrong": 0}
-    sizes = [
-        size | {"least": 20, "below": None, "average_precision": 0.9174, "recall": 0.871},
-        size | {"least": 8, "below": 10, "average_precision": None, "recall": None},
-    ]
-    ours = {"finder": "finder", "by": "fer_fast", "precision": "fp32", "sizes": sizes}
-    runs = [
-        ours | {"material": "photos"},
-        ours | {"material": "photos", "finder": "YuNet", "by": "OpenCV 5.0"},
-        ours | {"material": "composed"},
-    ]
-    write(tmp_path, "finder", {"runs": runs})
-    assert pages.finder.by_size().splitlines() == [
-        "| shorter side | faces | `finder` fp32, recall % | YuNet in OpenCV 5.0 fp32, recall % |",
-        "| --- | ---: | ---: | ---: |",
-        "| 20 and more px | 10 | 87.1 | 87.1 |",
-        "| 8 to 10 px | 10 | - | - |",
-    ]
-    assert pages.finder.by_material().splitlines()[2:] == [
-        "| photos | 10 | 0.917 / 87.1 | 0.917 / 87.1 |",
-        "| composed | 10 | 0.917 / 87.1 |  |",
     ]
