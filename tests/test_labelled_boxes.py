@@ -48,7 +48,7 @@ def test_precision_is_the_best_at_its_recall_or_a_higher_one() -> None:
     ("boxes", "right", "why"),
     [
         ([(0, 0, 40, 40, 0.9), (2, 0, 40, 40, 0.8)], [True, False], "a face that is found twice is wrong once"),
-        ([(0, 0, 40, 20.1, 0.9)], [True], "half of it"),
+        ([(0, 0, 40, 20, 0.9)], [True], "half of it, to the bit"),
         ([(0, 0, 40, 19.9, 0.9)], [], "less than half of it, and of another size"),
         ([(60, 0, 40, 40, 0.9), (61, 0, 40, 40, 0.8)], [], "what is not valid, however often"),
         ([(120, 0, 12, 12, 0.9)], [], "a face of another size"),
@@ -60,6 +60,15 @@ def test_what_counts(boxes: list[tuple[float, ...]], right: list[bool], why: str
     labelled = photo((0, 0, 40, 40), (60, 0, 40, 40), (120, 0, 12, 12), invalid=1)
     judged = judge([found(*boxes)], [labelled], LARGE)
     assert (judged.right.tolist(), judged.faces) == (right, 1), why
+
+
+def test_the_order_of_photos_changes_nothing() -> None:
+    # Four found faces of one score, two of them right: no threshold tells them apart, so that precision is 1/2.
+    photos = [photo((0, 0, 40, 40)), photo((0, 0, 40, 40)), photo()]
+    right, wrong = found((0, 0, 40, 40, 0.9)), found((90, 0, 40, 40, 0.9), (200, 0, 40, 40, 0.9))
+    for order in ((0, 1, 2), (2, 0, 1), (0, 2, 1)):
+        judged = judge([[right, right, wrong][place] for place in order], [photos[place] for place in order], LARGE)
+        assert judged.average_precision() == pytest.approx(0.5)
 
 
 def test_a_face_goes_to_the_box_with_the_highest_score() -> None:
@@ -107,6 +116,15 @@ def test_a_table_of_boxes(tmp_path: Path) -> None:
     assert second.valid.tolist() == [False]
 
 
+def test_a_table_names_files_in_folders_each_however_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    write(tmp_path / "sub", "")
+    table = tmp_path / "boxes.csv"
+    table.write_text(HEADER + "sub/a.png,1,2,3,4\n./sub/a.png,5,6,7,8\n", encoding="utf-8-sig")
+    [only] = load_boxes(tmp_path, table)
+    assert only.path == tmp_path / "sub" / "a.png" and len(only.boxes) == 2
+
+
 HEADER = "file,x,y,width,height\n"
 WRONG = {
     "no column": ("file,x,y,width\n", "'height' is not there"),
@@ -116,6 +134,10 @@ WRONG = {
     "too few": (HEADER + "a.png,1,2,3,4\na.png,1,2\n", "line 3 of"),
     "negative": (HEADER + "a.png,1,2,-3,4\n", "width and height 0 or more; line 2"),
     "infinite": (HEADER + "a.png,1,inf,3,4\n", "must be finite"),
+    "no name": (HEADER + ",1,2,3,4\n", "file must name a photo; line 2"),
+    "decimal commas": (HEADER + "a.png,1,5,2,5,3,5,4,5\n", "no more cells than the header; line 2"),
+    "twice": (HEADER + "a.png,1,2,3,4\n./a.png,1,2,3,4\n", "one row; line 3 of"),
+    "invalid by another word": ("file,x,y,width,height,invalid\na.png,1,2,3,4,nan\n", "invalid must be 0 or 1; line 2"),
 }
 
 

@@ -1,10 +1,10 @@
-"""docs/performance.md: what was measured of photos with faces comes in, its tables go out; empty where nothing was."""
+"""docs/performance.md: what was measured of photos with faces comes in, its tables go out, or how to measure it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pages.shared import RESULTS, bottlenecks_of, load, machine, median, rows_of, table
+from pages.shared import RESULTS, bottlenecks_of, load, machine, median, rows_of, table, unmeasured
 
 from fer_fast.bench.findings import ratio
 from fer_fast.bench.stages import faces, finder
@@ -20,12 +20,13 @@ STEPS = {
     "classify": "classify them",
 }
 RUN = "run, cores"
+_BENCH = "-m fer_fast bench --json benchmarks/results/bench.json"
 
 
 def photo_steps() -> str:
     """Microseconds of all cores that each step of a photo takes, and a whole run."""
     if not (RESULTS / "faces.json").exists():
-        return ""
+        return unmeasured("benchmarks/faces.py")
     record = load("faces")
     found = record["found"]
     taken = [each["microseconds"] for each in found]
@@ -61,13 +62,14 @@ def finders() -> str:
                 by = f"{row['engine']} {row['precision']}"
                 rows.append([row["form"], by, f"{median(row):,.0f}", f"{row['noise']:.0%}", times, limit])
     header = ["one photo a call", "by", "photos/s", "noise", "of FaceDetectorYN", "of the limit"]
-    return table(header, rows) if rows else ""
+    return table(header, rows) if rows else unmeasured(_BENCH)
 
 
 def photos() -> str:
     """Photos end to end, against the plain scripts, and what limits them."""
     rows = []
-    plain = rows_of("faces", form=faces.OPENCV_FORM)
+    instead = next((form for form in faces.INSTEAD[faces.FORM] if rows_of("faces", form=form)), "")
+    plain = rows_of("faces", form=instead)
     for form in (faces.FORM, faces.OPENCV_FORM, faces.PLAIN_FORM):
         for row in rows_of("faces", form=form):
             times = f"{ratio(row, plain[0])['median']:.1f} x" if plain else ""
@@ -75,8 +77,8 @@ def photos() -> str:
                 [form, f"{row['engine']} {row['precision']}", f"{median(row):,.1f}", f"{row['noise']:.0%}", times]
             )
     if not rows:
-        return ""
-    header = ["photos end to end", "by", "photos/s", "noise", f"of {faces.OPENCV_FORM}"]
+        return unmeasured(_BENCH)
+    header = ["photos end to end", "by", "photos/s", "noise", f"of {instead}" if instead else ""]
     sentences = [f"> {found['sentence']}" for found in bottlenecks_of("faces")]
     return "\n\n".join([table(header, rows), *sentences])
 
@@ -84,7 +86,7 @@ def photos() -> str:
 def photo_memory() -> str:
     """Peak memory of the command by the number of photos."""
     if (study := load("growth").get("photo_memory")) is None:
-        return ""
+        return unmeasured("benchmarks/growth.py --studies photo_memory")
     rows = [[f"{entry['files']:,}", f"{entry['peak_mib']:.0f}"] for entry in study["found"]]
     return table(["photos", "peak resident memory, MiB"], rows)
 
@@ -92,7 +94,7 @@ def photo_memory() -> str:
 def photo_peers() -> str:
     """Other tools on the same photos, and what could not run."""
     if not (RESULTS / "peers-photos.json").exists():
-        return ""
+        return unmeasured("benchmarks/peers/photos.py --json benchmarks/results/peers-photos.json")
     record = load("peers-photos")
     rows = [_peer(peer) for peer in record["peers"] if "reason" not in peer]
     missing = [f"{peer['title']}: {peer['reason']}." for peer in record["peers"] if "reason" in peer]
@@ -108,7 +110,8 @@ def photo_peers() -> str:
 
 def _peer(peer: dict[str, Any]) -> list[str]:
     rate, times = peer["images_per_second"]["median"], peer["times_fer_fast"]
-    return [peer["title"], f"{rate:,.1f}", f"{times:.3f} x", str(peer["right"]), str(peer["found"])]
+    share = "-" if times is None else f"{times:.3f} x"
+    return [peer["title"], f"{rate:,.1f}", share, str(peer["right"]), str(peer["found"])]
 
 
 TABLES = {

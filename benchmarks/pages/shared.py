@@ -20,6 +20,11 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def unmeasured(command: str) -> str:
+    """What stands where a table has no figures yet."""
+    return f"Not measured yet; `python {command}` does it."
+
+
 def machine(environment: dict[str, Any]) -> str:
     """What a figure was measured on, in one line."""
     versions = environment["versions"]

@@ -157,6 +157,6 @@ def speed_of(outcome: Outcome, ours: Outcome, files: int) -> dict[str, Any]:
         "how": outcome.answers[0]["how"],
         "versions": outcome.answers[0]["versions"],
         "images_per_second": {name: round(rate, 1) for name, rate in spread.items()},
-        "times_fer_fast": round(statistics.median(times), 2) if times and not ours.reason else None,
+        "times_fer_fast": round(statistics.median(times), 4) if times and not ours.reason else None,
         "startup_seconds": round(statistics.median(each["startup_seconds"] for each in outcome.answers), 2),
     }

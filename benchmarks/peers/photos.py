@@ -66,7 +66,7 @@ def check(answer: dict[str, Any], photos: int) -> None:
     if not isinstance(faces, list) or len(faces) != photos:
         raise NoAnswerError(f"wrong answer: faces must be {photos} lists")
     for face in (face for each in faces for face in each):
-        *box, label = face
+        *box, label = face or [""]
         if len(box) != 4 or not np.isfinite(np.array(box, np.float64)).all() or not isinstance(label, str):
             raise NoAnswerError(f"wrong answer: a face must be x, y, width, height and a label, not {face!r}")
 
@@ -104,7 +104,7 @@ def cells_of(row: dict[str, Any]) -> list[str]:
     if "reason" in row:
         return [row["title"], *["-"] * 5, row["reason"].replace("|", "/")]
     times = row["times_fer_fast"]
-    rate, share = f"{row['images_per_second']['median']:,.1f}", "-" if times is None else f"{times:.2f} x"
+    rate, share = f"{row['images_per_second']['median']:,.1f}", "-" if times is None else f"{times:.3f} x"
     counts = str(row["right"]), str(row["found"]), f"{row['startup_seconds']:.1f}"
     return [row["title"], rate, share, *counts, row["how"]]
 

@@ -23,7 +23,7 @@ one in which no face is found counts as wrong.
 
 With --boxes the faces are found, not classified: fer-fast evaluate PHOTOS --boxes FILE. FILE is a .csv with the columns
 file, x, y, width, height (a row a face, in pixels of the upright photo) and perhaps invalid (1: nobody has to find it).
-Average precision and recall are told by the shorter side of the faces.
+Average precision and recall are told by the shorter side of the faces. --engine and --precision are the finder's then.
 """
 
 

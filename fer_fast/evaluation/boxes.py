@@ -55,11 +55,14 @@ class Judged:
     faces: int
 
     def average_precision(self) -> float | None:
-        """The area under precision over recall, all points, precision made falling; None where there is no face."""
+        """The area under precision over recall, all points, precision made falling; None where there is no face.
+
+        Faces of one score come together, since no threshold parts them: in which order photos come changes nothing.
+        """
         if self.faces == 0:
             return None
-        hits = np.cumsum(self.right)
-        precision = hits / np.arange(1, len(hits) + 1)
+        counts = np.searchsorted(-self.scores, -self.scores, side="right")  # of this score or a higher one
+        precision = np.cumsum(self.right)[counts - 1] / counts
         precision = np.maximum.accumulate(precision[::-1])[::-1]  # the best at this recall or a higher one
         return float(precision[self.right].sum() / self.faces)
 

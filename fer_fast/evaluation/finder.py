@@ -13,6 +13,7 @@ from fer_fast.datasets.labelled_boxes import LabelledPhoto, load_boxes
 from fer_fast.evaluation.boxes import OVERLAP, Boxes, size_scores
 from fer_fast.evaluation.lines import aligned, number, percent
 from fer_fast.faces.finder import FaceFinder
+from fer_fast.types import counted
 
 #: Raise the number when a reader of old reports would be misled.
 SCHEMA = "fer_fast.evaluation.finder 1"
@@ -95,7 +96,8 @@ def finder_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """What was scored, and a line a size."""
     data, score = report["data"], report["score"]
     invalid = f", {data['invalid']:,} more not valid" if data["invalid"] else ""
-    yield f"{report['finder']} on {data['name']}: {data['photos']:,} photos, {data['faces']:,} faces{invalid}"
+    photos, faces = counted(data["photos"], "photo", "photos"), counted(data["faces"], "face", "faces")
+    yield f"{report['finder']} on {data['name']}: {photos}, {faces}{invalid}"
     yield f"average precision (boxes that overlap by {report['overlap']}); recall and wrong faces at score {score}"
     rows = [["shorter side, px", "faces", "average precision", "recall, %", "wrong"]]
     for size in report["sizes"]:

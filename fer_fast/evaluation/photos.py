@@ -15,7 +15,7 @@ from fer_fast.models.config import ModelConfig
 from fer_fast.pipeline.faces import check_faces
 
 #: What `FaceFinder.describe` says that does not change from one run on a machine to the next.
-LASTING = ("finder", "find_size", "score", "min_face", "engine", "precision", "device")
+LASTING = ("finder", "find_size", "score", "min_face", "max_faces", "engine", "precision", "device")
 
 #: A finder, or what to open one with.
 FinderLike = FaceFinder | Mapping[str, Any] | None

@@ -36,7 +36,8 @@ def split_scores(
         fresh: bool [images], False where the pixels occur in another split; None if there is no other.
 
     Returns:
-        protocol -> "full" and, unless `fresh` is None, "leakage_free" -> what `scores_of` gives.
+        protocol -> "full" and, unless `fresh` is None, "leakage_free" -> what `scores_of` gives. Photos without a face
+        count as wrong in both: nothing of them is kept by which a copy in another split could be known.
     """
     result = {}
     for protocol in split.protocols:
