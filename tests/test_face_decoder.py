@@ -168,10 +168,9 @@ def test_no_photo_is_begun_while_too_many_pictures_wait(tmp_path):
     with opened(finder, most_waiting=5) as decoder:
         futures = [decoder.submit([path]) for path in paths]
         for released in range(0, 12, 4):
-            done = min(released + 4, 12)
-            until(lambda done=done: all(future.done() for future in futures[:done]))
+            # Three photos have six pictures; whoever is at work then ends, if the other thread is.
+            until(lambda done=released + 3: all(future.done() for future in futures[:done]))
             time.sleep(0.05)
-            # Three photos have six pictures; whoever was at work then ends.
             assert len(finder.seen) <= released + 3 + decoder.workers
             decoder.release(8)
         assert [len(future.result(10).indices) for future in futures] == [2] * 12
