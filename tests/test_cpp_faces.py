@@ -33,6 +33,7 @@ from fer_fast.decode.pixels import reduced
 from fer_fast.decode.views import reduced_size
 from fer_fast.export import export_model
 from fer_fast.export.graph import sealed
+from fer_fast.models.checkpoint import read_finder, write_checkpoint
 from fer_fast.models.storage import save_model
 
 PHOTOS = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "photos"
@@ -169,3 +170,14 @@ def test_another_finder_is_told(consumer, models, tmp_path, old, new, code, word
     command = (consumer / "find", tmp_path / "finder.xml", models / "model.xml", "/dev/null", tmp_path / "out.bin")
     done = run(*command, check=False)
     assert done.returncode == 1 and done.stderr.startswith(f"{code} ") and words in done.stderr, done.stderr
+
+
+def test_a_finder_whose_scores_are_no_numbers_is_told(consumer, models, photos, tmp_path):
+    packaged = read_finder("finder")
+    broken = {name: np.full_like(tensor, np.nan) for name, tensor in packaged.tensors.items()}
+    write_checkpoint(tmp_path / "broken.safetensors", packaged.config, broken)
+    export_model(tmp_path / "broken.safetensors", "openvino", tmp_path / "broken.xml")
+    write_images(tmp_path / "images.bin", [(photos[4], RGB, 0)])
+    command = (consumer / "find", tmp_path / "broken.xml", models / "model.xml", tmp_path / "images.bin")
+    done = run(*command, tmp_path / "out.bin", check=False)
+    assert done.returncode == 1 and "7 the finder gave a value that is not a number" in done.stderr, done.stderr

@@ -14,12 +14,13 @@ import numpy as np
 import openvino
 import pytest
 import torch
+from safetensors.numpy import save
 
 from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.engines import open_engine
 from fer_fast.engines import openvino as openvino_engine
 from fer_fast.faces.finder import FaceFinder
-from fer_fast.models.checkpoint import read_finder, write_checkpoint
+from fer_fast.models.checkpoint import FORMAT, read_finder, write_checkpoint
 from fer_fast.models.finder_config import FinderConfig
 from fer_fast.models.storage import build_finder
 from fer_fast.types import CheckpointError, FerFastError
@@ -139,6 +140,7 @@ def test_faces_are_scaled_ordered_and_counted():
         ({"score": True}, TypeError, "score must be a number of 0 or more, not True"),
         ({"min_face": -1}, ValueError, "min_face must be a number of 0 or more, not -1"),
         ({"min_face": math.inf}, ValueError, "min_face must be a number of 0 or more, not inf"),
+        ({"min_face": 10**400}, ValueError, "min_face must be a number of 0 or more, not 1000"),
         ({"min_face": "24"}, TypeError, "min_face must be a number of 0 or more, not '24'"),
         ({"max_faces": 0}, ValueError, "max_faces must be at least 1, not 0"),
         ({"max_faces": False}, TypeError, "max_faces must be an integer of 1 or more, not False"),
@@ -211,6 +213,20 @@ def test_closed(photo):
     for call in (lambda: finder.find_in(photo), lambda: finder.find([photo])):
         with pytest.raises(FerFastError, match="the finder is closed"):
             call()
+
+
+def test_a_finder_that_lacks_weights_is_a_wrong_checkpoint(tmp_path):
+    packaged = read_finder("finder")
+    path = tmp_path / "short.safetensors"
+    write_checkpoint(path, packaged.config, dict(list(packaged.tensors.items())[1:]))
+    with pytest.raises(CheckpointError, match=r"^the checkpoint lacks tensor"):
+        FaceFinder(path)
+
+
+def test_a_configuration_too_deep_to_read_is_told(tmp_path):
+    (tmp_path / "deep.safetensors").write_bytes(save({}, {"format": FORMAT, "config": "[" * 100_000, "digest": ""}))
+    with pytest.raises(CheckpointError, match=r"deep.safetensors' has a wrong configuration"):
+        FaceFinder(tmp_path / "deep.safetensors")
 
 
 def test_a_value_that_is_no_number_is_told(tmp_path):

@@ -140,6 +140,27 @@ def test_what_is_no_onnx_is_refused(tmp_path, file, monkeypatch):
         read_finder("nowhere.onnx")
 
 
+def field(number, content):
+    """A field of protobuf, at most 2 ** 21 bytes of content."""
+    length = len(content)
+    return bytes([number << 3 | 2, length & 127 | 128, length >> 7 & 127 | 128, length >> 14]) + content
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (field(1, b"") * 20_000, "it has a message of more than 10,000 fields"),
+        (field(1, field(4, b"K" * 100_000)), "it has a name of 100,000 bytes"),
+        (field(1, field(4, b"\xff")), "it has a name that is no text"),
+        (field(5, b"\x10\x01" + field(1, b"\x7f" * 500_000)), "tensor '' has 500000 dimensions, more than 8"),
+    ],
+)
+def test_a_file_made_to_cost_time_is_refused_at_once(tmp_path, graph, words):
+    (tmp_path / "long.onnx").write_bytes(field(7, graph))
+    with pytest.raises(CheckpointError, match=rf"long.onnx' is not YuNet as ONNX: {words}$"):
+        read_finder(tmp_path / "long.onnx")
+
+
 def test_damage_is_refused_or_read_but_ends_nothing(file):
     content, chance = file.read_bytes(), random.Random(0)
     structure = [at for at in range(len(content) - 4) if content[at : at + 4].isalpha()]
@@ -153,6 +174,11 @@ def test_damage_is_refused_or_read_but_ends_nothing(file):
         except ValueError:
             refused += 1
     assert refused > 20
+
+
+def test_what_can_be_exported_is_named():
+    with pytest.raises(CheckpointError, match=r"model must be a .safetensors or .onnx file or one of: .*\bfinder\b"):
+        read_either("nowhere")
 
 
 def test_a_classifier_is_no_finder_and_a_finder_no_classifier(tmp_path):

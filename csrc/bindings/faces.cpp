@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cells.h"
 #include "crops.h"
@@ -108,11 +109,15 @@ py::array crops_of(const py::array& image, const py::array& matrices, int64_t si
   if (matrices.shape(1) != 2 || matrices.shape(2) != 3)
     fail("matrices: must be [crops, 2, 3], got ", shape_of(matrices));
   check_size(size);
-  const auto* matrix = static_cast<const double*>(matrices.data());
   const py::ssize_t count = matrices.shape(0);
+  // A copy is checked and used: other threads, or `out`, may write to theirs.
+  const auto* given = static_cast<const double*>(matrices.data());
+  const std::vector<double> copied(given, given + 6 * count);
+  const double* matrix = copied.data();
   for (py::ssize_t i = 0; i < count; ++i) {
     if (!crop_fits(matrix + 6 * i, size)) {
-      fail("matrices[", i, "]: must be finite and keep the crop within ", kMaxCropReach, " pixels");
+      constexpr auto kReach = static_cast<int64_t>(kMaxCropReach);
+      fail("matrices[", i, "]: must be finite and keep the crop within ", kReach, " pixels");
     }
   }
   const std::vector<py::ssize_t> shape = {count, size, size, 3};

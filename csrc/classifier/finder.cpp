@@ -17,7 +17,8 @@ namespace {
 // have.
 constexpr int64_t kLeastFindSize = 32;
 
-void require(bool holds, const std::string& name, const std::string& rule, double value) {
+template <typename Number>
+void require(bool holds, const std::string& name, const std::string& rule, Number value) {
   if (holds) return;
   std::ostringstream text;
   text << name << " must be " << rule << ", not " << value;
@@ -26,8 +27,8 @@ void require(bool holds, const std::string& name, const std::string& rule, doubl
 
 // What every model is opened with, from what a finder is.
 Options engine_options(const FinderOptions& options) {
-  require(options.find_size >= kLeastFindSize, "find_size", std::to_string(kLeastFindSize) + " or more",
-          static_cast<double>(options.find_size));
+  const std::string least = std::to_string(kLeastFindSize) + " or more";
+  require(options.find_size >= kLeastFindSize, "find_size", least, options.find_size);
   require(options.score >= 0 && options.score <= 1, "score", "0 to 1", options.score);
   require(options.min_face >= 0 && std::isfinite(options.min_face), "min_face", "a number of pixels, 0 or more",
           options.min_face);
@@ -38,6 +39,14 @@ Options engine_options(const FinderOptions& options) {
   general.goal = options.goal;
   general.device = options.device;
   return checked(general);
+}
+
+// Of a cell that is no number there would be no face, and of a photo full of them no word.
+void check_scores(const std::vector<float>& cells) {
+  for (std::size_t i = 0; i < cells.size(); i += kFaceColumns) {
+    if (std::isfinite(cells[i])) continue;
+    throw Error(ErrorCode::kEngineFailed, "the finder gave a value that is not a number; another precision may help");
+  }
 }
 
 // A row of kFaceColumns, found in a photo that was reduced, in pixels of the photo.
@@ -60,6 +69,7 @@ struct FaceFinder::Parts {
     std::vector<float> cells(
         static_cast<std::size_t>(model.description.outputs(seen.canvas_height, seen.canvas_width)));
     model.engine->infer({seen.pixels.data(), 1, seen.canvas_height, seen.canvas_width}, cells.data());
+    check_scores(cells);
     const std::vector<float> rows =
         faces_in(cells.data(), seen.canvas_height, seen.canvas_width, options.score, kFaceOverlap);
     const double x_factor = static_cast<double>(photo.width) / static_cast<double>(seen.width);
@@ -82,8 +92,7 @@ FaceFinder::FaceFinder(const std::string& model, const FinderOptions& options) {
     auto parts = std::make_unique<Parts>(Parts{open_model(model, Kind::kFinder, engine_options(options)), options});
     const int64_t most = parts->model.description.most_side;
     require(options.find_size <= most, "find_size",
-            "at most the " + std::to_string(most) + " that the model was exported for",
-            static_cast<double>(options.find_size));
+            "at most the " + std::to_string(most) + " that the model was exported for", options.find_size);
     parts_ = std::move(parts);
   });
 }

@@ -106,9 +106,10 @@ bool crop_fits(const double* matrix, int64_t size) {
 void Cropper::fill_patch(const Picture& picture, const Side& across, const Side& down) {
   find_taps(across.first, across.step, across.support, across.count, picture.width, across_);
   find_taps(down.first, down.step, down.support, down.count, picture.height, down_);
-  const auto [low, high] = std::minmax(across_.windows.front(), across_.windows.back(),
-                                       [](const auto& one, const auto& other) { return one.begin < other.begin; });
-  const int64_t left = low.begin, bytes = (high.begin + high.count - left) * picture.pixel;
+  // Of a mirrored crop the columns fall; and two windows that begin at an edge may differ in where they end.
+  const auto &one = across_.windows.front(), &other = across_.windows.back();
+  const int64_t left = std::min(one.begin, other.begin);
+  const int64_t bytes = (std::max(one.begin + one.count, other.begin + other.count) - left) * picture.pixel;
   line_.resize(std::max(line_.size(), static_cast<std::size_t>(bytes + kLanes)));  // a pixel is read as kLanes numbers
   patch_.resize(std::max(patch_.size(), static_cast<std::size_t>(across.count * down.count * kLanes)));
   float* out = patch_.data();

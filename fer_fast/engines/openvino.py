@@ -64,6 +64,8 @@ class OpenVinoEngine(Engine):
             else:
                 compiled, self.cache = self._compile(checkpoint, batch_size), "not used"
             self.graph = CompiledGraph(compiled)
+        except FerFastError:  # of the checkpoint, say
+            raise
         except RuntimeError as error:
             raise FerFastError(f"OpenVINO could not compile the model: {error}") from error
         self.streams, self.threads = self.graph.streams, self.graph.threads

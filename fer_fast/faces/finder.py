@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from functools import partial
 from numbers import Real
@@ -76,8 +77,8 @@ class FaceFinder(Opened):
         if find_size > LARGEST_SIDE:
             raise ValueError(f"find_size must be at most {LARGEST_SIDE}, not {find_size}")
         check_count("max_faces", max_faces)
-        _check_number("score", score, 1)
-        _check_number("min_face", min_face, math.inf)
+        score = _checked_number("score", score, 1)
+        min_face = _checked_number("min_face", min_face, math.inf)
         checkpoint = read_finder(finder)
         self._arguments: dict[str, Any] = {
             # Absolute: another process may have another working directory.
@@ -199,9 +200,10 @@ def face_of(row: list[float]) -> Face:
     return Face(x, y, width, height, landmarks, score)  # type: ignore[arg-type]
 
 
-def _check_number(what: str, number: float, most: float) -> None:
+def _checked_number(what: str, number: float, most: float) -> float:
     if isinstance(number, bool) or not isinstance(number, Real):
         raise TypeError(f"{what} must be a number of 0 or more, not {number!r}")
-    if not 0 <= number <= most or math.isinf(number):
+    if not 0 <= number <= min(most, sys.float_info.max):
         rule = "a number of 0 or more" if math.isinf(most) else f"from 0 to {most}"
         raise ValueError(f"{what} must be {rule}, not {number}")
+    return float(number)

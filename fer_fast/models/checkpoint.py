@@ -63,12 +63,7 @@ def checkpoint_path(model: str | Path) -> Path:
     Raises:
         CheckpointError: if it is neither; the message names the packaged models.
     """
-    if str(model) in packaged_models():
-        return WEIGHTS / f"{model}.safetensors"
-    if not os.path.isfile(model):  # noqa: PTH113 (Path.is_file raises on a name that is too long or not allowed)
-        known = ", ".join(packaged_models()) or "none"
-        raise CheckpointError(f"model must be a .safetensors file or one of: {known}; there is no file {str(model)!r}")
-    return Path(model)
+    return _path(model, "model must be a .safetensors file", WEIGHTS)
 
 
 def finder_path(finder: str | Path) -> Path:
@@ -77,12 +72,17 @@ def finder_path(finder: str | Path) -> Path:
     Raises:
         CheckpointError: if it is neither; the message names the packaged finders.
     """
-    if str(finder) in packaged_finders():
-        return FINDERS / f"{finder}.safetensors"
-    if not os.path.isfile(finder):  # noqa: PTH113 (as above)
-        known = ", ".join(packaged_finders())
-        raise CheckpointError(f"finder must be a file or one of: {known}; there is no file {str(finder)!r}")
-    return Path(finder)
+    return _path(finder, "finder must be a file", FINDERS)
+
+
+def _path(model: str | Path, rule: str, *folders: Path) -> Path:
+    packaged = {path.stem: path for folder in folders for path in folder.glob("*.safetensors")}
+    if found := packaged.get(str(model)):
+        return found
+    if not os.path.isfile(model):  # noqa: PTH113 (Path.is_file raises on a name that is too long or not allowed)
+        known = ", ".join(sorted(packaged)) or "none"
+        raise CheckpointError(f"{rule} or one of: {known}; there is no file {str(model)!r}")
+    return Path(model)
 
 
 def write_checkpoint(
@@ -149,7 +149,7 @@ def read_either(model: str | Path) -> Checkpoint | FinderCheckpoint:
     Raises:
         CheckpointError: as `read_checkpoint`.
     """
-    return _read(finder_path(model) if str(model) in packaged_finders() else checkpoint_path(model))
+    return _read(_path(model, "model must be a .safetensors or .onnx file", WEIGHTS, FINDERS))
 
 
 def _read(path: Path) -> Checkpoint | FinderCheckpoint:
@@ -198,7 +198,7 @@ def _config(metadata: dict[str, str], path: Path) -> ModelConfig | FinderConfig:
         if isinstance(values, dict) and values.get("architecture") == FinderConfig.architecture:
             return FinderConfig.from_dict({name: value for name, value in values.items() if name != "architecture"})
         return ModelConfig.from_dict(values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"checkpoint {str(path)!r} has a wrong configuration: {error}") from error
 
 

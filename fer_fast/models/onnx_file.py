@@ -17,6 +17,8 @@ Constant = npt.NDArray[np.float32]
 
 #: TensorProto.DataType to numpy's types; constants of others are left out.
 _FLOATS = {1: "<f4", 10: "<f2"}
+#: Beyond what a chain of convolutions has: a damaged file shall cost neither minutes nor gigabytes.
+_MOST_FIELDS, _MOST_DIMENSIONS, _MOST_LETTERS = 10_000, 8, 1000
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def _tensor(data: memoryview) -> tuple[str, Constant | None]:
             raw = _message(value)
     if kind not in _FLOATS:
         return name, None
+    if len(shape) > _MOST_DIMENSIONS:
+        raise ValueError(f"tensor {name!r} has {len(shape)} dimensions, more than {_MOST_DIMENSIONS}")
     dtype = np.dtype(_FLOATS[kind])
     if math.prod(shape) * dtype.itemsize != len(raw):
         raise ValueError(f"tensor {name!r} has {len(raw)} bytes for the shape {shape}")
@@ -109,8 +113,10 @@ def _tensor(data: memoryview) -> tuple[str, Constant | None]:
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """The fields of a message of protobuf: numbers, and what is longer as its bytes."""
-    at = 0
+    at = count = 0
     while at < len(data):
+        if (count := count + 1) > _MOST_FIELDS:
+            raise ValueError(f"it has a message of more than {_MOST_FIELDS:,} fields")
         key, at = _varint(data, at)
         if key & 7 == 0:
             value, at = _varint(data, at)
@@ -156,4 +162,10 @@ def _message(value: int | memoryview) -> memoryview:
 
 
 def _text(value: int | memoryview) -> str:
-    return bytes(_message(value)).decode()
+    letters = bytes(_message(value))
+    if len(letters) > _MOST_LETTERS:
+        raise ValueError(f"it has a name of {len(letters):,} bytes")
+    try:
+        return letters.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError("it has a name that is no text") from error

@@ -27,7 +27,7 @@ _KNOWN = {
     "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0": "YuNet 2026may (opencv_zoo, MIT)",
 }
 #: Bytes of a file that is looked at; YuNet's are a quarter of a million.
-_MOST_BYTES = 1 << 24
+_MOST_BYTES = 1 << 20
 #: Convolutions on the way to a head: what all scales share, with head and lateral; of each scale up to its own.
 _EARLY, _LATER = 15, 4
 _HEADS = ("cls", "obj", "bbox", "kps")
