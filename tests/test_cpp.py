@@ -289,18 +289,20 @@ def test_examples(prefix, models, tmp_path, decoder):
     wanted = python_answers(models / "model.safetensors", [array])[0]
     assert good["status"] == "ok" and float(good["confidence"]) == pytest.approx(wanted.max(), abs=0.1)  # in bf16
     drawn, boxes = photo_with_faces(np.random.default_rng(2), (640, 480), 2)
-    drawn.save(tmp_path / "photo.png")
+    named = tmp_path / 'a "photo", of two.png'
+    drawn.save(named)
     export_model("finder", "openvino", tmp_path / "finder.xml")
     done = run(
         programs / "find_faces",
         tmp_path / "finder.xml",
         models / "model.xml",
-        tmp_path / "photo.png",
+        named,
         folder / "bad.jpg",
         check=False,
     )
     assert (done.returncode, done.stderr) == (1, f"find_faces: {folder}/bad.jpg cannot be decoded\n")
     rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert {row["photo"] for row in rows} == {str(named)}
     assert len(rows) == len(boxes) and {row["label"] for row in rows} <= set(EMOTIONS)
     said = run(programs / "latency", models / "model.xml", 5).stdout
     assert re.search(r"p50=[\d.e-]+ ms\np95=[\d.e-]+ ms\np99=", said)

@@ -4,15 +4,10 @@
 #include <iostream>
 #include <vector>
 
+#include "csv.h"
 #include "decode.h"
 
 namespace {
-
-std::string quoted(const std::string& text) {
-  std::string found = "\"";
-  for (const char letter : text) found += letter == '"' ? "\"\"" : std::string(1, letter);
-  return found + '"';
-}
 
 std::vector<std::string> files_in(const std::string& folder) {
   constexpr auto skip = std::filesystem::directory_options::skip_permission_denied;

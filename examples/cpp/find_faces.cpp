@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "csv.h"
 #include "decode.h"
 
 int main(int argc, char** argv) {
@@ -24,8 +25,8 @@ int main(int argc, char** argv) {
         continue;
       }
       for (const auto& [face, prediction] : classifier.classify_faces(finder, photo.view)) {
-        std::cout << argv[i] << ',' << face.x << ',' << face.y << ',' << face.width << ',' << face.height << ','
-                  << face.score << ',' << prediction.label << ',' << prediction.confidence << '\n';
+        std::cout << quoted(argv[i]) << ',' << face.x << ',' << face.y << ',' << face.width << ',' << face.height << ','
+                  << face.score << ',' << quoted(prediction.label) << ',' << prediction.confidence << '\n';
       }
     }
     return all ? 0 : 1;
