@@ -201,9 +201,9 @@ def face_of(row: list[float]) -> Face:
 
 
 def _checked_number(what: str, number: float, most: float) -> float:
+    rule = "a number of 0 or more" if math.isinf(most) else f"a number from 0 to {most}"
     if isinstance(number, bool) or not isinstance(number, Real):
-        raise TypeError(f"{what} must be a number of 0 or more, not {number!r}")
+        raise TypeError(f"{what} must be {rule}, not {number!r}")
     if not 0 <= number <= min(most, sys.float_info.max):
-        rule = "a number of 0 or more" if math.isinf(most) else f"from 0 to {most}"
         raise ValueError(f"{what} must be {rule}, not {number}")
     return float(number)

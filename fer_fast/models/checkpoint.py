@@ -62,8 +62,9 @@ def checkpoint_path(model: str | Path) -> Path:
 
     Raises:
         CheckpointError: if it is neither; the message names the packaged models.
+        TypeError: it is no name and no path.
     """
-    return _path(model, "model must be a .safetensors file", WEIGHTS)
+    return _path("model", model, "a .safetensors file", WEIGHTS)
 
 
 def finder_path(finder: str | Path) -> Path:
@@ -71,17 +72,20 @@ def finder_path(finder: str | Path) -> Path:
 
     Raises:
         CheckpointError: if it is neither; the message names the packaged finders.
+        TypeError: it is no name and no path.
     """
-    return _path(finder, "finder must be a file", FINDERS)
+    return _path("finder", finder, "a file", FINDERS)
 
 
-def _path(model: str | Path, rule: str, *folders: Path) -> Path:
+def _path(what: str, model: str | Path, rule: str, *folders: Path) -> Path:
+    if not isinstance(model, (str, os.PathLike)):
+        raise TypeError(f"{what} must be a name or a path, not {model!r}")
     packaged = {path.stem: path for folder in folders for path in folder.glob("*.safetensors")}
     if found := packaged.get(str(model)):
         return found
     if not os.path.isfile(model):  # noqa: PTH113 (Path.is_file raises on a name that is too long or not allowed)
         known = ", ".join(sorted(packaged)) or "none"
-        raise CheckpointError(f"{rule} or one of: {known}; there is no file {str(model)!r}")
+        raise CheckpointError(f"{what} must be {rule} or one of: {known}; there is no file {str(model)!r}")
     return Path(model)
 
 
@@ -149,7 +153,7 @@ def read_either(model: str | Path) -> Checkpoint | FinderCheckpoint:
     Raises:
         CheckpointError: as `read_checkpoint`.
     """
-    return _read(_path(model, "model must be a .safetensors or .onnx file", WEIGHTS, FINDERS))
+    return _read(_path("model", model, "a .safetensors or .onnx file", WEIGHTS, FINDERS))
 
 
 def _read(path: Path) -> Checkpoint | FinderCheckpoint:
