@@ -50,7 +50,7 @@ CASES = {
     "bench --model nothing": "model must be a .safetensors file or one of",
     "bench --images nowhere": "--images must be a folder with images; there is no folder 'nowhere'",
     "bench --compare nowhere": "nowhere",
-    "export nothing --format onnx": "model must be a .safetensors file or one of",
+    "export nothing --format onnx": "model must be a .safetensors or .onnx file or one of",
     "visualize nowhere.png": "'nowhere.png' does not exist",
     "visualize data/a/000.png --model nothing": "model must be a .safetensors file or one of",
 }

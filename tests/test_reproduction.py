@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_runs import hear_interrupts
 from drawn_data import draw_backbone, draw_classes, draw_ferplus, last_sentence
 
 from fer_fast.cli import run
@@ -271,7 +272,9 @@ def test_who_is_told_to_stop_leaves_no_process_behind(
         "cli.main()"
     )
     command = [sys.executable, "-c", program, "tables", *inputs, "--jobs", "2", "--out", str(copied)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    )
     while len(workers := [*tmp_path.glob("*.pid")]) < 2:
         assert process.poll() is None
         time.sleep(0.01)
