@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pages.photos import photos
 from pages.shared import bottlenecks_of, load, machine, median, rows_of, table
 
 from fer_fast.bench.findings import ratio
@@ -65,4 +66,4 @@ def op() -> str:
     return table(["batch 32", "images/s", "GB/s read + written", "of the limit", "over PyTorch"], rows)
 
 
-TABLES = {"speed": speed, "stages": stages, "op": op}
+TABLES = {"photos": photos, "speed": speed, "stages": stages, "op": op}
