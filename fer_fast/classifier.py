@@ -274,12 +274,6 @@ class Classifier(Opened):
     def __reduce__(self) -> tuple[partial[Classifier], tuple[()]]:
         return partial(type(self), **self._arguments), ()
 
-    def __enter__(self) -> Classifier:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _means(self, call: Callable[[], AbstractContextManager[None]]) -> Means:
         infer = self._probabilities
         return Means(self.classes, self.image_size, self.batch_size, self.streams, self.decoder, infer, call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 
 
 def positive(text: str) -> int:
@@ -29,24 +30,12 @@ def positives(text: str) -> tuple[int, ...]:
 
 def threshold(text: str) -> float:
     """Reads a number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:  # not a number is not, either
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
-    return value
+    return _number(text, 1, "a number from 0 to 1")
 
 
 def pixels(text: str) -> float:
     """Reads a number of pixels, 0 or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of pixels, 0 or more, not {text!r}")
-    return value
+    return _number(text, sys.float_info.max, "a number of pixels, 0 or more")
 
 
 def size(text: str) -> int:
@@ -62,15 +51,19 @@ def size(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Reads a number of seconds, 0 or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")
-    return value
+    return _number(text, sys.float_info.max, "a number of seconds, 0 or more")
 
 
 def names(text: str) -> tuple[str, ...]:
     """Reads names with commas between them; whether each is known is for the command to check."""
     return tuple(name.strip() for name in text.split(","))  # an empty name is an unknown one
+
+
+def _number(text: str, most: float, rule: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= most:  # not a number is not, either
+        raise argparse.ArgumentTypeError(f"must be {rule}, not {text!r}")
+    return value

@@ -15,6 +15,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from fer_fast.types import FerFastError
 
@@ -77,6 +78,12 @@ class Opened(ABC):
         while (running := self._running()) and mine not in running:
             time.sleep(_TICK)
         self._release_once()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @contextmanager
     def _call(self) -> Iterator[None]:

@@ -186,12 +186,6 @@ class FaceFinder(Opened):
     def __reduce__(self) -> tuple[partial[FaceFinder], tuple[()]]:
         return partial(type(self), **self._arguments), ()
 
-    def __enter__(self) -> FaceFinder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def face_of(row: list[float]) -> Face:
     """A face of the columns that `FaceFinder.find_in` gives."""

@@ -122,10 +122,15 @@ class ModelConfig:
         Raises:
             ValueError: on an unknown field or a value that breaks its rule.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := set(values) - known:
-            raise ValueError(f"unknown configuration field {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
+        check_fields(cls, values)
         return cls(**values)
+
+
+def check_fields(config: type, values: dict[str, Any]) -> None:
+    """Raises a ValueError if a configuration, a dataclass, has no field of one of these names."""
+    known = {field.name for field in dataclasses.fields(config)}
+    if unknown := set(values) - known:
+        raise ValueError(f"unknown configuration field {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
 
 
 def check_precision_falls(falls: dict[str, float]) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fer_fast.models.config import check_precision_falls
+from fer_fast.models.config import check_fields, check_precision_falls
 
 #: Pixels of the image a cell of each scale stands for, in the order of the cells.
 STRIDES: tuple[int, ...] = (8, 16, 32)
@@ -51,7 +51,5 @@ class FinderConfig:
         Raises:
             ValueError: on an unknown field or a value that breaks its rule.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := set(values) - known:
-            raise ValueError(f"unknown configuration field {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
+        check_fields(cls, values)
         return cls(**values)
