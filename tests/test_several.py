@@ -12,6 +12,7 @@ from fer_fast.decode.several import SeveralDecoders
 from fer_fast.engines import choice
 from fer_fast.engines.several import SeveralEngines
 from fer_fast.models.architecture import Sides
+from fer_fast.types import FerFastError
 
 
 class Card:
@@ -86,6 +87,23 @@ def test_devices_are_opened_one_by_one(monkeypatch):
     monkeypatch.setattr(choice, "keeps_accuracy", lambda *_: True)
     opened = choice.open_engine(type("Checkpoint", (), {"config": None}), device="cuda:0,cuda:12")
     assert opened.device == "cuda:0,cuda:12"
+
+
+@pytest.mark.parametrize(("precision", "error"), [(None, FerFastError), ("fp16", ValueError)])
+def test_of_several_cards_none_stays_open_if_they_do_not_go_together(monkeypatch, precision, error):
+    first = Card(0)
+
+    def opened(_, __, device, *___):
+        if device == "cuda:0":
+            return first
+        if precision is None:
+            raise FerFastError("there is no such card")
+        return Card(1, precision=precision)
+
+    monkeypatch.setattr(choice, "_open", opened)
+    with pytest.raises(error):
+        choice.open_engine(None, device="cuda:0,cuda:1")
+    assert first.closed
 
 
 @pytest.mark.parametrize("device", ["cuda:0,cuda:0", "cuda,cuda:1", "cpu,cuda:0", "cuda:0,", "cuda:0, cuda:1"])

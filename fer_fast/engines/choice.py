@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,13 @@ def open_engine(
     for name, value in (("batch_size", batch_size), ("side", side)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    with alone():
-        engines = [_open(checkpoint, engine, card, precision, batch_size, side, cached) for card in device.split(",")]
-    opened = engines[0] if len(engines) == 1 else SeveralEngines(engines)
+    engines: list[Engine] = []
+    with alone(), ExitStack() as unwanted:
+        for card in device.split(","):
+            engines.append(_open(checkpoint, engine, card, precision, batch_size, side, cached))
+            unwanted.callback(engines[-1].close)
+        opened = engines[0] if len(engines) == 1 else SeveralEngines(engines)
+        unwanted.pop_all()  # all of them are open: they are the caller's
     ran = opened.describe()["precision"]
     if not keeps_accuracy(checkpoint.config, ran):
         points = 100 * checkpoint.config.precision_falls[ran]
