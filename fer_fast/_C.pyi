@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
-cuda_architectures: str
+cuda_architectures: str  # that _cuda is compiled for, in CMake's words: "86-real,90"; empty without it
 
 def fused_tokens(
     sources: Sequence[NDArray[Any]],
@@ -18,6 +18,43 @@ def fused_tokens(
     threads: int = 1,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]: ...
+
+# Address, dtype, sizes, strides in elements.
+_Memory = tuple[int, str, Sequence[int], Sequence[int]]
+
+class TokenCall:
+    def __init__(
+        self,
+        sources: Sequence[_Memory],
+        means: Sequence[_Memory],
+        inv_stds: Sequence[_Memory],
+        patches: Sequence[int],
+        grid: int,
+        reduce_mean: Sequence[bool],
+        out_dtype: str,
+    ) -> None: ...
+    @property
+    def shape(self) -> list[int]: ...
+    def write(self, out: int, threads: int, parallel_for: int = 0) -> None: ...
+
+def cuda_program() -> str: ...
+def cuda_headers() -> list[tuple[str, str]]: ...
+
+class CudaCode:
+    def __init__(self, cubin: bytes, device: int) -> None: ...
+    def write(self, call: TokenCall, out: int, stream: int) -> None: ...
+
+def fused_tokens_cuda(
+    code: CudaCode,
+    sources: Sequence[Any],
+    means: Sequence[Any],
+    inv_stds: Sequence[Any],
+    patches: Sequence[int],
+    grid: int,
+    reduce_mean: Sequence[bool],
+    out: Any,
+    stream: int = 0,
+) -> None: ...
 def cpu_level() -> str: ...
 def cpu_levels() -> list[str]: ...
 def set_cpu_level(level: str) -> None: ...

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from token_cases import BF16, CASES, F16, F32, TOLERANCES, U8, Case, Source
-from token_witnesses import Shim, by_level, on_device
+from token_witnesses import Shim, by_level, by_nvrtc, on_device
 
 from fer_fast import _C as core  # noqa: N811
 from fer_fast.ops.tokens import fused_tokens, fused_tokens_reference
@@ -22,12 +24,8 @@ WITNESSES = [
     "sanitized cpu",
     "cuda on the host",
     pytest.param("cuda", marks=pytest.mark.needs_cuda),
+    pytest.param("cuda by NVRTC", marks=pytest.mark.needs_cuda),
 ]
-
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Shim:
-    return Shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture(params=WITNESSES)
@@ -38,7 +36,8 @@ def witness(request: pytest.FixtureRequest):
     if name in ("sanitized cpu", "cuda on the host"):
         shim = request.getfixturevalue("shim")
         return shim.cpu if name == "sanitized cpu" else shim.cuda
-    return {"reference": fused_tokens_reference, "op": fused_tokens, "cuda": on_device}[name]
+    others = {"reference": fused_tokens_reference, "op": fused_tokens, "cuda": on_device, "cuda by NVRTC": by_nvrtc}
+    return others[name]
 
 
 def assert_agrees(tokens: torch.Tensor, arguments: dict) -> None:
@@ -96,11 +95,70 @@ def test_instruction_sets_give_the_same_bits(case: Case) -> None:
 
 def test_cuda_paths(shim: Shim) -> None:
     """The table reaches every way in which the CUDA kernel reads."""
-    product = CASES["product 112 fp32"].arguments()
-    assert [shim.path(s, **product) for s in range(4)] == ["runs", "runs", "runs", "pixels"]
-    planes = CASES["product 112 bf16 nchw"].arguments()
-    assert [shim.path(s, **planes) for s in range(4)] == ["runs", "planes", "planes", "planes"]
-    assert shim.path(1, **CASES["product 112 bf16 nchw"].arguments()) == "planes"
+
+    def paths(name: str) -> list[str]:
+        arguments = CASES[name].arguments()
+        return [shim.plan(source, **arguments).path for source in range(len(arguments["sources"]))]
+
+    assert paths("product 112 fp32") == ["runs", "runs", "runs", "pixels"]
+    assert paths("product 112 bf16 nchw") == ["runs", "planes", "planes", "planes"]
+    assert paths("product 112 reduced") == ["single"] * 4  # K, 774, is off the grid of sixteen bytes
+    assert paths("one of two reduced") == ["single", "runs"]
+    assert paths("planes in bands of rows") == ["planes", "planes"]
+    assert paths("planes off the grid") == ["single", "single"]
+    assert paths("runs in parts of a row") == ["runs", "runs"]
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "patch", "grid", "way"),
+    [
+        (4, 6737, 1, 6737, "runs"),
+        (4, 46349, 1, 46349, "single"),  # more than 2^31 shares an image, a prime number of tokens in a row
+        (1024, 2, 700, 1, "pixels"),
+        (8192, 2, 700, 1, "single"),  # more than 2^31 elements of a token
+    ],
+)
+def test_what_the_cuda_kernel_cannot_count_in_32_bits_goes_element_by_element(
+    channels: int, side: int, patch: int, grid: int, way: str, shim: Shim
+) -> None:
+    statistic = torch.ones(channels)
+    arguments = {
+        "sources": [torch.empty((0, channels, side, side), memory_format=torch.channels_last)],
+        "means": [statistic],
+        "inv_stds": [statistic],
+        "patches": [patch],
+        "grid": grid,
+        "reduce_mean": [False],
+        "out_dtype": F32,
+    }
+    plan = shim.plan(0, **arguments)
+    assert (plan.path, plan.blocks) == (way, 0)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_every_way_of_the_cuda_kernel_gives_the_same_bits(case: Case, shim: Shim) -> None:
+    arguments = case.arguments()
+    assert torch.equal(shim.cuda(**arguments), shim.cuda_off_grid(**arguments))
+
+
+@pytest.mark.parametrize("moved", ["sources", "means", "inv_stds"])
+def test_the_cuda_kernel_takes_what_is_off_the_grid_of_sixteen_bytes(moved: str, shim: Shim) -> None:
+    arguments = CASES["product 112 fp32"].arguments()
+    expected = shim.cuda(**arguments)
+    tensor = arguments[moved][1]  # FM2, or what is about it
+    larger = tensor.new_empty(tensor.numel() + 1)
+    shifted = torch.as_strided(larger[1:], tensor.shape, tensor.stride()).copy_(tensor)
+    arguments[moved][1] = shifted
+    assert [shim.plan(source, **arguments).path for source in range(3)] == ["runs", "single", "runs"]
+    assert torch.equal(shim.cuda(**arguments), expected)
+
+
+def test_what_is_not_aligned_to_its_elements_is_refused(shim: Shim) -> None:
+    arguments = CASES["fp32 to bf16"].arguments()
+    assert shim.refusal(4097, **arguments).startswith(
+        "out: must be aligned to its elements of 2 bytes, got the address"
+    )
+    assert shim.refusal(0, **arguments) == "out: must not be null"
 
 
 sizes = st.integers(1, 12)
@@ -184,12 +242,12 @@ WRONG = {
     "mean with strides": (
         {"means": [torch.ones(16)[::2], ONES]},
         ValueError,
-        r"means\[0\]: must be contiguous",
+        r"means\[0\]: must be contiguous, got a stride of 2",
     ),
     "inv_std with 2 dimensions": (
         {"inv_stds": [ONES, ONES[None]]},
         ValueError,
-        r"inv_stds\[1\]: must be .* 1 dimension, got 2",
+        r"inv_stds\[1\]: must have 1 dimension, got 2",
     ),
     "patch 0": ({"patches": [1, 0]}, ValueError, r"patches\[1\]: must be at least 1, .*got 0"),
     "patch too large": ({"patches": [1, 10**6]}, ValueError, r"patches\[1\]: .*got 1000000"),
@@ -209,6 +267,26 @@ WRONG = {
 def test_wrong_arguments_are_named(change: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^{message}"):
         fused_tokens(**(VALID | change))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint16"])
+def test_arrays_of_another_process_are_taken(dtype: str) -> None:
+    """pickle gives them dtypes that equal NumPy's own and are others."""
+    pixels, out = np.ones((2, 8, 4, 4), dtype), np.empty((2, 16, 8), np.float32)
+    arguments = ([np.zeros(8, np.float32)], [np.ones(8, np.float32)], [1], 4, [False])
+    wanted = core.fused_tokens([pixels], *arguments)
+    given = pickle.loads(pickle.dumps((pixels, out)))
+    np.testing.assert_array_equal(core.fused_tokens([given[0]], *arguments, out=given[1]), wanted)
+
+
+def test_a_call_names_what_is_wrong_with_its_memory() -> None:
+    statistic, sizes = (16, "float32", [1], [1]), [1, 1, 4, 4]
+    for memory, message in (
+        ((16, "float32", sizes, [16, 16, 4]), r"sources\[0\]: must have a stride a dimension, 4, got 3"),
+        ((16, "float32", [-1, 1, 4, 4], [16, 16, 4, 1]), r"sources\[0\]: batch must be at least 0, got -1"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            core.TokenCall([memory], [statistic], [statistic], [1], 4, [False], "float32")
 
 
 def test_opcheck() -> None:

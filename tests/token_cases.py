@@ -117,6 +117,7 @@ CASES = {
         3,
     ),
     "planes in bands of rows": Case((Source(32, 28, 28, 4, F32, "nchw"), Source(16, 28, 28, 4, BF16, "nchw")), 7),
+    "runs in parts of a row": Case((Source(64, 28, 28, 7), Source(96, 28, 28, 7, F16)), 4, batch=1),
     "planes off the grid": Case((Source(32, 7, 7, 1, F16, "shifted"), Source(16, 14, 14, 2, F32, "shifted")), 7),
     "planes enlarged": Case((Source(48, 7, 7, 1, BF16, "nchw"), Source(16, 5, 9, 2, F32, "nchw")), 14, out_dtype=BF16),
     "fp16": Case((Source(24, 6, 6, 2, F16), Source(24, 4, 4, 1, F16, "nchw")), 3, out_dtype=F16),

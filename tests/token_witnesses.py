@@ -1,4 +1,4 @@
-"""Who computes fused tokens in the tests: each instruction set, the CUDA kernel on the host and on the device."""
+"""Who computes fused tokens in the tests: each instruction set, the CUDA kernel on the host and twice on the device."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from fer_fast import _C as core  # noqa: N811
+from fer_fast.ops.compiled import code_for
 from fer_fast.ops.tokens import fused_tokens
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +44,32 @@ def on_device(sources, means, inv_stds, **rest) -> torch.Tensor:
     return fused_tokens(*moved, **rest).cpu()
 
 
+def by_nvrtc(sources, means, inv_stds, patches, grid, reduce_mean, out_dtype) -> torch.Tensor:
+    """The kernel as NVRTC compiles it for the GPU that is here, on torch's tensors by way of DLPack."""
+    major, minor = torch.cuda.get_device_capability()
+    code = code_for(torch.cuda.current_device(), 10 * major + minor)
+    moved = [[tensor.cuda() for tensor in tensors] for tensors in (sources, means, inv_stds)]
+    rest = {"means": means, "patches": patches, "grid": grid, "out_dtype": out_dtype}
+    out, stream = _tokens(sources, **rest).cuda(), torch.cuda.current_stream().cuda_stream
+    core.fused_tokens_cuda(code, *moved, patches, grid, reduce_mean, out, stream=stream)
+    return out.cpu()
+
+
+class Plan(NamedTuple):
+    """How the CUDA kernel takes a source. `path`: runs, pixels, planes or single."""
+
+    path: str
+    blocks: int
+    threads: int
+    shared_bytes: int
+
+
+class Traffic(ctypes.Structure):
+    """What a launch asks global memory for, of stores or of loads: ShimTraffic in kernel_shim.h."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("bytes", "moved", "lanes", "warp_lanes", "thread_slots")]
+
+
 class Shim:
     """The real CUDA kernel body, and the CPU twin, compiled for the host with UndefinedBehaviorSanitizer."""
 
@@ -49,7 +77,7 @@ class Shim:
         compiler = shutil.which("c++") or shutil.which("g++")
         assert compiler is not None, "the tests build a C++17 shim; no compiler was found"
         library = folder / "libtokens_shim.so"
-        names = ["tokens.cpp", "cpu_level.cpp", "threads.cpp", "tokens_cpu.cpp"]
+        names = ["tokens.cpp", "cpu_level.cpp", "threads.cpp", "tokens_cpu.cpp", "cuda_plan.cpp"]
         sources = [ROOT / "tests/cpp/tokens_shim.cpp", *(ROOT / "csrc/tokens" / name for name in names)]
         flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", "-ffp-contract=off", "-Wno-psabi"]
         sanitizer = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
@@ -58,31 +86,54 @@ class Shim:
         self._library = ctypes.CDLL(str(library))
 
     def cuda(self, **arguments) -> torch.Tensor:
-        return self._run(self._library.shim_tokens, **arguments)
+        return self._write(self._library.shim_tokens, _tokens(**arguments), **arguments)
+
+    def cuda_off_grid(self, **arguments) -> torch.Tensor:
+        """Into memory that is aligned to its elements alone, which takes the way of single elements."""
+        tokens = _tokens(**arguments)
+        larger = tokens.new_full((tokens.numel() + 1,), float("nan"))
+        return self._write(self._library.shim_tokens, larger[1:].view(tokens.shape), **arguments)
 
     def cpu(self, **arguments) -> torch.Tensor:
-        return self._run(self._library.shim_tokens_cpu, **arguments)
+        return self._write(self._library.shim_tokens_cpu, _tokens(**arguments), **arguments)
 
-    def path(self, index: int, **arguments) -> str:
-        """How the CUDA kernel reads a source: runs, pixels, planes or single."""
-        views = _views(**arguments)
-        out_dtype = DTYPE_NUMBERS[arguments["out_dtype"]]
-        grid, count = ctypes.c_int64(arguments["grid"]), ctypes.c_int64(len(views))
-        return ("runs", "pixels", "planes", "single")[
-            self._library.shim_path(views, count, grid, out_dtype, ctypes.c_int64(index))
-        ]
+    def plan(self, index: int, **arguments) -> Plan:
+        found = (ctypes.c_int32 * 4)()
+        self._library.shim_plan(*_call(_tokens(**arguments), **arguments), ctypes.c_int64(index), found)
+        path, *rest = found
+        return Plan(("runs", "pixels", "planes", "single")[path], *rest)
 
-    def _run(self, function, **arguments) -> torch.Tensor:
-        views = _views(**arguments)
-        out_dtype, grid = arguments["out_dtype"], arguments["grid"]
-        k = sum(mean.numel() * patch**2 for mean, patch in zip(arguments["means"], arguments["patches"], strict=True))
-        out = torch.full((arguments["sources"][0].shape[0], grid * grid, k), float("nan"), dtype=out_dtype)
+    def traffic(self, index: int, **arguments) -> tuple[Traffic, Traffic]:
+        """Stores and loads of a source's launch, as each warp makes them."""
+        found, tokens = (Traffic * 2)(), _tokens(**arguments)  # which must outlive the call
+        self._library.shim_traffic(*_call(tokens, **arguments), ctypes.c_int64(index), found)
+        return found[0], found[1]
+
+    def refusal(self, address: int, **arguments) -> str:
+        """What is said of tokens that are to be written there; empty if nothing is."""
         message = ctypes.create_string_buffer(1000)
-        count, side = ctypes.c_int64(len(views)), ctypes.c_int64(grid)
-        number = DTYPE_NUMBERS[out_dtype]
-        if function(views, count, side, ctypes.c_void_p(out.data_ptr()), number, message, ctypes.c_int64(1000)):
+        views, count, grid, _, dtype = _call(_tokens(**arguments), **arguments)
+        self._library.shim_tokens(views, count, grid, ctypes.c_void_p(address), dtype, message, ctypes.c_int64(1000))
+        return message.value.decode()
+
+    def _write(self, function, tokens: torch.Tensor, **arguments) -> torch.Tensor:
+        message = ctypes.create_string_buffer(1000)
+        if function(*_call(tokens, **arguments), message, ctypes.c_int64(1000)):
             raise ValueError(message.value.decode())
-        return out
+        return tokens
+
+
+def _tokens(sources, means, patches, grid, out_dtype, **_rest) -> torch.Tensor:
+    """What is to be written, not a number yet."""
+    k = sum(mean.numel() * patch**2 for mean, patch in zip(means, patches, strict=True))
+    return torch.full((sources[0].shape[0], grid * grid, k), float("nan"), dtype=out_dtype)
+
+
+def _call(tokens: torch.Tensor, **arguments) -> tuple:
+    """What each of the shim's functions takes first."""
+    views = _views(**arguments)
+    grid, address = ctypes.c_int64(arguments["grid"]), ctypes.c_void_p(tokens.data_ptr())
+    return views, ctypes.c_int64(len(views)), grid, address, DTYPE_NUMBERS[arguments["out_dtype"]]
 
 
 class _View(ctypes.Structure):

@@ -25,7 +25,7 @@ std::string shape_of(const py::array& array) { return py::str(array.attr("shape"
 template <typename Element>
 void check_array(const char* name, const py::array& array, py::ssize_t dimensions) {
   const py::dtype wanted = py::dtype::of<Element>();
-  if (!array.dtype().is(wanted)) {
+  if (!array.dtype().equal(wanted)) {
     fail<DTypeError>(name, ": must be ", std::string(py::str(py::object(wanted))), ", got ",
                      std::string(py::str(static_cast<py::object>(array.dtype()))));
   }

@@ -42,6 +42,7 @@ void check_statistic(const char* name, int64_t index, const float* data, int64_t
 }
 
 void check_source(const SourceView& source, int64_t index, int64_t batch, int64_t grid) {
+  if (source.batch < 0) fail("sources[", index, "]: batch must be at least 0, got ", source.batch);
   if (source.dtype == DType::kUInt8 && source.channels != 3) {
     fail("sources[", index, "]: a uint8 image must be [batch, height, width, 3], got ", source.channels, " channels");
   }

@@ -1,53 +1,35 @@
-// The CUDA twin: checks, plans and launches tokens_kernel.h.
+// The CUDA twin: plans what is asked for, and launches tokens_kernel.h once a source.
 #include <cuda_runtime.h>
 
 #include <stdexcept>
 #include <string>
 
+#include "cuda_dispatch.h"
+#include "cuda_plan.h"
 #include "fer_fast/tokens_cuda.h"
-#include "tokens_kernel.h"
 
 namespace fer_fast {
 namespace {
-
-// More blocks than a multiprocessor holds at once, so that it is never short of one, yet few enough that each turns its
-// loop.
-constexpr int64_t kBlocksPerProcessor = 8;
 
 void check_cuda(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   throw std::runtime_error(std::string("fused_tokens: ") + what + " failed: " + cudaGetErrorString(status));
 }
 
-int64_t multiprocessors() {
-  int device = 0;
-  int count = 0;
-  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
-  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
-  return count;
-}
-
 }  // namespace
 
 void fused_tokens_cuda(const SourceView* sources, int64_t source_count, int64_t grid, void* out, DType out_dtype,
                        void* stream) {
-  check_tokens(sources, source_count, grid, out_dtype);
-  const CudaTokens plan = plan_cuda_tokens(sources, source_count, grid, out, out_dtype);
-  if (plan.token_count == 0) return;
-  const int64_t most = multiprocessors() * kBlocksPerProcessor;
-  const auto blocks = static_cast<unsigned>(plan.token_count < most ? plan.token_count : most);
-  auto* const cuda_stream = static_cast<cudaStream_t>(stream);
-  switch (out_dtype) {
-    case DType::kFloat16:
-      token_kernel<Half><<<blocks, kCudaThreads, 0, cuda_stream>>>(plan);
-      break;
-    case DType::kBFloat16:
-      token_kernel<BFloat16><<<blocks, kCudaThreads, 0, cuda_stream>>>(plan);
-      break;
-    default:
-      token_kernel<float><<<blocks, kCudaThreads, 0, cuda_stream>>>(plan);
+  CudaSource plan[kMaxSources];
+  plan_cuda_tokens(sources, source_count, grid, out, out_dtype, plan);
+  for (int64_t s = 0; s < source_count; ++s) {
+    const CudaSource& source = plan[s];
+    if (source.blocks == 0) continue;
+    with_kernel(source, out_dtype, [&](auto kernel) {
+      kernel<<<source.blocks, source.threads, source.shared_bytes, static_cast<cudaStream_t>(stream)>>>(source);
+    });
+    check_cuda(cudaGetLastError(), "the launch");
   }
-  check_cuda(cudaGetLastError(), "the launch");
 }
 
 }  // namespace fer_fast

@@ -1,302 +1,165 @@
-// The CUDA twin's kernel and its plan: views of device memory come in, tokens go out. CUDA's keywords aside it is plain
-// C++, so that the tests run this very body on the host.
+// The CUDA twin's kernel: one source comes in, its columns of all tokens go out. A block brings a share of the source
+// to shared memory, then each thread owns a column of sixteen bytes and writes it token after token.
+//
+// CUDA's keywords and intrinsics aside it is plain C++, so that the tests run this very body on the host.
 #pragma once
 
-#include "tokens_math.h"
+#include "cuda_columns.h"
+#include "cuda_source.h"
+#include "cuda_words.h"
 
 namespace fer_fast {
-
-// How a source is read. Every store of the first three is 16 bytes wide, and so is every load of memory that allows it.
-enum class CudaPath : int32_t {
-  kRuns,    // right size, channels last: a patch's row is one run of memory
-  kPixels,  // resized, channels last: neighbouring channels share their taps
-  kPlanes,  // one channel after the other: some channels at a time, through shared memory
-  kSingle,  // any strides, reduce_mean, or runs off the 16-byte grid: an element at a time
-};
-
-// Passed by value, as a kernel's argument.
-struct CudaTokens {
-  SourceView sources[kMaxSources];
-  CudaPath paths[kMaxSources];
-  int64_t columns[kMaxSources];
-  int64_t token_rows[kMaxSources];  // of kPlanes: rows of tokens at a time
-  int64_t source_count;
-  int64_t token_count;  // batch * grid * grid
-  int64_t grid;
-  int64_t width;  // K
-  void* out;
-};
-
 namespace {
 
-constexpr int kCudaThreads = 256;
-// kPlanes: channels at a time, two neighbouring stores for each pixel in 16 bits; and the shared memory for them.
-constexpr int64_t kPlaneChannels = 16;
-constexpr int64_t kPlaneBytes = 16384;
-// A multiprocessor must hold at least this many blocks. Unsaid, nvcc 13.0 keeps to 64 registers on sm_90 and spills.
-constexpr int kCudaBlocks = 2;
+// Loads of a thread that are on their way before the first is waited for.
+constexpr int32_t kInFlight = 4;
 
-inline int64_t cuda_element_size(DType dtype) { return dtype == DType::kFloat32 ? 4 : dtype == DType::kUInt8 ? 1 : 2; }
-
-inline bool on_grid(const SourceView& view, int64_t elements) {
-  const int64_t bytes = elements * cuda_element_size(view.dtype);
-  return reinterpret_cast<uintptr_t>(view.data) % static_cast<uintptr_t>(bytes < 16 ? bytes : 16) == 0 &&
-         view.batch_stride % elements == 0 && view.height_stride % elements == 0 &&
-         view.width_stride * view.patch % elements == 0;
-}
-
-// How many rows of tokens of kPlaneChannels channels fit the shared memory; 0 if planes are not dense or do not fit.
-inline int64_t plane_token_rows(const SourceView& view, int64_t grid) {
-  const int64_t plane = view.height * view.width;
-  const bool dense = view.width_stride == 1 && view.height_stride == view.width && view.channel_stride == plane;
-  if (!dense || view.channels % kPlaneChannels != 0) return 0;
-  const int64_t room = kPlaneBytes / (kPlaneChannels * cuda_element_size(view.dtype));  // elements of a channel
-  if (plane <= room) return grid;
-  const bool right_size = view.height == grid * view.patch && view.width == grid * view.patch;
-  return right_size ? room / (view.patch * view.width) : 0;
-}
-
-inline CudaPath cuda_path(const SourceView& view, int64_t grid, int64_t column, int64_t width, DType out_dtype) {
-  const int64_t lanes = 16 / cuda_element_size(out_dtype);
-  const bool channels_last = view.channel_stride == 1 && (view.width == 1 || view.width_stride == view.channels);
-  if (view.reduce_mean || column % lanes != 0 || width % lanes != 0) return CudaPath::kSingle;
-  if (!channels_last && plane_token_rows(view, grid) > 0) return CudaPath::kPlanes;
-  if (!channels_last || !on_grid(view, lanes)) return CudaPath::kSingle;
-  const int64_t side = grid * view.patch;
-  if (view.height == side && view.width == side) {
-    return view.patch * view.channels % lanes == 0 ? CudaPath::kRuns : CudaPath::kSingle;
-  }
-  return view.channels % lanes == 0 && view.width_stride % lanes == 0 ? CudaPath::kPixels : CudaPath::kSingle;
-}
-
-// The arguments have passed check_tokens.
-inline CudaTokens plan_cuda_tokens(const SourceView* sources, int64_t source_count, int64_t grid, void* out,
-                                   DType out_dtype) {
-  CudaTokens plan{};
-  plan.source_count = source_count;
-  plan.token_count = sources[0].batch * grid * grid;
-  plan.grid = grid;
-  plan.width = token_width(sources, source_count);
-  plan.out = out;
-  int64_t column = 0;
-  for (int64_t s = 0; s < source_count; ++s) {
-    plan.sources[s] = sources[s];
-    plan.columns[s] = column;
-    plan.paths[s] = cuda_path(sources[s], grid, column, plan.width, out_dtype);
-    plan.token_rows[s] = plan.paths[s] == CudaPath::kPlanes ? plane_token_rows(sources[s], grid) : 0;
-    column += (sources[s].reduce_mean ? 1 : sources[s].channels) * sources[s].patch * sources[s].patch;
-  }
-  return plan;
-}
-
-template <typename Element, int Count>
-struct alignas(sizeof(Element) * Count < 16 ? sizeof(Element) * Count : 16) Pack {
-  Element elements[Count];
-};
-
-struct TokenPlace {
+// Where a share is.
+struct SharePlace {
   int64_t b;
-  int32_t ty;
+  int32_t ty;  // its first token
   int32_t tx;
+  int32_t channel;  // its first
 };
 
-template <typename In, typename Out, int Lanes>
-__device__ __forceinline__ void write_run(const SourceView& source, const TokenPlace& place, int32_t i, Out* block) {
-  const auto channels = static_cast<int32_t>(source.channels);
-  const auto run = static_cast<int32_t>(source.patch) * channels;
-  const int32_t dy = i / run;
-  const int32_t offset = i - dy * run;
-  const In* in = static_cast<const In*>(source.data) + place.b * source.batch_stride +
-                 (place.ty * source.patch + dy) * source.height_stride + place.tx * run + offset;
-  const auto pack = *reinterpret_cast<const Pack<In, Lanes>*>(in);
-  Pack<Out, Lanes> out;
-  int32_t c = offset % channels;
-  FER_FAST_UNROLLED
-  for (int lane = 0; lane < Lanes; ++lane) {
-    from_float(normalise(to_float(pack.elements[lane]), source.mean[c], source.inv_std[c]), &out.elements[lane]);
-    c = c + 1 == channels ? 0 : c + 1;
-  }
-  *reinterpret_cast<Pack<Out, Lanes>*>(block + i) = out;
+__device__ __forceinline__ SharePlace place_of(const CudaSource& source, int64_t share) {
+  const auto chunks = static_cast<int32_t>(source.view.channels / source.channels);
+  const int32_t spans = source.grid / source.span;
+  const int32_t bands = source.grid / source.rows;
+  const int64_t image = share / (chunks * spans * bands);
+  const auto rest = static_cast<int32_t>(share - image * (chunks * spans * bands));
+  return {image, rest / chunks / spans * source.rows, rest / chunks % spans * source.span,
+          rest % chunks * source.channels};
 }
 
-template <typename In, typename Out, int Lanes>
-__device__ __forceinline__ void write_pixel(const SourceView& source, int64_t side, const TokenPlace& place, int32_t i,
-                                            Out* block) {
-  const auto channels = source.reduce_mean ? 1 : static_cast<int32_t>(source.channels);
-  const auto patch = static_cast<int32_t>(source.patch);
-  const int32_t pixel = i / channels;
-  float values[Lanes];
-  token_elements<Lanes, In>(source, side, place.b, place.ty * patch + pixel / patch, place.tx * patch + pixel % patch,
-                            i - pixel * channels, values);
-  Pack<Out, Lanes> out;
-  FER_FAST_UNROLLED
-  for (int lane = 0; lane < Lanes; ++lane) from_float(values[lane], &out.elements[lane]);
-  *reinterpret_cast<Pack<Out, Lanes>*>(block + i) = out;
-}
-
-template <typename In, typename Out>
-__device__ __forceinline__ void write_cuda_block(const CudaTokens& plan, int64_t s, const TokenPlace& place,
-                                                 Out* block) {
-  constexpr int kPack = 16 / sizeof(Out);
-  const SourceView& source = plan.sources[s];
-  const auto size = static_cast<int32_t>((source.reduce_mean ? 1 : source.channels) * source.patch * source.patch);
-  const int64_t side = plan.grid * source.patch;
-  const auto first = static_cast<int32_t>(threadIdx.x);
-  const auto step = static_cast<int32_t>(blockDim.x);
-  switch (plan.paths[s]) {
-    case CudaPath::kRuns:
-      for (int32_t i = first * kPack; i < size; i += step * kPack) write_run<In, Out, kPack>(source, place, i, block);
-      break;
-    case CudaPath::kPixels:
-      for (int32_t i = first * kPack; i < size; i += step * kPack) {
-        write_pixel<In, Out, kPack>(source, side, place, i, block);
-      }
-      break;
-    case CudaPath::kPlanes:  // not token by token: write_cuda_planes
-      break;
-    case CudaPath::kSingle:
-      for (int32_t i = first; i < size; i += step) write_pixel<In, Out, 1>(source, side, place, i, block);
-      break;
-  }
-}
-
-// Copies `rows` rows of kPlaneChannels neighbouring channels, one channel after the other.
+// Whatever is read by __ldg is written by nobody while the kernel runs.
 template <typename In>
-__device__ __forceinline__ void load_planes(const In* from, int64_t plane, int32_t elements, In* to) {
-  constexpr int kLoad = 16 / sizeof(In);
+__device__ __forceinline__ void stage_pixels(const CudaSource& source, const SharePlace& place, In* to) {
+  const SourceView& view = source.view;
+  const In* first = static_cast<const In*>(view.data) + place.b * view.batch_stride +
+                    place.channel * view.channel_stride + place.ty * view.patch * view.height_stride +
+                    place.tx * view.patch * view.width_stride;
+  const auto* const from = reinterpret_cast<const uint4*>(first);
+  const int64_t stride = source.run_stride / kLanes<In>;
+  const int32_t length = source.run_length / kLanes<In>;
+  const int32_t all = source.runs * length;
+  const auto step = static_cast<int32_t>(blockDim.x);
+  FER_FAST_ROLLED
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < all; i += kInFlight * step) {
+    uint4 words[kInFlight];
+    FER_FAST_UNROLLED
+    for (int32_t k = 0; k < kInFlight; ++k) {
+      const int32_t word = i + k * step;
+      const int32_t run = word / length;
+      if (word < all) words[k] = __ldg(from + run * stride + (word - run * length));
+    }
+    FER_FAST_UNROLLED
+    for (int32_t k = 0; k < kInFlight; ++k) {
+      const int32_t word = i + k * step;
+      if (word < all) reinterpret_cast<uint4*>(to)[word] = words[k];
+    }
+  }
+}
+
+template <typename In>
+__device__ __forceinline__ void stage_statistics(const CudaSource& source, const SharePlace& place, float* mean,
+                                                 float* inv_std) {
+  const float* means = source.view.mean + place.channel;
+  const float* inv_stds = source.view.inv_std + place.channel;
   const auto first = static_cast<int32_t>(threadIdx.x);
   const auto step = static_cast<int32_t>(blockDim.x);
-  // Whole planes follow each other without a gap.
-  const int32_t runs = elements == plane ? 1 : static_cast<int32_t>(kPlaneChannels);
-  const int32_t length = elements == plane ? elements * static_cast<int32_t>(kPlaneChannels) : elements;
-  const bool aligned = reinterpret_cast<uintptr_t>(from) % 16 == 0 && length % kLoad == 0 &&
-                       (runs == 1 || plane % kLoad == 0);
+  if constexpr (sizeof(In) == 1) {  // an image's three: twelve bytes are no sixteen
+    FER_FAST_ROLLED
+    for (int32_t c = first; c < source.channels; c += step) {
+      mean[c] = __ldg(means + c);
+      inv_std[c] = __ldg(inv_stds + c);
+    }
+  } else {
+    FER_FAST_ROLLED
+    for (int32_t i = first; i < source.channels / 4; i += step) {
+      reinterpret_cast<uint4*>(mean)[i] = __ldg(reinterpret_cast<const uint4*>(means) + i);
+      reinterpret_cast<uint4*>(inv_std)[i] = __ldg(reinterpret_cast<const uint4*>(inv_stds) + i);
+    }
+  }
+}
+
+// A share's tokens, from shared memory. They are neighbours: one row's, or whole rows'.
+template <typename In, typename Out, CudaPath kPath>
+__device__ __forceinline__ void write_share(const CudaSource& source, const SharePlace& place,
+                                            const Shared<In>& shared) {
+  constexpr int32_t kOut = kLanes<Out>;
+  const auto thread = static_cast<int32_t>(threadIdx.x);
+  int32_t owner = thread % source.owners;
+  int32_t slot = thread / source.owners;
+  if (kPath == CudaPath::kPlanes) {  // pairs of columns, then tokens side by side: shared memory is read side by side
+    slot = thread / 2 % source.slots;
+    owner = thread / 2 / source.slots * 2 + thread % 2;
+  }
+  const int64_t first_token = (place.b * source.grid + place.ty) * source.grid + place.tx;
   FER_FAST_ROLLED
-  for (int32_t run = 0; run < runs; ++run) {
-    const In* source = from + run * plane;
-    In* target = to + run * length;
-    if (aligned) {
-      for (int32_t i = first * kLoad; i < length; i += step * kLoad) {
-        *reinterpret_cast<Pack<In, kLoad>*>(target + i) = *reinterpret_cast<const Pack<In, kLoad>*>(source + i);
-      }
-    } else {
-      for (int32_t i = first; i < length; i += step) target[i] = source[i];
-    }
-  }
-}
-
-// Some rows of tokens, of kPlaneChannels channels. Neighbouring threads write two neighbouring packs of a pixel, which
-// fill one 32-byte sector, then go on to the next pixel: shared memory is then read side by side.
-template <typename In, typename Out>
-__device__ __forceinline__ void write_cuda_planes(const CudaTokens& plan, int64_t s, int64_t item, In* shared) {
-  constexpr int kPack = 16 / sizeof(Out);
-  const SourceView& source = plan.sources[s];
-  const int64_t chunks = source.channels / kPlaneChannels;
-  const int64_t bands = (plan.grid + plan.token_rows[s] - 1) / plan.token_rows[s];
-  const int64_t channel = item % chunks * kPlaneChannels;
-  const int64_t first_row = item / chunks % bands * plan.token_rows[s];  // of tokens
-  const int64_t b = item / chunks / bands;
-  const int64_t rows = first_row + plan.token_rows[s] < plan.grid ? plan.token_rows[s] : plan.grid - first_row;
-  const bool whole = plan.token_rows[s] == plan.grid;
-  const int64_t plane = source.height * source.width;
-  const auto elements = static_cast<int32_t>(whole ? plane : rows * source.patch * source.width);
-  load_planes(static_cast<const In*>(source.data) + b * source.batch_stride + channel * plane +
-                  first_row * source.patch * source.width,
-              plane, elements, shared);
-  __syncthreads();
-  SourceView tile = source;  // the part in shared memory, as a source of its own
-  tile.data = shared;
-  tile.batch_stride = 0;
-  tile.channel_stride = elements;
-  tile.mean = source.mean + channel;
-  tile.inv_std = source.inv_std + channel;
-  const int64_t side = plan.grid * source.patch;
-  const bool resized = source.height != side || source.width != side;
-  const auto patch = static_cast<int32_t>(source.patch);
-  const auto columns = static_cast<int32_t>(side);
-  const int32_t pixels = static_cast<int32_t>(rows) * patch * columns;
-  constexpr int32_t kPairs = kPlaneChannels / (2 * kPack);
-  const auto step = static_cast<int32_t>(blockDim.x);
-  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < 2 * kPairs * pixels; i += step) {
-    const int32_t pixel = i / 2 % pixels;
-    const int32_t c = (i / 2 / pixels * 2 + i % 2) * kPack;
-    const int32_t y = pixel / columns;
-    const int32_t x = pixel % columns;
-    float values[kPack];
-    if (resized) {  // then the whole planes are here
-      token_elements<kPack, In, false>(tile, side, 0, y, x, c, values);
-    } else {
-      const In* in = shared + c * elements + y * columns + x;
+  for (int32_t i = owner; i < source.columns; i += source.owners) {
+    const Column<In, kOut, kPath> column(source, shared, place.channel, i * kOut);
+    int32_t row = slot / source.span;  // of tokens, in the share
+    int32_t x = slot % source.span;
+    Out* out = static_cast<Out*>(source.out) + (first_token + slot) * source.token_stride + column.offset;
+    FER_FAST_ROLLED
+    while (row < source.rows) {
+      float values[kOut];
+      column.read(row, x, values);
       FER_FAST_UNROLLED
-      for (int lane = 0; lane < kPack; ++lane) {
-        values[lane] = normalise(to_float(in[lane * elements]), tile.mean[c + lane], tile.inv_std[c + lane]);
+      for (int32_t lane = 0; lane < kOut; ++lane) {
+        values[lane] = normalise(values[lane], column.mean[lane], column.inv_std[lane]);
       }
-    }
-    Pack<Out, kPack> out;
-    FER_FAST_UNROLLED
-    for (int lane = 0; lane < kPack; ++lane) from_float(values[lane], &out.elements[lane]);
-    const int64_t token = (b * plan.grid + first_row + y / patch) * plan.grid + x / patch;
-    const int64_t within = static_cast<int64_t>(y % patch * patch + x % patch) * source.channels + channel + c;
-    auto* const to = static_cast<Out*>(plan.out) + token * plan.width + plan.columns[s] + within;
-    *reinterpret_cast<Pack<Out, kPack>*>(to) = out;
-  }
-  __syncthreads();  // before the next item overwrites what is shared
-}
-
-template <typename Out>
-__device__ __forceinline__ void write_all_planes(const CudaTokens& plan) {
-  __shared__ Pack<unsigned char, 16> shared[kPlaneBytes / 16];
-  const int64_t batch = plan.token_count / (plan.grid * plan.grid);
-  for (int64_t s = 0; s < plan.source_count; ++s) {
-    if (plan.paths[s] != CudaPath::kPlanes) continue;
-    const int64_t bands = (plan.grid + plan.token_rows[s] - 1) / plan.token_rows[s];
-    const int64_t items = batch * bands * (plan.sources[s].channels / kPlaneChannels);
-    for (int64_t item = blockIdx.x; item < items; item += gridDim.x) {
-      switch (plan.sources[s].dtype) {
-        case DType::kFloat32:
-          write_cuda_planes<float, Out>(plan, s, item, reinterpret_cast<float*>(shared));
-          break;
-        case DType::kFloat16:
-          write_cuda_planes<Half, Out>(plan, s, item, reinterpret_cast<Half*>(shared));
-          break;
-        case DType::kBFloat16:
-          write_cuda_planes<BFloat16, Out>(plan, s, item, reinterpret_cast<BFloat16*>(shared));
-          break;
-        case DType::kUInt8:
-          write_cuda_planes<uint8_t, Out>(plan, s, item, reinterpret_cast<uint8_t*>(shared));
-          break;
-      }
+      store(values, out);
+      out += source.slots * source.token_stride;
+      for (x += source.slots; x >= source.span; x -= source.span) ++row;
     }
   }
 }
 
-// A block of threads takes one token after another: K elements side by side, so that neighbouring threads write
-// neighbours. Sources that lie plane by plane follow, some channels of one image at a time.
-template <typename Out>
-__global__ void __launch_bounds__(kCudaThreads, kCudaBlocks) token_kernel(const CudaTokens plan) {
-  for (int64_t token = blockIdx.x; token < plan.token_count; token += gridDim.x) {
-    const auto cell = static_cast<int32_t>(token % (plan.grid * plan.grid));
-    const auto grid = static_cast<int32_t>(plan.grid);
-    const TokenPlace place{token / (plan.grid * plan.grid), cell / grid, cell % grid};
-    for (int64_t s = 0; s < plan.source_count; ++s) {
-      Out* block = static_cast<Out*>(plan.out) + token * plan.width + plan.columns[s];
-      switch (plan.sources[s].dtype) {
-        case DType::kFloat32:
-          write_cuda_block<float>(plan, s, place, block);
-          break;
-        case DType::kFloat16:
-          write_cuda_block<Half>(plan, s, place, block);
-          break;
-        case DType::kBFloat16:
-          write_cuda_block<BFloat16>(plan, s, place, block);
-          break;
-        case DType::kUInt8:
-          write_cuda_block<uint8_t>(plan, s, place, block);
-          break;
-      }
+template <typename In, typename Out>
+__device__ __forceinline__ void write_elements(const CudaSource& source) {
+  const SourceView& view = source.view;
+  const int64_t channels = view.reduce_mean ? 1 : view.channels;
+  const int64_t size = channels * view.patch * view.patch;
+  const int64_t step = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < source.shares; i += step) {
+    const int64_t token = i / size;
+    const int64_t within = i - token * size;
+    const int64_t pixel = within / channels;
+    const int64_t row = token / source.grid;  // of all images' rows of tokens
+    const float value = token_element<In>(
+        view, source.grid * view.patch, row / source.grid, row % source.grid * view.patch + pixel / view.patch,
+        (token - row * source.grid) * view.patch + pixel % view.patch, within - pixel * channels);
+    from_float(value, static_cast<Out*>(source.out) + token * source.token_stride + within);
+  }
+}
+
+extern __shared__ uint4 cuda_shared[];
+
+// A block takes one share after another.
+template <typename In, typename Out, CudaPath kPath>
+__device__ __forceinline__ void take_shares(const CudaSource& source) {
+  if constexpr (kPath == CudaPath::kSingle) {
+    write_elements<In, Out>(source);
+  } else {
+    for (int64_t share = blockIdx.x; share < source.shares; share += gridDim.x) {
+      const SharePlace place = place_of(source, share);
+      const Shared<In> shared(source, cuda_shared);
+      stage_pixels(source, place, shared.pixels);
+      stage_statistics<In>(source, place, shared.mean, shared.inv_std);
+      if (kPath != CudaPath::kRuns) stage_taps(source, shared);
+      __syncthreads();
+      write_share<In, Out, kPath>(source, place, shared);
+      __syncthreads();  // before the next share overwrites what is shared
     }
   }
-  write_all_planes<Out>(plan);
+}
+
+// By nvcc; NVRTC is given entries of plain names, by cuda_program.
+template <typename In, typename Out, CudaPath kPath>
+__global__ void __launch_bounds__(kCudaThreads, kCudaBlocks) token_kernel(const CudaSource source) {
+  take_shares<In, Out, kPath>(source);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 
 #include "fer_fast/tokens.h"
 
-#ifdef __CUDACC__
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #define FER_FAST_HOST_DEVICE __host__ __device__ __forceinline__
 // Loops over taps and channels: unrolled, they spill registers on sm_90 and triple the time to compile.
 #define FER_FAST_ROLLED _Pragma("unroll 1")
@@ -88,7 +88,17 @@ FER_FAST_HOST_DEVICE float to_float(uint8_t value) { return static_cast<float>(v
 
 FER_FAST_HOST_DEVICE float to_float(BFloat16 value) { return float_from_bfloat16<float>(uint32_t{value.bits}); }
 
-FER_FAST_HOST_DEVICE float to_float(Half value) { return float_from_half<float>(uint32_t{value.bits}); }
+// On a card, its own conversions are used, in PTX because that needs no header of CUDA's. They too round to nearest,
+// ties to even, and know subnormals; only a NaN has other bits.
+FER_FAST_HOST_DEVICE float to_float(Half value) {
+#ifdef __CUDA_ARCH__
+  float result;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
+  return result;
+#else
+  return float_from_half<float>(uint32_t{value.bits});
+#endif
+}
 
 FER_FAST_HOST_DEVICE void from_float(float value, float* out) { *out = value; }
 
@@ -97,7 +107,11 @@ FER_FAST_HOST_DEVICE void from_float(float value, BFloat16* out) {
 }
 
 FER_FAST_HOST_DEVICE void from_float(float value, Half* out) {
+#ifdef __CUDA_ARCH__
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(out->bits) : "f"(value));
+#else
   out->bits = static_cast<uint16_t>(half_from_float<uint32_t>(value));
+#endif
 }
 
 template <typename Float>
@@ -149,36 +163,29 @@ FER_FAST_HOST_DEVICE float channel_mean(const In* pixel, int64_t channels, int64
   return sum / static_cast<float>(channels);
 }
 
-// `Lanes` neighbouring channels of one output pixel (y, x) of the resized source: before the patches are cut, after
-// normalisation. More than one lane needs no reduce_mean, and channel_stride 1 if they are read as Adjacent.
-template <int Lanes, typename In, bool Adjacent = true>
-FER_FAST_HOST_DEVICE void token_elements(const SourceView& source, int64_t side, int64_t b, int64_t y, int64_t x,
-                                         int64_t c, float (&out)[Lanes]) {
+// One element of the output pixel (y, x) of the resized source: before the patches are cut, after normalisation.
+template <typename In>
+FER_FAST_HOST_DEVICE float token_element(const SourceView& source, int64_t side, int64_t b, int64_t y, int64_t x,
+                                         int64_t c) {
   const Span rows = resample_span(y, source.height, side);
   const Span columns = resample_span(x, source.width, side);
   const float row_total = resample_total(rows);
   const float column_total = resample_total(columns);
   const In* plane = static_cast<const In*>(source.data) + b * source.batch_stride + c * source.channel_stride;
-  for (int lane = 0; lane < Lanes; ++lane) out[lane] = 0.0f;
+  float value = 0.0f;
   FER_FAST_ROLLED
   for (int64_t i = 0; i < columns.count; ++i) {
-    float column[Lanes] = {};
+    float column = 0.0f;
     FER_FAST_ROLLED
     for (int64_t j = 0; j < rows.count; ++j) {
       const In* pixel = plane + (rows.first + j) * source.height_stride + (columns.first + i) * source.width_stride;
       const float weight = resample_weight(rows, j) / row_total;
-      for (int lane = 0; lane < Lanes; ++lane) {
-        const float value =
-            source.reduce_mean ? channel_mean(pixel, source.channels, source.channel_stride)
-                               : to_float(pixel[Adjacent ? lane : lane * source.channel_stride]);
-        column[lane] += weight * value;
-      }
+      column += weight *
+                (source.reduce_mean ? channel_mean(pixel, source.channels, source.channel_stride) : to_float(*pixel));
     }
-    const float weight = resample_weight(columns, i) / column_total;
-    for (int lane = 0; lane < Lanes; ++lane) out[lane] += weight * column[lane];
+    value += resample_weight(columns, i) / column_total * column;
   }
-  for (int lane = 0; lane < Lanes; ++lane)
-    out[lane] = normalise(out[lane], source.mean[c + lane], source.inv_std[c + lane]);
+  return normalise(value, source.mean[c], source.inv_std[c]);
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
-"""The native libraries: `fer_fast._C` and torch's `fer_fast` ops, or an error that says what to do."""
+"""The native modules, `fer_fast._C` and `fer_fast._cuda`, or an error that says what to do."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
+import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote, urlsplit
@@ -12,50 +13,51 @@ from urllib.parse import unquote, urlsplit
 from fer_fast.types import FerFastError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_LIBRARIES = _PACKAGE / "lib"
-_CUDA = _LIBRARIES / "libfer_fast_torch_cuda.so"
 
 
 def core() -> ModuleType:
-    """Returns `fer_fast._C`, the module without torch.
+    """Returns `fer_fast._C`: the fused op's CPU twin, faces.
 
     Raises:
         FerFastError: it was not built, or does not load.
     """
-    try:
-        return importlib.import_module("fer_fast._C")
-    except ImportError as error:
-        raise FerFastError(f"fer_fast._C does not load ({error}): {_advice()}") from error
+    return _module("fer_fast._C")
 
 
-def load_torch_ops() -> None:
-    """Registers `torch.ops.fer_fast.*`: the CPU twin, and the CUDA twin when torch and this build have CUDA.
+def cuda() -> ModuleType:
+    """Returns `fer_fast._cuda`: the fused op's CUDA twin.
 
     Raises:
-        FerFastError: a library was not built, or does not load.
+        FerFastError: it was not built, or does not load.
     """
-    import torch
-
-    _load(_LIBRARIES / "libfer_fast_torch_cpu.so")
-    # Only a CUDA build of torch has the symbols. It has them without a GPU too: loading asks no driver.
-    if torch.version.cuda is not None and has_cuda_library():
-        _load(_CUDA)
+    return _module("fer_fast._cuda")
 
 
 def has_cuda_library() -> bool:
     """Whether this build has the CUDA twin."""
-    return _CUDA.exists()
+    return importlib.util.find_spec("fer_fast._cuda") is not None
 
 
-def _load(library: Path) -> None:
-    import torch
+def has_cuda_code(architecture: int) -> bool:
+    """Whether the CUDA twin was built for a card: for it, for an older one of its generation, or as PTX.
 
-    if not library.exists():
-        raise FerFastError(f"{library} is missing: {_advice()}")
+    Args:
+        architecture: the card's compute capability, times ten.
+    """
+    if not has_cuda_library():
+        return False
+    for number, one, kind in re.findall(r"(\d+)(a?)f?(-real|-virtual)?", core().cuda_architectures):
+        older, same = int(number) <= architecture, int(number) // 10 == architecture // 10
+        if int(number) == architecture or (older and not one and (same or kind != "-real")):
+            return True
+    return False
+
+
+def _module(name: str) -> ModuleType:
     try:
-        torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
-    except OSError as error:
-        raise FerFastError(f"{library} does not load ({error}): {_advice()}") from error
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise FerFastError(f"{name} does not load ({error}): {_advice()}") from error
 
 
 def _advice() -> str:
@@ -70,7 +72,9 @@ def _advice() -> str:
 
 def _installed_elsewhere() -> Path | None:
     """The folder of an installed fer_fast that is not this one."""
-    for distribution in importlib.metadata.distributions(name="fer-fast"):
+    from importlib import metadata  # 14 ms, for an error alone
+
+    for distribution in metadata.distributions(name="fer-fast"):
         package = Path(str(distribution.locate_file("fer_fast")))
         origin = json.loads(distribution.read_text("direct_url.json") or "{}").get("url", "")
         if not package.is_dir() and origin.startswith("file://"):  # pip install -e

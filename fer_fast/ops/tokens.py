@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_fast.ops import native
+from fer_fast.ops.torch_op import fused_tokens_op
 from fer_fast.types import FerFastError
-
-_missing_library: FerFastError | None = None
-try:
-    native.load_torch_ops()
-except FerFastError as error:  # the reference needs no library; fused_tokens raises this
-    _missing_library = error
 
 
 def fused_tokens(
@@ -57,55 +50,24 @@ def fused_tokens(
     Raises:
         ValueError: an argument has the wrong size, count or device, or needs a gradient.
         TypeError: an argument has the wrong dtype.
-        FerFastError: the native library is missing, it has no twin for the device, or the device failed.
+        FerFastError: the native part is missing, it has no twin for the device, or the device failed.
 
     Source:
         Oh & Yoo 2023, the hybrid of ResNet-18 and Vision Transformer for facial expression recognition.
     """
-    if _missing_library is not None:
-        raise _missing_library
     if len(sources) == 0:  # the dispatcher could not tell the device, and would name no argument
         raise ValueError("sources: must be 1 to 5, got 0")
     if torch.is_grad_enabled() and any(source.requires_grad for source in sources):
         raise ValueError("sources: must not need a gradient; fused_tokens_reference is differentiable")
     reduced = [reduce_mean] * len(sources) if isinstance(reduce_mean, bool) else list(reduce_mean)
     try:
-        tokens: Tensor = torch.ops.fer_fast.fused_tokens.default(
+        tokens: Tensor = fused_tokens_op(
             list(sources), list(means), list(inv_stds), list(patches), grid, reduced, out_dtype
         )
-    except RuntimeError as error:
-        raise _named_error(error, sources[0].device) from None
+    except NotImplementedError as error:
+        kind, how = sources[0].device.type, "rebuild with FER_FAST_CUDA=1"
+        raise FerFastError(f"fused_tokens has no twin for {kind} in this build: {how}") from error
     return tokens
-
-
-def _named_error(error: RuntimeError, device: torch.device) -> Exception:
-    """The error that the native code meant; all that the stable ABI passes on is RuntimeError."""
-    if isinstance(error, NotImplementedError):
-        how = "rebuild with FER_FAST_CUDA=1"
-        return FerFastError(f"fused_tokens has no twin for {device.type} in this build: {how}")
-    match = re.match(r"(ValueError|TypeError|FerFastError): ([^\n]*)", str(error))
-    if match is None:
-        return error
-    kind = {"ValueError": ValueError, "TypeError": TypeError, "FerFastError": FerFastError}[match[1]]
-    return kind(match[2])
-
-
-def _fused_tokens_fake(
-    sources: list[Tensor],
-    means: list[Tensor],
-    inv_stds: list[Tensor],
-    patches: list[int],
-    grid: int,
-    reduce_mean: list[bool],
-    out_dtype: torch.dtype,
-) -> Tensor:
-    """The shape alone, for torch.compile and torch.export: [batch, grid * grid, k]."""
-    k = sum(mean.shape[0] * patch * patch for mean, patch in zip(means, patches, strict=True))
-    return sources[0].new_empty((sources[0].shape[0], grid * grid, k), dtype=out_dtype)
-
-
-if _missing_library is None:
-    torch.library.register_fake("fer_fast::fused_tokens", _fused_tokens_fake)
 
 
 def fused_tokens_reference(

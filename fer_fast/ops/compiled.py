@@ -1,0 +1,63 @@
+"""The fused op's kernel where no nvcc built it: a card comes in, the kernel compiled for it goes out, and is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from functools import cache
+from typing import Any
+
+from fer_fast.machine.cache import Place
+from fer_fast.ops import native
+from fer_fast.ops.nvrtc import find_nvrtc
+from fer_fast.types import FerFastError
+
+log = logging.getLogger(__name__)
+_one_at_a_time = threading.Lock()
+
+
+def compiled_kernel(architecture: int) -> bytes:
+    """The kernel's cubin, from the cache, or compiled by NVRTC and kept there.
+
+    Args:
+        architecture: the card's compute capability, times ten.
+
+    Raises:
+        FerFastError: there is no NVRTC that compiles for that card.
+    """
+    core = native.core()
+    program, headers = core.cuda_program(), dict(core.cuda_headers())
+    text = "\0".join((program, *headers, *headers.values()))
+    key: dict[str, str | int] = {"architecture": architecture, "source": hashlib.sha256(text.encode()).hexdigest()}
+    place = Place("kernel", key)
+    if (kept := place.fetch()) is not None:
+        return bytes(kept)
+    begun, nvrtc = time.monotonic(), find_nvrtc(architecture)
+    cubin = nvrtc.compile(program, headers, architecture)
+    seconds = time.monotonic() - begun
+    log.info("the fused op's kernel: compiled by NVRTC %s in %.1f s, %s", nvrtc.version, seconds, place.store(cubin))
+    return cubin
+
+
+def code_for(device: int, architecture: int) -> Any:
+    """The kernel, loaded on a card: `fer_fast._C.CudaCode`, one a process and card.
+
+    Args:
+        device: the card's number.
+        architecture: its compute capability, times ten.
+
+    Raises:
+        FerFastError: it cannot be compiled, or the driver does not load it.
+    """
+    with _one_at_a_time:
+        return _code_for(device, architecture)
+
+
+@cache
+def _code_for(device: int, architecture: int) -> Any:
+    try:
+        return native.core().CudaCode(compiled_kernel(architecture), device)
+    except RuntimeError as error:
+        raise FerFastError(str(error)) from error
