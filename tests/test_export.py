@@ -1,6 +1,7 @@
 """What is exported is run by the runtimes that it is for, where they run without a card, and compared with torch."""
 
 import dataclasses
+import sys
 import zlib
 
 import numpy as np
@@ -14,13 +15,13 @@ from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.engines import tensorrt_build
 from fer_fast.export import FORMAT_PRECISIONS, FORMATS, export_model
 from fer_fast.export.graph import Graph
-from fer_fast.models.algebraic import AlgebraicModel
-from fer_fast.models.checkpoint import read_checkpoint, read_finder
-from fer_fast.models.fusion_forms import Probabilities, algebraic
+from fer_fast.models.files.checkpoint import read_checkpoint, read_finder
+from fer_fast.models.files.storage import build_finder, save_model
+from fer_fast.models.fusion.algebraic import AlgebraicModel
+from fer_fast.models.fusion.architecture import FusionArchitecture
 from fer_fast.models.quantised import measure_ranges
-from fer_fast.models.storage import build_finder, save_model
 from fer_fast.ops import native
-from fer_fast.types import CheckpointError, FerFastError, OutputRefusedError
+from fer_fast.types import CheckpointError, FerFastError, MissingExtraError, OutputRefusedError
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.12, "int8": 0.2}
 
@@ -73,7 +74,7 @@ def test_onnx_int8_is_what_was_simulated(tmp_path, model, answers):
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     images, exact = answers
     with torch.inference_mode():
-        simulated = Probabilities(algebraic(read_checkpoint(model), "int8", symmetric=True, rest="fp32"))
+        simulated = FusionArchitecture().exported(read_checkpoint(model), "int8", symmetric=True)
         wanted = simulated(torch.from_numpy(images)).numpy()
     (found,) = session.run(["probabilities"], {"images": images})
     np.testing.assert_allclose(found, wanted, atol=0.05)  # a value between two steps may fall on either
@@ -188,14 +189,19 @@ def test_tensorrt_says_what_it_does_not_take(tmp_path, model):
 
 def test_missing_libraries_say_what_to_install(tmp_path, model, monkeypatch):
     for name in ("tensorrt", "tensorrt_rtx_libs", "onnxscript"):
-        monkeypatch.setitem(__import__("sys").modules, name, None)
+        monkeypatch.setitem(sys.modules, name, None)
     for format, words in (
-        ("tensorrt", "tensorrt is not there .*pip install torch-tensorrt"),
-        ("tensorrt-rtx", "tensorrt-rtx is not there .*pip install --no-deps tensorrt-rtx-cu13-libs"),
-        ("onnx", r"onnx and onnxscript are needed: pip install 'fer-fast\[export\]'"),
+        (
+            "tensorrt",
+            r"format 'tensorrt' needs onnxscript, tensorrt, which are not .*: pip install 'fer-fast\[cuda\]'",
+        ),
+        ("onnx", r"format 'onnx' needs onnxscript, which is not installed: pip install 'fer-fast\[torch\]'"),
     ):
-        with pytest.raises(FerFastError, match=words):
+        with pytest.raises(MissingExtraError, match=words):
             export_model(model, format, tmp_path / f"m{FORMATS[format][0]}")
+    monkeypatch.delitem(sys.modules, "onnxscript")
+    with pytest.raises(MissingExtraError, match=r"tensorrt-rtx is not there .*pip install --no-deps tensorrt-rtx-cu13"):
+        export_model(model, "tensorrt-rtx", tmp_path / "m.engine")
     assert not list(tmp_path.iterdir())
 
 

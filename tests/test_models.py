@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from tiny_models import faces, random_model, tiny_config
 from torch import Tensor, nn
 
-from fer_fast.models.algebraic import AlgebraicModel, resize_matrix, source_size
-from fer_fast.models.backbone import TAP_CHANNELS
-from fer_fast.models.checkpoint import packaged_models, read_checkpoint
-from fer_fast.models.config import PRESETS, SOURCES, ModelConfig
-from fer_fast.models.fusion import FusionModel
-from fer_fast.models.vit import Block
+from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.models.files.paths import packaged_models
+from fer_fast.models.fusion.algebraic import AlgebraicModel
+from fer_fast.models.fusion.config import PRESETS, SOURCES, FusionConfig
+from fer_fast.models.fusion.network import FusionModel
+from fer_fast.models.fusion.sources import TAP_CHANNELS, source_size
+from fer_fast.models.fusion.vit import Block
+from fer_fast.models.resizing import resize_matrix
 from fer_fast.ops.tokens import fused_tokens, fused_tokens_reference
 
 ALL_SETS = [chosen for count in range(1, 6) for chosen in itertools.combinations(SOURCES, count)]
@@ -60,7 +63,7 @@ def test_packaged_weights_are_of_their_preset(name: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("sources", ALL_SETS, ids="+".join)
 def test_algebraic_twin(sources: tuple[str, ...], preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fer_fast.models.fusion.ResNet18Taps", RandomTaps)
+    monkeypatch.setattr("fer_fast.models.fusion.network.ResNet18Taps", RandomTaps)
     torch.manual_seed(0)
     named = PRESETS[preset]
     config = tiny_config(sources=sources, image_size=named.image_size, grid=named.grid, width=16)
@@ -100,7 +103,7 @@ def test_every_set_of_sources_runs(sources: tuple[str, ...]) -> None:
 
 def test_paper_model_has_the_papers_tokens() -> None:
     config = PRESETS["paper"]
-    model = FusionModel(ModelConfig.from_dict({**config.as_dict(), "depth": 1})).eval()
+    model = FusionModel(FusionConfig.from_dict({**config.as_dict(), "depth": 1})).eval()
     with torch.inference_mode():
         sources = model.sources(torch.from_numpy(faces(1, 224)))
         tokens = model.fuse(sources)
@@ -174,11 +177,18 @@ def test_source_sizes_round_up(size: int, sides: list[int]) -> None:
 
 
 def test_resize_matrix_worked_by_hand() -> None:
-    torch.testing.assert_close(resize_matrix(3, 3), torch.eye(3))
-    torch.testing.assert_close(resize_matrix(2, 4), torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]))
+    np.testing.assert_array_equal(resize_matrix(3, 3), np.eye(3))
+    np.testing.assert_array_equal(resize_matrix(2, 4), [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
     # Halving, antialiased: a triangle two source pixels wide on each side, cut off at the border.
-    halved = torch.tensor([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7
-    torch.testing.assert_close(resize_matrix(4, 2), halved)
+    halved = np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7
+    np.testing.assert_allclose(resize_matrix(4, 2), halved, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "target"), [(7, 14), (13, 5), (5, 13), (28, 27), (1, 4), (4, 1), (112, 7)])
+def test_resize_matrix_is_torchs(size: int, target: int) -> None:
+    identity = torch.eye(size, dtype=torch.float64)[None, None]
+    wanted = F.interpolate(identity, (target, size), mode="bilinear", align_corners=False, antialias=True)[0, 0]
+    np.testing.assert_allclose(resize_matrix(size, target), wanted.numpy(), rtol=0, atol=1e-7)
 
 
 def test_new_layers_pass_on_what_they_get() -> None:

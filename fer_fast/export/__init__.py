@@ -6,16 +6,15 @@ import importlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fer_fast.engines.interface import check_choice
 from fer_fast.engines.opened import alone
+from fer_fast.export.graph import Graph
 from fer_fast.machine.disk import check_place, write_whole
-from fer_fast.models.checkpoint import read_either
+from fer_fast.machine.extras import need
+from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint, read_either
+from fer_fast.models.prior import TRAIN, PriorLike, ratios_of, shares_of
 from fer_fast.types import OutputError
-
-if TYPE_CHECKING:
-    from fer_fast.export.graph import Graph
 
 __all__ = ["FORMATS", "FORMAT_PRECISIONS", "export_model"]
 
@@ -35,6 +34,13 @@ FORMAT_PRECISIONS: dict[str, tuple[str, ...]] = {
     "tensorrt": ("fp32", "bf16", "fp16", "int8"),
     "tensorrt-rtx": ("fp32", "bf16", "fp16", "int8"),
 }
+#: What a format takes beside the package: an extra, and modules of it. TensorRT for RTX is in none of them.
+_NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "onnx": ("torch", ("torch", "onnx", "onnxscript")),
+    "pt2": ("torch", ("torch",)),
+    "tensorrt": ("cuda", ("torch", "onnx", "onnxscript", "tensorrt")),
+    "tensorrt-rtx": ("torch", ("torch", "onnx", "onnxscript")),
+}
 #: Largest batch of an exported model, unless told.
 DEFAULT_BATCH_SIZE = 32
 #: Longest side of the photos that an exported finder takes, where memory is allocated for it, unless told.
@@ -50,6 +56,7 @@ def export_model(
     batch_size: int = DEFAULT_BATCH_SIZE,
     find_size: int = DEFAULT_FIND_SIZE,
     cards: tuple[str, ...] = (),
+    prior: PriorLike = TRAIN,
 ) -> list[Path]:
     """Writes a model for another program: images, uint8 [batch, height, width, 3] RGB, to what it says of them.
 
@@ -66,6 +73,8 @@ def export_model(
         batch_size: the largest batch.
         find_size: of a finder for TensorRT, which allocates for it, the longest side of images.
         cards: of tensorrt-rtx alone, the compute capabilities to build for, such as 8.6; none is all that it knows.
+        prior: of a classifier the mix of classes that its probabilities are to presume, see `Classifier`; whatever
+            runs the file then answers so.
 
     Returns:
         The files that were written: the one asked for first.
@@ -73,7 +82,8 @@ def export_model(
     Raises:
         ValueError: an unknown format or precision, or a combination that is not there.
         CheckpointError: the model is missing or damaged.
-        FerFastError: a library that the format needs is missing or fails.
+        MissingExtraError: a library that the format needs is not installed.
+        FerFastError: a library fails.
         OutputError: the file cannot be written.
         OSError: there is no place for temporary files.
     """
@@ -88,10 +98,11 @@ def export_model(
     place = check_place(str(out) if out is not None else f"{Path(str(model)).stem}{suffix}")
     if place.suffix != suffix:
         raise ValueError(f"out must end in {suffix} for format {format}, not {place.name!r}")
-    checkpoint = read_either(model)
+    checkpoint = _aimed(read_either(model), prior)
+    if format in _NEEDS:
+        extra, modules = _NEEDS[format]
+        need(f"format {format!r}", extra, modules=modules)
     tempfile.gettempdir()  # an OSError where there is no place for temporary files, of which torch makes a long story
-    from fer_fast.export.graph import Graph  # torch takes a second: not for a wrong option
-
     encode: Callable[[Graph], dict[str, bytes]] = importlib.import_module(module).encode
     with alone():  # the libraries that trace and write are those that engines open with
         files = encode(Graph(checkpoint, format, precision, batch_size, find_size, cards))
@@ -101,3 +112,16 @@ def export_model(
     except OSError as error:
         raise OutputError(f"the output {str(place)!r} cannot be written: {error.strerror or error}") from error
     return [place.with_suffix(ending) for ending in files]
+
+
+def _aimed(checkpoint: Checkpoint | FinderCheckpoint, prior: PriorLike) -> Checkpoint | FinderCheckpoint:
+    """The checkpoint, for answers that presume what is wished."""
+    if not isinstance(checkpoint, Checkpoint):
+        if not (isinstance(prior, str) and prior == TRAIN):
+            raise ValueError(f"prior must be train for a face finder, which knows no classes, not {prior!r}")
+        return checkpoint
+    config = checkpoint.config
+    if not (shares := shares_of(prior, config.classes)):
+        return checkpoint
+    ratios_of(shares, config.prior, config.classes)  # whether there are any, before a graph is traced
+    return checkpoint.aimed(shares)

@@ -1,20 +1,19 @@
-"""What is exported: a checkpoint comes in, a torch module without custom ops goes out."""
+"""What is exported: a checkpoint comes in, its description and, for those who trace one, a torch module go out."""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from fer_fast.models.architecture import Architecture, Sides
-from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
+from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
+from fer_fast.models.files.description import FORMAT
 from fer_fast.models.registry import architecture_of
 from fer_fast.version import __version__
 
-#: Of the description and the graph's input and output; raise it when a program that reads them must change.
-FORMAT = 1
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Graph:
 
     @property
     def description(self) -> str:
-        """What a program needs besides the graph, a line a fact: name and value. csrc/classifier reads it, too."""
+        """What a program needs besides the graph, a line a fact, name and value; `files/description.py` reads it."""
         facts = [
             ("format", str(FORMAT)),
             ("version", __version__),
@@ -46,6 +45,7 @@ class Graph:
             ("model", self.checkpoint.digest),
             ("precision", self.precision),
             ("batch_size", str(self.batch_size)),
+            *([("library", self.format)] if self.format.startswith("tensorrt") else []),
             *([] if self.sides.fixed else [("sides", f"{self.sides.step} {self.sides.most}")]),
             *self.architecture.facts(self.checkpoint),
         ]
@@ -67,7 +67,7 @@ class Graph:
 
 
 def sealed(description: str, **parts: bytes) -> str:
-    """A description with size and CRC-32 of each part of a model, and of itself: the C++ library compares them."""
+    """A description with size and CRC-32 of each part of a model, and of itself: whoever reads it compares them."""
     for name, data in parts.items():
         description += _sum(name, data)
     return description + _sum("description", description.encode())

@@ -5,18 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from fer_fast.engines.onnx_graph import INPUT
-from fer_fast.engines.openvino_graph import traced
+from fer_fast.engines.openvino_layers import laid
 from fer_fast.engines.openvino_library import openvino
 from fer_fast.export.graph import Graph, sealed
 
 
 def encode(graph: Graph) -> dict[str, bytes]:
     """Suffix to bytes."""
-    module = graph.module("int8" if graph.precision == "int8" else "fp32")
-    model = traced(module, graph.sides, graph.batch_size)
-    model.input().tensor.set_names({INPUT})
-    model.output().tensor.set_names({graph.output})
+    model = laid(graph.checkpoint, graph.batch_size, int8=graph.precision == "int8", exported=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
         # Weights alone are rounded: OpenVINO computes in what the processor has, whatever they are stored in.
@@ -27,7 +23,8 @@ def encode(graph: Graph) -> dict[str, bytes]:
 def with_seal(xml: bytes, weights: bytes, description: str) -> dict[str, bytes]:
     """The files, the first with a processing instruction at its end: the description, and size and CRC-32 of all three.
 
-    OpenVINO does not notice a changed weight, and may crash on a changed graph; the C++ library checks before it reads.
+    OpenVINO does not notice a changed weight, and may crash on a changed graph: what opens it in Python and in C++
+    compares before it reads.
 
     Raises:
         ValueError: a class name with the end of an instruction in it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fer_fast.engines.tensorrt_build import build_engine, capabilities, load_tensorrt
 from fer_fast.export.graph import Graph, sealed
-from fer_fast.export.onnx import encode as encode_onnx
+from fer_fast.export.onnx import traced
 
 
 def encode(graph: Graph) -> dict[str, bytes]:
@@ -17,6 +17,5 @@ def encode(graph: Graph) -> dict[str, bytes]:
     if graph.format == "tensorrt-rtx" and not cards:
         # Turing computes no bf16.
         cards = tuple(card for card in capabilities(library) if graph.precision != "bf16" or float(card) >= 8)
-    onnx = encode_onnx(graph, rest="fp16")[".onnx"]
-    engine = build_engine(library, onnx, graph.batch_size, cards, graph.sides)
+    engine = build_engine(library, traced(graph, rest="fp16"), graph.batch_size, cards, graph.sides)
     return {".engine": engine, ".engine.txt": sealed(graph.description, engine=engine).encode()}

@@ -1,1 +1,1 @@
-"""The model: ResNet-18 taps, fused tokens, Vision Transformer, and the file that holds them."""
+"""The models: a room an architecture, what classifiers have in common, and the files that hold them."""

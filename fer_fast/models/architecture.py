@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
+from fer_fast.models.layers import Layers, Value
+from fer_fast.models.tensors import Shape
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
-AnyCheckpoint = TypeVar("AnyCheckpoint", Checkpoint, FinderCheckpoint)
+    from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
+
+#: What the input of every graph is called.
+INPUT = "images"
+AnyCheckpoint = TypeVar("AnyCheckpoint", "Checkpoint", "FinderCheckpoint")
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,17 @@ class Architecture(ABC, Generic[AnyCheckpoint]):
     """One kind of model: uint8 images [batch, height, width, 3] come in, one float32 array [batch, ...] goes out.
 
     Attributes:
-        kind: what a model of it is, in one word.
+        config: the class of its configurations, whose `architecture` is this architecture's name.
+        kind: what a model of it is: classifier or finder.
         output: what a graph's output is called.
         answer: the same of an exported graph.
         measure: what `precision_falls` are falls of.
+        version: of the distribution that brings it; empty for the package's own.
         graph_facts, eager_facts: what an engine that runs that form says of it.
     """
 
+    config: ClassVar[Any]
+    version: str = ""
     kind: str
     output: str
     answer: str
@@ -65,12 +76,24 @@ class Architecture(ABC, Generic[AnyCheckpoint]):
     eager_facts: ClassVar[dict[str, str]] = {}
 
     @abstractmethod
+    def shapes(self, config: Any) -> Iterator[Shape]:
+        """Names and shapes of the tensors of a configuration, those of `network`, one at a time."""
+
+    @abstractmethod
+    def network(self, config: Any) -> nn.Module:
+        """The network in torch, as it is trained, with weights of chance."""
+
+    @abstractmethod
     def sides(self, checkpoint: AnyCheckpoint) -> Sides:
         """What images may be."""
 
     @abstractmethod
     def output_shape(self, checkpoint: AnyCheckpoint, images: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the output for images of a shape, [batch, height, width, 3]."""
+
+    def versions(self, config: Any) -> dict[str, str]:
+        """What may lay another graph for the same checkpoint one day: versions of distributions, by architecture."""
+        return {self.config.architecture: self.version} if self.version else {}
 
     @abstractmethod
     def facts(self, checkpoint: AnyCheckpoint) -> list[tuple[str, str]]:
@@ -81,10 +104,30 @@ class Architecture(ABC, Generic[AnyCheckpoint]):
         """Why int8 cannot run it, a sentence; empty where it can."""
 
     @abstractmethod
+    def lay(self, checkpoint: AnyCheckpoint, layers: Layers[Value], images: Value) -> Value:
+        """Lays the network for an engine that has layers of its own.
+
+        Args:
+            checkpoint: the model.
+            layers: the engine's.
+            images: uint8 [batch, height, width, 3].
+
+        Returns:
+            The output, float32.
+
+        Raises:
+            CheckpointError: the weights do not fit their configuration.
+        """
+
+    @abstractmethod
+    def lay_exported(self, checkpoint: AnyCheckpoint, layers: Layers[Value], images: Value) -> Value:
+        """The same with what a program without this package would have to do to the output."""
+
+    @abstractmethod
     def graph(
         self, checkpoint: AnyCheckpoint, precision: str = "fp32", symmetric: bool = False, rest: str = "fp32"
     ) -> nn.Module:
-        """The form for graph compilers, without custom ops, in eval mode.
+        """The form for graph compilers that take a torch module, without custom ops, in eval mode.
 
         Args:
             checkpoint: the model.

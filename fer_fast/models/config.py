@@ -1,58 +1,61 @@
-"""What a model is, apart from its weights: sources, sizes, normalisation, classes, calibration."""
+"""What every classifier is, apart from its weights: what it sees, what it answers, its calibration."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from fer_fast.types import EMOTIONS
 
-SOURCES: tuple[str, ...] = ("image", "FM1", "FM2", "FM3", "FM4")
+#: Of anything that is counted: no array is longer.
+LARGEST = 2**31 - 1
 #: ImageNet's mean and standard deviation, in units of 0..1 pixels.
 IMAGENET_MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
 IMAGENET_STD: tuple[float, ...] = (0.229, 0.224, 0.225)
+#: What a network sees of an image, and in how many channels.
+COLOURS: dict[str, int] = {"rgb": 3, "grey": 1}
+#: What red, green and blue count in grey (ITU-R BT.601), as in Pillow's mode L.
+LUMA: tuple[float, ...] = (0.299, 0.587, 0.114)
 #: The precisions that are measured against fp32 after training.
 MEASURED_PRECISIONS: tuple[str, ...] = ("bf16", "fp16", "int8")
 #: How a face is cut out of a photo: a similarity puts its five landmarks to their places in the crop; its box, squared
 #: on the longer side; that square, turned until the eyes are level.
 FRAMINGS: tuple[str, ...] = ("points", "box", "level")
 
+Config = TypeVar("Config", bound="ClassifierConfig")
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """Everything that a checkpoint's metadata says of its model.
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig:
+    """What a checkpoint's metadata says of any classifier; an architecture's own configuration adds its fields.
 
     Attributes:
-        sources: non-empty selection of image, FM1..FM4; kept in that order. Oh & Yoo 2023 find
-            image + FM2 + FM3 + FM4 best (Table 3).
+        architecture: name of the architecture that a configuration is of, a constant of its class.
         image_size: input side in pixels.
-        grid: tokens a side; the Vision Transformer sees grid * grid tokens.
-        reduce_mean: take the channel mean of each tap (the paper's Figure 3) instead of all channels.
-        width, depth, heads, mlp_ratio: the Vision Transformer's shape.
-        mean, std: normalisation of the image, in units of 0..1 pixels, RGB.
+        colour: what the network sees of an image, one of `COLOURS`. Images are RGB at every door, whatever it is, and
+            are made grey inside the graph: a decoder, an engine or a program in C++ has nothing to obey.
+        mean, std: normalisation of what it sees, in units of 0..1 pixels: three numbers, or of grey one.
         classes: names of the logits.
         flip_average: the logits are the mean over a face and its mirror image, for twice the time.
         framing: how the faces of a photo are cut for it, one of `FRAMINGS`.
         temperature: logits are divided by it before the softmax (Guo et al. 2017).
-        activation_ranges: smallest and largest input of each convolution and linear layer of the algebraic form,
-            measured on faces; what precision int8 needs. Empty if the model was not measured.
+        activation_ranges: smallest and largest input of each convolution and linear layer of the form for graph
+            compilers, measured on faces; what precision int8 needs. Empty if the model was not measured.
         precision_falls: what each precision costs, in fractions of the validation images: fp32's accuracy less its
             own. Precisions that were not measured are not in it.
+        prior: the mix of classes that the probabilities presume, that of its training: shares above 0 that sum to 1,
+            in the order of `classes`. Empty if it is not known.
 
     Raises:
         ValueError: if a value breaks its rule; the message names the field, the rule and what came.
     """
 
-    sources: tuple[str, ...] = ("image", "FM2", "FM3", "FM4")
+    architecture: ClassVar[str]
     image_size: int = 112
-    grid: int = 7
-    reduce_mean: bool = False
-    width: int = 192
-    depth: int = 6
-    heads: int = 3
-    mlp_ratio: float = 4.0
+    colour: str = "rgb"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     classes: tuple[str, ...] = EMOTIONS
@@ -61,69 +64,76 @@ class ModelConfig:
     temperature: float = 1.0
     activation_ranges: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     precision_falls: dict[str, float] = dataclasses.field(default_factory=dict)
+    prior: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for field in ("sources", "mean", "std", "classes"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
-        unknown = set(self.sources) - set(SOURCES)
-        if not self.sources or unknown or len(set(self.sources)) != len(self.sources):
-            raise ValueError(
-                f"sources must be a non-empty selection of {', '.join(SOURCES)}, each once, not {self.sources!r}"
-            )
-        object.__setattr__(self, "sources", tuple(name for name in SOURCES if name in self.sources))
-        for field in ("image_size", "grid", "width", "depth", "heads"):
-            value = getattr(self, field)
-            if type(value) is not int or value < 1:  # True is an int, too
-                raise ValueError(f"{field} must be a positive integer, not {value!r}")
-        if self.image_size % self.grid:
-            raise ValueError(f"image_size must be a multiple of grid {self.grid}, not {self.image_size}")
-        if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads {self.heads}, not {self.width}")
-        for field in ("mlp_ratio", "temperature"):
-            if not _is_number(getattr(self, field)) or getattr(self, field) <= 0:
-                raise ValueError(f"{field} must be a number above 0, not {getattr(self, field)!r}")
-        for field in ("reduce_mean", "flip_average"):
-            if not isinstance(getattr(self, field), bool):
-                raise ValueError(f"{field} must be true or false, not {getattr(self, field)!r}")
+        self.keep_lists("mean", "std", "classes", "prior")
+        self.check_counts("image_size")
+        self.check_switches("flip_average")
+        if not is_number(self.temperature) or self.temperature <= 0:
+            raise ValueError(f"temperature must be a number above 0, not {self.temperature!r}")
         if self.framing not in FRAMINGS:
             raise ValueError(f"framing must be one of {', '.join(FRAMINGS)}, not {self.framing!r}")
-        if self.width * self.mlp_ratio < 1:
-            raise ValueError(f"mlp_ratio must leave one of {self.width} units at least, not {self.mlp_ratio!r}")
+        if self.colour not in tuple(COLOURS):  # a list, which has no hash, is in no dictionary
+            raise ValueError(f"colour must be one of {', '.join(COLOURS)}, not {self.colour!r}")
         for field in ("mean", "std"):
-            if len(getattr(self, field)) != 3 or not all(map(_is_number, getattr(self, field))):
-                raise ValueError(f"{field} must be three numbers, not {getattr(self, field)!r}")
+            if len(getattr(self, field)) != self.channels or not all(map(is_number, getattr(self, field))):
+                rule = "three numbers" if self.channels == 3 else "one number"
+                raise ValueError(f"{field} must be {rule}, not {getattr(self, field)!r}")
         if min(self.std) <= 0:
             raise ValueError(f"std must be above 0, not {self.std!r}")
         named = all(isinstance(name, str) for name in self.classes)
         if not named or len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes must be two or more different names, not {self.classes!r}")
-        if not isinstance(self.activation_ranges, dict):
-            raise ValueError(f"activation_ranges must be values by name, not {self.activation_ranges!r}")
-        ranges = {name: tuple(ends) for name, ends in self.activation_ranges.items()}
-        object.__setattr__(self, "activation_ranges", ranges)
-        for name, ends in ranges.items():
-            if len(ends) != 2 or not all(map(_is_number, ends)) or not ends[0] <= 0 < ends[1]:
-                raise ValueError(f"activation_ranges must be pairs around 0; {name!r} has {ends!r}")
+        object.__setattr__(self, "activation_ranges", _ranges(self.activation_ranges))
         check_precision_falls(self.precision_falls)
+        if self.prior and not (len(self.prior) == len(self.classes) and is_mix(self.prior) and min(self.prior) > 0):
+            raise ValueError(
+                f"prior must be shares above 0 of the {len(self.classes)} classes that sum to 1, not {self.prior!r}"
+            )
 
     @property
-    def taps(self) -> tuple[str, ...]:
-        """The sources that come from the backbone."""
-        return tuple(name for name in self.sources if name != "image")
+    def channels(self) -> int:
+        """Channels of what the network sees."""
+        return COLOURS[self.colour]
+
+    def keep_lists(self, *fields: str) -> None:
+        """Makes tuples of these fields, which are lists in JSON; a ValueError where one is neither."""
+        for field in fields:
+            value = getattr(self, field)
+            if not isinstance(value, (list, tuple)):  # text, too, would be a list of its letters
+                raise ValueError(f"{field} must be a list, not {value!r}")
+            object.__setattr__(self, field, tuple(value))
+
+    def check_counts(self, *fields: str) -> None:
+        """Raises a ValueError unless these fields count something."""
+        for field in fields:
+            value = getattr(self, field)
+            if type(value) is not int or not 1 <= value <= LARGEST:  # True is an int, too
+                raise ValueError(f"{field} must be a positive integer up to {LARGEST}, not {value!r}")
+
+    def check_switches(self, *fields: str) -> None:
+        """Raises a ValueError unless these fields are true or false."""
+        for field in fields:
+            if not isinstance(getattr(self, field), bool):
+                raise ValueError(f"{field} must be true or false, not {getattr(self, field)!r}")
 
     def as_dict(self) -> dict[str, Any]:
-        """The configuration as JSON types."""
-        return dataclasses.asdict(self)
+        """The configuration as JSON types, with the name of its architecture."""
+        return {"architecture": self.architecture, **dataclasses.asdict(self)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """The inverse of `as_dict`.
+    def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
+        """The inverse of `as_dict`; values may leave the architecture out.
 
         Raises:
             ValueError: on an unknown field or a value that breaks its rule.
         """
-        check_fields(cls, values)
-        return cls(**values)
+        own = {name: value for name, value in values.items() if name != "architecture"}
+        if (said := values.get("architecture", cls.architecture)) != cls.architecture:
+            raise ValueError(f"architecture must be {cls.architecture!r}, not {said!r}")
+        check_fields(cls, own)
+        return cls(**own)
 
 
 def check_fields(config: type, values: dict[str, Any]) -> None:
@@ -140,18 +150,27 @@ def check_precision_falls(falls: dict[str, float]) -> None:
     for name, fall in falls.items():
         if name not in MEASURED_PRECISIONS:
             raise ValueError(f"precision_falls must be of {', '.join(MEASURED_PRECISIONS)}, not of {name!r}")
-        if not _is_number(fall) or not -1 <= fall <= 1:
+        if not is_number(fall) or not -1 <= fall <= 1:
             raise ValueError(f"precision_falls must be numbers from -1 to 1; {name!r} has {fall!r}")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def is_mix(shares: tuple[float, ...]) -> bool:
+    """Whether they are shares of classes: numbers from 0 to 1 that sum to 1, as exactly as text of 9 digits says it."""
+    return all(is_number(share) and 0 <= share <= 1 for share in shares) and abs(math.fsum(shares) - 1) <= 1e-6
 
 
-#: The models that have a name; `paper` is the best row of Oh & Yoo 2023 at their image size.
-PRESETS: dict[str, ModelConfig] = {
-    "tiny": ModelConfig(sources=("image", "FM2", "FM3"), image_size=64, grid=4, depth=2, framing="level"),
-    "fast": ModelConfig(image_size=112, grid=7, depth=4),
-    "accurate": ModelConfig(image_size=112, grid=7, depth=4, flip_average=True),
-    "paper": ModelConfig(image_size=224, grid=14),
-}
+def is_number(value: object) -> bool:
+    """Whether it is one, and finite."""
+    # Of an integer too large for a float math.isfinite knows no answer.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _ranges(ranges: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The same with ends that are tuples, as JSON has none."""
+    if not isinstance(ranges, dict):
+        raise ValueError(f"activation_ranges must be values by name, not {ranges!r}")
+    for name, ends in ranges.items():
+        pair = isinstance(ends, (list, tuple)) and len(ends) == 2 and all(map(is_number, ends))
+        if not pair or not ends[0] <= 0 < ends[1]:
+            raise ValueError(f"activation_ranges must be pairs around 0; {name!r} has {ends!r}")
+    return {name: (low, high) for name, (low, high) in ranges.items()}

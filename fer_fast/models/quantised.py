@@ -1,4 +1,4 @@
-"""The algebraic form in int8: measured activation ranges come in, a model with quantised layers goes out.
+"""A form for graph compilers in int8: measured activation ranges come in, a model with quantised layers goes out.
 
 Post-training quantisation as in Jacob et al. 2018: activations with one range a tensor, int8 weights with one range an
 output channel. The layers simulate it (`fake_quantize`); a graph compiler that sees the pattern computes it.
@@ -17,12 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fer_fast.models.algebraic import AlgebraicModel
+from fer_fast.models.network import Network
+from fer_fast.models.ranges import SMALLEST_SCALE, check_ranges, scale_and_zero
 
 #: QuantizeLinear takes fp16 since this version of ONNX's operators.
 QUANTISED_OPSET = 19
-#: Of a channel of weights that are all but zero: fp16 still holds it.
-_SMALLEST_SCALE = 1e-6
 
 
 class QuantisedLayer(nn.Module):
@@ -40,11 +39,10 @@ class QuantisedLayer(nn.Module):
         super().__init__()
         self.layer = layer
         self.limits = (-127, 127) if symmetric else (0, 255)
-        self.scale = max(-low, high) / 127 if symmetric else (high - low) / 255
-        self.zero_point = 0 if symmetric else round(-low / self.scale)
+        self.scale, self.zero_point = (max(-low, high) / 127, 0) if symmetric else scale_and_zero(low, high)
         weight = layer.weight.detach()
         largest = weight.abs().amax(dim=tuple(range(1, weight.ndim)))
-        self.register_buffer("weight_scale", (largest / 127).clamp_min(_SMALLEST_SCALE))
+        self.register_buffer("weight_scale", (largest / 127).clamp_min(SMALLEST_SCALE))
         self.register_buffer("weight_zero", torch.zeros_like(largest, dtype=torch.int32))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +57,8 @@ class QuantisedLayer(nn.Module):
             weight = torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127)
         if isinstance(self.layer, nn.Linear):
             return F.linear(x, weight, self.layer.bias)
-        return F.conv2d(x, weight, self.layer.bias, self.layer.stride, self.layer.padding)
+        layer = self.layer
+        return F.conv2d(x, weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
 def _pattern(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
@@ -70,13 +69,13 @@ def _pattern(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     return node("DequantizeLinear", (quantised, scale, zero), dtype=x.dtype)
 
 
-def quantisable_layers(model: AlgebraicModel) -> dict[str, nn.Conv2d | nn.Linear]:
+def quantisable_layers(model: Network) -> dict[str, nn.Conv2d | nn.Linear]:
     """The layers that int8 computes, by name."""
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))}
 
 
 @torch.no_grad()
-def measure_ranges(model: AlgebraicModel, images: Tensor, batch_size: int = 32) -> dict[str, tuple[float, float]]:
+def measure_ranges(model: Network, images: Tensor, batch_size: int = 32) -> dict[str, tuple[float, float]]:
     """Measures the input range of each layer: the mean over batches of the batches' extremes.
 
     Args:
@@ -104,7 +103,7 @@ def measure_ranges(model: AlgebraicModel, images: Tensor, batch_size: int = 32) 
     return {name: (min(low, 0.0), max(high, 1e-6)) for name, (low, high) in means.items()}
 
 
-def quantise(model: AlgebraicModel, symmetric: bool = False) -> AlgebraicModel:
+def quantise(model: Network, symmetric: bool = False) -> Network:
     """Replaces the layers, in place, by quantised ones, with the ranges of the model's configuration.
 
     Args:
@@ -116,9 +115,9 @@ def quantise(model: AlgebraicModel, symmetric: bool = False) -> AlgebraicModel:
     """
     ranges = model.config.activation_ranges
     layers = quantisable_layers(model)
-    if set(ranges) != set(layers):
-        raise ValueError("precision int8 needs a checkpoint whose activation ranges were measured; this one has none")
+    check_ranges(ranges, layers)
     for name, layer in layers.items():
         parent, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(parent), attribute, QuantisedLayer(layer, *ranges[name], symmetric))
+        low, high = ranges[name]
+        setattr(model.get_submodule(parent), attribute, QuantisedLayer(layer, low, high, symmetric))
     return model

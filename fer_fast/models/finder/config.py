@@ -18,6 +18,11 @@ LARGEST_SIDE = 1 << 14
 COLUMNS = sum(width for _, width in HEADS) - 1
 
 
+def cell_count(height: int, width: int) -> int:
+    """Cells of an image whose sides are multiples of the largest stride."""
+    return sum((height // stride) * (width // stride) for stride in STRIDES)
+
+
 @dataclass(frozen=True)
 class FinderConfig:
     """Everything that a checkpoint's metadata says of a finder.

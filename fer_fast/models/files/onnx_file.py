@@ -9,11 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 Constant = npt.NDArray[np.float32]
+
+#: What this package calls the description of a model that it exports, in the file's metadata.
+DESCRIPTION = "fer_fast"
+#: Of a file: protobuf has no larger messages.
+MOST_BYTES = (2 << 30) - 1
 
 #: TensorProto.DataType to numpy's types; constants of others are left out.
 _FLOATS = {1: "<f4", 10: "<f2"}
@@ -56,6 +63,37 @@ def parse_onnx(content: bytes) -> OnnxGraph:
     if not graph.nodes:
         raise ValueError("it holds no graph")
     return graph
+
+
+def metadata_field(key: str, value: bytes) -> bytes:
+    """An entry of a model's metadata as its file has it: appended to an ONNX file's bytes it is part of the model."""
+    entry = _field(1, key.encode()) + _field(2, value)  # StringStringEntryProto.key and .value
+    return _field(14, entry)  # ModelProto.metadata_props
+
+
+def metadata_of(content: bytes, key: str) -> bytes | None:
+    """The last value that an ONNX file has of a key in its metadata; None if it has none.
+
+    Raises:
+        ValueError: the bytes are no ONNX file.
+    """
+    found = None
+    for number, entry in _fields(memoryview(content)):
+        if number == 14:
+            fields = islice(_fields(_message(entry)), 2)  # a key and a value: there is no more to an entry
+            said = {place: bytes(_message(value)) for place, value in fields}
+            found = said.get(2, b"") if said.get(1) == key.encode() else found
+    return found
+
+
+def has_description(path: Path) -> bool:
+    """Whether a file is ONNX with a description of this package's; False where it cannot be read."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return False
+        return metadata_of(path.read_bytes(), DESCRIPTION) is not None
+    except (OSError, ValueError):
+        return False
 
 
 def _add_graph(graph: OnnxGraph, data: memoryview) -> None:
@@ -132,6 +170,16 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError("it is cut short")
         yield key >> 3, data[at : at + length]
         at += length
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field that holds bytes."""
+    return _varint_of(number << 3 | 2) + _varint_of(len(content)) + content
+
+
+def _varint_of(number: int) -> bytes:
+    seven = [number >> place & 0x7F for place in range(0, max(number.bit_length(), 1), 7)]
+    return bytes([*(bits | 0x80 for bits in seven[:-1]), seven[-1]])
 
 
 def _packed(data: memoryview) -> list[int]:

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint, read_checkpoint, write_checkpoint
-from fer_fast.models.finder import FinderNetwork
-from fer_fast.models.fusion import FusionModel
-from fer_fast.types import CheckpointError
+from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint, write_checkpoint
+from fer_fast.models.network import Network
+from fer_fast.models.registry import architecture_of
+from fer_fast.models.tensors import check_tensors
+
+if TYPE_CHECKING:
+    from fer_fast.models.finder.network import FinderNetwork
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
-def load_model(model: str | Path = "fast") -> FusionModel:
-    """Reads a model.
-
-    Args:
-        model: the name of a packaged model, or the path of a .safetensors file.
-
-    Returns:
-        The model in fp32, in eval mode, on the CPU.
+def build_model(checkpoint: Checkpoint) -> Network:
+    """The model of a checkpoint, in fp32, in eval mode, on the CPU.
 
     Raises:
-        CheckpointError: if the file is missing, is not a checkpoint of this package, is damaged, or holds
-            tensors of other names or shapes than its configuration asks for.
+        CheckpointError: it holds tensors of other names or shapes than its configuration asks for.
     """
-    return build_model(read_checkpoint(model))
-
-
-def build_model(checkpoint: Checkpoint) -> FusionModel:
-    """The same from a checkpoint that was read already."""
-    return _filled(FusionModel(checkpoint.config), checkpoint)
+    return cast(Network, _built(checkpoint))
 
 
 def build_finder(checkpoint: FinderCheckpoint) -> FinderNetwork:
@@ -44,17 +35,22 @@ def build_finder(checkpoint: FinderCheckpoint) -> FinderNetwork:
     Raises:
         CheckpointError: it holds tensors of other names or shapes than its architecture asks for.
     """
-    return _filled(FinderNetwork(), checkpoint)
+    return cast("FinderNetwork", _built(checkpoint))
+
+
+def _built(checkpoint: Checkpoint | FinderCheckpoint) -> nn.Module:
+    architecture = architecture_of(checkpoint)
+    check_tensors(checkpoint.tensors, architecture.shapes(checkpoint.config))
+    return _filled(architecture.network(checkpoint.config), checkpoint)
 
 
 def _filled(model: _Module, checkpoint: Checkpoint | FinderCheckpoint) -> _Module:
-    _check_shapes(checkpoint, model)
     tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in checkpoint.tensors.items()}
     model.load_state_dict(tensors, strict=False)  # strict but for batch norm's counters: checked above
     return model.eval().requires_grad_(False)
 
 
-def save_model(model: FusionModel, path: Path, dtype: type[np.floating] = np.float16) -> None:
+def save_model(model: Network, path: Path, dtype: type[np.floating] = np.float16) -> None:
     """Writes weights and configuration to one file, whole or not at all.
 
     Args:
@@ -78,15 +74,3 @@ def save_model(model: FusionModel, path: Path, dtype: type[np.floating] = np.flo
 def _names(model: nn.Module) -> set[str]:
     """What a file holds: everything but batch norm's counters, which inference has no use for."""
     return {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
-
-
-def _check_shapes(checkpoint: Checkpoint | FinderCheckpoint, model: nn.Module) -> None:
-    wanted, names = model.state_dict(), _names(model)
-    if difference := names ^ set(checkpoint.tensors):
-        name = min(difference)
-        state = "lacks" if name in names else "has an unknown"
-        raise CheckpointError(f"the checkpoint {state} tensor {name!r} for its configuration")
-    for name in sorted(names):
-        shape, found = list(wanted[name].shape), list(checkpoint.tensors[name].shape)
-        if shape != found:
-            raise CheckpointError(f"the checkpoint's tensor {name!r} must have the shape {shape}, not {found}")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_fast.models.finder_config import STRIDES
-from fer_fast.models.onnx_file import Constant, Node, OnnxGraph, parse_onnx
+from fer_fast.models.files.onnx_file import Constant, Node, OnnxGraph, parse_onnx
+from fer_fast.models.finder.config import STRIDES
 from fer_fast.types import CheckpointError
 
 log = logging.getLogger(__name__)

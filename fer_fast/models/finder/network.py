@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fer_fast.models.finder_config import HEADS, STRIDES
+from fer_fast.models.finder.config import HEADS, STRIDES
 
 
 class Unit(nn.Module):

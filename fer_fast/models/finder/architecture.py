@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fer_fast.models.architecture import Architecture, Sides
-from fer_fast.models.checkpoint import FinderCheckpoint
-from fer_fast.models.finder_config import COLUMNS, LARGEST_SIDE, STRIDES
+from fer_fast.models.files.checkpoint import FinderCheckpoint
+from fer_fast.models.finder.config import COLUMNS, LARGEST_SIDE, STRIDES, FinderConfig, cell_count
+from fer_fast.models.finder.layers import finder_shapes, lay_cells
+from fer_fast.models.layers import Layers, Value
+from fer_fast.models.tensors import Shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,10 +19,21 @@ if TYPE_CHECKING:
 class FinderArchitecture(Architecture[FinderCheckpoint]):
     """See `Architecture` for the methods."""
 
+    config = FinderConfig
     kind = "finder"
     output = "cells"
     answer = "cells"
     measure = "average precision"
+
+    def shapes(self, config: FinderConfig) -> Iterator[Shape]:
+        """Those of `FinderNetwork`."""
+        return finder_shapes()
+
+    def network(self, config: FinderConfig) -> nn.Module:
+        """`FinderNetwork`."""
+        from fer_fast.models.finder.network import FinderNetwork
+
+        return FinderNetwork()
 
     def sides(self, checkpoint: FinderCheckpoint) -> Sides:
         """Multiples of the largest stride."""
@@ -27,7 +42,7 @@ class FinderArchitecture(Architecture[FinderCheckpoint]):
     def output_shape(self, checkpoint: FinderCheckpoint, images: tuple[int, ...]) -> tuple[int, ...]:
         """[batch, cells, columns]."""
         batch, height, width, _ = images
-        return batch, sum((height // stride) * (width // stride) for stride in STRIDES), COLUMNS
+        return batch, cell_count(height, width), COLUMNS
 
     def facts(self, checkpoint: FinderCheckpoint) -> list[tuple[str, str]]:
         """How the cells are read."""
@@ -36,6 +51,12 @@ class FinderArchitecture(Architecture[FinderCheckpoint]):
     def int8_obstacle(self, checkpoint: FinderCheckpoint) -> str:
         """Eight bits lose most faces, and win no time where the heads stay in floating point."""
         return "precision int8 is not there for a face finder: it would lose most faces"
+
+    def lay(self, checkpoint: FinderCheckpoint, layers: Layers[Value], images: Value) -> Value:
+        """The network."""
+        return lay_cells(checkpoint, layers, images)
+
+    lay_exported = lay
 
     def graph(
         self, checkpoint: FinderCheckpoint, precision: str = "fp32", symmetric: bool = False, rest: str = "fp32"
@@ -49,7 +70,7 @@ class FinderArchitecture(Architecture[FinderCheckpoint]):
         if precision == "int8":
             raise ValueError(self.int8_obstacle(checkpoint))
         from fer_fast.models.dtypes import DTYPES
-        from fer_fast.models.storage import build_finder
+        from fer_fast.models.files.storage import build_finder
 
         return build_finder(checkpoint).to(DTYPES[precision])
 
@@ -57,7 +78,7 @@ class FinderArchitecture(Architecture[FinderCheckpoint]):
 
     def eager(self, checkpoint: FinderCheckpoint, precision: str) -> nn.Module:
         """The network, its weights as vector units want them."""
-        from fer_fast.models.backbone import channels_last
+        from fer_fast.models.batch_norm import channels_last
 
         model = self.graph(checkpoint, precision)
         channels_last(model)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import copy
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fer_fast.models.backbone import fold_batch_norm
-from fer_fast.models.fusion import FusionModel, mean_of_views, normalise, with_mirrored
+from fer_fast.models.batch_norm import fold_batch_norm
+from fer_fast.models.fusion.config import FusionConfig
+from fer_fast.models.fusion.network import FusionModel
+from fer_fast.models.fusion.sources import source_size
+from fer_fast.models.network import Network
+from fer_fast.models.resizing import resize_matrix
 
 
 class SourceProjection(nn.Module):
@@ -28,7 +31,7 @@ class SourceProjection(nn.Module):
         self.conv.bias = nn.Parameter(-(kernel * mean.view(1, -1, 1, 1)).sum(dim=(1, 2, 3)))
         self.resize = size != grid * patch
         self.after = patch == 1  # a patch of one pixel commutes with resizing; resize the fewer channels
-        rows = resize_matrix(size, grid * patch)  # [grid * patch, size]
+        rows = torch.from_numpy(resize_matrix(size, grid * patch))  # [grid * patch, size]
         # After the convolution both directions at once, [grid * grid, size * size]: there are few tokens.
         self.register_buffer("matrix", torch.kron(rows, rows) if self.after else rows)
 
@@ -43,20 +46,20 @@ class SourceProjection(nn.Module):
         return tokens  # type: ignore[no-any-return]
 
 
-class AlgebraicModel(nn.Module):
+class AlgebraicModel(Network):
     """`FusionModel.forward` in algebraic form, batch norms folded; equal up to rounding. Inference only.
 
     Args:
         model: in fp32; it is not changed.
     """
 
+    config: FusionConfig
+
     def __init__(self, model: FusionModel) -> None:
-        super().__init__()
+        super().__init__(model.config)
+        self.to(model.get_buffer("pixel_mean").device)
         model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.config = model.config
         self.reduce_mean = model.reduce_mean
-        for name in ("pixel_mean", "pixel_inv_std"):
-            self.register_buffer(name, model.get_buffer(name), persistent=False)
         self.backbone = model.backbone
         if self.backbone is not None:
             fold_batch_norm(self.backbone)
@@ -66,29 +69,19 @@ class AlgebraicModel(nn.Module):
         del self.vit.proj  # the projections took its weights
         self.requires_grad_(False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Maps uint8 [batch, size, size, 3] to logits [batch, classes]."""
-        pixels = self.normalised(images).to(self.bias.dtype)
-        if self.config.flip_average:  # of floats: TensorRT concatenates no uint8
-            return mean_of_views(self._logits(with_mirrored(pixels)))
-        return self._logits(pixels)
-
     def round_to(self, dtype: torch.dtype) -> None:
-        """Rounds weights and activations; pixels are still normalised in fp32."""
+        """See `Network.round_to`."""
         for part in (self.backbone, self.projections, self.vit):
             if part is not None:
                 part.to(dtype)
         self.bias.data = self.bias.data.to(dtype)
 
-    def _logits(self, pixels: Tensor) -> Tensor:
+    def logits(self, pixels: Tensor) -> Tensor:
+        """See `Network.logits`."""
         sources = [pixels] if "image" in self.config.sources else []
         if self.backbone is not None:
             sources += self.backbone(pixels)
         return self.vit.encode(self.embed(sources))
-
-    def normalised(self, images: Tensor) -> Tensor:
-        """See `FusionModel.normalised`."""
-        return normalise(images, self.get_buffer("pixel_mean"), self.get_buffer("pixel_inv_std"))
 
     def embed(self, sources: list[Tensor]) -> Tensor:
         """Maps the normalised pixels, if in use, and the taps to projected tokens [batch, grid * grid, width]."""
@@ -111,19 +104,3 @@ def _projections(model: FusionModel) -> nn.ModuleList:
         SourceProjection(weight, mean, inv_std, patch, config.grid, size)
         for weight, mean, inv_std, patch, size in parts
     )
-
-
-def source_size(name: str, image_size: int) -> int:
-    """Side of a source in pixels: each stride of two rounds up."""
-    halvings = 0 if name == "image" else int(name[2]) + 1
-    for _ in range(halvings):
-        image_size = (image_size + 1) // 2
-    return image_size
-
-
-def resize_matrix(size: int, target: int) -> Tensor:
-    """The fused op's resize along one side as a matrix [target, size]."""
-    identity = torch.eye(size)[None, None]
-    if size == target:
-        return identity[0, 0]
-    return F.interpolate(identity, (target, size), mode="bilinear", align_corners=False, antialias=True)[0, 0]

@@ -1,0 +1,1 @@
+"""The mean of members: two or more classifiers of the same classes as one."""

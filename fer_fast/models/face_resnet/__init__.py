@@ -1,0 +1,1 @@
+"""The residual network of dlib's face recognition model, as a classifier."""

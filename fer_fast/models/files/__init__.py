@@ -1,0 +1,1 @@
+"""Models on disk: checkpoints, exports and what they say of themselves."""

@@ -1,0 +1,115 @@
+"""A classifier in torch: uint8 pixels come in, logits go out; an architecture says what is in between."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fer_fast.models.config import LUMA, ClassifierConfig
+
+#: What pixels are normalised with, whatever the precision is.
+_EXACT = ("luma", "pixel_mean", "pixel_inv_std")
+
+
+class Network(nn.Module):
+    """A classifier; one of an architecture defines `logits`.
+
+    Args:
+        config: the model's.
+
+    Attributes:
+        config: that of the model, which calibration replaces.
+        backbone: a part that may start trained, and that a recipe can freeze or train at a rate of its own.
+        backbone_channels: of the map that `trained` gives with the logits, on which training may put a head; 0: none.
+    """
+
+    config: ClassifierConfig
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone: nn.Module | None = None
+        self.backbone_channels = 0
+        self.register_buffer("pixel_mean", torch.tensor(config.mean).mul(255), persistent=False)
+        if config.colour == "grey":
+            # Thrice, as the mean over three channels is taken of it.
+            self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1).mul(3), persistent=False)
+        self.register_buffer("pixel_inv_std", torch.tensor(config.std).mul(255).reciprocal(), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classifies faces.
+
+        Args:
+            images: uint8 [batch, size, size, 3], or the same values 0..255 as float [batch, 3, size, size].
+
+        Returns:
+            Logits [batch, classes], before the temperature.
+        """
+        pixels = self.normalised(images)
+        if self.config.flip_average:  # of floats: TensorRT concatenates no uint8
+            return mean_of_views(self.logits(with_mirrored(pixels)))
+        return self.logits(pixels)
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Logits [batch, classes] of what `normalised` gives, as they are, without the mirror image's."""
+        raise NotImplementedError(f"{type(self).__name__} must say what becomes of pixels")
+
+    def trained(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What a step of training needs.
+
+        Args:
+            images: as `forward` takes them.
+
+        Returns:
+            Logits [batch, classes] of the images alone; the backbone's deepest map [batch, backbone_channels, h, w].
+        """
+        return self.logits(self.normalised(images)), None
+
+    def deepest(self, images: Tensor) -> Tensor:
+        """The backbone's deepest map alone, [batch, backbone_channels, h, w]."""
+        raise NotImplementedError(f"{type(self).__name__} has no backbone")
+
+    def stages(self) -> dict[str, nn.Module]:
+        """Parts by the names of their maps (`ClassifierArchitecture.drawn`), each a module that gives one."""
+        return {}
+
+    def attentions(self) -> list[nn.Module]:
+        """Its layers of attention, first to last, each a `fusion.vit.Attention`; none has no rollout."""
+        return []
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """What the network sees, float [batch, channels, size, size], from images as `forward` takes them."""
+        dtype = next(self.parameters()).dtype
+        if self.config.colour == "grey":
+            images = (_planes(images) * self.get_buffer("luma").float()).mean(dim=1, keepdim=True)
+        return normalise(images, self.get_buffer("pixel_mean"), self.get_buffer("pixel_inv_std")).to(dtype)
+
+    def round_to(self, dtype: torch.dtype) -> None:
+        """Rounds weights, and with them activations; pixels are still normalised in fp32."""
+        kept = {name: buffer for name, buffer in self.named_buffers(recurse=False) if name in _EXACT}
+        self.to(dtype)
+        for name, buffer in kept.items():
+            self.register_buffer(name, buffer, persistent=False)
+
+
+def normalise(images: Tensor, mean: Tensor, inv_std: Tensor) -> Tensor:
+    """Images as `Network.forward` takes them to fp32 [batch, channels, size, size]; both [channels], 0 to 255."""
+    # In fp32: a bf16 mean of 124 would be off by half a grey level.
+    scaled = (_planes(images) - mean.float().view(1, -1, 1, 1)) * inv_std.float().view(1, -1, 1, 1)
+    return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def _planes(images: Tensor) -> Tensor:
+    """Images as `Network.forward` takes them to fp32 [batch, channels, size, size]."""
+    # Floats first: TensorRT transposes no uint8.
+    return images.float().permute(0, 3, 1, 2) if images.dtype == torch.uint8 else images.float()
+
+
+def with_mirrored(images: Tensor) -> Tensor:
+    """Images as `Network.forward` takes them, then the same ones left to right: twice the batch."""
+    return torch.cat([images, images.flip(2 if images.dtype == torch.uint8 else 3)])
+
+
+def mean_of_views(logits: Tensor) -> Tensor:
+    """Logits [batch, classes] from those of each image and its mirror image, [2 * batch, classes]."""
+    return logits.reshape(2, -1, logits.shape[1]).mean(dim=0)
