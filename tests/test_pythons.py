@@ -1,125 +1,152 @@
-"""The Python part on other Pythons, where they are installed: what needs no torch, no OpenVINO and no native part.
+"""The suite without torch: on each Python that is there, against the wheel that was built for it and then installed.
 
-FER_FAST_PYTHONS names interpreters, with colons between them, in place of those that are found (empty: none). Each gets
-an environment of its own in .venv-pythons/, made once and again when the requirements change.
+Whatever needs an extra or a compiler is skipped there, file by file as skipped_whole.py says, or test by test. Of the
+rest all runs on one Python or another:
+
+- 3.11, which runs the whole suite with torch as well: what can differ without it, and that files are decoded and runs
+  go on. The rest of reading files, lists and tables has nothing to do with torch.
+- 3.12 and 3.13: what their standard library, their numpy and the native part built for them might change, which is all
+  but what is said of this repository and two files that decode for minutes. Each format's own tests, and what is killed
+  a hundred times, run on the newest alone.
+
+FER_FAST_PYTHONS names interpreters, as light_environments.py says; where there is none of a version, that is skipped.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
 
 import pytest
+from light_environments import ROOT, VERSIONS, beside, call, environment, interpreter, settings
+from skipped_whole import FILES
 
-ROOT = Path(__file__).resolve().parent.parent
-ENVIRONMENTS = ROOT / ".venv-pythons"
-VERSIONS = ("3.12", "3.13")
-#: What there may be no wheel of for such a Python; nothing below imports it.
-LEFT_OUT = ("torch", "openvino")
-ALSO = ("hypothesis", "pyarrow>=17", "pytest>=8")
-#: The tests that run there, by room. A new file of a room joins its line.
-FILES = {
-    "bench": ("bench_cards",),
-    "cli": ("arguments", "cli", "commands", "console", "progress"),
-    "decode": (
-        *("apart", "budget", "decode", "decode_bands", "decode_bmp_gif", "decode_boxes", "decode_faults"),
-        *("decode_heif", "decode_holes", "decode_images", "decode_jpeg", "decode_jpeg_damage"),
-        *("decode_numbers", "decode_png", "decode_png_cost", "decode_processes", "decode_tiff", "decode_webp"),
-        *("kinds", "limits", "orientation", "several"),
-    ),
-    "evaluation": ("scores",),
-    "inputs": ("inputs",),
-    "machine": ("disk",),
-    "ops": ("native",),
-    "pipeline": ("batches", "memory", "pipeline", "stream"),
-    "reports": ("drawing",),
-    "table": ("table", "table_resume", "table_crashes"),
-}
-
-
-def interpreter(version: str) -> Path | None:
-    """An interpreter of that version: one that FER_FAST_PYTHONS names, or one on PATH or of pyenv."""
-    named = os.environ.get("FER_FAST_PYTHONS")
-    if named is not None:
-        candidates = [Path(each) for each in named.split(os.pathsep) if each]
-    else:
-        on_path = shutil.which(f"python{version}")
-        pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
-        candidates = [*sorted(pyenv.glob(f"{version}.*/bin/python")), *([Path(on_path)] if on_path else [])]
-    return next((each for each in candidates if version_of(each) == version), None)
+TESTS = ROOT / "tests"
+#: What the tests need beside the package, and the extras that are small.
+BESIDE = ("av>=18.0,<20", "hypothesis", "pillow-heif>=0.18", "pyarrow>=17", "pytest>=8")
+#: Files that say what this repository has, whatever runs them; those that make the environments; and those whose
+#: thousands of damaged files one Python decodes as the other does, in minutes.
+HERE_ALONE = (
+    *("docs", "gpu_script", "machine_code", "native", "nvrtc", "pages_*", "peers", "peers_photos", "reports"),
+    *("pythons", "wheel", "decode_boxes", "decode_holes"),
+)
+#: Rooms that torch is in no way part of.
+NEVER_TORCH = (
+    *("apart", "batches", "budget", "decode_*", "disk", "inputs", "kinds", "limits", "memory", "orientation"),
+    *("cells", "crops", "drawing", "framing", "several", "views"),
+    *("film", "film_colours", "film_damage", "film_parts"),
+    *("stream", "table", "table_crashes", "table_runs"),
+    *("arguments", "cli_interrupts", "cli_stalls", "cli_streams", "console", "kills", "progress"),
+)
+#: Each format of pictures; and what takes long because it waits.
+NEWEST_ALONE = (
+    *("decode_bands", "decode_bmp_gif", "decode_heif", "decode_images"),
+    *("decode_jpeg", "decode_jpeg_damage", "decode_numbers", "decode_png", "decode_png_cost"),
+    *("decode_tiff", "decode_webp", "orientation"),
+    *("cli_stalls", "kills", "memory", "table_crashes"),
+)
+#: By version, what does not run there.
+LEFT_OUT: dict[str, tuple[str, ...]] = {"3.11": NEVER_TORCH, "3.12": NEWEST_ALONE, "3.13": ()}
 
 
-def version_of(python: Path) -> str:
-    """Major and minor; empty of what does not run (pyenv's shims, where that version is not the chosen one)."""
-    program = "import sys; print('%d.%d' % sys.version_info[:2])"
-    try:
-        return subprocess.run([python, "-c", program], capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:
-        return ""
+class Run(NamedTuple):
+    """The tests of one Python: their process, and the folder of what they say and report."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
 
 
-def requirements() -> list[str]:
-    """What the package declares, but for what is left out, and what its tests need."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    return [each for each in declared if not each.startswith(LEFT_OUT)] + list(ALSO)
+def files(version: str) -> list[Path]:
+    """The test files that run on a Python."""
+    left_out = {path for name in (*HERE_ALONE, *LEFT_OUT[version]) for path in TESTS.glob(f"test_{name}.py")}
+    return [path for path in sorted(TESTS.glob("test_*.py")) if path not in left_out]
 
 
-def environment(python: Path, version: str) -> Path:
-    """The interpreter of that Python's environment, which is made if it is not there as it should be."""
-    folder, wanted = ENVIRONMENTS / version, "\n".join([str(python.resolve()), *requirements()])
-    ENVIRONMENTS.mkdir(exist_ok=True)
-    with (ENVIRONMENTS / f"{version}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of the suite may want it
-        made = folder / "made-of.txt"
-        if not made.is_file() or made.read_text() != wanted:
-            shutil.rmtree(folder, ignore_errors=True)
-            call(python, "-m", "venv", folder)
-            call(folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", *requirements())
-            made.write_text(wanted)
-    return folder / "bin" / "python"
-
-
-def call(*command: object) -> None:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+def started(version: str, folder: Path) -> Run:
+    """The run, begun in a folder from which no fer_fast is imported but the installed one."""
+    folder.mkdir()
+    surroundings = settings() | {
+        "PYTHONPATH": str(beside(version, *BESIDE)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "FER_FAST_CACHE": str(folder / "cache"),
+    }
+    pytest_of_it = [environment(version), "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT]
+    places = ["--basetemp", folder / "temporary", "--junitxml", folder / "cases.xml"]
+    command = [*pytest_of_it, "-p", "no:cacheprovider", *places, *files(version)]
+    with (folder / "said.txt").open("wb") as out:
+        process = subprocess.Popen(command, cwd=folder, env=surroundings, stdout=out, stderr=subprocess.STDOUT)
+    return Run(process, folder)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[subprocess.Popen[bytes], Path]]]:
-    """The tests' run and what it says, by version: all at once, since most of their time is waiting."""
-    files = [f"tests/test_{name}.py" for names in FILES.values() for name in names]
-    settings = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
-    settings |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    started = {}
-    for version in VERSIONS:
-        python = interpreter(version)
-        if python is None:
-            continue
-        said = tmp_path_factory.mktemp("pythons") / version
-        command = [environment(python, version), "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
-        with said.open("wb") as out:
-            process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=out, stderr=subprocess.STDOUT)
-        started[version] = (process, said)
-    yield started
-    for process, _ in started.values():
-        process.kill()
-        process.wait()
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
+    """All at once, by version: much of their time is waiting."""
+    folder = tmp_path_factory.mktemp("pythons")
+    there = [version for version in VERSIONS if interpreter(version)]
+    with ThreadPoolExecutor() as threads:  # what is not made yet is made side by side
+        found = dict(zip(there, threads.map(lambda version: started(version, folder / version), there), strict=True))
+    yield found
+    for run in found.values():
+        run.process.kill()
+        run.process.wait()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_python_part_on_another_python(version: str, runs: dict[str, tuple[subprocess.Popen[bytes], Path]]) -> None:
+def test_the_suite_without_torch(version: str, runs: dict[str, Run]) -> None:
     if version not in runs:
         pytest.skip(f"there is no Python {version}; FER_FAST_PYTHONS may name one")
-    process, said = runs[version]
-    assert process.wait() == 0, said.read_text()
-    assert " passed" in said.read_text().splitlines()[-1]
+    status, text = runs[version].process.wait(), (runs[version].folder / "said.txt").read_text()
+    assert status == 0, text
+    (package,) = re.findall(r"^fer_fast of (.*)$", text, re.M)
+    assert Path(package).is_relative_to(environment(version).parents[1])
+    chosen = {path.stem.removeprefix("test_") for path in files(version)}
+    there = {re.split("[<>=]", each)[0] for each in BESIDE}
+    could_not = {name for module, names in FILES.items() if module not in there for name in names}
+    assert skipped_whole(runs[version].folder / "cases.xml") == chosen & could_not
+
+
+def skipped_whole(report: Path) -> set[str]:
+    """The test files of which nothing ran, because of markers or altogether."""
+    ran: dict[str, bool] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        found = re.search(r"test_(\w+)", case.get("classname") or case.get("name", ""))
+        assert found
+        ran[found[1]] = ran.get(found[1], False) or case.find("skipped") is None
+    return {name for name, anything in ran.items() if not anything}
+
+
+@pytest.mark.parametrize("module", ["torch", "onnx", "matplotlib"])
+def test_what_is_skipped_whole_could_not_run(module: str) -> None:
+    """A file that could be imported would have tests that need a marker alone, if that."""
+    version = next(version for version in VERSIONS if interpreter(version))
+    program = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: importlib.import_module(name)\n"
+        "    except ImportError: continue\n"
+        "    except Exception as error:\n"
+        "        if type(error).__name__ == 'MissingExtraError': continue\n"
+        "        raise\n"
+        "    print(name)\n"
+    )
+    surroundings = settings() | {"PYTHONPATH": os.pathsep.join([str(beside(version, *BESIDE)), str(TESTS)])}
+    names = [f"test_{name}" for name in FILES[module]]
+    assert call(environment(version), "-c", program, *names, env=surroundings, cwd=ROOT.parent) == ""
+
+
+def test_the_package_names_the_pythons_that_it_is_run_on() -> None:
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    named = [re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", each) for each in classifiers]
+    assert tuple(found[1] for found in named if found) == VERSIONS
 
 
 def test_every_named_file_is_there() -> None:
-    missing = [name for names in FILES.values() for name in names if not (ROOT / f"tests/test_{name}.py").is_file()]
-    assert missing == []
+    named = [*HERE_ALONE, *NEVER_TORCH, *NEWEST_ALONE, *(name for names in FILES.values() for name in names)]
+    assert [name for name in named if not [*TESTS.glob(f"test_{name}.py")]] == []

@@ -1,4 +1,4 @@
-"""A checkpoint and a machine come in, an engine that turns uint8 pixels into logits goes out."""
+"""A model and a machine come in, an engine that turns uint8 pixels into what the model says of them goes out."""
 
 from __future__ import annotations
 

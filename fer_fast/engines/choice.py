@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,17 +19,23 @@ from fer_fast.engines.interface import (
 )
 from fer_fast.engines.opened import alone, torch_is_inherited
 from fer_fast.engines.several import SeveralEngines
+from fer_fast.machine.extras import is_installed, need
+from fer_fast.models.files.checkpoint import check_weights
+from fer_fast.models.files.exported import ExportedModel
 from fer_fast.models.registry import architecture_of
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
-    from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
+    from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
 
 log = logging.getLogger(__name__)
 
+#: What runs an exported model, by its format.
+_RUNS = {"xml": "openvino", "onnx": "openvino", "engine": "tensorrt"}
+
 
 def open_engine(
-    checkpoint: Checkpoint | FinderCheckpoint,
+    model: Checkpoint | FinderCheckpoint | ExportedModel,
     *,
     engine: str = "auto",
     device: str = "auto",
@@ -42,12 +47,13 @@ def open_engine(
     """Chooses and compiles; in a process one engine opens at a time.
 
     Args:
-        checkpoint: the model.
+        model: a checkpoint, or an exported model, which one engine alone runs.
         engine: one of `ENGINES`.
         device: auto, cpu, cuda, cuda:N, or several cards as cuda:0,cuda:1; auto is a GPU if torch sees one and
             `engine` can use it.
         precision: auto, fp32, bf16, fp16 or int8; auto is the fastest that the device computes natively and that
-            keeps the model's accuracy.
+            keeps the model's accuracy. Of an exported model what was exported in int8, or for TensorRT, stays so;
+            of the rest auto is bf16 where the processor has it.
         batch_size: the largest batch that `infer` will get.
         side: of a model that takes images of many sizes, the longest side that will come.
         cached: use and fill the folder of compiled models.
@@ -55,6 +61,7 @@ def open_engine(
     Raises:
         ValueError: on an unknown name, or a combination that no engine offers; the message names the known ones.
         CheckpointError: if the weights do not fit their configuration.
+        MissingExtraError: if the engine or the device needs a package that is not installed.
         FerFastError: if the device is not there.
     """
     check_choice("engine", engine, ENGINES)
@@ -63,23 +70,60 @@ def open_engine(
     for name, value in (("batch_size", batch_size), ("side", side)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
+    if isinstance(model, ExportedModel):
+        engine = _engine_of(model, engine, batch_size)
+    else:
+        check_installed(engine, device)
     engines: list[Engine] = []
     with alone(), ExitStack() as unwanted:
         for card in device.split(","):
-            engines.append(_open(checkpoint, engine, card, precision, batch_size, side, cached))
+            engines.append(_open(model, engine, card, precision, batch_size, side, cached))
             unwanted.callback(engines[-1].close)
+        if not isinstance(model, ExportedModel):
+            check_weights(model)  # nobody may have needed them
         opened = engines[0] if len(engines) == 1 else SeveralEngines(engines)
         unwanted.pop_all()  # all of them are open: they are the caller's
-    ran = opened.describe()["precision"]
-    if not keeps_accuracy(checkpoint.config, ran):
-        points = 100 * checkpoint.config.precision_falls[ran]
-        measure = architecture_of(checkpoint).measure
-        log.warning("precision %s costs this model %.2f points of %s against fp32", ran, points, measure)
+    if not isinstance(model, ExportedModel):
+        _tell_fall(model, opened.describe()["precision"])
     return opened
 
 
+def check_installed(engine: str, device: str) -> None:
+    """Refuses what `open_engine` would for want of a package, without opening anything.
+
+    Raises:
+        MissingExtraError: the engine or the device needs a package that is not installed.
+    """
+    if engine == "tensorrt":
+        need("engine 'tensorrt'", "cuda", modules=("torch", "tensorrt"))
+    elif engine == "torch":
+        need("engine 'torch'", "torch", modules=("torch",))
+    elif engine == "auto" and device.startswith("cuda"):
+        need(f"device {device!r}", "cuda", modules=("torch",))
+
+
+def _engine_of(model: ExportedModel, engine: str, batch_size: int) -> str:
+    """The one engine that runs an exported model, which takes no larger batch than it was exported for."""
+    only, most = _RUNS[model.format], model.description.batch_size
+    if engine not in ("auto", only):
+        raise ValueError(f"engine must be auto or {only} for an .{model.format}, not {engine!r}")
+    if batch_size > most:
+        raise ValueError(f"batch_size must be at most the {most} that the model was exported for, not {batch_size}")
+    if only == "tensorrt":
+        library = model.description.library
+        need("an .engine", "cuda", modules=("torch", *(["tensorrt"] if library == "tensorrt" else [])))
+    return only
+
+
+def _tell_fall(checkpoint: Checkpoint | FinderCheckpoint, precision: str) -> None:
+    if not keeps_accuracy(checkpoint.config, precision):
+        points = 100 * checkpoint.config.precision_falls[precision]
+        measure = architecture_of(checkpoint).measure
+        log.warning("precision %s costs this model %.2f points of %s against fp32", precision, points, measure)
+
+
 def _open(
-    checkpoint: Checkpoint | FinderCheckpoint,
+    model: Checkpoint | FinderCheckpoint | ExportedModel,
     engine: str,
     device: str,
     precision: str,
@@ -88,18 +132,16 @@ def _open(
     cached: bool,
 ) -> Engine:
     # Of int8 torch has none: a card without TensorRT leaves it to the processor.
-    anywhere = engine == device == "auto" and precision == "int8" and not find_spec("tensorrt")
+    anywhere = engine == device == "auto" and precision == "int8" and not is_installed("tensorrt")
     if engine == "openvino" or anywhere or (engine == "auto" and not _wants_cuda(device)):
-        try:
-            from fer_fast.engines.openvino import OpenVinoEngine
-        except ImportError as error:
-            raise FerFastError(f"openvino is not there ({error}): pip install openvino") from error
-        return _called(OpenVinoEngine(checkpoint, device, precision, batch_size, cached))
-    if engine == "tensorrt" or (engine == "auto" and find_spec("tensorrt")):
+        from fer_fast.engines.openvino import OpenVinoEngine
+
+        return _called(OpenVinoEngine(model, device, precision, batch_size, cached))
+    if engine == "tensorrt" or (engine == "auto" and is_installed("tensorrt")):
         from fer_fast.engines.tensorrt import TensorRtEngine
 
         try:
-            return _called(TensorRtEngine(checkpoint, device, precision, batch_size, cached, side))
+            return _called(TensorRtEngine(model, device, precision, batch_size, cached, side))
         except FerFastError as error:
             if engine == "tensorrt":
                 raise
@@ -108,7 +150,8 @@ def _open(
         raise FerFastError("torch was in use before fork: start processes that classify by spawn or forkserver")
     from fer_fast.engines.torch import TorchEngine
 
-    return _called(TorchEngine(checkpoint, device, precision, batch_size, side))
+    assert not isinstance(model, ExportedModel)  # torch runs none
+    return _called(TorchEngine(model, device, precision, batch_size, side))
 
 
 def _called(engine: Engine) -> Engine:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from fer_fast.decode import Pixels
     from fer_fast.models.architecture import Sides
-    from fer_fast.models.config import ModelConfig
-    from fer_fast.models.finder_config import FinderConfig
+    from fer_fast.models.config import ClassifierConfig
+    from fer_fast.models.finder.config import FinderConfig
 
 #: The engines by name. "auto" is OpenVINO on a CPU; on a card TensorRT, where it is installed and works, else torch.
 ENGINES: tuple[str, ...] = ("auto", "openvino", "torch", "tensorrt")
@@ -49,7 +49,8 @@ class Engine(Opened):
                 engine's batch size. An array, or a tensor that lies where the engine computes.
 
         Returns:
-            Logits, float32 [batch, classes], or of a face finder float32 [batch, cells, 15]; the caller's own.
+            Logits, of an exported model probabilities, float32 [batch, classes], or of a face finder float32
+            [batch, cells, 15]; the caller's own.
 
         Raises:
             FerFastError: if the device fails, the engine is closed, or it was opened before this process was forked.
@@ -66,7 +67,7 @@ class Engine(Opened):
         """What runs and why: engine, version, device, precision, streams, tokens; on a processor threads; cache."""
 
 
-def keeps_accuracy(config: ModelConfig | FinderConfig, precision: str) -> bool:
+def keeps_accuracy(config: ClassifierConfig | FinderConfig, precision: str) -> bool:
     """Whether a precision costs no more than `LARGEST_FALL`, as far as the model was measured in it."""
     return config.precision_falls.get(precision, 0.0) <= LARGEST_FALL
 

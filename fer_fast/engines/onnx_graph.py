@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from fer_fast.machine.extras import need
+from fer_fast.models.architecture import INPUT
 from fer_fast.models.quantised import QUANTISED_OPSET
-from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     from fer_fast.models.architecture import Sides
 
 #: Of ONNX's operators. LayerNormalization, which sums in fp32 whatever its input, came with 17.
 _OPSET = QUANTISED_OPSET
-INPUT = "images"
 
 
-def onnx_bytes(module: nn.Module, sides: Sides, batch_size: int, output: str, metadata: str = "") -> bytes:
+def onnx_bytes(module: nn.Module, sides: Sides, batch_size: int, output: str) -> bytes:
     """The graph of a module with one input, called images, and one output, for batches from 1 to `batch_size`.
 
     Args:
@@ -30,16 +30,11 @@ def onnx_bytes(module: nn.Module, sides: Sides, batch_size: int, output: str, me
         sides: what images may be.
         batch_size: the largest batch.
         output: what the output is called.
-        metadata: kept in the file under fer_fast.
 
     Raises:
-        FerFastError: onnx or onnxscript is not installed.
+        MissingExtraError: onnx or onnxscript is not installed.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise FerFastError(f"onnx and onnxscript are needed: pip install 'fer-fast[export]' ({error})") from error
+    need("an ONNX graph", "torch", modules=("onnx", "onnxscript"))
     with _quiet(), torch.inference_mode():
         program: Any = torch.onnx.export(
             module,
@@ -51,11 +46,7 @@ def onnx_bytes(module: nn.Module, sides: Sides, batch_size: int, output: str, me
             opset_version=_OPSET,
             verbose=False,
         )
-    proto = program.model_proto
-    if metadata:
-        entry = proto.metadata_props.add()
-        entry.key, entry.value = "fer_fast", metadata
-    data: bytes = proto.SerializeToString()
+    data: bytes = program.model_proto.SerializeToString()
     return data
 
 

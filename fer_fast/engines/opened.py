@@ -6,7 +6,6 @@ each other for ever. So whatever opens something holds `alone` meanwhile and mak
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import threading
@@ -17,13 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
+from fer_fast.machine.forked import keep_in_children
 from fer_fast.types import FerFastError
 
 #: Seconds between two looks at whether calls have ended.
 _TICK = 0.005
 
 _lock = threading.RLock()
-_living: weakref.WeakSet[Opened] = weakref.WeakSet()
 _torch_is_inherited = False
 
 
@@ -63,7 +62,7 @@ class Opened(ABC):
         self._change = threading.RLock()
         self._callers: weakref.WeakKeyDictionary[_Mark, int] = weakref.WeakKeyDictionary()  # to its thread's number
         self._closed = self._released = False
-        _living.add(self)
+        keep_in_children(self)
 
     def close(self) -> None:
         """Gives back what it holds when the calls that run have ended, and waits for them; later calls are refused.
@@ -144,12 +143,19 @@ class Opened(ABC):
 
 
 def _after_fork() -> None:
-    """In a child nothing that was opened may be taken apart: destructors would wait for threads that are not there."""
     global _lock, _torch_is_inherited
     _lock = threading.RLock()
     _torch_is_inherited = _torch_is_inherited or "torch" in sys.modules
-    for opened in _living:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(opened))
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def check_open(classifier: object) -> None:
+    """A closed classifier would fail on the first batch.
+
+    Raises:
+        FerFastError: see `Opened.check_open`.
+    """
+    if isinstance(classifier, Opened):
+        classifier.check_open()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_fast.engines.cache import Place
 from fer_fast.engines.interface import Engine, keeps_accuracy
-from fer_fast.engines.opened import torch_is_inherited
-from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, openvino_core, traced
+from fer_fast.engines.openvino_exported import exported_source
+from fer_fast.engines.openvino_graph import CompiledGraph, compile_options, has_bf16, imported, openvino_core
+from fer_fast.engines.openvino_layers import laid
 from fer_fast.engines.openvino_library import openvino
+from fer_fast.engines.openvino_source import Source
+from fer_fast.machine.cache import Place
 from fer_fast.machine.processors import has_amx, has_int8_dot_products, quota_threads
+from fer_fast.models.files.exported import ExportedModel
 from fer_fast.models.registry import architecture_of
 from fer_fast.types import FerFastError
 
@@ -21,13 +23,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.decode import Pixels
-    from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
+    from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
 
 log = logging.getLogger(__name__)
 
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
-#: Raise it when the graph that `_convert` makes changes: old compiled models are then left alone.
-GRAPH_VERSION = 4
+#: Raise it when the graph that `laid` makes changes: old compiled models are then left alone.
+GRAPH_VERSION = 6
 #: What OpenVINO prepares for a shape it keeps, some 2 MB each, and 400 shapes of small photos are too many; those that
 #: photos reduced to one longer side come in, 39 for 640, fit in.
 _KEPT_FOR_SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": "1000"}
@@ -36,16 +38,16 @@ _KEPT_FOR_SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": "1000"}
 class OpenVinoEngine(Engine):
     """OpenVINO on the CPU; see `fer_fast.engines.Engine` for the methods.
 
-    A model that takes many sizes is compiled once for all of them: that is as fast as for each alone. A classifier's
-    tokens are computed by convolutions inside the graph (`models.algebraic`), not by the fused op: a graph cut
-    in two for a foreign op costs more than the op saves (benchmarks/results).
+    A model that takes many sizes is compiled once for all of them: that is as fast as for each alone. A fusion
+    model's tokens are computed by convolutions inside the graph (`models/fusion/algebraic.py`), not by the fused op: a
+    graph cut in two for a foreign op costs more than the op saves (benchmarks/results).
     """
 
     device = "cpu"
 
     def __init__(
         self,
-        checkpoint: Checkpoint | FinderCheckpoint,
+        model: Checkpoint | FinderCheckpoint | ExportedModel,
         device: str,
         precision: str,
         batch_size: int,
@@ -55,14 +57,14 @@ class OpenVinoEngine(Engine):
         if device not in ("auto", "cpu"):
             raise ValueError(f"device must be auto or cpu for engine 'openvino', not {device!r}")
         self.core = openvino_core()
-        self.precision = _precision(precision, self.core, checkpoint)
-        self._facts = architecture_of(checkpoint).graph_facts
-        self.sides = architecture_of(checkpoint).sides(checkpoint)
+        source = _source(model, precision, self.core)  # not kept: it holds all weights
+        self.precision, self.sides = source.precision, source.sides
+        self._rest, self._facts = source.rest or source.precision, source.facts
         try:
             if cached:
-                compiled, self.cache = self._fetch_or_compile(checkpoint, batch_size)
+                compiled, self.cache = self._fetch_or_compile(source, batch_size)
             else:
-                compiled, self.cache = self._compile(checkpoint, batch_size), "not used"
+                compiled, self.cache = self._compile(source, batch_size), "not used"
             self.graph = CompiledGraph(compiled)
         except FerFastError:  # of the checkpoint, say
             raise
@@ -89,49 +91,46 @@ class OpenVinoEngine(Engine):
     def _release(self) -> None:
         self.__dict__.pop("graph", None)
 
-    def _compile(self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int) -> openvino.CompiledModel:
-        graph = _convert(checkpoint, batch_size, int8=self.precision == "int8")
-        return self.core.compile_model(graph, "CPU", self._options())
+    def _compile(self, source: Source, batch_size: int) -> openvino.CompiledModel:
+        return self.core.compile_model(source.make(batch_size), "CPU", self._options())
 
     def _options(self) -> dict[str, Any]:
-        return compile_options(self.core, self.precision) | ({} if self.sides.fixed else _KEPT_FOR_SHAPES)
+        options = compile_options(self.core, self._rest)
+        return options | ({} if self.sides.fixed else _KEPT_FOR_SHAPES)
 
-    def _fetch_or_compile(
-        self, checkpoint: Checkpoint | FinderCheckpoint, batch_size: int
-    ) -> tuple[openvino.CompiledModel, str]:
+    def _fetch_or_compile(self, source: Source, batch_size: int) -> tuple[openvino.CompiledModel, str]:
         """The compiled model, and what its cache did: hit, stored or why not."""
-        place = Place("openvino", _key(checkpoint, self.precision, batch_size))
+        place = Place("openvino", _key(source, batch_size))
         if (blob := place.fetch()) is not None:
             try:
-                return self.core.import_model(blob, "CPU", self._options()), "hit"
+                return imported(self.core, blob, self._options()), "hit"
             except RuntimeError as error:
                 log.warning("compiled model %s cannot be used and is made again: %s", place.file, error)
         log.info("compiling the model for this processor in %s; that is done once", self.precision)
-        compiled = self._compile(checkpoint, batch_size)
-        return compiled, place.store(compiled.export_model().getvalue())
+        compiled = self._compile(source, batch_size)
+        return compiled, place.store(compiled.export_model().getbuffer())
 
 
-def is_compiled(checkpoint: Checkpoint | FinderCheckpoint, precision: str, batch_size: int) -> bool:
-    """Whether the compiled model is on disk, so that it opens without torch.
+def _source(model: Checkpoint | FinderCheckpoint | ExportedModel, precision: str, core: openvino.Core) -> Source:
+    if isinstance(model, ExportedModel):
+        return exported_source(model, precision, core)
+    architecture, chosen = architecture_of(model), _precision(precision, core, model)
+    return Source(
+        chosen,
+        architecture.sides(model),
+        lambda batch_size: laid(model, batch_size, int8=chosen == "int8"),
+        {"model": model.digest, "graph": GRAPH_VERSION, **architecture.versions(model.config)},
+        facts=architecture.graph_facts,
+    )
 
-    Raises:
-        ValueError, FerFastError: a precision that is not there.
-    """
-    chosen = _precision(precision, openvino_core(), checkpoint)
-    file = Place("openvino", _key(checkpoint, chosen, batch_size)).file
-    return file is not None and file.is_file()
 
-
-def _key(checkpoint: Checkpoint | FinderCheckpoint, precision: str, batch_size: int) -> dict[str, str | int]:
+def _key(source: Source, batch_size: int) -> dict[str, str | int]:
     core = openvino_core()
-    return {
-        "model": checkpoint.digest,
-        "graph": GRAPH_VERSION,
-        "precision": precision,
+    return source.key | {
+        "precision": source.precision,
         "batch_size": batch_size,
         "threads": quota_threads() or 0,
         "openvino": openvino.__version__,
-        "torch": importlib.metadata.version("torch"),  # it traces the graph
         "processor": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
         "capabilities": " ".join(sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))),
     }
@@ -157,14 +156,3 @@ def _precision(precision: str, core: openvino.Core, checkpoint: Checkpoint | Fin
     if precision == "int8" and obstacle:
         raise ValueError(obstacle)
     return precision
-
-
-def _convert(checkpoint: Checkpoint | FinderCheckpoint, batch_size: int, int8: bool) -> openvino.Model:
-    """The OpenVINO graph of a checkpoint, for batches of 1 to `batch_size`."""
-    import torch  # only here: with a compiled model on disk, torch is never loaded
-
-    if torch_is_inherited():
-        torch.set_num_threads(1)  # it would wait for the threads that a parent had
-    architecture = architecture_of(checkpoint)
-    module = architecture.graph(checkpoint, "int8" if int8 else "fp32")
-    return traced(module, architecture.sides(checkpoint), batch_size)

@@ -1,4 +1,4 @@
-"""OpenVINO itself: a torch module comes in, a graph compiled for this processor that many threads may call goes out."""
+"""OpenVINO itself: the core, how graphs are compiled, and a compiled graph that many threads may call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ctypes
 import os
 import queue
 import threading
-import warnings
 import weakref
 from collections.abc import Sequence
 from functools import cache
@@ -20,9 +19,6 @@ from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from torch import Tensor, nn
-
-    from fer_fast.models.architecture import Sides
 
 _is_inherited = False
 
@@ -56,37 +52,6 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def trace(module: nn.Module, example: Tensor) -> openvino.Model:
-    """The graph of a module with one input, for batches of any size.
-
-    Args:
-        module: in eval mode.
-        example: [2, ...]: an input to trace with; a batch of one would be taken for a constant.
-    """
-    with warnings.catch_warnings():
-        # Traced, not exported: torch.export cannot see fake_quantize. The tracer warns of each shape that it unpacks.
-        warnings.simplefilter("ignore")
-        graph = openvino.convert_model(module, example_input=example)
-    graph.reshape([-1, *example.shape[1:]])
-    return graph
-
-
-def traced(module: nn.Module, sides: Sides, batch_size: int) -> openvino.Model:
-    """The graph of a module that takes uint8 images [batch, height, width, 3], for batches of 1 to `batch_size`.
-
-    Args:
-        module: in eval mode.
-        sides: what images may be.
-        batch_size: the largest batch.
-    """
-    import torch
-
-    graph = trace(module, torch.zeros(2, *sides.example, 3, dtype=torch.uint8))
-    height_and_width = sides.example if sides.fixed else (-1, -1)
-    graph.reshape([openvino.Dimension(1, batch_size), *height_and_width, 3])
-    return graph
-
-
 def has_bf16(core: openvino.Core) -> bool:
     """Whether the processor computes bf16. OpenVINO takes it for a hint, and would compute fp32 in silence."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -103,6 +68,19 @@ def compile_options(core: openvino.Core, precision: str) -> dict[str, Any]:
     options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
     # OpenVINO counts the processors that a process may run on, and knows nothing of a container's quota.
     return options | ({"INFERENCE_NUM_THREADS": quota_threads()} if quota_threads() else {})
+
+
+def imported(core: openvino.Core, blob: memoryview, options: dict[str, Any]) -> openvino.CompiledModel:
+    """The compiled model that was exported as these bytes.
+
+    Raises:
+        RuntimeError: it is none that this OpenVINO can read.
+    """
+    try:
+        # OpenVINO's own memory, and not ours: the compiled model goes on using it.
+        return core.import_model(openvino.Tensor(np.frombuffer(blob, np.uint8)), "CPU", options)
+    except TypeError:  # 2025.2 takes bytes alone, and copies them twice
+        return core.import_model(bytes(blob), "CPU", options)
 
 
 class CompiledGraph:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -70,8 +71,7 @@ class _Replay:
             with torch.cuda.stream(self.stream):
                 for _ in range(_WARM_UP):
                     model(self.images)
-            # Other threads may go on using the card: this one's calls alone are what is captured.
-            with torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local"):
+            with capturing(self.graph, self.stream):
                 self.output = model(self.images).float()
         self.answer = torch.empty(self.output.shape, dtype=torch.float32, pin_memory=True)
 
@@ -86,6 +86,28 @@ class _Replay:
                 self.answer[:batch].copy_(self.output[:batch], non_blocking=True)
             self.stream.synchronize()
         return self.answer[:batch].numpy().copy()
+
+
+@contextmanager
+def capturing(graph: torch.cuda.CUDAGraph, stream: torch.cuda.Stream) -> Iterator[None]:
+    """Captures what is launched inside. A capture that fails raises what went wrong in it, on the stream of before.
+
+    `torch.cuda.graph` alone leaves the thread on the stream of a capture that it cannot end, and raises that it cannot.
+    """
+    failed: Exception | None = None
+    try:
+        # Other threads may go on using the card: this one's calls alone are what is captured.
+        with torch.cuda.stream(stream), torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            try:
+                yield
+            except Exception as error:
+                failed = error
+                raise
+    except RuntimeError as ended:
+        if failed is None or ended is failed:
+            raise
+        failed.add_note(f"The capture could not be ended: {ended}")
+        raise failed from None
 
 
 @contextmanager
@@ -109,6 +131,16 @@ def failing(engine: str, device: str) -> Iterator[None]:
         raise FerFastError(f"{engine} failed on {device}: {' '.join(str(error).split())}") from error
 
 
+#: How libraries say that a card's memory is full: torch, the driver and CUDA's runtime; TensorRT, in two ways; cuBLAS,
+#: cuDNN and their like, by the name of a status.
+_FULL = re.compile(r"out[ _]?of[ _]?memory|could not be allocated|ALLOC(ATION)?_FAILED", re.IGNORECASE)
+
+
+def is_memory_full(error: BaseException) -> bool:
+    """Whether a library's error says that there is no memory left: less of it may do."""
+    return _FULL.search(str(error)) is not None
+
+
 def as_large_as_fits(make: Callable[[int], T], batch_size: int) -> tuple[T, int]:
     """What `make` gives for the largest batch that the card's memory holds: `batch_size`, half of it, a quarter, ...
 
@@ -120,7 +152,7 @@ def as_large_as_fits(make: Callable[[int], T], batch_size: int) -> tuple[T, int]
         try:
             return make(batch), batch
         except RuntimeError as error:
-            if "out of memory" not in str(error):  # of torch's allocator, of the driver or of a library
+            if not is_memory_full(error):
                 raise
             if batch == 1:
                 raise FerFastError(f"the card's memory does not hold a single image: {error}") from error

@@ -6,7 +6,8 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from fer_fast.types import FerFastError
+from fer_fast.machine.extras import pip_line
+from fer_fast.types import FerFastError, MissingExtraError
 
 if TYPE_CHECKING:
     from fer_fast.models.architecture import Sides
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: Flavour -> modules that are imported, the last of them the interface, and what to install.
 LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
-    "tensorrt": (("tensorrt",), "pip install torch-tensorrt"),
+    "tensorrt": (("tensorrt",), pip_line("cuda")),
     "tensorrt-rtx": (
         ("tensorrt_rtx_libs", "tensorrt_rtx_bindings"),
         "pip install --no-deps tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings",
@@ -29,13 +30,14 @@ def load_tensorrt(flavour: str) -> Any:
     """The interface of a flavour of TensorRT.
 
     Raises:
-        FerFastError: it is not installed, or too old.
+        MissingExtraError: it is not installed, or cannot be imported.
+        FerFastError: it is too old.
     """
     modules, hint = LIBRARIES[flavour]
     try:
         library = [importlib.import_module(name) for name in modules][-1]
     except (ImportError, OSError) as error:
-        raise FerFastError(f"{flavour} is not there ({error}): {hint}") from error
+        raise MissingExtraError(f"{flavour} is not there ({error}): {hint}") from error
     if int(library.__version__.partition(".")[0]) < _OLDEST[flavour]:
         raise FerFastError(f"{flavour} must be {_OLDEST[flavour]} or newer, not {library.__version__}: {hint}")
     return library

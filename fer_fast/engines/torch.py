@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.decode import Pixels
-    from fer_fast.models.checkpoint import Checkpoint, FinderCheckpoint
-    from fer_fast.models.config import ModelConfig
-    from fer_fast.models.finder_config import FinderConfig
+    from fer_fast.models.config import ClassifierConfig
+    from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
+    from fer_fast.models.finder.config import FinderConfig
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def tensor_of(images: Pixels) -> torch.Tensor:
     return torch.from_numpy(images if images.flags.writeable else images.copy())
 
 
-def _precision(precision: str, device: torch.device, config: ModelConfig | FinderConfig) -> str:
+def _precision(precision: str, device: torch.device, config: ClassifierConfig | FinderConfig) -> str:
     if precision == "int8":
         raise ValueError("precision must be auto, fp32, bf16 or fp16 for engine 'torch', not 'int8'")
     if device.type == "cpu":
@@ -120,7 +120,7 @@ def _precision(precision: str, device: torch.device, config: ModelConfig | Finde
     return card_precision(device, config) if precision == "auto" else precision
 
 
-def card_precision(device: torch.device, config: ModelConfig | FinderConfig) -> str:
+def card_precision(device: torch.device, config: ClassifierConfig | FinderConfig) -> str:
     """The fastest precision of a card that keeps the model's accuracy."""
     major, _ = torch.cuda.get_device_capability(device)
     # Ampere and later compute bf16 at fp16's rate; Pascal computes fp16 at 1/64 of fp32's.

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from pathlib import Path
 
-from fer_fast.types import FerFastError
+from fer_fast.machine.extras import need
+from fer_fast.types import FerFastError, MissingExtraError
+
+log = logging.getLogger(__name__)
+
+#: One of them is there where a card can be: on Linux, and in Windows' subsystem for it, whose card may be anybody's.
+_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+#: One of them is there where the card is NVIDIA's.
+_DRIVERS = (Path("/dev/nvidiactl"), Path("/usr/lib/wsl/lib/libcuda.so.1"))
 
 
 def cuda_is_present() -> bool:
-    """Whether torch can compute on an NVIDIA card here.
+    """Whether torch can compute on an NVIDIA card here; a line of the log says so if torch alone is lacking.
 
     torch takes more than a second to load; a machine without NVIDIA's device files has no card.
     """
-    if not any(path.exists() for path in (Path("/dev/nvidiactl"), Path("/dev/dxg"))):
+    if not any(path.exists() for path in _DEVICES):
+        return False
+    try:
+        need("an NVIDIA card", "cuda", modules=("torch",))
+    except MissingExtraError as error:
+        if any(path.exists() for path in _DRIVERS):
+            _tell(f"the processor is used: {error}")
         return False
     import torch
 
     return torch.cuda.is_available()
+
+
+@cache  # once a process, however many engines are opened
+def _tell(sentence: str) -> None:
+    log.warning("%s", sentence)
 
 
 def torch_device(device: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import select
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,9 +65,7 @@ def check_file(argument: str, path: Path, kinds: str) -> None:
 
 
 def write_whole(path: Path, data: bytes | memoryview, lasting: bool = True) -> None:
-    """Writes a file beside its place and moves it there.
-
-    The name beside it is always the same, so that what a killed process left there is written over.
+    """Writes a file beside its place and moves it there; see `WholeFile`.
 
     Args:
         path: its place.
@@ -77,17 +76,57 @@ def write_whole(path: Path, data: bytes | memoryview, lasting: bool = True) -> N
     Raises:
         OSError: the disk is full or fails; a file that was there before is left as it was.
     """
-    fresh = path.with_name(f".{path.name}.partial")
+    file = WholeFile(path)
     try:
-        with fresh.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            if lasting:
-                os.fsync(stream.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+        file.stream.write(data)
+        file.keep(lasting)
+    finally:
+        file.discard()
+
+
+class WholeFile:
+    """A file that is written beside its place, and moved there once it is whole.
+
+    The name beside it is always the same, so that what a killed process left there is written over.
+
+    Args:
+        path: its place.
+
+    Attributes:
+        stream: where it is written; it can be read and sought, too.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._fresh = path, path.with_name(f".{path.name}.partial")
+        self._is_there = True
+        self.stream: BinaryIO = self._fresh.open("w+b")
+
+    def keep(self, lasting: bool = True) -> None:
+        """It is whole.
+
+        Args:
+            lasting: see `write_whole`.
+
+        Raises:
+            OSError: the disk is full or fails; a file that was there before is left as it was.
+        """
+        self.stream.flush()
+        if lasting:
+            os.fsync(self.stream.fileno())
+        self.stream.close()
+        self._fresh.replace(self._path)
+        self._is_there = False
+
+    def discard(self) -> None:
+        """Takes away what was not kept."""
+        if self._is_there:
+            self._is_there = False
+            with suppress(OSError):  # what is still to be flushed does not matter
+                self.stream.close()
+            self._fresh.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TypeVar
 
+from fer_fast.machine.begun import begun
 from fer_fast.types import StalledError
 
 #: Seconds without a batch after which a run ends.
@@ -42,6 +43,10 @@ class Pulse:
     def follow(self, count: Callable[[], int]) -> None:
         """Beats, too, whenever what `count` gives changes."""
         self._counts.append(count)
+
+    def forget(self, count: Callable[[], int]) -> None:
+        """Follows it no more, if it did."""
+        self._counts = [each for each in self._counts if each is not count]
 
     @property
     def is_outside(self) -> bool:
@@ -90,16 +95,7 @@ def within(seconds: float, work: Callable[[], _T], waiting_for: str) -> _T:
     Raises:
         StalledError: see `wait_for`; the thread is left behind.
     """
-    future: Future[_T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="fer-fast-open", daemon=True).start()
-    return wait_for(future, seconds, Pulse(), waiting_for)
+    return wait_for(begun(work, "fer-fast-open"), seconds, Pulse(), waiting_for)
 
 
 def stacks() -> str:

@@ -1,4 +1,4 @@
-"""Compiled models on disk: a key comes in, bytes go in or out; a model is compiled once a machine.
+"""Compiled models, and the kernel, on disk: a key comes in, bytes go in or out; each is compiled once a machine.
 
 Several users and processes may share the folder. What cannot be kept is told in one line: it costs each start seconds.
 """
@@ -15,8 +15,14 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fer_fast.version import __version__
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Buffer: TypeAlias = bytes | memoryview
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +30,8 @@ log = logging.getLogger(__name__)
 DEFAULT_LIMIT = 2048
 #: A compiled model, with what follows while it is being written.
 _OURS = re.compile(r"[a-z]+-[0-9a-f]{24}\.blob(?P<partial>.+)?")
+#: Bytes of the digest that a file begins with.
+_DIGEST = 16
 #: Seconds after which a file that is still being written was left by a process that was killed.
 _LEFT = 3600
 
@@ -50,25 +58,25 @@ class Place:
         except RuntimeError as error:  # no HOME, and nobody of this user's number is known here
             self._cannot_keep("compiled models", f"{str(error).rstrip('.')}; FER_FAST_CACHE may name a folder")
 
-    def fetch(self) -> bytes | None:
+    def fetch(self) -> memoryview | None:
         """The compiled model; None if there is none or, with a warning in the log, it cannot be read or is damaged."""
         if self.file is None:
             return None
         try:
-            content = self.file.read_bytes()
+            content = _read(self.file)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:  # another user's: to write over it would take it from them
             self._cannot_keep(f"compiled model {self.file}", f"it cannot be read: {error.strerror}")
             return None
-        compiled = content[16:]
-        if content[:16] != _digest(compiled):
+        compiled = content[_DIGEST:]
+        if content[:_DIGEST] != _digest(compiled):
             log.warning("compiled model %s is damaged and is made again", self.file)
             return None
         self._mark_as_used()
         return compiled
 
-    def store(self, compiled: bytes) -> str:
+    def store(self, compiled: Buffer) -> str:
         """Keeps a compiled model, whole or not at all.
 
         Returns:
@@ -78,8 +86,8 @@ class Place:
             self._store(self.file, compiled)
         return f"not stored: {self.obstacle}" if self.obstacle else "stored"
 
-    def _store(self, file: Path, compiled: bytes) -> None:
-        size = len(compiled)
+    def _store(self, file: Path, compiled: Buffer) -> None:
+        size = memoryview(compiled).nbytes
         if size > self.limit:
             self._cannot_keep(
                 f"compiled model {file}", f"its {size / 1e6:.1f} MB are more than FER_FAST_CACHE_MB allows"
@@ -87,7 +95,7 @@ class Place:
             return
         try:
             _make_room(file, size, self.limit)
-            _write(file, _digest(compiled) + compiled)
+            _write(file, _digest(compiled), compiled)
         except OSError as error:
             self._cannot_keep(f"compiled models in {file.parent}", error.strerror or str(error))
 
@@ -170,17 +178,25 @@ def _remove(path: Path) -> bool:
     return True
 
 
-def _write(file: Path, content: bytes) -> None:
+def _read(file: Path) -> memoryview:
+    """A file's content, read once to where it is used: tens of megabytes are not copied again."""
+    with file.open("rb") as stream:  # unlike one without a buffer it reads on where a disk gives less than all
+        content = memoryview(bytearray(os.fstat(stream.fileno()).st_size))
+        return content[: stream.readinto(content)]
+
+
+def _write(file: Path, *parts: Buffer) -> None:
     """Writes beside the place and moves it there; readable by whom the umask allows, so that users share it."""
     partial = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     try:
         with partial.open("xb") as stream:
-            stream.write(content)
+            for part in parts:
+                stream.write(part)
         partial.replace(file)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
 
 
-def _digest(compiled: bytes) -> bytes:
-    return hashlib.blake2b(compiled, digest_size=16).digest()
+def _digest(compiled: Buffer) -> bytes:
+    return hashlib.blake2b(compiled, digest_size=_DIGEST).digest()

@@ -1,0 +1,187 @@
+"""Where TensorRT's engines come from: a checkpoint, of which they are built and kept, or an exported file."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fer_fast.engines.onnx_graph import onnx_bytes
+from fer_fast.engines.tensorrt_build import build_engine, messages_of
+from fer_fast.engines.torch import card_precision
+from fer_fast.machine.cache import Place
+from fer_fast.models.architecture import INPUT
+from fer_fast.models.dtypes import DTYPES
+from fer_fast.models.registry import architecture_of
+from fer_fast.types import CheckpointError, FerFastError
+
+if TYPE_CHECKING:
+    from fer_fast.models.architecture import Sides
+    from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
+    from fer_fast.models.files.exported import ExportedModel
+
+log = logging.getLogger(__name__)
+
+#: Raise it when the graph that is built changes: old engines are then left alone.
+GRAPH_VERSION = 4
+PRECISIONS: tuple[str, ...] = (*DTYPES, "int8")
+
+
+class Source(ABC):
+    """Gives engines.
+
+    Attributes:
+        precision: that they run in.
+        sides: what images may be.
+        output: what their output is called.
+        facts: what is said of them.
+        messages: what TensorRT says of the last engine and of its contexts.
+    """
+
+    precision: str
+    sides: Sides
+    output: str
+    facts: dict[str, str]
+    messages: Any
+
+    @abstractmethod
+    def engine(self, batch_size: int) -> tuple[Any, str]:
+        """TensorRT's engine for batches of 1 to a number, and what the cache did: hit, stored, or why not."""
+
+    @abstractmethod
+    def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
+        """For images of a shape, [batch, height, width, 3]."""
+
+
+class BuiltEngines(Source):
+    """Engines that are built here, once a batch size.
+
+    Raises:
+        ValueError: a precision that TensorRT has not.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint | FinderCheckpoint,
+        library: Any,
+        device: str,
+        precision: str,
+        side: int,
+        cached: bool,
+    ) -> None:
+        if precision not in ("auto", *PRECISIONS):
+            raise ValueError(
+                f"precision must be auto, {', '.join(PRECISIONS)} for engine 'tensorrt', not {precision!r}"
+            )
+        self._checkpoint, self._library, self._cached = checkpoint, library, cached
+        self._card = torch.device(device)
+        self._architecture = architecture_of(checkpoint)
+        sides = self._architecture.sides(checkpoint)
+        self.sides = sides if sides.fixed else sides.only(side)
+        self.output, self.facts = self._architecture.output, self._architecture.graph_facts
+        self.precision = card_precision(self._card, checkpoint.config) if precision == "auto" else precision
+
+    def engine(self, batch_size: int) -> tuple[Any, str]:
+        """See `Source.engine`."""
+        self.messages = messages_of(self._library)
+        runtime = self._library.Runtime(self.messages)
+        place = Place("tensorrt", self.key(batch_size)) if self._cached else None
+        if place is not None and (kept := place.fetch()) is not None:
+            engine = runtime.deserialize_cuda_engine(kept)
+            if engine is not None:
+                return engine, "hit"
+            log.warning("engine %s cannot be used here and is built again", place.file)
+        log.info("building the engine for this card in %s; that is done once", self.precision)
+        graph = engine_graph(self._checkpoint, self.precision, batch_size, self.sides)
+        blob = build_engine(self._library, graph, batch_size)
+        engine = runtime.deserialize_cuda_engine(blob)
+        if engine is None:
+            raise FerFastError("TensorRT cannot read the engine that it built")
+        return engine, "not used" if place is None else place.store(blob)
+
+    def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
+        """See `Source.output_shape`."""
+        return self._architecture.output_shape(self._checkpoint, images)
+
+    def key(self, batch_size: int) -> dict[str, str | int]:
+        """What makes it another engine."""
+        major, minor = torch.cuda.get_device_capability(self._card)
+        return {
+            "model": self._checkpoint.digest,
+            "graph": GRAPH_VERSION,
+            **self._architecture.versions(self._checkpoint.config),
+            "precision": self.precision,
+            "batch_size": batch_size,
+            "side": self.sides.step,
+            "tensorrt": str(self._library.__version__),
+            "card": f"{torch.cuda.get_device_name(self._card)} {major}.{minor}",
+            "torch": torch.__version__,
+        }
+
+
+class ExportedEngine(Source):
+    """An engine that was built elsewhere.
+
+    Raises:
+        ValueError: another precision than it was exported in.
+    """
+
+    def __init__(self, model: ExportedModel, library: Any, precision: str) -> None:
+        exported = model.description.precision
+        if precision not in ("auto", exported):
+            raise ValueError(f"precision must be auto or {exported} for an .engine of {exported}, not {precision!r}")
+        self._model, self._library = model, library
+        self.precision, self.sides, self.output, self.facts = exported, model.sides, model.output, {}
+
+    def engine(self, batch_size: int) -> tuple[Any, str]:
+        """See `Source.engine`; one engine does for all.
+
+        Raises:
+            FerFastError: it is for another TensorRT, or for other cards.
+            CheckpointError: it is not what its description says.
+        """
+        name = str(self._model.path)
+        self.messages = messages_of(self._library)
+        engine = self._library.Runtime(self.messages).deserialize_cuda_engine(self._model.graph)
+        if engine is None:
+            version = self._library.__version__
+            raise FerFastError(
+                f"the model {name!r} is for another TensorRT than {version}, or for other cards: {self.messages.last}"
+            )
+        if not self._is_described(engine):
+            raise CheckpointError(f"the model {name!r} is damaged: it is not what its description says")
+        return engine, "not used"
+
+    def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
+        """See `Source.output_shape`."""
+        return self._model.output_shape(images)
+
+    def _is_described(self, engine: Any) -> bool:
+        """Whether names, sizes and the largest batch are the description's: memory is taken by that."""
+        names = {engine.get_tensor_name(place) for place in range(engine.num_io_tensors)}
+        if names != {INPUT, self.output}:
+            return False
+        batch, sides = self._model.description.batch_size, self.sides
+        most = (batch, sides.most, sides.most, 3)
+        shapes = {INPUT: most, self.output: self.output_shape(most)}
+        if tuple(engine.get_tensor_profile_shape(INPUT, 0)[2]) != most:
+            return False
+        # -1 stands for what may vary.
+        return all(
+            len(found := tuple(engine.get_tensor_shape(name))) == len(shape)
+            and all(had in (-1, wanted) for had, wanted in zip(found, shape, strict=True))
+            for name, shape in shapes.items()
+        )
+
+
+def engine_graph(checkpoint: Checkpoint | FinderCheckpoint, precision: str, batch_size: int, sides: Sides) -> bytes:
+    """The ONNX graph that is compiled: uint8 images to an fp32 output; its types say the precision.
+
+    Raises:
+        ValueError: int8 of a checkpoint that it cannot run.
+    """
+    architecture = architecture_of(checkpoint)
+    module = architecture.graph(checkpoint, precision, symmetric=True, rest="fp16")
+    return onnx_bytes(module, sides, batch_size, architecture.output)
