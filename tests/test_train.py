@@ -17,11 +17,12 @@ from training_runs import SHORT, STAGES, calibrated_quickly, changed, complaint,
 
 from fer_fast import Classifier
 from fer_fast.cli import run
-from fer_fast.models.checkpoint import read_checkpoint
-from fer_fast.models.storage import load_model, save_model
+from fer_fast.datasets.resized import plain
+from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.models.files.storage import save_model
+from fer_fast.models.loading import load_model
 from fer_fast.train import distil
 from fer_fast.train import run as run_module
-from fer_fast.train.augment import plain
 from fer_fast.train.distil import taught
 from fer_fast.train.faces import Faces
 from fer_fast.train.record import LOG_FIELDS
@@ -52,6 +53,14 @@ def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "measure_falls", lambda *_: {})
 
 
+def test_a_run_that_sees_hard_views_is_judged_by_them_too(inputs, tmp_path, nothing_compiled) -> None:
+    recipe = changed(tmp_path, SHORT, ("erase_chance = 0.4", "erase_chance = 0.4\nhard_chance = 0.5"))
+    assert run(["train", *words(inputs, recipe, {"--out": str(tmp_path / "out")})]) == 0
+    with (tmp_path / "out" / "log.csv").open(newline="") as file:
+        judged = [row for row in csv.DictReader(file) if row["valid_accuracy"]]
+    assert judged and all(0 <= float(row["hard_accuracy"]) <= 1 for row in judged)
+
+
 def test_run_leaves_everything(trained: Path) -> None:
     names = {"backbone.safetensors", "best.safetensors", "last.safetensors", "curves.png", "log.csv", "state.pt"}
     assert {path.name for path in trained.iterdir()} == names
@@ -65,7 +74,11 @@ def test_run_leaves_everything(trained: Path) -> None:
     ]
     for row in rows:
         assert np.isfinite([float(row[name]) for name in ("loss", "valid_nll", "learning_rate")]).all()
-        assert 0 <= float(row["valid_accuracy"]) <= 1 and float(row["images_per_second"]) > 0
+        assert (
+            row["hard_accuracy"] == ""
+            and 0 <= float(row["valid_accuracy"]) <= 1
+            and float(row["images_per_second"]) > 0
+        )
     assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
     with Image.open(trained / "curves.png") as image:
         assert image.size == (1080, 720)
@@ -118,6 +131,8 @@ def test_start_from_a_model_on_ones_own_classes(
     before, after = (read_checkpoint(folder / "last.safetensors") for folder in (trained, tmp_path / "out"))
     assert after.config.classes == ("bored", "curious", "lost")
     assert after.tensors["vit.head.weight"].shape == (3, 32)
+    seen = np.array([4, 3, 2]) ** 0.75  # class weights are counts to the power of -0.25
+    assert after.config.prior == pytest.approx(seen / seen.sum())
     frozen = [name for name in after.tensors if name.startswith(("backbone.", "mean_", "inv_std_"))]
     assert sum("running_" in name for name in frozen) == 10, "the batch norms' statistics are among them"
     for name in frozen:

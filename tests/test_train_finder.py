@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from fer_fast.cli import run
-from fer_fast.models.checkpoint import read_finder
-from fer_fast.models.finder import FinderNetwork
-from fer_fast.models.storage import build_finder
+from fer_fast.models.files.checkpoint import read_finder
+from fer_fast.models.files.storage import build_finder
+from fer_fast.models.finder.network import FinderNetwork
 from fer_fast.train.finder.degrade import degraded
 from fer_fast.train.finder.loss import Cells, assigned, cells_of, eiou, finder_loss
 from fer_fast.train.finder.material import SURE, Picture, load_pictures, looked_at, picture_of, set_apart

@@ -13,8 +13,8 @@ from PIL import Image
 from training_runs import SHORT, STAGES, calibrated_quickly, changed, draw_inputs, words
 
 from fer_fast.cli import run
-from fer_fast.models.checkpoint import read_checkpoint
-from fer_fast.models.storage import load_model
+from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.models.loading import load_model
 from fer_fast.train import run as run_module
 from fer_fast.train.start import read_backbone_weights
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_fast.datasets.ferplus import is_ferplus, load_ferplus
-from fer_fast.datasets.folders import load_folders
+from fer_fast.datasets.ferplus import has_ferplus_split, is_ferplus, load_ferplus
+from fer_fast.datasets.folders import load_folders, split_folder
 from fer_fast.datasets.split import Split, unseen
 from fer_fast.decode.interface import Decoder
 
-__all__ = ["SPLITS", "Split", "check_data", "check_split", "load_split", "unseen"]
+__all__ = ["SPLITS", "Split", "check_data", "check_split", "has_split", "has_splits", "load_split", "unseen"]
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
@@ -24,6 +24,16 @@ def check_data(data: Path) -> None:
     """Raises a ValueError where there is no such folder."""
     if not data.is_dir():
         raise ValueError(f"data must be a folder; there is no {str(data)!r}")
+
+
+def has_split(data: Path, split: str) -> bool:
+    """Whether a data set has a split of its own, train, valid or test, not one that is set apart of another."""
+    return has_ferplus_split(data, split) if is_ferplus(data) else split_folder(data, split) is not None
+
+
+def has_splits(data: Path) -> bool:
+    """Whether a data set is divided; it holds nothing but classes otherwise."""
+    return is_ferplus(data) or any(has_split(data, split) for split in SPLITS)
 
 
 def load_split(data: Path, split: str, image_size: int, decoder: Decoder | None = None) -> Split:

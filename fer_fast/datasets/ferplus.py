@@ -37,6 +37,11 @@ def is_ferplus(data: Path) -> bool:
     return any((data / name).exists() for name in (TABLE, *KAGGLE, *(folder for folder, _ in SPLIT_PLACES.values())))
 
 
+def has_ferplus_split(data: Path, split: str) -> bool:
+    """Whether FERPlus' folder has the faces of one split; Kaggle's table has those of all."""
+    return (data / SPLIT_PLACES[split][0]).is_dir() or any((data / name).is_file() for name in KAGGLE)
+
+
 def load_ferplus(data: Path, split: str) -> Split:
     """Reads one split.
 

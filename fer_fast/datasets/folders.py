@@ -96,11 +96,11 @@ def _read(paths: list[str], decoder: Decoder) -> _Read:
 
 def _files(data: Path, split: str) -> list[tuple[str, Path]]:
     """Class and file of every image of a split, by name."""
-    if not any(_existing(data, name) for name in SPLIT_FOLDERS):
+    if not any(split_folder(data, name) for name in SPLIT_FOLDERS):
         return _share(data, split)
     if split not in SPLIT_FOLDERS:
         raise ValueError(f"split must be one of {', '.join(SPLIT_FOLDERS)} where data holds splits, not {split!r}")
-    folder = {name: _existing(data, name) for name in SPLIT_FOLDERS}
+    folder = {name: split_folder(data, name) for name in SPLIT_FOLDERS}
     if folder["train"] and not folder["valid"] and split != "test":
         return _share(folder["train"], split)
     chosen = folder[split]
@@ -109,7 +109,8 @@ def _files(data: Path, split: str) -> list[tuple[str, Path]]:
     return _by_class(chosen)
 
 
-def _existing(data: Path, split: str) -> Path | None:
+def split_folder(data: Path, split: str) -> Path | None:
+    """The sub-folder that holds a split; None where there is none."""
     return next((data / name for name in SPLIT_FOLDERS[split] if (data / name).is_dir()), None)
 
 

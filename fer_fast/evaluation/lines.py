@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fer_fast.evaluation.report import run_of
+from fer_fast.evaluation.runs import REFERENCE
+from fer_fast.models.prior import TRAIN
 from fer_fast.types import counted
 
 Report = Mapping[str, Any]
@@ -39,11 +41,18 @@ def about_lines(report: Report) -> list[str]:
     why = f" ({data['why']})" if data["why"] else ""
     faces = report.get("faces")  # reports of before do not have it
     scored = counted(data["images"], "face", "faces") if faces else _images(data["images"])
-    said = [f"{report['model']['name']} on {data['name']}, split {data['split']}{why}: {scored}"]
+    hard = ", hard views" if is_hard(report) else ""
+    said = [f"{report['model']['name']} on {data['name']}, split {data['split']}{why}{hard}: {scored}"]
+    if hard:
+        said.append(
+            "each face is seen once as cameras, codecs and finders may give it: these are no scores of the images"
+        )
     if learnt := _LEARNT_FROM.get(data["split"]):
         said.append(learnt)
     if faces:
         said.append(_faces_line(faces))
+    if (prior := report.get("prior", TRAIN)) != TRAIN:
+        said.append(f"probabilities presume this mix of classes: {prior}")
     if unread := data["unread"]:
         name, reason = unread[0]
         images = _images(len(unread), " is", " are")
@@ -59,7 +68,17 @@ def about_lines(report: Report) -> list[str]:
         if len(classes) < known
     ]
     said += [f"{protocol} is not scored: {reason}" for protocol, reason in report["protocols_left_out"].items()]
+    if (reference := name_of(run_of(report, "reference"))) != str(REFERENCE):
+        reasons = [run["reason"] for run in report["runs"] if name_of(run) == str(REFERENCE)]
+        said += [f"the reference is {reference} in place of {REFERENCE}: {why}" for why in reasons]
+        if not reasons and not report.get("alone"):  # reports of before do not say
+            said.append("an exported model is compared with nothing: evaluate its checkpoint to see what it costs")
     return said
+
+
+def is_hard(report: Report) -> bool:
+    """Whether the images are hard views of the faces; reports of before do not say."""
+    return bool(report["data"].get("hard"))
 
 
 def _faces_line(faces: Row) -> str:
@@ -137,6 +156,19 @@ def _score_lines(report: Report) -> Iterator[str]:
         ]
         yield title
         yield from aligned([header, *rows], left=2)
+        yield _coverage_line(run, report["default_protocol"])
+
+
+def _coverage_line(run: Row, protocol: str) -> str:
+    """What accuracy is left where the least sure answers are left out."""
+    scores = run["scores"][protocol]["full"]
+    curve = scores["coverage"]
+    said = [
+        f"{percent(right, 1)} on {100 * coverage:.0f} %"
+        for coverage, right in zip(curve["coverage"], curve["accuracy"], strict=True)
+        if coverage < 1
+    ]
+    return f"  {protocol}, the surest alone: {', '.join(said)}; AURC {number(scores['aurc'], 4)}"
 
 
 def _score_cells(scores: Row) -> list[str]:

@@ -10,6 +10,7 @@ from fer_fast.evaluation.lines import (
     about_lines,
     accuracy,
     difference_cells,
+    is_hard,
     marked_name,
     name_of,
     number,
@@ -18,7 +19,7 @@ from fer_fast.evaluation.lines import (
 )
 from fer_fast.evaluation.report import run_of
 from fer_fast.reports import parts
-from fer_fast.reports.pictures import confusion_picture, reliability_picture
+from fer_fast.reports.pictures import confusion_picture, coverage_picture, reliability_picture
 from fer_fast.reports.render import render
 
 Report = Mapping[str, Any]
@@ -43,6 +44,10 @@ RELIABILITY_ABOUT = (
     "A bar is the accuracy of the images whose confidence lies in its bin, the line on it their mean confidence: "
     "a bar above its line is too modest, one below it too sure. Beneath: how many images there are."
 )
+COVERAGE_ABOUT = (
+    "The accuracy of the surest images alone: what is left where the others abstain. A point tells the confidence that "
+    "--abstain takes for it. AURC: the mean share of wrong answers over all coverages, the less the better."
+)
 PRECISIONS_ABOUT = (
     "Against the reference: accuracy in points, the share of all images whose label is another, and the largest "
     "difference of a probability."
@@ -53,9 +58,10 @@ def page(report: Report) -> str:
     """The whole page, in ASCII: nothing is loaded from elsewhere, and no script runs."""
     run, default = run_of(report, "chosen"), report["default_protocol"]
     others = [protocol for protocol in run["scores"] if protocol != default]
+    hard = ", hard views" if is_hard(report) else ""
     return render(
         "evaluation",
-        title=f"{Path(report['model']['name']).name} on {report['data']['name']}, {report['data']['split']}",
+        title=f"{Path(report['model']['name']).name} on {report['data']['name']}, {report['data']['split']}{hard}",
         about=[*about_lines(report), _ran(report)],
         warnings=report["warnings"],
         protocol=default,
@@ -89,12 +95,14 @@ def _findings(report: Report) -> Iterator[dict[str, Any]]:
 
 def _pictures(run: Row, protocol: str) -> dict[str, Any]:
     scores = run["scores"][protocol]["full"]
-    bins = scores["reliability"]
+    bins, curve = scores["reliability"], scores["coverage"]
     return {
         "confusion": confusion_picture([*scores["classes"]], scores["confusion"]),
         "confusion_said": f"Confusion matrix. {CONFUSION_ABOUT}",
         "reliability": reliability_picture(bins["count"], bins["confidence"], bins["accuracy"]),
         "reliability_said": f"Reliability, ECE {number(scores['ece'])}. {RELIABILITY_ABOUT}",
+        "coverage": coverage_picture(curve["kept"], curve["abstain"], curve["accuracy"]),
+        "coverage_said": f"Accuracy by coverage, AURC {number(scores['aurc'], 4)}. {COVERAGE_ABOUT}",
     }
 
 

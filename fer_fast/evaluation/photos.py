@@ -11,7 +11,8 @@ from fer_fast.decode.limits import limits_of
 from fer_fast.faces.decoder import FaceDecoder
 from fer_fast.faces.finder import FaceFinder
 from fer_fast.machine.processors import usable_processors
-from fer_fast.models.config import ModelConfig
+from fer_fast.models.config import ClassifierConfig
+from fer_fast.models.files.description import Description
 from fer_fast.pipeline.faces import check_faces
 
 #: What `FaceFinder.describe` says that does not change from one run on a machine to the next.
@@ -43,7 +44,9 @@ def opened_finder(faces: str, finder: FinderLike, device: str) -> Iterator[FaceF
 
 
 @contextmanager
-def photo_decoder(faces: str, finder: FaceFinder | None, config: ModelConfig) -> Iterator[FaceDecoder | None]:
+def photo_decoder(
+    faces: str, finder: FaceFinder | None, config: ClassifierConfig | Description
+) -> Iterator[FaceDecoder | None]:
     """What cuts the faces out of photos for a classifier; None without a finder."""
     if finder is None:
         yield None
@@ -53,7 +56,7 @@ def photo_decoder(faces: str, finder: FaceFinder | None, config: ModelConfig) ->
         yield decoder
 
 
-def about_faces(split: Split, faces: str, finder: FaceFinder, config: ModelConfig) -> dict[str, Any]:
+def about_faces(split: Split, faces: str, finder: FaceFinder, config: ClassifierConfig | Description) -> dict[str, Any]:
     """How faces were found, ready for JSON.
 
     Returns:

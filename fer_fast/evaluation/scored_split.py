@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from fer_fast.datasets import Split, load_split, unseen
-from fer_fast.datasets.ferplus import is_ferplus
-from fer_fast.datasets.folders import SPLIT_FOLDERS
+from fer_fast.datasets import Split, has_splits, load_split, unseen
 from fer_fast.decode import Decoder
+from fer_fast.machine.extras import need
 
 #: Split -> those whose images a model may have learnt from when it is scored on it.
 LEARNT_BEFORE: dict[str, tuple[str, ...]] = {"valid": ("train",), "test": ("train", "valid")}
@@ -30,6 +29,7 @@ class ScoredSplit:
         unchecked: splits that could not be read, and why: copies of their images are not found.
         protocols: the protocols that are scored and their classes; the first is the default.
         left_out: the protocols that are not, and why.
+        hard: whether the images are hard views of the faces.
     """
 
     split: Split
@@ -40,6 +40,7 @@ class ScoredSplit:
     unchecked: dict[str, str]
     protocols: dict[str, tuple[str, ...]]
     left_out: dict[str, str] = field(default_factory=dict)
+    hard: bool = False
 
 
 def load_scored_split(
@@ -76,12 +77,38 @@ def load_scored_split(
     return ScoredSplit(chosen, name, why, found, tuple(against), unchecked, protocols, left_out)
 
 
+def check_hard(faces: str) -> None:
+    """Refuses hard views of photos, and where there is nothing to make them by.
+
+    Raises:
+        ValueError: faces are looked for in photos.
+        MissingExtraError: torch or kornia is not installed.
+    """
+    if faces != "none":
+        raise ValueError(f"hard must not be given with faces {faces!r}: hard views are of images that are faces")
+    need("evaluation by hard views", "train", modules=("torch", "kornia"))
+
+
+def load_hard_split(data: Path, split: str | None, classes: tuple[str, ...]) -> ScoredSplit:
+    """The same as `load_scored_split`, of images of faces that are seen through one hard view each.
+
+    They are made of the whole split at `HARD_SIZE`, whatever the model's size: an engine's pixels come of them as of
+    any images. Copies are looked for before.
+    """
+    import torch
+
+    from fer_fast.datasets.hard_views import HARD_SIZE, hard_faces
+
+    scored = load_scored_split(data, split, classes, HARD_SIZE)
+    pixels = torch.from_numpy(scored.split.pixels)
+    seen = hard_faces(pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2))
+    hard = replace(scored.split, pixels=seen.permute(0, 2, 3, 1).numpy())
+    return replace(scored, split=hard, hard=True)
+
+
 def _default_split(data: Path) -> tuple[str, str]:
     """Test if `data` has splits, otherwise all; and why."""
-    folders = (data / name for names in SPLIT_FOLDERS.values() for name in names)
-    if is_ferplus(data) or any(folder.is_dir() for folder in folders):
-        return "test", "the default"
-    return "all", "data has no splits"
+    return ("test", "the default") if has_splits(data) else ("all", "data has no splits")
 
 
 def _protocols(split: Split, classes: tuple[str, ...]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:

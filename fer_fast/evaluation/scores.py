@@ -1,4 +1,4 @@
-"""Scores of probabilities against labels: accuracy and its interval, F1, confusion, calibration."""
+"""Scores of probabilities against labels: accuracy and its interval, F1, confusion, calibration, risk by coverage."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_fast.datasets import Split
+from fer_fast.evaluation.coverage import risk_coverage
 
 #: Bins of confidence, of equal width (Guo et al. 2017, Section 2).
 BINS = 15
@@ -86,8 +87,8 @@ def scores_of(
         images, with those that were missed; accuracy and its 95 % `interval` (`wilson_interval`); macro_f1, the mean
         over the classes that are a label or an answer; nll, the mean negative logarithm of the true class's
         probability, where there are any; ece, the expected calibration error (Guo et al. 2017, eq. 3); classes: name ->
-        precision, recall, f1, support; confusion: counts [true class][answer]; reliability: see `reliability`. Shares
-        are from 0 to 1.
+        precision, recall, f1, support; confusion: counts [true class][answer]; reliability: see `reliability`; coverage
+        and aurc: see `coverage.risk_coverage`, of the images that have probabilities. Shares are from 0 to 1.
     """
     confusion = confusion_of(labels, probabilities.argmax(axis=1), len(classes))
     missed = np.zeros(0, np.int64) if missed is None else missed
@@ -98,6 +99,7 @@ def scores_of(
     chosen = np.maximum(probabilities[np.arange(seen), labels], _LEAST)
     bins = reliability(probabilities, labels)
     gaps = (count * abs(true - sure) for count, sure, true in zip(*bins.values(), strict=True) if count)
+    curve, aurc = risk_coverage(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
     f1 = [scores["f1"] for scores in each if scores["f1"] is not None]
     return {
         "images": images,
@@ -106,12 +108,14 @@ def scores_of(
         "macro_f1": _share(sum(f1), len(f1)),
         "nll": _share(float(-np.log(chosen).sum()), seen),
         "ece": _share(sum(gaps), seen),
+        "aurc": _rounded(aurc),
         "classes": {
             name: {key: _rounded(value) for key, value in scores.items()}
             for name, scores in zip(classes, each, strict=True)
         },
         "confusion": confusion.tolist(),
         "reliability": {key: [_rounded(value) for value in values] for key, values in bins.items()},
+        "coverage": {key: [_rounded(value) for value in values] for key, values in curve.items()},
     }
 
 

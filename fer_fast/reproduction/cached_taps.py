@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fer_fast.models.fusion import FusionModel
-from fer_fast.train.augment import plain
+from fer_fast.datasets.resized import plain
+from fer_fast.models.fusion.network import FusionModel
 from fer_fast.train.autocast import autocast
 from fer_fast.train.record import keep
 

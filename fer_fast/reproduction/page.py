@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_fast.models.fusion.config import fusion_config
 from fer_fast.reproduction.paper import paper_rows
 from fer_fast.train.recipe import Recipe
 from fer_fast.types import counted
@@ -44,7 +45,7 @@ def body(rows: Rows, recipe: Recipe, published: Published) -> str:
 
 
 def _protocol(recipe: Recipe) -> list[str]:
-    config, stage = recipe.config(("0", "1")), recipe.stages[0]
+    config, stage = fusion_config(recipe.config(("0", "1"))), recipe.stages[0]
     course = "a constant" if recipe.schedule == "constant" else "one cycle up to a"
     rate = f"{course} learning rate of {recipe.learning_rate}"
     return [

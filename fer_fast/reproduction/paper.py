@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from fer_fast.models.config import SOURCES
+from fer_fast.models.fusion.config import SOURCES
 
 TAPS: tuple[str, ...] = SOURCES[1:]
 #: What the abstract and the text report. The tables could not be had; rows can be added where they can.

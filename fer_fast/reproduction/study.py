@@ -25,7 +25,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from fer_fast.bench.environment import environment
 from fer_fast.datasets import unseen
 from fer_fast.datasets.ferplus import load_ferplus
-from fer_fast.models.fusion import FusionModel
+from fer_fast.models.fusion.config import fusion_config
+from fer_fast.models.fusion.network import FusionModel
+from fer_fast.models.fusion.start import set_tap_statistics
 from fer_fast.reproduction.cached_taps import CachedTaps
 from fer_fast.reproduction.paper import TAPS, PaperRow, paper_rows
 from fer_fast.train.autocast import autocast
@@ -33,7 +35,7 @@ from fer_fast.train.faces import Faces, faces_of, spread
 from fer_fast.train.recipe import Recipe
 from fer_fast.train.record import keep
 from fer_fast.train.run import schedule
-from fer_fast.train.start import new_start, read_backbone_weights, set_tap_statistics
+from fer_fast.train.start import new_start, read_backbone_weights
 from fer_fast.types import FerFastError, counted
 
 #: What the paper leaves open, how a map enters the Vision Transformer: by name, `reduce_mean`.
@@ -76,6 +78,7 @@ def open_study(recipe: Recipe, data: Path, out: Path, backbone: list[Path], devi
         raise ValueError(
             "recipe must have one stage with steps, protocol paper6 and targets labels, as the paper's rows do"
         )
+    fusion_config(recipe.config(("0", "1")))
     weights = read_backbone_weights(backbone)
     splits = {name: load_ferplus(data, name) for name in ("train", "valid", "test")}
     train, test = (faces_of(splits[name], recipe.protocol, recipe.targets) for name in ("train", "test"))
@@ -86,6 +89,7 @@ def open_study(recipe: Recipe, data: Path, out: Path, backbone: list[Path], devi
         )
     _check_same(out, recipe, weights, (train, test))
     model = start.model.eval().to(device)
+    assert isinstance(model, FusionModel)
     indices, _ = splits["test"].selection(recipe.protocol)
     fresh = torch.from_numpy(unseen(splits["test"], [splits["train"], splits["valid"]])[indices])
     taps = [CachedTaps(out / "taps" / name, faces.pixels, model) for name, faces in (("train", train), ("test", test))]
@@ -140,7 +144,7 @@ def _accuracies(study: Study, model: FusionModel, row: PaperRow) -> dict[str, fl
 def _row_model(study: Study, row: PaperRow, reduce_mean: bool) -> FusionModel:
     torch.manual_seed(study.recipe.seed)
     values = {**study.recipe.model, "sources": row.sources, "reduce_mean": reduce_mean}
-    model = FusionModel(dataclasses.replace(study.recipe, model=values).config(study.train.classes))
+    model = FusionModel(fusion_config(dataclasses.replace(study.recipe, model=values).config(study.train.classes)))
     names = model.config.taps
     typical = spread(torch.arange(len(study.train)), _TYPICAL)
     set_tap_statistics(model, study.train_taps.sources(typical, names))

@@ -1,13 +1,14 @@
-"""Random changes of faces, a batch at a time, and faces as floats or as pixels of any size."""
+"""Random changes of faces, a batch at a time."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fer_fast.datasets.hard_views import hard_views, where_drawn
+from fer_fast.datasets.resized import resized
+from fer_fast.machine.extras import need
 from fer_fast.train.recipe import Augmentation
-from fer_fast.types import FerFastError
 
 
 class Augment(nn.Module):
@@ -17,17 +18,17 @@ class Augment(nn.Module):
         settings: how far the views may go.
 
     Raises:
-        FerFastError: without kornia.
+        MissingExtraError: without kornia.
     """
 
     def __init__(self, settings: Augmentation) -> None:
         super().__init__()
-        try:
-            import kornia.augmentation as K
-        except ImportError as error:
-            raise FerFastError("training needs kornia: pip install 'fer-fast[train]'") from error
+        need("training", "train", modules=("kornia",))
+        import kornia.augmentation as K
+
         low, high = settings.erase_area
         contrast, shift = settings.contrast, settings.shift
+        self.hard_chance = settings.hard_chance
         self.views = nn.Sequential(
             K.RandomHorizontalFlip(p=0.5 if settings.flip else 0.0),
             K.RandomAffine(
@@ -55,20 +56,10 @@ class Augment(nn.Module):
             float32 [batch, 3, size, size], values 0..255.
         """
         # Turned at the size that the model sees: an enlarged face loses nothing by being resampled once more.
-        views: Tensor = self.views(_resized(faces, size) / 255) * 255
-        return views.expand(-1, 3, -1, -1)
-
-
-def plain(faces: Tensor, size: int) -> Tensor:
-    """The same faces, only resized: float32 [batch, 3, size, size] from uint8 [batch, channels, height, width]."""
-    return _resized(faces, size).round().expand(-1, 3, -1, -1)
-
-
-def as_pixels(faces: Tensor, size: int) -> Tensor:
-    """The same as an engine takes them: uint8 [batch, size, size, 3]."""
-    # In parts: as floats a whole split would take four times the memory.
-    parts = [plain(part, size).byte().permute(0, 2, 3, 1).contiguous() for part in torch.split(faces, 256)]
-    return torch.cat(parts)
+        views: Tensor = self.views(resized(faces, size) / 255).expand(-1, 3, -1, -1)
+        if self.hard_chance:
+            views = where_drawn(views, self.hard_chance, hard_views)
+        return views * 255
 
 
 def mixed(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
@@ -84,7 +75,3 @@ def mixed(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor
     share = torch.distributions.Beta(alpha, alpha).sample().item()
     order = torch.randperm(len(images)).to(images.device)
     return images.lerp(images[order], share), targets.lerp(targets[order], share)
-
-
-def _resized(faces: Tensor, size: int) -> Tensor:
-    return F.interpolate(faces.float(), (size, size), mode="bilinear", align_corners=False, antialias=True)

@@ -11,7 +11,7 @@ from fer_fast.train.record import keep
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draws training loss, validation loss and accuracy, and the learning rate, over the steps.
+    """Draws training loss, validation loss and accuracies, and the learning rate, over the steps.
 
     Args:
         rows: of `record.LOG_FIELDS`; numbers, or their text.
@@ -30,6 +30,8 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
     loss.set_ylabel("cross entropy")
     accuracy = loss.twinx()
     accuracy.plot(*_points(rows, "valid_accuracy", 100), "s-", color="tab:orange", label="validation accuracy")
+    if (hard := _points(rows, "hard_accuracy", 100))[0]:
+        accuracy.plot(*hard, "^--", color="tab:red", label="the same of hard views")
     accuracy.set_ylabel("accuracy, %")
     handles = [*loss.get_lines(), *accuracy.get_lines()]
     loss.legend(

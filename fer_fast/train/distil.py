@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fer_fast.classifier import Classifier
-from fer_fast.train.augment import plain
+from fer_fast.datasets.resized import plain
 from fer_fast.train.faces import Faces
 from fer_fast.train.record import keep
 
@@ -32,7 +32,7 @@ def taught(train: Faces, teachers: list[str], share: float, cache: Path, device:
         device: auto, cpu or cuda: where the teachers run.
 
     Raises:
-        ValueError: if a teacher's classes are not the faces'.
+        ValueError: if a teacher lacks a class of the faces; of one that has more the rest is left out.
         CheckpointError: if a teacher is missing or damaged.
         FerFastError: if the cache cannot be written.
     """
@@ -41,9 +41,9 @@ def taught(train: Faces, teachers: list[str], share: float, cache: Path, device:
 
 
 def _answers(train: Faces, teacher: str, cache: Path, device: str) -> Tensor:
-    """One teacher's probabilities, float32 [images, classes]."""
+    """One teacher's probabilities of the faces' classes, float32 [images, classes]."""
     with Classifier(teacher, device=device) as classifier:
-        if classifier.classes != train.classes:
+        if not set(train.classes) <= set(classifier.classes):
             raise ValueError(f"teacher {teacher!r} must have the classes of the data, {', '.join(train.classes)}")
         # By the model alone: a run that goes on elsewhere, in another precision, keeps the answers that it began with.
         model = classifier.identity.split()[0]
@@ -54,7 +54,16 @@ def _answers(train: Faces, teacher: str, cache: Path, device: str) -> Tensor:
         if found is None:
             found = _ask(classifier, train.pixels)
             keep(file, save({"answers": found}, about))
-    return found
+        return _of_classes(found, classifier.classes, train.classes)
+
+
+def _of_classes(answers: Tensor, known: tuple[str, ...], wanted: tuple[str, ...]) -> Tensor:
+    """Probabilities of the wanted classes, which sum to 1, or are 0; as they are where these are the known ones."""
+    if known == wanted:
+        return answers
+    asked = answers[:, [known.index(name) for name in wanted]]
+    # Of a face of which the teacher is sure that it is none of them, it says nothing.
+    return asked / asked.sum(dim=1, keepdim=True).clamp_min(torch.finfo(asked.dtype).tiny)
 
 
 def _read(file: Path, about: dict[str, str]) -> Tensor | None:

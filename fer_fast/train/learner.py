@@ -7,15 +7,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fer_fast.models.backbone import TAP_CHANNELS, ResNet18Taps
-from fer_fast.models.fusion import FusionModel
+from fer_fast.models.network import Network
 
 #: What a stage of a recipe trains: the backbone with its auxiliary head, or everything.
 Part = Literal["backbone", "all"]
 
 
 class Learner(nn.Module):
-    """The model and a linear head on the deepest tap, which is not kept.
+    """The model and, on the deepest map of a backbone that is trained, a linear head, which is not kept.
 
     The head trains the backbone directly, as a plain ResNet; a backbone that knows faces is where the Vision
     Transformer starts from.
@@ -25,13 +24,13 @@ class Learner(nn.Module):
         frozen: the backbone is not trained and its batch norms keep their statistics; there is no auxiliary head.
     """
 
-    def __init__(self, model: FusionModel, frozen: bool) -> None:
+    def __init__(self, model: Network, frozen: bool) -> None:
         super().__init__()
         self.model = model
         self.frozen = frozen or model.backbone is None
         self.auxiliary: nn.Linear | None = None
-        if not self.frozen:
-            self.auxiliary = nn.Linear(TAP_CHANNELS[model.config.taps[-1]], len(model.config.classes))
+        if not self.frozen and model.backbone_channels:
+            self.auxiliary = nn.Linear(model.backbone_channels, len(model.config.classes))
         if self.frozen and model.backbone is not None:
             model.backbone.requires_grad_(False)
 
@@ -47,24 +46,18 @@ class Learner(nn.Module):
 
         Args:
             images: float [batch, 3, size, size], values 0..255.
-            part: with "backbone" the Vision Transformer is not run.
+            part: with "backbone" what is behind it is not run.
 
         Returns:
             Logits [batch, classes] to train and to judge by first; then the auxiliary ones, if both are there.
         """
         if part == "backbone":
             assert self.auxiliary is not None, "the recipe's rules"
-            return [self.auxiliary(self._backbone(self.model.normalised(images))[-1].mean(dim=(2, 3)))]
-        sources = self.model.sources(images)
-        logits = [self.model.vit(self.model.fuse(sources))]
-        if self.auxiliary is not None:
-            logits.append(self.auxiliary(sources[-1].mean(dim=(2, 3))))
-        return logits
-
-    @property
-    def _backbone(self) -> ResNet18Taps:
-        assert self.model.backbone is not None
-        return self.model.backbone
+            return [self.auxiliary(self.model.deepest(images).mean(dim=(2, 3)))]
+        logits, deepest = self.model.trained(images)
+        if self.auxiliary is None or deepest is None:
+            return [logits]
+        return [logits, self.auxiliary(deepest.mean(dim=(2, 3)))]
 
 
 def balance_weights(targets: Tensor, exponent: float) -> Tensor:
@@ -77,6 +70,20 @@ def balance_weights(targets: Tensor, exponent: float) -> Tensor:
     counts = targets.sum(dim=0).clamp(min=1.0)
     weights = (counts.mean() / counts) ** exponent
     return weights / (targets @ weights).mean()  # so that the mean image weighs 1
+
+
+def seen_mix(targets: Tensor, weights: Tensor) -> tuple[float, ...]:
+    """The mix of classes that a loss with these weights sees: a share a class, which sum to 1.
+
+    Args:
+        targets: float [images, classes], rows sum to 1.
+        weights: of the classes in the loss, float [classes].
+
+    Returns:
+        What `ClassifierConfig.prior` is to be: empty where a class has none, of which nothing can be learnt.
+    """
+    seen = (targets.double() * weights.double()).sum(dim=0)
+    return tuple((seen / seen.sum()).tolist()) if (seen > 0).all() else ()
 
 
 def weighted_loss(logits: list[Tensor], targets: Tensor, weights: Tensor, auxiliary_weight: float) -> Tensor:

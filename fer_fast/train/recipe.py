@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fer_fast.datasets.split import FERPLUS_PROTOCOLS
-from fer_fast.models.config import ModelConfig
+from fer_fast.models.classifier import SETTINGS, ClassifierArchitecture, classifier_named
+from fer_fast.models.config import ClassifierConfig
+from fer_fast.models.registry import UNSAID
 
 #: Kinds of file that may hold a backbone to start from.
 WEIGHTS_FILES = ".safetensors or .pth"
@@ -30,6 +32,7 @@ class Augmentation:
         contrast: largest relative change of contrast; of brightness, half of it as a fraction of 255.
         erase_chance: how often a rectangle is painted black.
         erase_area: smallest and largest area of that rectangle, as a fraction of the image's.
+        hard_chance: how often a face is seen, after all that, as `hard_views` shows it.
         mixup: alpha of mixup's Beta distribution (Zhang et al. 2018); 0 mixes nothing.
     """
 
@@ -40,13 +43,14 @@ class Augmentation:
     contrast: float = 0.0
     erase_chance: float = 0.0
     erase_area: tuple[float, float] = (0.02, 0.2)
+    hard_chance: float = 0.0
     mixup: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.flip, bool):
             raise ValueError(f"flip must be true or false, not {self.flip!r}")
         _check(self, "rotation_degrees", "a number from 0 to 180", lambda value: 0 <= value <= 180)
-        for name in ("shift", "erase_chance"):
+        for name in ("shift", "erase_chance", "hard_chance"):
             _check(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)
         for name in ("scale", "contrast"):
             _check(self, name, "a number from 0 to below 1", lambda value: 0 <= value < 1)
@@ -94,8 +98,9 @@ class Recipe:
     Attributes:
         stages: what is trained, one after the other.
         learning_rate: largest rate, reached after a fifth of the steps where `schedule` is "one-cycle".
-        model: fields of `ModelConfig`, as they differ from its defaults; the classes come from the data. A run that
-            starts from a model has that model's instead, but for flip_average and framing.
+        model: the name of an `architecture` (default: fusion), that of one of its presets as `preset`, and fields of
+            its configuration, as they differ from the preset or the defaults; the classes come from the data. A run
+            that starts from a model has that model's instead, but for flip_average and framing.
         seed: of weights, order and views.
         protocol: which FERPlus images are used, with which classes (`ferplus.PROTOCOLS`).
         targets: "votes" (distributions) or "labels".
@@ -103,8 +108,8 @@ class Recipe:
         backbone_learning_rate: the same for pre-trained layers; 0 freezes the backbone, batch norms included.
         schedule: "one-cycle" (Smith & Topin 2019) or "constant".
         weight_decay: AdamW's; with 0 it is Adam.
-        drop_path: stochastic depth of the Vision Transformer.
-        auxiliary_weight: share of the auxiliary head's loss while everything is trained.
+        drop_path: stochastic depth of a Vision Transformer.
+        auxiliary_weight: share of the loss of a head on the backbone while everything is trained.
         average_decay: decay a step of the averaged weights that are judged and kept; 0 keeps the last ones.
         balance: exponent of the class weights, 0 (none) to 1 (every class counts the same).
         distillation: share of the teacher's probabilities in the targets, where a teacher is given.
@@ -145,20 +150,42 @@ class Recipe:
         _one_of(self, "targets", ("votes", "labels"))
         _one_of(self, "schedule", ("one-cycle", "constant"))
         config = self.config(("0", "1"))
-        if any(stage.part == "backbone" for stage in self.stages) and (
-            self.backbone_learning_rate == 0 or not config.taps
-        ):
-            raise ValueError("backbone_learning_rate must be above 0, and sources hold a tap, where a stage trains it")
+        if any(stage.part == "backbone" for stage in self.stages) and self.backbone_learning_rate == 0:
+            raise ValueError("backbone_learning_rate must be above 0, where a stage trains the backbone")
+        if self.model:
+            self.check_for(config)
 
-    def config(self, classes: tuple[str, ...]) -> ModelConfig:
+    def check_for(self, config: ClassifierConfig) -> None:
+        """Raises a ValueError where the recipe has what a model of this configuration does not."""
+        architecture = _trainable(config.architecture)
+        for name in sorted(SETTINGS - architecture.settings):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name} must be 0 for architecture {config.architecture!r}, not {getattr(self, name)!r}"
+                )
+        if any(stage.part == "backbone" for stage in self.stages) and not architecture.has_backbone(config):
+            raise ValueError("part must be all for a model without a backbone, not 'backbone'")
+
+    def config(self, classes: tuple[str, ...]) -> ClassifierConfig:
         """The model to train.
 
         Raises:
-            ValueError: if a field of `model` is unknown, breaks its rule, or is for the training to find.
+            ValueError: if there is no such architecture or preset, or a field of `model` is unknown, breaks its rule,
+                or is for the training to find.
         """
-        if found := {"classes", "temperature", "activation_ranges", "precision_falls"} & set(self.model):
+        if not isinstance(self.model, dict):
+            raise ValueError(f"model must be a table of fields, preset may be one, not {self.model!r}")
+        if found := {"classes", "temperature", "activation_ranges", "precision_falls", "prior"} & set(self.model):
             raise ValueError(f"model must leave {min(found)!r} to the training")
-        return ModelConfig.from_dict({**self.model, "classes": classes})
+        fields = dict(self.model)
+        architecture = _trainable(str(fields.pop("architecture", UNSAID)))
+        preset = fields.pop("preset", None)
+        if preset is not None:
+            if str(preset) not in architecture.presets:
+                known = ", ".join(architecture.presets) or "none"
+                raise ValueError(f"preset must be one of {known}, not {preset!r}")
+            fields = architecture.presets[preset].as_dict() | fields
+        return architecture.config.from_dict({**fields, "classes": classes})
 
 
 def load_recipe(recipe: str | Path) -> Recipe:
@@ -187,6 +214,14 @@ def load_recipe(recipe: str | Path) -> Recipe:
 def packaged() -> list[str]:
     """Names of the recipes in the package."""
     return sorted(file.stem for file in RECIPES.glob("*.toml"))
+
+
+def _trainable(name: str) -> ClassifierArchitecture:
+    """An architecture that recipes make models of."""
+    architecture = classifier_named(name)
+    if not architecture.trainable:
+        raise ValueError(f"architecture must be one that is trained, not {name!r}")
+    return architecture
 
 
 def _is_number(value: object) -> bool:

@@ -22,6 +22,7 @@ LOG_FIELDS = (
     "images_per_second",
     "valid_nll",
     "valid_accuracy",
+    "hard_accuracy",
 )
 
 

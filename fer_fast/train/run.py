@@ -20,17 +20,21 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from fer_fast.models.backbone import channels_last
-from fer_fast.models.fusion import FusionModel
-from fer_fast.train.augment import Augment, as_pixels, mixed, plain
+from fer_fast.datasets.hard_views import hard_faces
+from fer_fast.datasets.resized import as_pixels, plain
+from fer_fast.machine.extras import need
+from fer_fast.models.batch_norm import channels_last
+from fer_fast.models.network import Network
+from fer_fast.train.augment import Augment, mixed
 from fer_fast.train.autocast import autocast
 from fer_fast.train.calibrate import RANGE_FACES, measure_falls, save_calibrated
 from fer_fast.train.curves import draw_curves
 from fer_fast.train.faces import Faces, spread
-from fer_fast.train.learner import Learner, balance_weights, weighted_loss
+from fer_fast.train.learner import Learner, balance_weights, seen_mix, weighted_loss
 from fer_fast.train.recipe import Recipe, Stage
 from fer_fast.train.record import LOG_FIELDS, Log, keep, load_state, save_state
 from fer_fast.train.start import Start
+from fer_fast.types import MissingExtraError
 
 log = logging.getLogger(__name__)
 
@@ -90,19 +94,21 @@ class Training:
         channels_last(self.live)
         self.averaged = AveragedModel(self.live, multi_avg_fn=_averaging(recipe.average_decay), use_buffers=True)
         self.augment = Augment(recipe.augmentation)
+        self.hard = hard_faces(valid.pixels) if recipe.augmentation.hard_chance else None
         self.weights = balance_weights(train.targets, recipe.balance).to(self.device)
         self.steps = list(_plan(recipe, len(train)))
         self.optimizer, self.scheduler = _optimizer(recipe, self.live, start.new_stages, len(self.steps))
         self.identity = _identity(recipe, train, valid, self.live)
         self.done = 0
-        self.best = (-1.0, 0.0)  # the largest validation accuracy so far; of equals, the smaller loss, negated
+        # The largest validation accuracy so far, with hard ones the mean of both; of equals, the smaller loss, negated.
+        self.best = (-1.0, 0.0)
         self.losses: list[float] = []  # of the steps since the last row of the log
 
     @property
-    def result(self) -> FusionModel:
+    def result(self) -> Network:
         """The averaged model."""
         model = self.averaged.module.model
-        assert isinstance(model, FusionModel)
+        assert isinstance(model, Network)
         return model
 
     def run(self, report: Callable[[dict[str, Any]], None]) -> None:
@@ -168,19 +174,25 @@ class Training:
             images_per_second=round(steps_per_second * self.recipe.batch_size, 1),
         )
         if step.last_of_epoch:
-            logits = self.predict(step.stage)
-            accuracy = (logits.argmax(dim=1) == self.valid.labels).float().mean().item()
+            logits = self.predict(step.stage, self.valid.pixels)
+            accuracy = self._accuracy(logits)
             loss = F.cross_entropy(logits, self.valid.targets).item()
             row["valid_nll"], row["valid_accuracy"] = round(loss, 4), round(accuracy, 4)
+            if self.hard is not None:
+                hard = self._accuracy(self.predict(step.stage, self.hard))
+                row["hard_accuracy"], accuracy = round(hard, 4), (accuracy + hard) / 2
             self._keep(step.stage, logits, (accuracy, -loss))
         return row
 
+    def _accuracy(self, logits: Tensor) -> float:
+        return (logits.argmax(dim=1) == self.valid.labels).float().mean().item()
+
     @torch.no_grad()
-    def predict(self, stage: Stage) -> Tensor:
-        """Logits of the averaged model on the validation faces, float32 [images, classes]."""
+    def predict(self, stage: Stage, faces: Tensor) -> Tensor:
+        """Logits of the averaged model, float32 [images, classes], of uint8 [images, channels, height, width]."""
         self.averaged.eval()
         chunks = []
-        for batch in torch.split(self.valid.pixels, 256):
+        for batch in torch.split(faces, 256):
             images = plain(batch.to(self.device), self._size(stage))
             with autocast(self.device):
                 logits = self.averaged(images, "backbone")[0] if stage.part == "backbone" else self.result(images)
@@ -199,14 +211,17 @@ class Training:
 
     def _draw(self, rows: Log) -> None:
         try:
+            need("curves.png", "train", modules=("matplotlib",))
+        except MissingExtraError as error:
+            log.warning("curves are not drawn: %s", error)
+        else:
             draw_curves(rows.rows, self.out / "curves.png")
-        except ImportError:
-            log.warning("curves are not drawn: matplotlib is not installed (pip install 'fer-fast[train]')")
 
     def _save_model(self, logits: Tensor, path: Path) -> None:
-        """Calibrates the averaged model by its validation logits and writes it."""
+        """Calibrates the averaged model by its validation logits and writes it, with the mix that its loss saw."""
         model, size = copy.deepcopy(self.result).cpu().eval(), self.result.config.image_size
         faces = as_pixels(spread(self.train.pixels, RANGE_FACES), size)
+        model.config = dataclasses.replace(model.config, prior=seen_mix(self.train.targets, self.weights.cpu()))
         save_calibrated(model, logits, self.valid.labels, faces, path)
 
     def _finish(self) -> None:
@@ -215,7 +230,7 @@ class Training:
         if last.part == "backbone":
             return
         paths = [self.out / "last.safetensors", self.out / "best.safetensors"]
-        self._save_model(self.predict(dataclasses.replace(last, image_size=0)), paths[0])
+        self._save_model(self.predict(dataclasses.replace(last, image_size=0), self.valid.pixels), paths[0])
         pixels = as_pixels(self.valid.pixels, self.result.config.image_size)
         for path in filter(Path.exists, paths):
             falls = measure_falls(path, pixels, self.valid.labels, self.device.type)

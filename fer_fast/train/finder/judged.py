@@ -14,8 +14,8 @@ import torch
 from fer_fast.datasets.labelled_boxes import LabelledPhoto
 from fer_fast.engines import open_engine
 from fer_fast.evaluation.boxes import Boxes, Size, judge
-from fer_fast.models.checkpoint import read_finder, write_checkpoint
-from fer_fast.models.finder import FinderNetwork
+from fer_fast.models.files.checkpoint import read_finder, write_checkpoint
+from fer_fast.models.finder.network import FinderNetwork
 from fer_fast.ops import native
 from fer_fast.train.finder.degrade import degraded
 from fer_fast.train.finder.material import Picture, Pixels

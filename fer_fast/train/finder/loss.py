@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_fast.models.finder_config import STRIDES
+from fer_fast.models.finder.config import STRIDES
 
 #: Weights of the losses of boxes and of landmarks, as YuNet's.
 BOX_WEIGHT, LANDMARK_WEIGHT = 5.0, 0.1

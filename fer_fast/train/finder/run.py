@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from fer_fast.models.backbone import channels_last
-from fer_fast.models.checkpoint import write_checkpoint
-from fer_fast.models.finder import FinderNetwork
-from fer_fast.models.finder_config import FinderConfig
+from fer_fast.models.batch_norm import channels_last
+from fer_fast.models.files.checkpoint import write_checkpoint
+from fer_fast.models.finder.config import FinderConfig
+from fer_fast.models.finder.network import FinderNetwork
 from fer_fast.train.finder.degrade import degraded
 from fer_fast.train.finder.judged import average_precisions, judged_scenes, measure_falls
 from fer_fast.train.finder.loss import cells_of, finder_loss
