@@ -9,7 +9,8 @@ from PIL import Image
 from fer_fast.inputs import key_of
 from fer_fast.reports import saved
 from fer_fast.reports.colours import UNSURE, colours_of
-from fer_fast.reports.drawing import Mark, draw_faces
+from fer_fast.reports.drawing import draw_faces
+from fer_fast.reports.marks import Mark
 from fer_fast.reports.places import Places
 from fer_fast.reports.saved import Drawings, SavedPictures, picture_stem, save_crops
 from fer_fast.types import EMOTIONS, Item, ItemRows, OutputError, Prediction, Row, Status
@@ -138,11 +139,13 @@ def test_crops_are_what_the_model_saw(tmp_path):
     crops = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
     path = "x" * 250 + ".jpg"
     pictures = SavedPictures(tmp_path)
-    save_crops(pictures, path, 7 << 32, 4, crops)
-    for number, crop in enumerate(crops, 4):
-        with Image.open(tmp_path / f"{'x' * 200}_00000007_{number}.png") as picture:
-            assert (np.asarray(picture) == crop).all()
-    assert picture_stem("a/face.jpg", 1 << 63) == "face_80000000" and pictures.saved == 3
+    save_crops(pictures, path, 7 << 32, None, crops)
+    save_crops(pictures, path, 7 << 32, 1234, crops)
+    for number, crop in enumerate(crops):
+        for frame in ("", "_001234"):
+            with Image.open(tmp_path / f"{'x' * 200}_00000007{frame}_{number}.png") as picture:
+                assert (np.asarray(picture) == crop).all()
+    assert picture_stem("a/face.jpg", 1 << 63) == "face_80000000" and pictures.saved == 6
 
 
 def test_no_room_is_an_error_and_what_else_fails_is_told(tmp_path, monkeypatch):
@@ -153,8 +156,8 @@ def test_no_room_is_an_error_and_what_else_fails_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(saved, "write_whole", fail)
     number = errno.EIO
-    save_crops(pictures, "a.jpg", 0, 0, np.zeros((2, 8, 8, 3), np.uint8))
+    save_crops(pictures, "a.jpg", 0, None, np.zeros((2, 8, 8, 3), np.uint8))
     assert pictures.saved == 0 and pictures.failed == 2 and "a_00000000_0.png" in pictures.failures[0]
     number = errno.ENOSPC
     with pytest.raises(OutputError, match="no room for pictures in"):
-        save_crops(pictures, "a.jpg", 0, 0, np.zeros((1, 8, 8, 3), np.uint8))
+        save_crops(pictures, "a.jpg", 0, None, np.zeros((1, 8, 8, 3), np.uint8))

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    #: Called in the decoder's threads with a photo's path, the number of its first face and the crops from that one on.
-    CropSink = Callable[[str, int, npt.NDArray[np.uint8]], None]
+    #: Called in several threads with a path, the number of a film's frame, None of a photo, and the crops of its faces,
+    #: in their order.
+    CropSink = Callable[[str, int | None, npt.NDArray[np.uint8]], None]
 
 NO_FACE = "no face was found"
 
@@ -39,7 +40,7 @@ class FaceDecoder(Decoder):
     Args:
         finder: says where faces are; the caller closes it.
         image_size: S, the side of the crops in pixels.
-        framing: how they are cut, see `ModelConfig`.
+        framing: how they are cut, see `ClassifierConfig`.
         faces: which count: all, or largest.
         workers: how many photos are decoded at once.
         limits: of each.
@@ -138,7 +139,7 @@ class FaceDecoder(Decoder):
                 found = DecodeError(Status.NO_FACE, NO_FACE, found.stamp)
             else:
                 if self._crops is not None:
-                    self._crops(path, 0, found.pixels)
+                    self._crops(path, None, found.pixels)
                 with self._released:
                     self._waiting += len(found.faces)
         return _Answer(found, time.perf_counter() - begun - finding, finding)

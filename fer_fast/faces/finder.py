@@ -17,8 +17,10 @@ from fer_fast.decode.limits import check_count
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
 from fer_fast.faces.found import found_in
-from fer_fast.models.checkpoint import packaged_finders, read_finder
-from fer_fast.models.finder_config import LARGEST_SIDE
+from fer_fast.models.files.exported import ExportedModel
+from fer_fast.models.files.opening import read_any_finder
+from fer_fast.models.files.paths import packaged_finders
+from fer_fast.models.finder.config import LARGEST_SIDE
 from fer_fast.ops import native
 from fer_fast.types import Face, FerFastError
 
@@ -40,7 +42,8 @@ class FaceFinder(Opened):
     It belongs to the process that opened it, as a `fer_fast.Classifier` does.
 
     Args:
-        finder: the name of a packaged finder, or the path of a .safetensors checkpoint or of YuNet's .onnx.
+        finder: the name of a packaged finder, or the path of a .safetensors checkpoint, of YuNet's .onnx or of an
+            exported finder (.xml, .onnx, .engine).
         device, engine, precision: as for `fer_fast.Classifier`.
         find_size: a photo is reduced to this longer side before it is looked at; a smaller one stays as it is.
         score: faces of a smaller one are left out, 0 to 1.
@@ -54,6 +57,7 @@ class FaceFinder(Opened):
     Raises:
         ValueError, TypeError: on an unknown name or a number out of range; the message names the rule.
         CheckpointError: if the finder is missing, damaged, or no finder.
+        MissingExtraError: if the engine or the device needs a package that is not installed.
         FerFastError: if the device is not there.
     """
 
@@ -79,7 +83,9 @@ class FaceFinder(Opened):
         check_count("max_faces", max_faces)
         score = _checked_number("score", score, 1)
         min_face = _checked_number("min_face", min_face, math.inf)
-        checkpoint = read_finder(finder)
+        found = read_any_finder(finder)
+        if isinstance(found, ExportedModel) and find_size > (most := found.sides.most):
+            raise ValueError(f"find_size must be at most the {most} that the model was exported for, not {find_size}")
         self._arguments: dict[str, Any] = {
             # Absolute: another process may have another working directory.
             "finder": finder if str(finder) in packaged_finders() else Path(finder).absolute(),
@@ -94,23 +100,12 @@ class FaceFinder(Opened):
         self.find_size, self.score, self.min_face, self.max_faces = find_size, score, min_face, max_faces
         self._faces_in = native.core().faces_in  # a missing library is told here, not at the first photo
         self._engine = open_engine(
-            checkpoint, engine=engine, device=device, precision=precision, batch_size=_BATCH, side=find_size
+            found, engine=engine, device=device, precision=precision, batch_size=_BATCH, side=find_size
         )
         self.streams = self._engine.streams
         ran = self._engine.describe()
         limits = f"find_size {find_size} score {score:g} min_face {min_face:g} max_faces {max_faces}"
-        self.identity = f"{checkpoint.digest} {ran['engine']} {ran['precision']} {limits}"
-
-    @staticmethod
-    def is_ready(finder: str | Path = "finder", precision: str = "auto") -> bool:
-        """Whether it would open on the processor at once, without torch: its compiled model is kept on disk.
-
-        Raises:
-            CheckpointError, ValueError, FerFastError: as opening it does.
-        """
-        from fer_fast.engines.openvino import is_compiled
-
-        return is_compiled(read_finder(finder), precision, _BATCH)
+        self.identity = f"{found.digest} {ran['engine']} {ran['precision']} {limits}"
 
     def find(self, images: Iterable[ImageLike], *, exif: bool = True) -> list[list[Face]]:
         """Finds the faces of images in memory or on disk.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fer_fast.decode.formats.opening import prepare_codecs
 from fer_fast.decode.limits import limits_of
 from fer_fast.faces.photos import Photo, PhotoReader
-from fer_fast.faces.turns import in_turn
+from fer_fast.faces.turns import image_pieces, in_turn
 from fer_fast.machine.processors import usable_processors
 
 if TYPE_CHECKING:
@@ -38,6 +38,6 @@ def found_in(images: Iterable[ImageLike], finder: Finder, exif: bool) -> list[li
         return finder.faces(finder.find_in(seen), (width, height), size)
 
     with closing(PhotoReader(finder.find_size, workers, limits)) as reader:
-        return [
-            *in_turn(images, lambda image: reader.look(image, look, exif), workers, limits.max_pixels, exif),
-        ]
+        pieces = image_pieces(images, lambda image: reader.look(image, look, exif), limits.max_pixels, exif)
+        with closing(in_turn(pieces, workers)) as found:
+            return list(found)

@@ -1,16 +1,16 @@
-"""Images come in one by one; what is made of each goes out, in their order, while the next ones are worked on."""
+"""Pieces of work come in one by one; what each gives goes out, in their order, while the next ones are worked on."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fer_fast.decode.images import copy_of, is_held, naming
 from fer_fast.decode.threads import Threads
-from fer_fast.types import FerFastError, one_line
 
 if TYPE_CHECKING:
     from fer_fast.predictions import ImageLike
@@ -18,33 +18,25 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-def in_turn(
-    images: Iterable[ImageLike],
-    work: Callable[[ImageLike], _Result],
-    workers: int,
-    max_pixels: int,
-    exif: bool,
-) -> Iterator[_Result]:
-    """What `work` makes of images, which are taken on the caller's thread.
+def in_turn(pieces: Iterable[Callable[[], _Result]], workers: int) -> Generator[_Result, None, None]:
+    """What pieces of work give. They are taken on the caller's thread; its `close`, and its end, leave no thread.
 
     Args:
-        images: see `Classifier.predict_iter`; those that may change once the next is taken are copied.
-        work: called from other threads, several times at once.
-        workers: how many times.
-        max_pixels, exif: see `pixels_of`.
+        pieces: called on other threads, several at once.
+        workers: how many.
 
     Raises:
-        Exception: whatever `images` or `work` raises, once what is made of the images before has gone out; what is
-            raised of an image has its path, or its place as images[3].
+        Exception: whatever `pieces` or one of them raises, once what those before give has gone out.
+        FerFastError: as `Threads.begin`.
     """
     pool = Threads(workers, thread_name_prefix="fer-fast-faces")
     flight: deque[Future[_Result]] = deque()
-    begun = _begun(images, work, pool, max_pixels, exif)
     fault: Exception | None = None
+    waiting = iter(pieces)
     try:
         while True:
             try:
-                flight.append(next(begun))
+                flight.append(pool.begin(next(waiting)))
             except StopIteration:
                 break
             except Exception as error:
@@ -61,13 +53,20 @@ def in_turn(
         raise fault
 
 
-def _begun(
-    images: Iterable[ImageLike],
-    work: Callable[[ImageLike], _Result],
-    pool: Threads,
-    max_pixels: int,
-    exif: bool,
-) -> Iterator[Future[_Result]]:
+def image_pieces(
+    images: Iterable[ImageLike], work: Callable[[ImageLike], _Result], max_pixels: int, exif: bool
+) -> Iterator[Callable[[], _Result]]:
+    """For `in_turn`: what `work` makes of each image.
+
+    Args:
+        images: see `Classifier.predict_iter`; those that may change once the next is taken are copied.
+        work: called with an image.
+        max_pixels, exif: see `pixels_of`.
+
+    Raises:
+        Exception: whatever `images` or `work` raises; what is raised of an image has its path, or its place as
+            images[3].
+    """
     may_change = not is_held(images)
 
     def named(image: ImageLike, place: int) -> _Result:
@@ -79,7 +78,4 @@ def _begun(
         if may_change and not isinstance(image, (str, os.PathLike)):
             with naming(image, place):
                 own = copy_of(image, max_pixels, exif)
-        try:
-            yield pool.submit(named, own, place)
-        except RuntimeError as error:  # no thread can be started, or the interpreter ends
-            raise FerFastError(f"no work can be done on other threads: {one_line(error)}") from error
+        yield partial(named, own, place)

@@ -16,7 +16,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
 from fer_fast.reports.colours import UNSURE, Colour, colours_of
-from fer_fast.reports.drawing import Mark, cut_name
+from fer_fast.reports.lettering import cut_name
+from fer_fast.reports.marks import Mark
 from fer_fast.types import counted
 
 Pixels = npt.NDArray[np.uint8]

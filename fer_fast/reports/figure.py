@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fer_fast.models.backbone import TAP_CHANNELS
+from fer_fast.models.classifier import classifier_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,8 @@ WIDTH, HEIGHT = 7.2, 4.3
 DOTS_PER_INCH = 300
 
 _MARGIN, _GAP = 0.14, 0.14
-_SIDE = (WIDTH - 2 * _MARGIN - len(TAP_CHANNELS) * _GAP) / (1 + len(TAP_CHANNELS))  # of a panel
+_COLUMNS = 5  # the image and four maps
+_SIDE = (WIDTH - 2 * _MARGIN - (_COLUMNS - 1) * _GAP) / _COLUMNS  # of a panel
 _UPPER, _LOWER = HEIGHT - 0.46 - _SIDE, 0.5  # where the panels of the two rows stand
 
 _STYLE = {"font.size": 7.5, "axes.linewidth": 0.5, "xtick.major.width": 0.5, "image.interpolation": "nearest"}
@@ -64,38 +65,39 @@ def compose(inspection: Inspection, model: str) -> Figure:
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure((WIDTH, HEIGHT), dpi=DOTS_PER_INCH)
         _draw_maps(figure, inspection)
-        _draw_rollout(figure, inspection)
+        if inspection.rollout is not None:
+            _draw_rollout(figure, inspection.rollout, inspection.pixels)
         _draw_probabilities(figure, inspection)
         _text(figure, _MARGIN, 0.06, _footnote(inspection, model), size=6, color=_FAINT)
     return figure
 
 
 def _draw_maps(figure: Figure, inspection: Inspection) -> None:
-    _heading(figure, 0, _UPPER, "a", "Input and feature maps of the ResNet-18, mean over channels")
-    fused = inspection.config.sources
-    _panel(figure, 0, _UPPER, "image", _size(3, inspection.pixels)).imshow(inspection.pixels)
-    if "image" not in fused:
-        _below(figure, 0, _UPPER, "center", "not fused", style="italic", color=_FAINT)
-    for column, (name, channels) in enumerate(TAP_CHANNELS.items(), 1):
-        values = inspection.maps.get(name)
+    architecture = classifier_of(inspection.config)
+    _heading(figure, 0, _UPPER, "a", architecture.maps_title)
+    image, *maps = architecture.drawn(inspection.config)
+    _panel(figure, 0, _UPPER, image.name, _size(image.channels, inspection.pixels)).imshow(inspection.pixels)
+    _below(figure, 0, _UPPER, "center", image.note, style="italic", color=_FAINT)
+    for column, each in enumerate(maps, 1):
+        values = inspection.maps.get(each.name)
         if values is None:
-            _panel(figure, column, _UPPER, name, "")
+            _panel(figure, column, _UPPER, each.name, "")
             middle = _left(column) + _SIDE / 2, _UPPER + _SIDE / 2
-            _text(figure, *middle, _why_absent(inspection), ha="center", va="center", color=_FAINT)
+            _text(figure, *middle, each.note, ha="center", va="center", color=_FAINT)
             continue
-        shown = _panel(figure, column, _UPPER, name, _size(channels, values)).imshow(values, cmap=_MAPS)
-        _scale(figure, column, _UPPER, shown, values, "" if name in fused else "not fused")
+        shown = _panel(figure, column, _UPPER, each.name, _size(each.channels, values)).imshow(values, cmap=_MAPS)
+        _scale(figure, column, _UPPER, shown, values, each.note)
 
 
-def _draw_rollout(figure: Figure, inspection: Inspection) -> None:
+def _draw_rollout(figure: Figure, rollout: Map, pixels: npt.NDArray[np.uint8]) -> None:
     _heading(figure, 0, _LOWER, "b", "Attention rollout")
-    grid, size = len(inspection.rollout), len(inspection.pixels)
-    relative = inspection.rollout * grid**2  # 1 for each token if attention were even
+    grid, size = len(rollout), len(pixels)
+    relative = rollout * grid**2  # 1 for each token if attention were even
     levels = Normalize(relative.min(), relative.max(), clip=True)
     tokens = _panel(figure, 0, _LOWER, "tokens", f"{grid} {_TIMES} {grid}")
     shown = tokens.imshow(relative, cmap=_ATTENTION, norm=levels)
     _scale(figure, 0, _LOWER, shown, relative, f"{_TIMES} even share")
-    grey = inspection.pixels @ np.array([0.299, 0.587, 0.114])  # [size, size], ITU-R BT.601
+    grey = pixels @ np.array([0.299, 0.587, 0.114])  # [size, size], ITU-R BT.601
     smooth = np.asarray(Image.fromarray(relative).resize((4 * size, 4 * size), Image.Resampling.BILINEAR))
     axes = _panel(figure, 1, _LOWER, "on the face", "")
     axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
@@ -104,7 +106,7 @@ def _draw_rollout(figure: Figure, inspection: Inspection) -> None:
 
 
 def _draw_probabilities(figure: Figure, inspection: Inspection) -> None:
-    _heading(figure, 2, _LOWER, "c", "Class probabilities")
+    _heading(figure, 2, _LOWER, "b" if inspection.rollout is None else "c", "Class probabilities")
     names, probabilities = inspection.prediction.classes, inspection.prediction.probabilities
     left, width = _left(2) + 0.95, 2.75
     axes = _axes(figure, left, _LOWER, width, _SIDE)
@@ -129,13 +131,9 @@ def _draw_probabilities(figure: Figure, inspection: Inspection) -> None:
 
 def _footnote(inspection: Inspection, model: str) -> str:
     config = inspection.config
-    fused = f"{' + '.join(config.sources)} fused to {config.grid} {_TIMES} {config.grid} tokens"
+    caption = classifier_of(config).caption(config)
     mirrored = ", mean over image and mirror image" if config.flip_average else ""
-    return f"Model {_cut(model, 24)}: {fused}, {config.depth} layers; temperature {config.temperature:.2f}{mirrored}"
-
-
-def _why_absent(inspection: Inspection) -> str:
-    return f"the backbone\nends at {max(inspection.maps)}" if inspection.maps else "no backbone:\nthe image alone"
+    return f"Model {_cut(model, 24)}: {caption}; temperature {config.temperature:.2f}{mirrored}"
 
 
 def _size(channels: int, values: npt.NDArray[Any]) -> str:
@@ -168,7 +166,8 @@ def _scale(figure: Figure, column: int, row: float, shown: AxesImage, values: Ma
     bar = figure.colorbar(shown, cax=_axes(figure, _left(column), row - 0.1, _SIDE, 0.05), orientation="horizontal")
     bar.set_ticks([])
     lowest, highest = float(values.min()), float(values.max())
-    decimals = min(max(1, 1 - math.floor(math.log10(highest - lowest))), 6) if highest > lowest else 1
+    room = 6 - len(note) // 3  # decimals that do not run into the note between the two
+    decimals = min(max(1, 1 - math.floor(math.log10(highest - lowest))), room) if highest > lowest else 1
     _below(figure, column, row, "left", f"{lowest:.{decimals}f}")
     _below(figure, column, row, "center", note, style="italic", color=_FAINT)
     _below(figure, column, row, "right", f"{highest:.{decimals}f}")

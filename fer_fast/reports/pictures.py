@@ -1,4 +1,4 @@
-"""Where the parts of a confusion matrix and of a reliability diagram stand; templates/pictures.html draws them as SVG.
+"""Where the parts of three pictures stand: confusion, reliability, coverage; templates/pictures.html draws them.
 
 Places and sizes are in pixels, y downwards; a narrow page shrinks a picture. Colours are the page's.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 _LETTER, _CELL_WIDTH, _CELL_HEIGHT = 7.4, 62, 46
 _SIDE, _STRIP, _GAP = 360, 72, 14
+_CURVE_WIDTH, _CURVE_HEIGHT, _INSET = 580, 150, 24
 
 
 @dataclass(frozen=True)
@@ -149,3 +150,69 @@ def reliability_picture(
         line = picture.top + _SIDE * (1 - sure)
         bins.append(Bin(picture.left + place * picture.wide, true * _SIDE, line, count / most * _STRIP, said))
     return ReliabilityPicture(bins, picture.wide, picture.most)
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is left where the least sure are left out.
+
+    Attributes:
+        x, y: its place.
+        value: the accuracy in percent.
+        said: all of it in a sentence.
+    """
+
+    x: float
+    y: float
+    value: str
+    said: str
+
+
+@dataclass(frozen=True)
+class CoveragePicture:
+    """Accuracy by the share of the images that is answered (El-Yaniv & Wiener 2010).
+
+    Attributes:
+        points: from all images to the fewest.
+        floor: the accuracy at the foot, in whole tens of percent.
+    """
+
+    points: Sequence[Point]
+    floor: int
+    least: int = 50
+    left: float = 52
+    top: float = 24
+    wide: float = _CURVE_WIDTH
+    tall: float = _CURVE_HEIGHT
+
+    def x(self, percent: float) -> float:
+        """The place of a share of the images, in percent."""
+        return self.left + _INSET + (self.wide - 2 * _INSET) * (percent - self.least) / (100 - self.least)
+
+    def y(self, percent: float) -> float:
+        """The place of an accuracy, in percent."""
+        return self.top + self.tall * (100 - percent) / (100 - self.floor)
+
+
+def coverage_picture(
+    kept: Sequence[float | None], confidences: Sequence[float | None], accuracies: Sequence[float | None]
+) -> CoveragePicture:
+    """Lays the curve out.
+
+    Args:
+        kept: shares of the images that are answered, 0 to 1, from all to the fewest; of a half or more.
+        confidences: the least of those images.
+        accuracies: theirs, 0 to 1.
+    """
+    rows = [
+        (share, sure, true)
+        for share, sure, true in zip(kept, confidences, accuracies, strict=True)
+        if share is not None and sure is not None and true is not None
+    ]
+    lowest = min((true for _, _, true in rows), default=0.0)
+    picture = CoveragePicture([], min(10 * int(10 * lowest), 90))
+    points = []
+    for share, sure, true in rows:
+        said = f"{share:.1%} answered, confidence {sure:.6f} or more: accuracy {true:.1%}"
+        points.append(Point(picture.x(100 * share), picture.y(100 * true), f"{100 * true:.1f}", said))
+    return CoveragePicture(points, picture.floor)

@@ -22,7 +22,8 @@ from fer_fast.decode.limits import limits_of
 from fer_fast.faces.photos import PhotoReader
 from fer_fast.machine.disk import write_whole
 from fer_fast.machine.processors import usable_processors
-from fer_fast.reports.drawing import Mark, draw_faces
+from fer_fast.reports.drawing import draw_faces
+from fer_fast.reports.marks import Mark
 from fer_fast.types import ItemRows, OutputError, Row, Status, one_line
 
 if TYPE_CHECKING:
@@ -100,13 +101,14 @@ class Drawings:
         self._pending: deque[Future[None]] = deque()
 
     def see(self, found: Sequence[ItemRows]) -> None:
-        """Takes what became of some photos; waits where drawing falls behind.
+        """Takes what became of some files, of which photos are drawn; waits where drawing falls behind.
 
         Raises:
             OutputError: there is no room for the pictures.
         """
         for result in found:
-            if any(row.prediction is not None or row.status is Status.NO_FACE for row in result.rows):
+            is_seen = any(row.prediction is not None or row.status is Status.NO_FACE for row in result.rows)
+            if is_seen and result.film is None:
                 self._pending.append(self._pool.submit(self._draw, result))
             self._wait(self._most)
 
@@ -137,28 +139,29 @@ class Drawings:
             marks = [mark for row in result.rows if (mark := _mark(row, photo.shape[1] / size[0]))]
             picture = draw_faces(Image.fromarray(photo), marks)
         except Exception as error:  # gone or changed since, or no memory: the run goes on
-            self.pictures.fail(item.path, error)
+            self.pictures.fail(item.name, error)
             return
         self.pictures.save(f"{picture_stem(item.path, item.key)}.jpg", picture, "JPEG", quality=90, subsampling=0)
 
 
-def save_crops(pictures: SavedPictures, path: str, key: int, first: int, crops: npt.NDArray[np.uint8]) -> None:
-    """Saves faces of one photo as a model sees them, as PNG; from any thread.
+def save_crops(pictures: SavedPictures, path: str, key: int, frame: int | None, crops: npt.NDArray[np.uint8]) -> None:
+    """Saves the faces of a photo, or of a film's frame, as a model sees them, as PNG; from any thread.
 
     Args:
-        path, key: of the photo, see `Item`.
-        first: the number of the first of these faces in the photo.
+        path, key: of the file, see `Item`.
+        frame: its number in the film; None of a photo.
         crops: uint8 [faces, S, S, 3].
 
     Raises:
         OutputError: there is no room.
     """
-    for number, crop in enumerate(crops, first):
-        pictures.save(f"{picture_stem(path, key)}_{number}.png", Image.fromarray(crop), "PNG", compress_level=1)
+    stem = picture_stem(path, key) + ("" if frame is None else f"_{frame:06}")
+    for number, crop in enumerate(crops):
+        pictures.save(f"{stem}_{number}.png", Image.fromarray(crop), "PNG", compress_level=1)
 
 
 def picture_stem(path: str, key: int) -> str:
-    """A name for a picture of a photo: no two photos have the same, wherever they lie."""
+    """A name for a picture of a file: no two files have the same, wherever they lie."""
     stem = os.fsencode(Path(path).stem)
     if len(stem) > _LONGEST_STEM:
         stem = stem[:_LONGEST_STEM].decode(errors="ignore").encode()
