@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ from fer_fast.table import parts
 from fer_fast.table.file_table import rows_on_disk
 from fer_fast.table.records import path_cell, path_of, printable
 from fer_fast.table.workplace import check_out
-from fer_fast.types import ItemRows, OutputRefusedError, Row, Status
+from fer_fast.types import ItemRows, MissingExtraError, OutputRefusedError, Row, Status
 
 
 @pytest.fixture(autouse=True)
@@ -163,8 +164,8 @@ def test_an_output_folder_without_permission_is_refused(tmp_path, monkeypatch):
 
 
 def test_parquet_without_pyarrow_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(OutputRefusedError, match="needs pyarrow"):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"parquet needs pyarrow, which .*: pip install 'fer-fast\[parquet\]'"):
         check_out(tmp_path / "out.parquet")
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_runs import ENVIRONMENT
 from tables import (
     ROWS,
     SUFFIXES,
@@ -120,7 +121,7 @@ def test_a_kill_while_the_table_moves_to_its_place_is_made_good(tmp_path, monkey
             real = Path.replace
             patch.setattr(Path, "replace", lambda *each: killed() if next(calls) == 1 else real(*each))
         else:
-            patch.setattr("fer_fast.table.file_table.sync_folder", killed)
+            patch.setattr("fer_fast.table.assembling.sync_folder", killed)
         with pytest.raises(Killed):
             table.finish()
     table._workplace.leave()
@@ -146,9 +147,8 @@ except OutputError as error:
 table.close()
 """
     out = tmp_path / "out.csv"
-    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent.parent}:{Path(__file__).parent}"}
     run = subprocess.run(
-        [sys.executable, "-c", code, str(out)], capture_output=True, text=True, env=environment, check=True
+        [sys.executable, "-c", code, str(out)], capture_output=True, text=True, env=ENVIRONMENT, check=True
     )
     assert "File too large; 5 rows are kept in 'out.csv.partial': go on with --resume" in run.stdout
     assert rows_on_disk(out) == 5
@@ -165,7 +165,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_all_rows(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("fer_fast.table.file_table.new_table", full)
+        patch.setattr("fer_fast.table.assembling.new_table", full)
         with pytest.raises(OutputError, match=f"No space left on device; {len(ROWS)} rows are kept"):
             table.finish()
     table.close()
@@ -281,14 +281,13 @@ while time.monotonic() < until:
         ends["refused"] += 1
 print(ends["written"], ends["refused"])
 """
-    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent.parent}:{Path(__file__).parent}"}
     out = tmp_path / "out.csv"
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(out), *more],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment,
+            env=ENVIRONMENT,
             text=True,
         )
         for more in ([], [], ["resume"])

@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import logging
 import os
 import sys
+import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from fer_fast.inputs.films import FILM_SUFFIXES
 from fer_fast.inputs.globs import cut, matches
+from fer_fast.inputs.keys import Keys, resolved
 from fer_fast.inputs.lists import listed
+from fer_fast.inputs.naming import Naming
 from fer_fast.inputs.seen import KeySet
+from fer_fast.inputs.shards import Shard
+from fer_fast.inputs.tars import is_tar, members
 from fer_fast.machine.stall import Pulse
 from fer_fast.types import Item
 
@@ -31,6 +36,8 @@ OTHERS = "others"
 _MOST_SUFFIXES = 50
 #: What it calls what is hidden: folders, and files that are called as images are.
 HIDDEN = "hidden"
+#: And images in tars that have no bytes of their own: links, and files with holes.
+LINKED = "linked"
 
 Directory = tuple[int, int | str]  # what a folder is, however it is reached
 
@@ -42,7 +49,8 @@ class ImageFiles:
     not what is hidden in it, see `is_hidden`.
     Links to folders are followed after everything else, except one that leads back to a folder that holds it. Only
     one folder's names are held in memory at a time. A file that several inputs name comes once, where it is named
-    first; that takes 8 bytes a file, but where folders alone are named, which takes none.
+    first; that takes 8 bytes a file, but where folders alone are named, which takes none. A tar that is named, by a
+    glob or in a list, too, is as a folder of the images in it; one that lies in a folder is none of its images.
 
     Args:
         inputs: a folder; a file, whatever its suffix; a glob with *, ?, [] and ** for any depth; @LIST, a file of
@@ -50,15 +58,22 @@ class ImageFiles:
         called: what `Item.name` begins with instead of each input; None leaves them as they are.
         quiet: do not log the folders that cannot be read.
         pulse: is told while a list is waited for.
+        films: take what is called as films are, too.
+        shard: take its share alone; it is asked about every file by `Naming.below`.
 
     Attributes:
-        unlistable: folders that could not be read, so that their files are missing.
+        suffixes: what files in folders may end in.
+        unlistable: folders that could not be read, and tars not to their end, so that their files are missing.
         skipped: files in folders that are not called as images are, by their suffix in lower case ("" has none,
-            `OTHERS` are those after the first fifty suffixes); and under `HIDDEN` what is hidden.
+            `OTHERS` are those after the first fifty suffixes); under `HIDDEN` what is hidden, and under `LINKED` links
+            in tars.
 
     Raises:
         ValueError: an input that does not exist or matches nothing, or no input.
     """
+
+    suffixes: tuple[str, ...] = IMAGE_SUFFIXES
+    opens_tars = True
 
     def __init__(
         self,
@@ -66,16 +81,21 @@ class ImageFiles:
         called: Sequence[str] | None = None,
         quiet: bool = False,
         pulse: Pulse | None = None,
+        films: bool = False,
+        shard: Shard | None = None,
     ) -> None:
         self.inputs = [os.fspath(entry) for entry in inputs]
         self.called = self.inputs if called is None else list(called)
         self.unlistable: list[str] = []
         self.skipped: Counter[str] = Counter()
+        if films:
+            self.suffixes = (*IMAGE_SUFFIXES, *FILM_SUFFIXES)
         self._quiet = quiet
+        self._shard = shard
         self._pulse = pulse or Pulse()
         self._walked: set[Directory] = set()
         self._named = KeySet()
-        self._key = _Keys()
+        self._key = Keys()
         if not self.inputs:
             raise ValueError("no input: name a folder, a file, a glob or @LIST")
         for entry in self.inputs:
@@ -86,7 +106,7 @@ class ImageFiles:
 
     def items(self) -> Iterator[Item]:
         """The files with the names that a table gives them and the keys by which a run knows them again."""
-        links: list[tuple[str, Callable[[str], str]]] = []
+        links: list[tuple[str, Naming]] = []
         last_named = max((n for n, entry in enumerate(self.inputs) if not os.path.isdir(entry)), default=-1)
         for number, (entry, called) in enumerate(zip(self.inputs, self.called, strict=True)):
             # What a folder holds need be known only where files are named after it.
@@ -94,17 +114,17 @@ class ImageFiles:
             if entry == "-":
                 if sys.stdin is None:
                     raise ValueError("standard input is closed: there is no list to read")
-                yield from self._each(listed(sys.stdin.buffer, "-", self._pulse), _as_it_is)
+                yield from self._each(listed(sys.stdin.buffer, "-", self._pulse), Naming())
             elif entry.startswith("@"):
                 with open(entry[1:], "rb") as lines:
-                    yield from self._each(listed(lines, entry, self._pulse), _as_it_is)
+                    yield from self._each(listed(lines, entry, self._pulse), Naming())
             elif os.path.isdir(entry):
-                yield from self._walk(entry, links, _renaming(entry, called))
+                yield from self._walk(entry, links, Naming(entry, called))
             elif os.path.lexists(entry):
-                yield from self._each([entry], _renaming(entry, called))
+                yield from self._each([entry], Naming(entry, called))
             else:
                 self._remembering = True  # a glob may match a folder, and then what is in it
-                naming = _renaming(cut(entry)[0], cut(called)[0])
+                naming = Naming(cut(entry)[0], cut(called)[0])
                 for match in matches(entry, self._left_out):
                     walk = os.path.isdir(match)
                     yield from self._walk(match, links, naming) if walk else self._each([match], naming)
@@ -122,16 +142,39 @@ class ImageFiles:
         """Does not search a folder, if it is among the inputs."""
         self._walked.add(_directory(os.fspath(folder)))
 
-    def _each(self, paths: Iterable[str], naming: Callable[[str], str]) -> Iterator[Item]:
+    def _each(self, paths: Iterable[str], naming: Naming) -> Iterator[Item]:
         """Files that were named outright."""
         for path in paths:
             key = self._key(path)
-            if self._named.add(key):
-                yield Item(path, naming(path), key)
+            if self._named.add(key) and self._is_ours(path, naming):
+                if self.opens_tars and is_tar(path):
+                    yield from self._members(path, naming, key)
+                else:
+                    yield Item(path, naming.called(path), key)
 
-    def _walk(
-        self, top: str, links: list[tuple[str, Callable[[str], str]]], naming: Callable[[str], str]
-    ) -> Iterator[Item]:
+    def _members(self, tar: str, naming: Naming, key: int) -> Iterator[Item]:
+        """The images in a tar; of what is none, a row tells as of any other file."""
+        number = 0
+        try:
+            for number, (name, member) in enumerate(members(tar), 1):  # noqa: B007 (whether there is one)
+                is_input = name.lower().endswith(IMAGE_SUFFIXES)
+                if is_input and any(map(is_hidden, name.split("/"))):
+                    self.skipped[HIDDEN] += 1
+                elif not is_input:
+                    self._skip(name)
+                elif member is None:
+                    self.skipped[LINKED] += 1
+                elif self._named.add(key_of_member := self._key(member.shown)):
+                    yield Item(member.path, naming.called(member.shown), key_of_member)
+        except (OSError, tarfile.ReadError) as error:
+            if number == 0:
+                yield Item(tar, naming.called(tar), key)
+                return
+            self.unlistable.append(tar)
+            if not self._quiet:
+                _log.warning("the rest of the tar %s is left out: %s", ascii(tar), error)
+
+    def _walk(self, top: str, links: list[tuple[str, Naming]], naming: Naming) -> Iterator[Item]:
         pending = [top]
         while pending:
             folder = pending.pop()
@@ -150,8 +193,12 @@ class ImageFiles:
             while files:  # from the end, so that a name's memory is free once it is used
                 path = os.path.join(folder, files.pop())
                 key = self._key(path)
-                if self._named.add(key) if self._remembering else key not in self._named:
-                    yield Item(path, naming(path), key)
+                is_new = self._named.add(key) if self._remembering else key not in self._named
+                if is_new and self._is_ours(path, naming):
+                    yield Item(path, naming.called(path), key)
+
+    def _is_ours(self, path: str, naming: Naming) -> bool:
+        return self._shard is None or self._shard.takes(naming.below(path))
 
     def _left_out(self, folder: str, error: OSError) -> None:
         if folder in self.unlistable[-100:]:  # ** comes by a folder for each part of the pattern that it may be
@@ -169,11 +216,11 @@ class ImageFiles:
                     is_folder = entry.is_dir()
                 except OSError:  # a link that leads to itself
                     is_folder = False
-                is_image = not is_folder and entry.name.lower().endswith(IMAGE_SUFFIXES)
-                if (is_folder or is_image) and is_hidden(entry.name):
+                is_input = not is_folder and entry.name.lower().endswith(self.suffixes)
+                if (is_folder or is_input) and is_hidden(entry.name):
                     self.skipped[HIDDEN] += 1
                 elif not is_folder:
-                    if is_image:
+                    if is_input:
                         files.append(entry.name)
                     else:
                         self._skip(entry.name)
@@ -187,28 +234,6 @@ class ImageFiles:
         suffix = os.path.splitext(name)[1].lower()
         known = suffix in self.skipped or len(self.skipped) < _MOST_SUFFIXES
         self.skipped[suffix if known else OTHERS] += 1
-
-
-class _Keys:
-    """Keys of paths; the folder of the last one is remembered, since its neighbours follow."""
-
-    def __init__(self) -> None:
-        self._folder: str | None = None
-        self._start = hashlib.blake2b(digest_size=8)
-
-    def __call__(self, path: str) -> int:
-        folder, name = os.path.split(path)
-        if folder != self._folder:
-            self._folder = folder
-            self._start = hashlib.blake2b(_bytes(_resolved(folder)) + b"/", digest_size=8)
-        digest = self._start.copy()
-        digest.update(_bytes(name))
-        return int.from_bytes(digest.digest(), "little")
-
-
-def key_of(path: str) -> int:
-    """The key of a file, see `Item`."""
-    return _Keys()(path)
 
 
 def is_hidden(name: str) -> bool:
@@ -228,40 +253,12 @@ def absolute(entry: str) -> str:
     if os.path.lexists(entry):
         return os.path.realpath(entry)
     fixed, rest = cut(entry)
-    return os.path.join(_resolved(fixed), rest)
+    return os.path.join(resolved(fixed), rest)
 
 
 def _directory(folder: str) -> Directory:
     status = os.stat(folder)
     return status.st_dev, status.st_ino or os.path.realpath(folder)  # some file systems number nothing
-
-
-def _resolved(folder: str) -> str:
-    try:
-        return os.path.realpath(folder or ".")
-    except (OSError, ValueError):  # a NUL, or no current folder any more
-        return folder
-
-
-def _bytes(path: str) -> bytes:
-    return path.encode("utf-8", "surrogatepass")
-
-
-def _as_it_is(path: str) -> str:
-    return path
-
-
-def _renaming(entry: str, called: str) -> Callable[[str], str]:
-    """Paths that begin with `entry` to what they are called where they begin with `called`."""
-    if entry == called:
-        return _as_it_is
-
-    def name(path: str) -> str:
-        assert path.startswith(entry), (path, entry)
-        rest = path[len(entry) :].lstrip("/")
-        return os.path.join(called, rest) if rest else called
-
-    return name
 
 
 def _check(entry: str) -> None:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, wait_for
@@ -69,13 +69,16 @@ class ItemBatches:
     ) -> None:
         self._items = iter(items)
         self._size = classifier.decoder.files_at_once or classifier.batch_size
+        # The first item goes alone: its rows are there long before those of a batch.
+        self._sizes = chain([1], repeat(self._size))
         batches = 2 * classifier.streams + 2  # a batch in each stream, one ready for it, two being decoded
         self._ahead = batches * classifier.batch_size // self._size
         self._flight: deque[Chunk] = deque()
         self._pool = ThreadPoolExecutor(classifier.streams, thread_name_prefix="fer-fast-model")
         self._pulse = pulse or Pulse()
         # A batch of files that each take their time is no stall.
-        self._pulse.follow(lambda: classifier.decoder.files_done)
+        self._files_done = lambda: classifier.decoder.files_done
+        self._pulse.follow(self._files_done)
         self._batches = _Batches(classifier, self._pool, stages, self._pulse)
         self._stall_timeout = stall_timeout
 
@@ -84,8 +87,11 @@ class ItemBatches:
 
     def __next__(self) -> list[ItemRows]:
         flight = self._flight
-        while len(flight) < self._ahead and (chunk := list(islice(self._items, self._size))):
-            flight.append(self._batches.submit(chunk))
+        while len(flight) < self._ahead and not self._batches.is_complete:
+            if chunk := list(islice(self._items, next(self._sizes))):
+                flight.append(self._batches.submit(chunk))
+            else:
+                self._batches.complete()
         if not flight:
             raise StopIteration
         self._batches.need(flight[0])
@@ -105,6 +111,7 @@ class ItemBatches:
         Args:
             seconds: how long, for a model that may not answer; None waits for ever.
         """
+        self._pulse.forget(self._files_done)
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._batches.wait_until_idle(seconds):
             self._pool.shutdown()
@@ -119,12 +126,18 @@ class _Piece(NamedTuple):
 
 
 class _Batches:
-    """Fills the model's batches with the pictures of chunks, in the chunks' order."""
+    """Fills the model's batches with the pictures of chunks, in the chunks' order.
+
+    Attributes:
+        is_complete: whether all items have been submitted.
+    """
 
     def __init__(self, classifier: BatchClassifier, pool: ThreadPoolExecutor, stages: Stages, pulse: Pulse) -> None:
         self._classifier, self._pool, self._stages, self._pulse = classifier, pool, stages, pulse
         self._decoding: deque[tuple[Chunk, Future[Decoded]]] = deque()
         self._open: list[_Piece] = []
+        self._has_sent = False
+        self.is_complete = False
         self._lock = threading.Lock()
         self._running: set[Future[None]] = set()
 
@@ -143,6 +156,12 @@ class _Batches:
             chunk.needed = True
             self._send_if_needed()
 
+    def complete(self) -> None:
+        """No more items come: the last pictures go as soon as they are decoded, not when somebody waits for them."""
+        with self._lock:
+            self.is_complete = True
+            self._send_if_needed()
+
     def wait_until_idle(self, seconds: float | None) -> bool:
         """Waits until no batch is in the model, or for so long; whether none is."""
         with self._lock:
@@ -156,7 +175,8 @@ class _Batches:
             self._send_if_needed()
 
     def _send_if_needed(self) -> None:
-        if not self._decoding and any(piece.chunk.needed for piece in self._open):
+        needed = self.is_complete or any(piece.chunk.needed for piece in self._open)
+        if self._open and needed and not self._decoding:
             self._send()
 
     def _take(self, chunk: Chunk, answer: Future[Decoded]) -> None:
@@ -181,8 +201,11 @@ class _Batches:
             if last - first == room:
                 self._send()
             first = last
+        if self._open and not self._has_sent:  # somebody waits for a first row
+            self._send()
 
     def _send(self) -> None:
+        self._has_sent = True
         pieces, self._open = self._open, []
         try:
             batch = self._pool.submit(self._classify, pieces)
@@ -198,7 +221,7 @@ class _Batches:
         """One batch; in a thread of the model's."""
         begun = time.perf_counter()
         try:
-            answers = _predict(_joined([piece.pixels for piece in pieces]), self._classifier)
+            answers = predicted(_joined([piece.pixels for piece in pieces]), self._classifier)
             place = 0
             for piece in pieces:
                 piece.chunk.answer(piece.first, self._classifier.classes, answers[place : place + len(piece.pixels)])
@@ -231,7 +254,12 @@ def _joined(parts: Sequence[Pixels]) -> Pixels:
     return joined
 
 
-def _predict(pixels: Pixels, classifier: BatchClassifier) -> npt.NDArray[np.float32]:
+def predicted(pixels: Pixels, classifier: BatchClassifier) -> npt.NDArray[np.float32]:
+    """What a model says of a batch.
+
+    Raises:
+        FerFastError: it fails, or what it says are no probabilities.
+    """
     import numpy as np
 
     try:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from numbers import Real
 from pathlib import Path
 
-from fer_fast.engines.opened import Opened
-from fer_fast.inputs import HIDDEN, ImageFiles, absolute
+from fer_fast.decode.limits import number
+from fer_fast.inputs import HIDDEN, LINKED, ImageFiles, absolute
 from fer_fast.table.workplace import earlier_run
 from fer_fast.types import OutputRefusedError, counted
 
@@ -26,10 +24,11 @@ def no_images(files: ImageFiles) -> str:
     names = ", ".join(map(repr, files.inputs[:3])) + (", ..." if len(files.inputs) > 3 else "")
     if files.unlistable:
         return f"no image can be found in {names}: {files.unlistable[0]!r} cannot be read"
-    hidden = files.skipped[HIDDEN]
-    others = files.skipped.total() - hidden
+    hidden, linked = files.skipped[HIDDEN], files.skipped[LINKED]
+    others = files.skipped.total() - hidden - linked
     why = [f"{counted(others, 'file there is', 'files there are')} not called as images are"] if others else []
     why += [counted(hidden, "file or folder is hidden", "files and folders are hidden")] if hidden else []
+    why += [counted(linked, "is a link or sparse in a tar", "are links or sparse in tars")] if linked else []
     return f"no image in {names}" + (f" ({', '.join(why)})" if why else "")
 
 
@@ -45,16 +44,6 @@ def refuse_input(inputs: list[str], out: Path) -> None:
             raise OutputRefusedError(f"the output {str(out)!r} is the input {entry!r}: choose another")
 
 
-def check_open(classifier: object) -> None:
-    """A closed classifier would fail on the first batch.
-
-    Raises:
-        FerFastError: see `Opened.check_open`.
-    """
-    if isinstance(classifier, Opened):
-        classifier.check_open()
-
-
 def patience(seconds: float) -> float:
     """A stall_timeout of a number of 0 or more seconds, 0 for ever: the longest wait that threads know is that, too.
 
@@ -63,17 +52,3 @@ def patience(seconds: float) -> float:
     """
     seconds = number("stall_timeout", seconds)
     return seconds if seconds < threading.TIMEOUT_MAX else 0.0
-
-
-def number(name: str, value: float, most: float | None = None) -> float:
-    """A number from 0 to `most`, without a limit where that is None.
-
-    Raises:
-        TypeError, ValueError: it is none; `name` is what the caller called it.
-    """
-    rule = f"a number from 0 to {most:g}" if most is not None else "a number of 0 or more"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be {rule}, not {value!r}")
-    if not 0 <= value <= (math.inf if most is None else most):
-        raise ValueError(f"{name} must be {rule}, not {value!r}")
-    return float(value)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fer_fast.engines.opened import Opened
+from fer_fast.machine.begun import begun
 from fer_fast.types import ItemRows, Row, Status
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class FaceClassifier:
 
     Attributes:
         settings: what rows depend on besides the classifier.
+        looking: how faces are found and cut.
+        crops: who gets them.
     """
 
     def __init__(
@@ -61,9 +63,11 @@ class FaceClassifier:
         own = classifier.decoder
         most = _BATCHES * classifier.streams * classifier.batch_size
         framing = getattr(classifier, "framing", "points")
-        self.decoder: Decoder = FaceDecoder(
+        decoder = FaceDecoder(
             finder, own.image_size, framing, faces, own.workers, own.limits, most_waiting=most, crops=crops
         )
+        self.decoder: Decoder = decoder
+        self.looking, self.crops = decoder.looking, crops
 
     def predict_batch(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """See `BatchClassifier`."""
@@ -135,7 +139,7 @@ def open_faces(
     if finder is None or isinstance(finder, Mapping):
         device = options.get("device", getattr(classifier, "device", "auto"))
         arguments = {"device": device, **(finder or {})}
-        finding = _begun(lambda: _finder(arguments))
+        finding = begun(lambda: _finder(arguments), "fer-fast-open-finder")
     else:
         given = finder
     try:
@@ -169,7 +173,7 @@ def small_faces(results: list[ItemRows]) -> int:
 
 def longer_side(row: Row) -> float:
     """Of a face's box, in pixels of its photo."""
-    _, _, _, width, height, _ = row.cells
+    width, height = row.cells[3:5]
     return float(max(width, height))
 
 
@@ -177,20 +181,6 @@ def _finder(arguments: dict[str, Any]) -> FaceFinder:
     from fer_fast.faces.finder import FaceFinder
 
     return FaceFinder(**arguments)
-
-
-def _begun(work: Callable[[], FaceFinder]) -> Future[FaceFinder]:
-    """What `work` returns, done on a thread of its own."""
-    future: Future[FaceFinder] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="fer-fast-open-finder", daemon=True).start()
-    return future
 
 
 def _close_result(future: Future[FaceFinder]) -> None:

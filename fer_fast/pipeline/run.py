@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from fer_fast.inputs import ImageFiles
+from fer_fast.decode.limits import number
+from fer_fast.engines.opened import check_open
+from fer_fast.inputs import ImageFiles, Shard
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, within
-from fer_fast.pipeline.batches import BatchClassifier, ItemBatches
-from fer_fast.pipeline.checks import called_earlier, check_open, no_images, number, patience, refuse_input
-from fer_fast.pipeline.faces import FaceClassifier, check_faces, judged, open_faces, small_faces
+from fer_fast.pipeline.batches import BatchClassifier
+from fer_fast.pipeline.checks import called_earlier, no_images, patience, refuse_input
+from fer_fast.pipeline.faces import FaceClassifier, check_faces, open_faces
+from fer_fast.pipeline.filling import LAST_SECONDS, How, Progress, Seen, classify_into, close_within, judged_rows
+from fer_fast.pipeline.films import FilmOptions, with_films
+from fer_fast.pipeline.results import Anywhere, Results
 from fer_fast.pipeline.summary import Stages, Summary
 from fer_fast.table.file_table import FileTable
 from fer_fast.table.manifest import run_of
 from fer_fast.table.schema import Schema
 from fer_fast.table.stream_table import StreamTable
 from fer_fast.table.workplace import check_out
-from fer_fast.types import Item, ItemRows, Row, StalledError, counted, one_line
+from fer_fast.types import Row
 
 if TYPE_CHECKING:
     from fer_fast.faces.decoder import CropSink
@@ -31,23 +32,22 @@ if TYPE_CHECKING:
 
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
-#: Called after each batch with the files in the table so far, and how many of them are new since the last call.
-Progress = Callable[[int, int], None]
-Seen = Callable[[Sequence[ItemRows]], None]
-
-#: How long a run that was broken off waits for its model; on one that answers it is done before.
-_LAST_SECONDS = 5.0
-
-_log = logging.getLogger(__name__)
-
 
 def classify_folder(
     inputs: Inputs,
     out: str | os.PathLike[str] | BinaryIO,
     *,
     classifier: BatchClassifier | None = None,
-    faces: str = "none",
+    faces: str | None = None,
     finder: FaceFinder | Mapping[str, Any] | None = None,
+    films: bool | None = None,
+    every: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    smooth: float = 0.0,
+    empty_frames: bool = False,
+    find_every: int = 1,
+    shard: str | None = None,
     resume: bool = False,
     retry_failed: bool = False,
     abstain: float = 0.0,
@@ -60,17 +60,29 @@ def classify_folder(
 ) -> Summary:
     """Classifies every image of folders, files, globs and lists into a table with one row a file, or one a face.
 
-    A file without pixels is a row that says why; it never stops the run and never gets another file's prediction.
-    Memory does not grow with the number of files. The table appears when it is complete; a run that was broken off
-    at any moment is continued with `resume`.
+    Films are classified frame by frame: a row a face, with the number of its frame, its time in seconds and its track,
+    see `TrackedFace`. A file without pixels is a row that says why; it never stops the run and never gets another
+    file's prediction. Memory does not grow with the number of files, nor with a film's length. The table appears when
+    it is complete; a run that was broken off at any moment is continued with `resume`.
 
     Args:
         inputs: one or several of what `ImageFiles` takes.
         out: where the table goes (.csv, .jsonl, .parquet), or a binary stream for csv.
         classifier: None opens `Classifier(**options)` and closes it at the end.
         faces: none is for images that are faces; all and largest look for the faces in each, and a face is a row then.
+            None is all where there are films, and otherwise none.
         finder: what looks for them. None opens a `FaceFinder`, a mapping one with these arguments; it is closed at the
             end.
+        films: whether what is called as films are is classified, and the table has columns for it. None looks for films
+            among the names of the inputs; those in folders are left out, and told, where `faces` is none or PyAV is not
+            installed. Of a list on standard input the first path decides.
+        every, start, end: which frames of films are looked at; see `Film`.
+        smooth: seconds over which a track's predictions are averaged, see `Smoother`; the table has the averages, too.
+            0 averages none.
+        empty_frames: a row, `no_face`, for each frame without a face; otherwise it has none.
+        find_every: the finder looks at each so manieth frame of films, see `classify_video`.
+        shard: of the files take one share alone, such as 3/16: the third of sixteen, see `Shard`. A share that has no
+            file is an empty table. `merge_tables` joins them.
         resume: keep the rows of an unfinished or finished run of the same inputs, model and options whose files are
             still those that were read; classify the rest, and again what failed.
         retry_failed: of a finished table do again the rows that failed, and nothing else.
@@ -79,17 +91,19 @@ def classify_folder(
         stall_timeout: seconds without a batch after which the run ends; 0 or infinity never ends it.
         progress: see `Progress`.
         seen: called with the rows that this run has made, after they are in the table's parts.
-        crops: called from several threads with a photo's path, the number of its first face, and the pixels of it and
-            those behind it, uint8 [faces, S, S, 3]. What either raises ends the run.
+        crops: called from several threads with a file's path, None of a photo and of a film the number of a frame, and
+            the pixels of its faces, uint8 [faces, S, S, 3]. What either raises ends the run.
         pulse: beats with all that the run does, for a guard of the caller's own.
         **options: as for `Classifier`.
 
     Raises:
-        ValueError: an input that does not exist, no image at all, or a wrong option.
+        ValueError: an input that does not exist, no image and no film at all, a wrong option, one of films where there
+            are none.
         TypeError: `abstain` or `stall_timeout` is not a number, `finder` no finder, or options come with a classifier.
         OutputRefusedError: see `check_out` and `FileTable`.
         OutputError: the disk is full or fails; the rows so far are kept.
         CheckpointError: the model is missing or damaged.
+        MissingExtraError: the table or an option needs a package that is not installed.
         FerFastError: the model fails on a batch; the rows so far are kept. Or the classifier is closed.
         StalledError: see `stall_timeout`; the rows so far are kept. Threads that do not answer are left behind, and
             keep the process from ending in good order.
@@ -97,9 +111,13 @@ def classify_folder(
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
     check_open(classifier)
-    check_faces(faces, finder, options, crops)
+    if faces is not None:
+        check_faces(faces, finder, options, crops)
     abstain = number("abstain", abstain, 1)
     stall_timeout = patience(stall_timeout)
+    of_films = FilmOptions(every, start, end, smooth, empty_frames, find_every)
+    of_films.check()
+    share = Shard(shard) if shard is not None else None
     pulse = pulse or Pulse()
     keep = resume or retry_failed
     path = os.fspath(out) if isinstance(out, (str, os.PathLike)) else None
@@ -109,32 +127,38 @@ def classify_folder(
     target = check_out(path, keep) if path is not None else None
     if target is not None:
         refuse_input(named, target)
-    files = ImageFiles(named, called_earlier(named, target if keep else None), pulse=pulse)
+    has_films = with_films(named, faces, of_films, films, target if keep else None, pulse)
+    faces = faces or ("all" if has_films else "none")
+    check_faces(faces, finder, options, crops)
+    files = ImageFiles(named, called_earlier(named, target if keep else None), False, pulse, has_films, share)
     found = files.items()
     first = next(found, None)
-    if first is None:
+    if first is None and (share is None or not share.files):
         raise ValueError(no_images(files))
     runner = within(stall_timeout, lambda: _runner(classifier, options, faces, finder, crops), "the model")
-    how = _How(abstain, stall_timeout, progress, seen, pulse, faces != "none")
+    how = How(abstain, stall_timeout, progress, seen, pulse, faces != "none", of_films if has_films else None)
     ended = False
     try:
-        schema = Schema(runner.classes, runner.decoder.columns)
+        of_frames = of_films.columns(runner.classes) if has_films else ()
+        schema = Schema(runner.classes, (*runner.decoder.columns, *of_frames))
         table: FileTable | StreamTable
         if isinstance(out, (str, os.PathLike)):
-            run = run_of(Path(out), schema, files.inputs, _settings(runner, abstain), getattr(runner, "model", ""))
-            table = FileTable(out, schema, run, resume, retry_failed, pulse)
+            settings = _settings(runner, abstain) | (of_films.settings if has_films else {})
+            settings |= {"shard": str(share)} if share is not None and share.count > 1 else {}
+            run = run_of(Path(out), schema, files.inputs, settings, getattr(runner, "model", ""), files.called)
+            table = FileTable(out, schema, run, resume, retry_failed, pulse, share)
             files.leave_out(table.folder)
         else:
             table = StreamTable(out, schema, pulse)
         summary = Summary(path, unlistable=files.unlistable, skipped=files.skipped, ran=runner.describe())
         try:
-            _run(chain([first], found), runner, table, summary, how)
+            classify_into(chain([first] if first else [], found), runner, table, summary, how)
         finally:
             table.close()
         ended = True
     finally:
         if runner is not classifier:
-            _close(runner, None if ended else _LAST_SECONDS)
+            close_within(runner, None if ended else LAST_SECONDS)
     return summary
 
 
@@ -144,133 +168,54 @@ def classify_rows(
     abstain: float = 0.0,
     stall_timeout: float = DEFAULT_STALL_TIMEOUT,
     *,
-    faces: str = "none",
+    faces: str | None = None,
     finder: FaceFinder | Mapping[str, Any] | None = None,
+    films: bool | None = None,
+    every: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    smooth: float = 0.0,
+    empty_frames: bool = False,
+    find_every: int = 1,
+    shard: str | None = None,
 ) -> Iterator[Row]:
     """Classifies like `classify_folder`, but hands each row to the caller, in order, and works some batches ahead.
 
     Raises:
-        ValueError: an input that does not exist, or `abstain` is not from 0 to 1.
+        ValueError: an input that does not exist, `abstain` is not from 0 to 1, or `shard` is none.
         TypeError: `abstain` or `stall_timeout` is not a number, or `finder` no finder.
         FerFastError: the model fails on a batch, or the classifier is closed.
         StalledError: nothing has come for `stall_timeout` seconds.
     """
     check_open(classifier)
-    check_faces(faces, finder, {})
     abstain = number("abstain", abstain, 1)
     stall_timeout = patience(stall_timeout)
-    files = ImageFiles([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)
-    if faces == "none":
-        return _rows(ItemBatches(files.items(), classifier, Stages(), stall_timeout), abstain)
-    runner = open_faces(classifier, finder, faces, {}, _open)
-    return _rows(ItemBatches(files.items(), runner, Stages(), stall_timeout), abstain, runner)
+    of_films = FilmOptions(every, start, end, smooth, empty_frames, find_every)
+    of_films.check()
+    share = Shard(shard) if shard is not None else None
+    named = [os.fspath(entry) for entry in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
+    has_films = with_films(named, faces, of_films, films)
+    faces = faces or ("all" if has_films else "none")
+    check_faces(faces, finder, {})
+    files = ImageFiles(named, films=has_films, shard=share)
+    runner = classifier if faces == "none" else open_faces(classifier, finder, faces, {}, _open)
+    results = Results(files.items(), runner, Anywhere(), of_films if has_films else None, Stages(), stall_timeout)
+    return _rows(results, abstain, runner if runner is not classifier else None)
 
 
-def _rows(batches: ItemBatches, abstain: float, runner: FaceClassifier | None = None) -> Iterator[Row]:
+def _rows(results: Results, abstain: float, runner: BatchClassifier | None) -> Iterator[Row]:
     seconds = None
     try:
-        for results in batches:
-            for result in results:
-                yield from _judged(result, abstain, runner is not None).rows
+        for found in results:
+            for result in found:
+                yield from judged_rows(result, abstain, runner is not None).rows
     except BaseException as error:
-        seconds = None if isinstance(error, GeneratorExit) else _LAST_SECONDS
+        seconds = None if isinstance(error, GeneratorExit) else LAST_SECONDS
         raise
     finally:
-        batches.close(seconds)
+        results.close(seconds)
         if runner is not None:
-            _close(runner, seconds)
-
-
-class _How(NamedTuple):
-    """How a run goes; see `classify_folder`."""
-
-    abstain: float
-    stall_timeout: float
-    progress: Progress | None
-    seen: Seen | None
-    pulse: Pulse
-    are_faces: bool
-
-
-def _run(
-    items: Iterator[Item],
-    classifier: BatchClassifier,
-    table: FileTable | StreamTable,
-    summary: Summary,
-    how: _How,
-) -> None:
-    _log.info("classifying with %s", summary.ran)
-    begun = time.perf_counter()
-    wanted = (item for item in items if _place(item, table, how.pulse))
-    batches = ItemBatches(wanted, classifier, summary.stages, how.stall_timeout, how.pulse)
-    try:
-        for found in batches:
-            _write(found, table, summary, how)
-    except BaseException as error:
-        # First of all: what follows may take its time, or never end.
-        _keep_what_has_come(batches, table, summary, how)
-        batches.close(0 if isinstance(error, StalledError) else _LAST_SECONDS)
-        raise
-    batches.close()
-    started = time.perf_counter()
-    table.finish()
-    ended = time.perf_counter()
-    summary.stages.write += ended - started
-    summary.seconds = ended - begun
-    summary.ran = classifier.describe()  # once more: its decoder may have gone on in processes
-    summary.statuses, summary.labels = table.statuses, table.labels
-    summary.kept, summary.changed, summary.unlisted = table.kept_rows, table.changed, table.unlisted
-    summary.photos = table.kept_items + summary.new_photos
-    if summary.unlisted:
-        kept = counted(summary.unlisted, "kept row is of a file", "kept rows are of files")
-        _log.warning("%s not among the inputs now", kept)
-
-
-def _place(item: Item, table: FileTable | StreamTable, pulse: Pulse) -> bool:
-    pulse.beat()
-    return table.place(item)
-
-
-def _write(found: list[ItemRows], table: FileTable | StreamTable, summary: Summary, how: _How) -> None:
-    started = time.perf_counter()
-    if how.abstain or how.are_faces:
-        found = [_judged(result, how.abstain, how.are_faces) for result in found]
-    table.write(found)
-    summary.stages.write += time.perf_counter() - started
-    summary.new += sum(len(result.rows) for result in found)
-    summary.new_photos += len(found)
-    if how.are_faces:
-        summary.small += small_faces(found)
-    if how.seen is not None:
-        how.seen(found)
-    if how.progress is not None:
-        how.progress(table.kept_items + summary.new_photos, len(found))
-
-
-def _keep_what_has_come(batches: ItemBatches, table: FileTable | StreamTable, summary: Summary, how: _How) -> None:
-    """After an error or an interrupt: rows that are there but were not written yet."""
-    try:
-        if isinstance(table, FileTable) and (found := batches.finished()):
-            _write(found, table, summary, how)
-    except Exception as error:  # the caller's `seen` may raise again: what ended the run is what is told
-        _log.warning("the last rows may not be kept: %s", one_line(error))
-    table.close()
-
-
-def _close(runner: BatchClassifier, seconds: float | None) -> None:
-    """Closes what was opened here; after an error it may not answer, and is left behind after so many seconds."""
-    if seconds is None:
-        runner.close()
-        return
-    closing = threading.Thread(target=runner.close, name="fer-fast-close", daemon=True)
-    closing.start()
-    closing.join(seconds)
-
-
-def _judged(result: ItemRows, below: float, are_faces: bool) -> ItemRows:
-    """Rows that are not sure enough abstain, and those of faces that are too small."""
-    rows = (row.abstaining(below) for row in result.rows)
-    return replace(result, rows=tuple(map(judged, rows) if are_faces else rows))
+            close_within(runner, seconds)
 
 
 def _settings(classifier: BatchClassifier, abstain: float) -> dict[str, Any]:

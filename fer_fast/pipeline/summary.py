@@ -33,6 +33,8 @@ class Summary:
         kept: rows of an earlier run that was resumed.
         photos: files whose rows are in the table; where faces are looked for they have any number of rows.
         new_photos: those that this run read.
+        films, new_films: the same of films.
+        frames: of films, that this run looked at.
         small: faces that this run found of fewer than 32 pixels, the longer side: their labels are less certain.
         changed: files that were classified again, since they are others than the ones of which there were rows.
         unlisted: kept rows whose file was not found again.
@@ -50,6 +52,9 @@ class Summary:
     kept: int = 0
     photos: int = 0
     new_photos: int = 0
+    films: int = 0
+    new_films: int = 0
+    frames: int = 0
     small: int = 0
     changed: int = 0
     unlisted: int = 0
@@ -76,7 +81,7 @@ class Summary:
 
     @property
     def no_face(self) -> int:
-        """Photos in which no face was found."""
+        """Photos, and films or frames of them, in which no face was found."""
         return self.statuses[Status.NO_FACE]
 
     @property
@@ -88,6 +93,11 @@ class Summary:
     def photos_per_second(self) -> float:
         """New photos a second."""
         return self.new_photos / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames of films a second."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def images_per_second(self) -> float:

@@ -5,28 +5,28 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from fer_fast.machine.disk import sync_folder
+from fer_fast.inputs import Shard, key_of
+from fer_fast.machine.inside import inside_of
 from fer_fast.machine.stall import Pulse
+from fer_fast.table.assembling import Counts, assemble
+from fer_fast.table.film_places import FilmPlaces, drop_unfinished, unlisted_together
 from fer_fast.table.finished import (
     FinishedTable,
     Manifest,
-    ManifestWriter,
-    facts_json,
     manifest_of,
     read_manifest,
     spill_parquet,
-    whole_manifest,
 )
-from fer_fast.table.formats import new_table, records_for
+from fer_fast.table.formats import records_for
 from fer_fast.table.kept import Kept, Runs, records_of
+from fer_fast.table.left import base_of, standing, tell_of_replacing
 from fer_fast.table.manifest import Run
-from fer_fast.table.parts import STATUSES, Index, PartWriter, Source, part_files, part_paths
+from fer_fast.table.parts import PartWriter, Source, part_files, part_paths
 from fer_fast.table.records import JsonRecords
 from fer_fast.table.schema import Schema
 from fer_fast.table.workplace import Workplace, check_out, partial_of, unfinished_run
@@ -34,16 +34,14 @@ from fer_fast.types import Item, ItemRows, OutputError, OutputRefusedError, coun
 
 _log = logging.getLogger(__name__)
 
-#: Of the table that is put together in OUT.partial.
-_MANIFEST = "table.manifest"
-
 
 class FileTable:
     """Makes a table of parts in OUT.partial and moves it to its place when it is complete; of one thread.
 
-    First every item is given to `place`, in the order of the table; those that it asks for come to `write` in the same
-    order. After a crash at any moment a new `FileTable` with `resume=True` keeps the rows of all items whose parts were
-    written. A finished table is resumed, too: rows of files that are new, have changed or failed are made.
+    First every item is given to `place`, or of a film's parts to what `film` gives, in the order of the table; those
+    that they ask for come to `write` in the same order. After a crash at any moment a new `FileTable` with
+    `resume=True` keeps the rows of all items whose parts were written. A finished table is resumed, too: rows of files
+    that are new, have changed or failed are made.
 
     Args:
         out: ends in .csv, .jsonl or .parquet.
@@ -52,6 +50,7 @@ class FileTable:
         resume: keep the rows that are there and still true.
         failed_alone: of a finished table only the failed rows are made again.
         pulse: beats while the table is put together.
+        shard: what `Shard.found` of it says when the table is finished stands in its manifest.
 
     Attributes:
         folder: where the parts lie.
@@ -71,16 +70,18 @@ class FileTable:
         resume: bool = False,
         failed_alone: bool = False,
         pulse: Pulse | None = None,
+        shard: Shard | None = None,
     ) -> None:
         self.out = check_out(out, resume or failed_alone)
         self.folder = partial_of(self.out)
         self._schema, self._run, self._failed_alone = schema, run, failed_alone
-        self._pulse = pulse or Pulse()
+        self._pulse, self._shard = pulse or Pulse(), shard
         self._suffix = self.out.suffix.lower()
         self._records = records_for(self._suffix, schema)
         self.statuses: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
         self.unlisted = 0
+        self._states: list[str] = []
         try:
             self._workplace: Workplace | None = Workplace(self.out)
         except OSError as error:
@@ -95,6 +96,7 @@ class FileTable:
             self.close()
             raise self._failed(error) from error
         self._order = Runs()
+        self._tar = ""  # whose members came last
         self._next = len(self._kept)
 
     @property
@@ -108,21 +110,27 @@ class FileTable:
         return self._kept.items
 
     @property
+    def kept_films(self) -> int:
+        """Films that these rows are of besides, wholly."""
+        return self._kept.films
+
+    @property
     def changed(self) -> int:
-        """Items, as far as they were placed, whose file is another than the one of which there was a row."""
+        """Files, as far as they were placed, whose file is another than the one of which there was a row."""
         return self._kept.changed
 
     def place(self, item: Item) -> bool:
         """Gives an item its place in the table; whether it is to be classified and given to `write`."""
         if self._failed_alone and not self._kept.knows(item):
             return False
+        self._forget_tar_of(item)
         number = self._kept.number_of(item)
-        if number is not None:
-            self._order.add(number)
-            return False
-        self._order.add(self._next)
-        self._next += 1
-        return True
+        self._add(number)
+        return number is None
+
+    def film(self, item: Item) -> FilmPlaces:
+        """Gives the parts of a film their places, as they come."""
+        return FilmPlaces(item, self._kept, self._add, self._states, self._failed_alone)
 
     def write(self, results: Sequence[ItemRows]) -> None:
         """Takes the rows of items.
@@ -142,14 +150,14 @@ class FileTable:
             OutputError: the disk is full or fails; all rows are kept and can be resumed.
         """
         assert self._workplace is not None
+        if halves := drop_unfinished(self._kept):
+            rows = counted(halves, "kept row is", "kept rows are")
+            _log.warning("%s left out: of a film that is not among the inputs now, and of which not all is there", rows)
         self.unlisted = self._kept.unlisted_rows
         try:
             self._parts.write()
-            order = chain(self._order, self._kept.unlisted())
-            if self._complete and list(islice(order, 2)) == [(0, len(self._kept))]:  # all of it is still true
-                self._count(self._kept.sources[0].index())
-            else:
-                self._assemble(chain(self._order, self._kept.unlisted()))
+            counts = self._assembled()
+            self.statuses, self.labels = counts.statuses, counts.labels
             self._workplace.remove()
         except OSError as error:
             raise self._failed(error) from error
@@ -168,21 +176,56 @@ class FileTable:
         self._workplace.leave()
         self._workplace = None
 
+    def _assembled(self) -> Counts:
+        """Puts the table in its place, if it is not there: of a finished one all may still be true."""
+        unlisted = unlisted_together(self._kept)
+        order = [*islice(chain(self._order, unlisted), 2)]
+        found = self._found()
+        if self._is_complete and order == [(0, len(self._kept))] and found.items() <= self._base.items():
+            counts = Counts(self._schema.classes)
+            counts.add(self._kept.sources[0].index())
+            return counts
+        pieces = records_of(chain(self._order, unlisted), [*self._kept.sources, *self._parts.written])
+        return assemble(pieces, self.folder, self.out, self._schema, self._run, self._pulse, **found)
+
+    def _found(self) -> dict[str, Any]:
+        """What the manifest says of the files that a share is of; who tries failed rows again takes no other file."""
+        if self._failed_alone:
+            return {name: value for name, value in self._base.items() if name == "found"}
+        return {"found": self._shard.found} if self._shard is not None else {}
+
+    def _forget_tar_of(self, item: Item) -> None:
+        """A row of a tar itself tells that it could not be read: where its members come it was."""
+        member = inside_of(item.path)
+        if member is not None and member.file != self._tar:
+            self._tar = member.file
+            self._kept.drop_key(key_of(member.file))
+
+    def _add(self, number: int | None) -> None:
+        """The next item of the table: one that is kept, or a new one."""
+        if number is None:
+            number = self._next
+            self._next += 1
+        self._order.add(number)
+
     def _earlier(self, workplace: Workplace, resume: bool) -> list[Source]:
         """What an earlier run left, finished or not; makes the folder this run's."""
-        self._complete = False
+        self._base: dict[str, Any] = {}  # what the manifest of a finished table says that this goes on from
+        self._is_complete = False  # whether that is all that there is
         unfinished = unfinished_run(self.out)
         if unfinished is not None:
             if not resume:  # begun since `check_out`
                 raise OutputRefusedError(f"another run has just left an unfinished table in {str(self.folder)!r}")
             run, base = unfinished
             self._run.check_same(run, str(self.folder))
-            if not self._stands():
+            whole = standing(self.out)
+            if whole is None:
                 return self._broken_off(base)
+            whole.path.replace(manifest_of(self.out))
         elif not resume or not self.out.exists():
             if self._failed_alone:
                 raise OutputRefusedError(f"{str(self.out)!r} does not exist: there is nothing to try again")
-            self._tell_of_replacing()
+            tell_of_replacing(self.out, self._run)
             workplace.begin(self._run)
             return []
         manifest = read_manifest(self.out)
@@ -193,68 +236,23 @@ class FileTable:
                 f"{str(self.out)!r} cannot be resumed: {reason}; a run without --resume replaces it"
             )
         workplace.begin(self._run, manifest.facts["digest"])
-        self._complete = True
+        self._is_complete = True
         return [self._source(manifest)]
-
-    def _tell_of_replacing(self) -> None:
-        """A table that is made again is replaced without a word; anything else may be there by mistake."""
-        if not self.out.exists():
-            return
-        manifest = whole_manifest(manifest_of(self.out))
-        difference = self._run.difference(manifest.run) if manifest else ""
-        if manifest is None:
-            _log.warning("%s is there, and nothing tells what made it: this run will replace it", self.out)
-        elif difference:
-            _log.warning("%s is of a run with %s: this run will replace it", self.out, difference)
-
-    def _stands(self) -> bool:
-        """Whether a run was broken off when its table was in its place but its manifest was not; mends that."""
-        manifest = whole_manifest(self.folder / _MANIFEST)
-        if manifest is None or not self.out.exists() or not manifest.is_of(self.out):
-            return False
-        manifest.path.replace(manifest_of(self.out))
-        return True
 
     def _broken_off(self, base: str) -> list[Source]:
         """What an unfinished run has: its parts, and the finished table that it went on from, if that is as it was."""
-        manifest = whole_manifest(manifest_of(self.out)) if base and self.out.exists() else None
-        stands = manifest is not None and manifest.facts["digest"] == base and manifest.is_of(self.out)
-        if self._failed_alone and not stands:
+        manifest = base_of(self.out, base)
+        if self._failed_alone and manifest is None:
             raise OutputRefusedError(f"{str(self.out)!r} is not finished: go on with --resume")
-        if base and not stands:
-            _log.warning("%s is not the table that the run went on from: its rows are made again", self.out)
-        return [*([self._source(manifest)] if stands and manifest else []), *part_files(self.folder)]
+        parts = part_files(self.folder)
+        self._states = [state for part in reversed(parts) if (state := part.state)]
+        return [*([self._source(manifest)] if manifest else []), *parts]
 
     def _source(self, manifest: Manifest) -> Source:
+        self._base = manifest.facts
         if self._suffix == ".parquet":
             return spill_parquet(self.out, self.folder / "base.jsonl", JsonRecords(self._schema), manifest)
         return FinishedTable(self.out, len(self._records.header), manifest)
-
-    def _assemble(self, order: Iterable[tuple[int, int]]) -> None:
-        sources: list[Source] = [*self._kept.sources, *self._parts.written]
-        table, manifest = self.folder / "table", self.folder / _MANIFEST
-        items = 0
-        with ManifestWriter(manifest) as facts:
-            with new_table(table, self._suffix, self._schema) as file:
-                for index, records in records_of(order, sources):
-                    file.write(records)
-                    facts.add(index)
-                    self._count(index)
-                    items += len(index.items)
-                    self._pulse.beat()
-            facts.finish(facts_json(self._run, table, self.statuses, self.labels, items))
-        sync_folder(self.folder)
-        table.replace(self.out)
-        manifest.replace(manifest_of(self.out))  # killed before it, the next run does it
-        sync_folder(self.out.parent)
-
-    def _count(self, index: Index) -> None:
-        for code, count in enumerate(np.bincount(index.rows["status"]).tolist()):
-            if count:
-                self.statuses[STATUSES[code].value] += count
-        for label, count in enumerate(np.bincount(index.rows["label"] + 1).tolist()):
-            if label and count:
-                self.labels[self._schema.classes[label - 1]] += count
 
     def _failed(self, error: OSError) -> OutputError:
         rows = rows_on_disk(self.out)

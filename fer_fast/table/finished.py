@@ -6,6 +6,7 @@ import hashlib
 import io
 import zipfile
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from fer_fast.table.records import JsonRecords
 from fer_fast.types import OutputRefusedError
 
 _FACTS = "manifest.json"
+_ITEMS, _ROWS = ".items.npy", ".rows.npy"
 
 
 def manifest_of(out: Path) -> Path:
@@ -59,9 +61,9 @@ class ManifestWriter:
         sync_file(self._path)
 
     def _write(self) -> None:
-        for name, kind in (("items", ITEM), ("rows", ROW)):
-            arrays = [getattr(each, name) for each in self._waiting]
-            with self._file.open(f"{self._number:08}.{name}.npy", "w", force_zip64=True) as member:
+        items, rows = [each.items for each in self._waiting], [each.rows for each in self._waiting]
+        for name, kind, arrays in ((_ITEMS, ITEM, items), (_ROWS, ROW, rows)):
+            with self._file.open(f"{self._number:08}{name}", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.concatenate([np.empty(0, kind), *arrays]))
         self._waiting.clear()
         self._number += 1
@@ -83,12 +85,16 @@ class Manifest:
 
     def index(self) -> Index:
         """Of all items of the table, in its order."""
+        pieces = list(self.indexes())
+        items = np.concatenate([np.empty(0, ITEM), *(each.items for each in pieces)])
+        return Index(items, np.concatenate([np.empty(0, ROW), *(each.rows for each in pieces)]))
+
+    def indexes(self) -> Iterator[Index]:
+        """The same, some items at a time."""
         with zipfile.ZipFile(self.path) as file:
-            names = sorted(file.namelist())
-            arrays = {name: np.load(io.BytesIO(file.read(name))) for name in names if name.endswith(".npy")}
-        items = [array for name, array in arrays.items() if name.endswith(".items.npy")]
-        rows = [array for name, array in arrays.items() if name.endswith(".rows.npy")]
-        return Index(np.concatenate([np.empty(0, ITEM), *items]), np.concatenate([np.empty(0, ROW), *rows]))
+            for name in sorted(name for name in file.namelist() if name.endswith(_ITEMS)):
+                items, rows = (file.read(each) for each in (name, name.replace(_ITEMS, _ROWS)))
+                yield Index(np.load(io.BytesIO(items)), np.load(io.BytesIO(rows)))
 
     def is_of(self, out: Path) -> bool:
         """Whether a table is the one that was written.
@@ -158,16 +164,22 @@ def spill_parquet(out: Path, spill: Path, records: JsonRecords, manifest: Manife
     Raises:
         OSError: the disk is full or fails.
     """
-    import pyarrow.parquet as pq
-
     lengths = array("I")
     with spill.open("wb") as file:
-        for batch in pq.ParquetFile(out).iter_batches(ROWS_AT_ONCE):
-            for cells in batch.to_pylist():
-                line = records.line([_as_json(value) for value in cells.values()])
-                lengths.append(len(line))
-                file.write(line)
+        for line in parquet_lines(out, records):
+            lengths.append(len(line))
+            file.write(line)
     return FinishedTable(spill, 0, manifest, np.array(lengths, np.uint32))
+
+
+def parquet_lines(path: Path, records: JsonRecords) -> Iterator[bytes]:
+    """The rows of a parquet table as lines of JSON."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            for cells in batch.to_pylist():
+                yield records.line([_as_json(value) for value in cells.values()])
 
 
 def _as_json(value: Any) -> Any:
@@ -184,9 +196,10 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def facts_json(run: Run, out: Path, statuses: dict[str, int], labels: dict[str, int], items: int) -> str:
+def facts_json(run: Run, out: Path, statuses: dict[str, int], labels: dict[str, int], items: int, **more: Any) -> str:
     """The text of a finished table's manifest; `out` is the table, wherever it lies now."""
     return run.as_json(
+        **more,
         items=items,
         rows=sum(statuses.values()),
         statuses=statuses,

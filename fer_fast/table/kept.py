@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
+from fer_fast.machine.inside import inside_of
 from fer_fast.table.parts import ITEM, Index, Source
 from fer_fast.types import Item, Stamp
 
@@ -30,8 +32,9 @@ class Kept:
         failed_alone: hold to an item whose file has changed, and do again what failed alone.
 
     Attributes:
-        rows, items: those that are kept so far.
-        changed: items whose file is another than the one that was read.
+        rows: those that are kept so far.
+        items, films: files that they are of, and of them films, which are items of their own.
+        changed: files that are others than the ones that were read.
     """
 
     def __init__(self, sources: Sequence[Source], failed_alone: bool = False) -> None:
@@ -44,7 +47,7 @@ class Kept:
         self._state = np.zeros(len(keys), np.uint8)
         # Of two rows of one item the earlier one was done again.
         self._state[order[:-1][self._keys[:-1] == self._keys[1:]]] = _REPLACED
-        self.rows = self.items = self.changed = 0
+        self.rows = self.items = self.films = self.changed = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -56,34 +59,72 @@ class Kept:
 
     def number_of(self, item: Item) -> int | None:
         """Which one an item is, if it is here and holds; None if it is to be classified. Asked once an item."""
-        number = self._find(item)
-        if number is None:
+        if not self.knows(item):
             return None
-        held = self._items[number]
-        stamp = _stamp_of(held)
-        same = self._failed_alone or _stamp(item.path) == stamp
-        if held["again"] or not same:
-            self._state[number] = _REPLACED
-            # Of what could not be opened nothing is known: it is tried again, changed or not.
-            self.changed += stamp is not None and not same
+        if not self.holds(item):
+            self.changed += self.has_changed(item)
+            self.drop(item)
             return None
-        self._state[number] = _USED
-        self.rows += int(held["rows"])
         self.items += 1
+        return self.use(item)
+
+    def holds(self, item: Item) -> bool:
+        """Whether an item has rows that are still true."""
+        number = self._find(item.key)
+        if number is None or self._state[number] == _REPLACED or self._items[number]["again"]:
+            return False
+        return self._failed_alone or stamp_of(item.path) == _held_stamp(self._items[number])
+
+    def has_changed(self, item: Item) -> bool:
+        """Whether an item is here and its file another; of what could not be opened nothing is known."""
+        number = self._find(item.key)
+        stamp = None if number is None else _held_stamp(self._items[number])
+        return stamp is not None and not self._failed_alone and stamp_of(item.path) != stamp
+
+    def use(self, item: Item) -> int:
+        """Keeps an item that holds; its number."""
+        number = self._find(item.key)
+        assert number is not None
+        self._state[number] = _USED
+        self.rows += int(self._items[number]["rows"])
         return number
+
+    def use_film(self, item: Item) -> int:
+        """The same of a film's end."""
+        self.films += 1
+        return self.use(item)
+
+    def drop(self, item: Item) -> None:
+        """Keeps no row of an item, if it has any."""
+        self.drop_key(item.key)
+
+    def drop_key(self, key: int) -> None:
+        """The same of an item of which nothing else is known."""
+        number = self._find(key)
+        if number is not None:
+            self._state[number] = _REPLACED
 
     def knows(self, item: Item) -> bool:
         """Whether an item has rows, still true or not."""
-        return self._find(item) is not None
+        return self._find(item.key) is not None
 
-    def _find(self, item: Item) -> int | None:
-        place = int(np.searchsorted(self._keys, np.uint64(item.key), "right")) - 1
-        return int(self._order[place]) if place >= 0 and int(self._keys[place]) == item.key else None
+    def _find(self, key: int) -> int | None:
+        place = int(np.searchsorted(self._keys, np.uint64(key), "right")) - 1
+        return int(self._order[place]) if place >= 0 and int(self._keys[place]) == key else None
+
+    def unlisted_items(self) -> npt.NDArray[np.void]:
+        """What is known of items that nobody asked for: `ITEM` [items]."""
+        items: npt.NDArray[np.void] = self._items[self._state == _UNLISTED]
+        return items
+
+    def unlisted_numbers(self) -> npt.NDArray[np.int64]:
+        """The numbers of the same."""
+        return np.flatnonzero(self._state == _UNLISTED)
 
     def unlisted(self) -> Runs:
         """The numbers of items that nobody asked for: they are not among the inputs now."""
         runs = Runs()
-        for number in np.flatnonzero(self._state == _UNLISTED).tolist():
+        for number in self.unlisted_numbers().tolist():
             runs.add(number)
         return runs
 
@@ -126,14 +167,16 @@ def records_of(runs: Iterable[tuple[int, int]], sources: Sequence[Source]) -> It
             first = until
 
 
-def _stamp(path: str) -> Stamp | None:
+def stamp_of(path: str) -> Stamp | None:
+    """Of a file as it is now, of a member of a tar that of the tar; None where there is none."""
+    member = inside_of(path)
     try:
-        status = os.stat(path)  # noqa: PTH116 (a Path cannot hold every str)
+        status = os.stat(path if member is None else member.file)  # noqa: PTH116 (a Path cannot hold every str)
     except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns
 
 
-def _stamp_of(held: np.void) -> Stamp | None:
+def _held_stamp(held: np.void) -> Stamp | None:
     size = int(held["size"])
     return (size, int(held["modified"])) if size >= 0 else None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from fer_fast.inputs import absolute
+from fer_fast.inputs.globs import cut
+from fer_fast.inputs.naming import Naming
 from fer_fast.table.schema import Schema
 from fer_fast.types import OutputRefusedError
 from fer_fast.version import __version__
 
 #: What a setting is in a run that does not name it.
-_UNNAMED = {"faces": "none"}
+_UNNAMED = {"faces": "none", "films": False, "shard": "1/1"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Run:
         settings: model, engine, decoder and options, by name.
         called: the inputs as they were called; others for the same inputs are no other run.
         model: what the model was called, for messages; `settings` has what tells it apart.
+        kinds: of the columns that stages added, see `Column`.
     """
 
     version: str
@@ -41,6 +44,16 @@ class Run:
     settings: dict[str, Any]
     called: list[str]
     model: str = ""
+    kinds: list[str] = field(default_factory=list)
+
+    def places(self, name: str) -> Iterator[str]:
+        """Where a file may lie that a row calls so, whichever folder is the current one; the one with its key is it."""
+        yield name
+        yield from (os.path.join(folder, name) for folder in self.folder.split(os.pathsep) if folder)  # noqa: PTH118
+        for entry, called in zip(self.inputs, self.called, strict=True):
+            for begin, place in ((called, entry), (cut(called)[0], cut(entry)[0])):
+                if name.startswith(begin):
+                    yield Naming(begin, place).called(name)
 
     def as_json(self, **more: Any) -> str:
         """The text of a manifest."""
@@ -75,6 +88,10 @@ class Run:
         return ""
 
 
+#: What every manifest says; `model` and `kinds` came later.
+_NEEDED = {each.name for each in fields(Run)} - {"model", "kinds"}
+
+
 def _models(*runs: Run) -> list[str]:
     """The models of runs by their names; those of one name, as a file that was trained again, by their digests, too."""
     identities = [str(run.settings.get("model")) for run in runs]
@@ -90,19 +107,27 @@ def _named(identity: str, name: str) -> str:
     return f"{name or digest}{blank}{how}"
 
 
-def run_of(out: Path, schema: Schema, inputs: Iterable[str], settings: dict[str, Any], model: str = "") -> Run:
-    """What a run is that begins now, in the current folder."""
-    called = list(inputs)
-    lists = any(entry == "-" or entry.startswith("@") for entry in called)
+def run_of(
+    out: Path,
+    schema: Schema,
+    inputs: Iterable[str],
+    settings: dict[str, Any],
+    model: str = "",
+    called: Iterable[str] | None = None,
+) -> Run:
+    """What a run is that begins now, in the current folder; `called` is None where its rows call inputs as it does."""
+    named = list(inputs)
+    lists = any(entry == "-" or entry.startswith("@") for entry in named)
     return Run(
         version=__version__,
         format=out.suffix[1:].lower(),
         columns=schema.names,
-        inputs=[absolute(entry) for entry in called],
+        inputs=[absolute(entry) for entry in named],
         folder=os.path.realpath(".") if lists else "",
         settings=settings,
-        called=called,
+        called=named if called is None else list(called),
         model=model,
+        kinds=[column.kind for column in schema.own],
     )
 
 
@@ -113,7 +138,7 @@ def parse_manifest(text: str | bytes) -> tuple[Run, dict[str, Any]]:
         ValueError: it is no manifest.
     """
     facts = json.loads(text)
-    if not isinstance(facts, dict) or not {each.name for each in fields(Run) if each.name != "model"} <= set(facts):
+    if not isinstance(facts, dict) or _NEEDED - set(facts):
         raise ValueError("it lacks what a run is")
     run = Run(**{each.name: facts.pop(each.name) for each in fields(Run) if each.name in facts})
     return run, facts

@@ -20,9 +20,11 @@ from fer_fast.table.records import Records
 from fer_fast.table.schema import Schema
 from fer_fast.types import ItemRows, Row, Status
 
-#: What a part holds of an item: its key, the stamp of its file (size -1 where there is none), how many rows it has, and
-#: whether a resumed run tries it again.
-ITEM = np.dtype([("key", "<u8"), ("size", "<i8"), ("modified", "<i8"), ("rows", "<u4"), ("again", "?")])
+#: What a part holds of an item: its key, the stamp of its file (size -1 where there is none), how many rows it has,
+#: whether a resumed run tries it again, and whether it is a section of a film, whose end is another item.
+ITEM = np.dtype(
+    [("key", "<u8"), ("size", "<i8"), ("modified", "<i8"), ("rows", "<u4"), ("again", "?"), ("section", "?")]
+)
 #: What it holds of a row beside its record: the record's bytes, the status' place in `STATUSES`, the label's among the
 #: classes (-1 where there is none).
 ROW = np.dtype([("length", "<u4"), ("status", "u1"), ("label", "<i4")])
@@ -36,7 +38,7 @@ LARGEST = 4 << 20
 #: Rows that are taken from a finished table at once.
 ROWS_AT_ONCE = 1 << 16
 
-_PREFIX = "part-"
+_PREFIX, _STATE_PREFIX = "part-", "state-"
 _DIGEST = 16  # bytes
 _log = logging.getLogger(__name__)
 
@@ -118,6 +120,14 @@ class PartFile:
             index = Index(np.load(file), np.load(file))
             return Stretch(self.path, file.tell(), index)
 
+    @property
+    def state(self) -> str:
+        """The last `FilmPart.state` among its items; empty where there is none, or a later part has one."""
+        try:
+            return _state_of(self.path).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
+
     def is_whole(self) -> bool:
         """Whether its bytes are those that were written; a machine that fell may leave others."""
         try:
@@ -143,7 +153,7 @@ class PartWriter:
         self._folder, self._records = folder, records
         self.written: list[PartFile] = []
         self._labels = {name: place for place, name in enumerate(schema.classes)}
-        self._waiting: list[tuple[npt.NDArray[np.void], npt.NDArray[np.void], bytes]] = []
+        self._waiting: list[tuple[npt.NDArray[np.void], npt.NDArray[np.void], bytes, str]] = []
         self._bytes = 0
         self._begun = self._last = time.monotonic()
 
@@ -158,7 +168,8 @@ class PartWriter:
         items = np.array([_item(result) for result in results], ITEM)
         about = np.array([self._row(row, data) for row, data in zip(rows, encoded, strict=True)], ROW)
         # In one step: an interrupt finds all of it or nothing.
-        self._waiting.append((items, about, b"".join(encoded)))
+        state = next((each.film.state for each in reversed(results) if each.film is not None), "")
+        self._waiting.append((items, about, b"".join(encoded), state))
         self._bytes += sum(map(len, encoded))
         now = time.monotonic()
         shortest, longest = SECONDS
@@ -175,17 +186,27 @@ class PartWriter:
             return
         waiting = list(self._waiting)
         content = io.BytesIO()
-        np.save(content, np.concatenate([items for items, _, _ in waiting]))
-        np.save(content, np.concatenate([rows for _, rows, _ in waiting]))
-        content.writelines(records for _, _, records in waiting)
+        np.save(content, np.concatenate([items for items, _, _, _ in waiting]))
+        np.save(content, np.concatenate([rows for _, rows, _, _ in waiting]))
+        content.writelines(records for _, _, records, _ in waiting)
         content.write(_digest(content.getbuffer()))
         part = PartFile(self._folder / f"{_PREFIX}{self._next_number():08}")
+        states = [state for _, _, _, state in waiting if state]
+        if states:  # before its part: a part is never without it
+            write_whole(_state_of(part.path), states[-1].encode("ascii"))
         write_whole(part.path, content.getbuffer())
         sync_folder(self._folder)
         self.written.append(part)
         del self._waiting[: len(waiting)]
-        self._bytes = sum(len(records) for _, _, records in self._waiting)
+        if states:
+            self._forget_states(_state_of(part.path))
+        self._bytes = sum(len(records) for _, _, records, _ in self._waiting)
         self._last = time.monotonic()
+
+    def _forget_states(self, last: Path) -> None:
+        for path in self._folder.glob(f"{_STATE_PREFIX}*"):
+            if path.name < last.name:
+                path.unlink()
 
     def _next_number(self) -> int:
         if self.written:
@@ -196,9 +217,10 @@ class PartWriter:
         return len(data), _CODES[row.status], self._labels[row.label] if row.label else -1
 
 
-def _item(result: ItemRows) -> tuple[int, int, int, int, bool]:
+def _item(result: ItemRows) -> tuple[int, int, int, int, bool, bool]:
     size, modified = result.stamp or (-1, -1)
-    return result.item.key, size, modified, len(result.rows), result.again
+    is_section = result.film is not None and not result.film.is_end
+    return result.item.key, size, modified, len(result.rows), result.again, is_section
 
 
 def part_files(folder: Path) -> list[PartFile]:
@@ -216,6 +238,10 @@ def part_files(folder: Path) -> list[PartFile]:
 def part_paths(folder: Path) -> list[Path]:
     """All of them, damaged ones, too."""
     return sorted(folder.glob(f"{_PREFIX}{'[0-9]' * 8}"))
+
+
+def _state_of(part: Path) -> Path:
+    return part.with_name(part.name.replace(_PREFIX, _STATE_PREFIX))
 
 
 def _number_of(path: Path) -> int:

@@ -57,7 +57,7 @@ class CsvRecords:
     def encode(self, row: Row) -> bytes:
         """One row, with its line end."""
         cells = [_quoted(path_cell(row.path)), row.status.value, _quoted(printable(row.error))]
-        cells += [_cell(value) for value in row.cells] or [""] * self._own
+        cells += [_cell(value) for value in row.cells] + [""] * (self._own - len(row.cells))
         if row.prediction is None:
             cells += [""] * (2 + self._classes)
         else:
@@ -78,7 +78,7 @@ class JsonRecords:
     def encode(self, row: Row) -> bytes:
         """One row, with its line end."""
         cells: list[Any] = [path_cell(row.path), row.status.value, printable(row.error) or None]
-        cells += [_plain(value) for value in row.cells] or [None] * self._own
+        cells += [_plain(value) for value in row.cells] + [None] * (self._own - len(row.cells))
         if row.prediction is None:
             cells += [None] * (2 + self._classes)
         else:
@@ -103,6 +103,8 @@ def _plain(value: Any) -> Any:
 
 def _cell(value: Any) -> str:
     plain = _plain(value)
+    if isinstance(plain, float) and "e" in str(plain):  # small ones
+        return f"{plain:.6f}"
     return "" if plain is None else _quoted(str(plain))
 
 

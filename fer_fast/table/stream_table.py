@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from fer_fast.machine.disk import write_all
 from fer_fast.machine.stall import Pulse
+from fer_fast.table.film_places import FilmPlaces
 from fer_fast.table.records import CsvRecords
 from fer_fast.table.schema import Schema
 from fer_fast.types import Item, ItemRows, OutputError
@@ -26,7 +27,7 @@ class StreamTable:
         OutputError: the stream fails otherwise.
     """
 
-    kept_rows = kept_items = changed = unlisted = 0
+    kept_rows = kept_items = kept_films = changed = unlisted = 0
 
     def __init__(self, stream: BinaryIO, schema: Schema, pulse: Pulse | None = None) -> None:
         self._stream, self._pulse = stream, pulse or Pulse()
@@ -38,6 +39,10 @@ class StreamTable:
     def place(self, item: Item) -> bool:
         """Every item is to be classified."""
         return True
+
+    def film(self, item: Item) -> FilmPlaces:
+        """Everything of a film is to be classified."""
+        return FilmPlaces(item)
 
     def write(self, results: Sequence[ItemRows]) -> None:
         """Writes rows at once.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import logging
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from fer_fast.machine.disk import check_place, sync_folder, write_whole
+from fer_fast.machine.extras import need
 from fer_fast.table.finished import manifest_of, read_manifest
 from fer_fast.table.formats import SUFFIXES
 from fer_fast.table.manifest import Run, parse_manifest
@@ -28,16 +28,17 @@ def check_out(out: str | os.PathLike[str], resume: bool = False) -> Path:
         Where the table goes, links resolved.
 
     Raises:
-        OutputRefusedError: the suffix is not one of `SUFFIXES`, the place is none (see `check_place`), pyarrow is
-            missing for parquet, or an unfinished run is there and `resume` is not wanted.
+        OutputRefusedError: the suffix is not one of `SUFFIXES`, the place is none (see `check_place`), or an unfinished
+            run is there and `resume` is not wanted.
+        MissingExtraError: pyarrow, which parquet needs, is not installed.
     """
     name = os.fspath(out)
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES:
         raise OutputRefusedError(f"the output {name!r} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     target = check_place(name)
-    if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise OutputRefusedError("parquet needs pyarrow, which is not installed: pip install 'fer-fast[parquet]'")
+    if suffix == ".parquet":
+        need("parquet", "parquet")
     folder = partial_of(target)
     longest = os.pathconf(target.parent, "PC_NAME_MAX")
     if len(os.fsencode(manifest_of(target).name)) > longest:
@@ -125,7 +126,7 @@ class Workplace:
             run: what its parts will be of.
             base: the digest of the finished table that the run goes on from.
         """
-        self._clear()
+        self.clear()
         write_whole(self.folder / _MANIFEST, run.as_json(base=base).encode())
         sync_folder(self.folder)
         sync_folder(self.folder.parent)
@@ -133,7 +134,7 @@ class Workplace:
     def remove(self) -> None:
         """After the table stands in its place; what a kill leaves of the folder is nobody's."""
         (self.folder / _MANIFEST).unlink(missing_ok=True)
-        self._clear()
+        self.clear()
         (self.folder / _LOCK).unlink()
         self.leave()
         with suppress(OSError):  # a next run has begun already, or there is something in it that is not ours
@@ -145,7 +146,8 @@ class Workplace:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Removes all that is in it but the lock."""
         for path in self.folder.iterdir():
             if path.name != _LOCK and not path.is_dir():
                 path.unlink()
