@@ -12,14 +12,17 @@ import numpy as np
 from fer_fast import Classifier, FaceFinder
 
 ROOT = Path(__file__).parent.parent
-#: Where CMake finds OpenVINO, which is not imported: where a card is, it may be missing.
-OPENVINO = Path(getattr(importlib.util.find_spec("openvino"), "origin", "")).parent / "cmake"
+#: OpenVINO's libraries in this environment. It is not imported: where a card is, it may be missing.
+OPENVINO = Path(getattr(importlib.util.find_spec("openvino"), "origin", "")).parent / "libs"
+#: What reads a model's description, and a wish for a mix of classes, without their endings.
+DESCRIBING = tuple(f"classifier/{name}" for name in ("description", "json_object", "numbers", "shares", "utf8"))
 #: What makes a photo's pixels other pixels, without their endings.
 RESIZING = (
-    *(f"classifier/{name}" for name in ("resize", "reduce", "photo", "error")),
+    *(f"classifier/{name}" for name in ("resize", "reduce", "photo", "error", "yuv")),
     *(f"faces/{name}" for name in ("crops", "framing")),
 )
 GREY, RGB, BGR, RGBA = range(4)
+BF16 = 2  # a Precision
 NUMBERS = 15  # of a face: box, landmarks, score
 
 
@@ -66,10 +69,11 @@ def write_images(path, images):
             file.write(struct.pack("<5q", array.shape[1], array.shape[0], stride, format, len(data)) + data)
 
 
-def answers_of(classify, model, images, folder, threads=0, device="auto", **options):
+def answers_of(classify, model, images, folder, threads=0, device="auto", prior="train", precision=(), **options):
     """Probabilities, float32 [images, classes], and what the program `classify` said."""
     write_images(folder / "images.bin", images)
-    done = run(classify, model, folder / "images.bin", folder / "out.bin", threads, device, **options)
+    arguments = (threads, device, prior, *precision)
+    done = run(classify, model, folder / "images.bin", folder / "out.bin", *arguments, **options)
     return np.fromfile(folder / "out.bin", np.float32).reshape(len(images), -1), done.stdout
 
 
@@ -83,9 +87,9 @@ def assert_same(found, wanted):
     np.testing.assert_array_equal(found.argmax(axis=1), wanted.argmax(axis=1))
 
 
-def found_by(program, finder, classifier, images, folder, *options):
+def found_by(program, finder, classifier, images, folder, *options, write=write_images):
     """Of each image its faces, float32 [faces, 15 + classes], and what the program said."""
-    write_images(folder / "photos.bin", images)
+    write(folder / "photos.bin", images)
     done = run(program, finder, classifier, folder / "photos.bin", folder / "faces.bin", *options, timeout=300)
     data, at, faces = (folder / "faces.bin").read_bytes(), 0, []
     width = NUMBERS + 8

@@ -24,6 +24,7 @@ from cpp_programs import (
     run,
     write_images,
 )
+from damaged_models import OTHER_FINDERS, other_finder
 from PIL import Image
 from tiny_models import random_model, tiny_config
 
@@ -32,9 +33,8 @@ from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.decode.pixels import reduced
 from fer_fast.decode.views import reduced_size
 from fer_fast.export import export_model
-from fer_fast.export.graph import sealed
-from fer_fast.models.checkpoint import read_finder, write_checkpoint
-from fer_fast.models.storage import save_model
+from fer_fast.models.files.checkpoint import read_finder, write_checkpoint
+from fer_fast.models.files.storage import save_model
 
 PHOTOS = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "photos"
 
@@ -147,27 +147,11 @@ def test_misuse_of_a_finder_gives_errors(consumer, models):
     run(consumer / "misuse_finder", models / "finder.xml", models / "model.xml")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "code", "words"),
-    [
-        ("kind finder", "kind painter", 4, "has kind 'painter', which this library"),
-        ("strides 8 16 32", "strides 4 8 16", 4, "has strides '4 8 16', which this library"),
-        ("cells 15\n", "", 4, "has cells '', which this library"),
-        ("sides 32 16384", "sides 24 16384", 4, "has sides '24 16384', which this library"),
-        ("sides 32 16384", "sides 64 32", 3, "its description has no sides"),
-        ("kind finder", "kind classifier", 3, "its description has no image_size"),
-    ],
-)
+@pytest.mark.parametrize(("old", "new", "code", "words"), OTHER_FINDERS)
 def test_another_finder_is_told(consumer, models, tmp_path, old, new, code, words):
-    """Not a damaged one: its sums are right."""
-    graph, _, rest = (models / "finder.xml").read_bytes().rpartition(b"<?fer_fast\n")
-    facts = rest.decode().partition("graph ")[0]
-    weights = (models / "finder.bin").read_bytes()
-    assert old in facts
-    text = sealed(facts.replace(old, new), graph=graph, weights=weights)
-    (tmp_path / "finder.xml").write_bytes(graph + f"<?fer_fast\n{text}?>\n".encode())
-    (tmp_path / "finder.bin").write_bytes(weights)
-    command = (consumer / "find", tmp_path / "finder.xml", models / "model.xml", "/dev/null", tmp_path / "out.bin")
+    """As Python tells it: test_exported.py."""
+    finder = other_finder(models / "finder.xml", old, new, tmp_path)
+    command = (consumer / "find", finder, models / "model.xml", "/dev/null", tmp_path / "out.bin")
     done = run(*command, check=False)
     assert done.returncode == 1 and done.stderr.startswith(f"{code} ") and words in done.stderr, done.stderr
 

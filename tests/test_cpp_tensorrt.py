@@ -28,11 +28,12 @@ import fer_fast
 from fer_fast.decode import pixels_of
 from fer_fast.export import export_model
 from fer_fast.export.graph import sealed
-from fer_fast.models.storage import save_model
+from fer_fast.models.files.storage import save_model
+from fer_fast.models.prior import ratios_of, with_ratios
 
 SIDE, CLASSES, BATCH = 24, ("mean", "other", "third"), 6
 ENGINE = f"shim {SIDE} {len(CLASSES)} {BATCH}"
-WITH_TENSORRT = ("-DFER_FAST_TENSORRT=ON", "-DFER_FAST_OPENVINO=0")
+WITH_TENSORRT = "-DFER_FAST_TENSORRT=ON"
 DESCRIPTION = {"format": 1, "version": "0", "model": "m", "precision": "fp16", "image_size": SIDE, "batch_size": BATCH}
 
 
@@ -46,10 +47,17 @@ def programs(request, tmp_path_factory):
         "error",
         "files",
         "finder",
-        "openvino_missing",
+        "json_object",
+        "numbers",
+        "openvino",
+        "openvino_library",
         "photo",
+        "prior",
         "reduce",
         "resize",
+        "shares",
+        "utf8",
+        "yuv",
     ]
     sources = [ROOT / "csrc/classifier" / f"{name}.cpp" for name in (*names, "tensorrt", "torch_missing")]
     sources += [ROOT / "csrc/faces" / f"{name}.cpp" for name in ("cells", "crops", "framing")]
@@ -58,7 +66,7 @@ def programs(request, tmp_path_factory):
     flags += [f"-I{Path(fer_fast.cmake_prefix_path) / 'include'}", f"-I{ROOT / 'csrc/faces'}"]
     folder = tmp_path_factory.mktemp("cpp")
     library = folder / "library.so"
-    run("c++", *flags, "-shared", "-fPIC", *sources, ROOT / "csrc/tokens/threads.cpp", "-o", library)
+    run("c++", *flags, "-shared", "-fPIC", *sources, ROOT / "csrc/tokens/threads.cpp", "-ldl", "-o", library)
     for name in ("classify", "find"):
         source = ROOT / "tests/cpp/consumer" / f"{name}.cpp"
         run("c++", *flags, source, library, f"-Wl,-rpath,{folder}", "-o", folder / name)
@@ -75,9 +83,10 @@ def model(tmp_path):
     return write_model(tmp_path)
 
 
-def write_model(folder, engine=ENGINE, **changes):
+def write_model(folder, engine=ENGINE, prior=(), **changes):
     """An engine of the stand-in, and what lies beside it."""
     facts = [*{**DESCRIPTION, **changes}.items(), *(("class", name) for name in CLASSES)]
+    facts += [("prior", share) for share in prior]
     description = "".join(f"{name} {value}\n" for name, value in facts)
     (folder / "model.engine.txt").write_text(sealed(description, engine=engine.encode()))
     (folder / "model.engine").write_text(engine)
@@ -97,6 +106,16 @@ def test_batches_threads_and_cards(classify, model, tmp_path, device):
     np.testing.assert_allclose(found, stand_ins_answers(plain), atol=1e-5)
     card = 1 if device == "cuda:1" else 0
     assert f"engine=tensorrt\nversion=10.0.1\ndevice=cuda:{card}\nprecision=fp16\nstreams=2\n" in said
+
+
+def test_probabilities_presume_the_mix(classify, tmp_path):
+    own = (0.5, 0.3, 0.2)
+    model = write_model(tmp_path, prior=own)
+    given, plain = odd_images(20, 90)
+    found, said = answers_of(classify, model, given, tmp_path, threads=4, prior="mean=1,other=0,third=1")
+    assert "\nprior=mean=0.5,other=0,third=0.5\n" in said
+    wanted = with_ratios(stand_ins_answers(plain).astype(np.float32), ratios_of((0.5, 0, 0.5), own, CLASSES))
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -188,14 +207,14 @@ def test_cmake_finds_what_it_is_told(tmp_path):
         pytest.skip("there is no CUDA toolkit")
     nowhere = ("-DFER_FAST_CUDA=0", "-DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF")
     told = {name: value for name, value in os.environ.items() if name != "TensorRT_ROOT"}
-    done = run("cmake", "-S", ROOT, "-B", tmp_path / "none", *WITH_TENSORRT, *nowhere, check=False, env=told)
+    done = run("cmake", "-S", ROOT, "-B", tmp_path / "none", WITH_TENSORRT, *nowhere, check=False, env=told)
     assert done.returncode == 1
     assert "did not find TensorRT, or its headers: give -DTensorRT_ROOT" in " ".join(done.stderr.split())
     shutil.copytree(ROOT / "tests/cpp/tensorrt_shim", tmp_path / "root" / "include")
     (tmp_path / "root" / "lib").mkdir()
     (tmp_path / "root" / "empty.cpp").touch()
     run("c++", "-shared", tmp_path / "root" / "empty.cpp", "-o", tmp_path / "root" / "lib" / "libnvinfer.so")
-    build(ROOT, tmp_path / "build", *WITH_TENSORRT, f"-DTensorRT_ROOT={tmp_path / 'root'}")
+    build(ROOT, tmp_path / "build", WITH_TENSORRT, f"-DTensorRT_ROOT={tmp_path / 'root'}")
     assert (tmp_path / "build" / "libfer_fast.so").is_file()
 
 
@@ -205,7 +224,7 @@ def test_on_a_card_gives_pythons_answers(tmp_path):
     """Needs TensorRT's headers, which pip does not bring: TensorRT_ROOT names where they and the libraries are."""
     if "TensorRT_ROOT" not in os.environ:
         pytest.skip("TensorRT_ROOT does not say where TensorRT's headers are")
-    consumer = build_consumer(tmp_path / "consumer", install(tmp_path, *WITH_TENSORRT))
+    consumer = build_consumer(tmp_path / "consumer", install(tmp_path, WITH_TENSORRT))
     save_model(random_model(tiny_config(sources=("image", "FM1"))), tmp_path / "model.safetensors")
     export_model(tmp_path / "model.safetensors", "tensorrt", tmp_path / "model.engine", batch_size=16)
     given, plain = odd_images(40, 200)

@@ -24,27 +24,33 @@ from tiny_models import random_model, tiny_config
 
 from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.export import export_model, pt2
-from fer_fast.models.storage import save_model
+from fer_fast.models.files.storage import save_model
+from fer_fast.models.prior import ratios_of, shares_of, with_ratios
+from fer_fast.types import EMOTIONS
 
 
 @pytest.fixture(scope="module")
 def classify(tmp_path_factory):
-    """The stranger's program, built against an install with libtorch alone."""
+    """The stranger's program, built against an install with libtorch."""
     folder = tmp_path_factory.mktemp("cpp")
     torch = Path(importlib.util.find_spec("torch").origin).parent
-    options = ["-DFER_FAST_LIBTORCH=ON", "-DFER_FAST_OPENVINO=0", f"-DTorch_DIR={torch / 'share/cmake/Torch'}"]
+    options = ["-DFER_FAST_LIBTORCH=ON", f"-DTorch_DIR={torch / 'share/cmake/Torch'}"]
     return build_consumer(folder / "consumer", install(folder, *options)) / "classify"
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
 def test_gives_pythons_answers(classify, tmp_path, monkeypatch, device):
     monkeypatch.setattr(pt2, "cuda_is_present", lambda: device == "cuda")
-    save_model(random_model(tiny_config(sources=("image", "FM1"))), tmp_path / "model.safetensors")
+    own = (0.3, *[0.1] * 7)
+    save_model(random_model(tiny_config(sources=("image", "FM1"), prior=own)), tmp_path / "model.safetensors")
     export_model(tmp_path / "model.safetensors", "pt2", tmp_path / "model.pt2", batch_size=16)
     given, plain = odd_images(20, 200)
     found, said = answers_of(classify, tmp_path / "model.pt2", given, tmp_path, threads=2)
     assert_same(found, python_answers(tmp_path / "model.safetensors", plain))
     assert "engine=libtorch\n" in said and f"device={device}" in said
+    balanced, _ = answers_of(classify, tmp_path / "model.pt2", given, tmp_path, prior="balanced")
+    wanted = with_ratios(found, ratios_of(shares_of("balanced", EMOTIONS), own, EMOTIONS))
+    np.testing.assert_allclose(balanced, wanted, atol=1e-5)
     for other in ({"cpu": "cuda", "cuda": "cpu"}[device], f"{device}:01", f"{device}:256"):
         done = run(classify, tmp_path / "model.pt2", "/dev/null", tmp_path / "out.bin", 0, other, check=False)
         assert done.returncode == 1 and done.stderr.startswith(f"6 device must be auto or {device} for "), done.stderr
@@ -59,11 +65,9 @@ def test_gives_pythons_answers(classify, tmp_path, monkeypatch, device):
 
 def test_what_is_no_model_is_told(classify, tmp_path):
     (tmp_path / "text.pt2").write_text("no package")
-    (tmp_path / "model.xml").touch()
     for model, words in (
         ("text.pt2", "3 the model '.*text.pt2' is damaged"),
         ("none.pt2", "2 the model's file '.*none.pt2' cannot be read"),
-        ("model.xml", "5 the model '.*' needs OpenVINO, and this library was built without it"),
     ):
         done = run(classify, tmp_path / model, "/dev/null", tmp_path / "out.bin", check=False)
         assert done.returncode == 1 and re.match(words, done.stderr), done.stderr

@@ -16,14 +16,15 @@ static_assert(sizeof(fer_fast_face) == sizeof(Face) && offsetof(fer_fast_face, s
 FinderOptions finder_options_of(const fer_fast_finder_options* given) {
   FinderOptions options;
   if (given == nullptr) return options;
-  if (given->find_size != 0) options.find_size = given->find_size;
-  if (given->score != 0) options.score = given->score;
-  if (given->min_face != 0) options.min_face = given->min_face;
-  options.max_faces = given->max_faces;
-  options.threads = given->threads;
-  options.precision = static_cast<Precision>(given->precision);
-  options.goal = static_cast<Goal>(given->goal);
-  if (given->device != nullptr) options.device = given->device;
+  const fer_fast_finder_options known = known_part(given, sizeof(fer_fast_finder_options), "options");
+  if (known.find_size != 0) options.find_size = known.find_size;
+  if (known.score != 0) options.score = known.score;
+  if (known.min_face != 0) options.min_face = known.min_face;
+  options.max_faces = known.max_faces;
+  options.threads = known.threads;
+  options.precision = static_cast<Precision>(known.precision);
+  options.goal = static_cast<Goal>(known.goal);
+  if (known.device != nullptr) options.device = known.device;
   return options;
 }
 
@@ -36,20 +37,29 @@ fer_fast_face face_of(const Face& face) {
   return found;
 }
 
+template <typename Model>
+int32_t open(const Model& model, const fer_fast_finder_options* options, fer_fast_finder** finder) {
+  return coded([&] {
+    require(finder != nullptr, "finder must not be null");
+    *finder = nullptr;
+    FaceFinder opened(model(), finder_options_of(options));
+    std::string description = opened.describe();
+    *finder = new fer_fast_finder{std::move(opened), std::move(description)};
+  });
+}
+
 }  // namespace
 }  // namespace fer_fast
 
 using namespace fer_fast;
 
 int32_t fer_fast_finder_open(const char* model, const fer_fast_finder_options* options, fer_fast_finder** finder) {
-  return coded([&] {
-    require(finder != nullptr, "finder must not be null");
-    *finder = nullptr;
-    require(model != nullptr, "model must not be null");
-    FaceFinder opened(model, finder_options_of(options));
-    std::string description = opened.describe();
-    *finder = new fer_fast_finder{std::move(opened), std::move(description)};
-  });
+  return open([&] { return named(model); }, options, finder);
+}
+
+int32_t fer_fast_finder_open_bytes(const void* graph, size_t graph_size, const void* weights, size_t weights_size,
+                                   const fer_fast_finder_options* options, fer_fast_finder** finder) {
+  return open([&] { return ModelBytes{graph, graph_size, weights, weights_size}; }, options, finder);
 }
 
 void fer_fast_finder_close(fer_fast_finder* finder) { delete finder; }
@@ -66,7 +76,7 @@ int32_t fer_fast_find(const fer_fast_finder* finder, const fer_fast_image* photo
     require(finder != nullptr, "finder must not be null");
     require(photo != nullptr, "photo must not be null");
     require(faces != nullptr || capacity == 0, "faces must not be null unless capacity is 0");
-    const std::vector<Face> found = finder->finder.find(view_of(*photo));
+    const std::vector<Face> found = finder->finder.find(view_of(photo, "photo"));
     const size_t written = std::min(capacity, found.size());
     for (size_t i = 0; i < written; ++i) faces[i] = face_of(found[i]);
     *count = found.size();
@@ -84,7 +94,7 @@ int32_t fer_fast_classify_faces(const fer_fast_classifier* classifier, const fer
     require(photo != nullptr, "photo must not be null");
     require(capacity == 0 || (faces != nullptr && probabilities != nullptr),
             "faces and probabilities must not be null unless capacity is 0");
-    const std::vector<FacePrediction> found = classifier->classifier.classify_faces(finder->finder, view_of(*photo));
+    const std::vector<FacePrediction> found = classifier->classifier.classify_faces(finder->finder, view_of(photo, "photo"));
     const size_t written = std::min(capacity, found.size());
     for (size_t i = 0; i < written; ++i) {
       faces[i] = face_of(found[i].face);

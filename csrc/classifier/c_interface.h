@@ -1,6 +1,8 @@
 // What the functions of the C interface have in common: what may throw comes in, a code goes out.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
 #include <new>
 #include <string>
 
@@ -37,8 +39,43 @@ inline void require(bool holds, const char* rule) {
   if (!holds) throw Error(ErrorCode::kInvalidArgument, rule);
 }
 
-inline ImageView view_of(const fer_fast_image& image) {
-  return {image.data, image.size, image.width, image.height, image.stride, static_cast<PixelFormat>(image.format)};
+// A caller's struct as this library knows it, whether the caller was built with an older or a newer one: what an older one
+// lacks is 0; of a newer one, what is not known here must be. `least` is the size that it had first:
+// where the first field lies that was added since. None is added where a struct had padding: callers leave anything there.
+template <typename Struct>
+Struct known_part(const Struct* given, std::size_t least, const std::string& name) {
+  constexpr std::size_t kMost = 4096;  // more was never written there
+  const std::size_t size = given->struct_size;
+  if (size < least || size > kMost) {
+    throw Error(ErrorCode::kInvalidArgument, name + ": struct_size must be the struct's sizeof, at least " +
+                                                 std::to_string(least) + " bytes, not " + std::to_string(size));
+  }
+  const auto* const bytes = reinterpret_cast<const char*>(given);
+  for (std::size_t i = sizeof(Struct); i < size; ++i) {
+    if (bytes[i] == 0) continue;
+    throw Error(ErrorCode::kInvalidArgument, name + ": version " FER_FAST_VERSION " of the library does not know what is " +
+                                                 std::to_string(i) + " bytes into the struct, so that it must be 0");
+  }
+  Struct known{};
+  std::memcpy(&known, given, std::min(size, sizeof(Struct)));
+  return known;
+}
+
+inline std::string named(const char* model) {
+  require(model != nullptr, "model must not be null");
+  return model;
+}
+
+inline ImageView view_of(const fer_fast_image* given, const std::string& name) {
+  const fer_fast_image image = known_part(given, sizeof(fer_fast_image), name);
+  return {image.data,
+          image.size,
+          image.width,
+          image.height,
+          image.stride,
+          static_cast<PixelFormat>(image.format),
+          static_cast<YuvMatrix>(image.matrix),
+          static_cast<YuvRange>(image.range)};
 }
 
 }  // namespace fer_fast

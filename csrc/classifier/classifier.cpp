@@ -6,13 +6,25 @@
 #include "engine.h"
 #include "guarded.h"
 #include "photo.h"
+#include "prior.h"
 #include "resize.h"
 #include "sharing.h"
+#include "yuv.h"
 
 namespace fer_fast {
 
 struct Classifier::Parts {
   OpenedModel model;
+  Prior prior;
+
+  template <typename Model>
+  static std::unique_ptr<Parts> open(const Model& model, const Options& options, const std::string& prior) {
+    return guarded([&] {
+      OpenedModel opened = open_model(model, Kind::kClassifier, checked(options));
+      Prior found = prior_for(prior, opened.description);
+      return std::make_unique<Parts>(Parts{std::move(opened), std::move(found)});
+    });
+  }
 
   int64_t side() const { return model.description.image_size; }
   int64_t classes() const { return static_cast<int64_t>(model.description.classes.size()); }
@@ -28,8 +40,31 @@ struct Classifier::Parts {
     share_out(count, batch, static_cast<int>(streams) + 1, [&](int64_t first, int64_t taken) {
       std::vector<uint8_t> pixels(static_cast<std::size_t>(taken * bytes));
       fill(first, taken, pixels.data());
-      model.engine->infer({pixels.data(), taken, side(), side()}, probabilities + first * classes());
+      float* const rows = probabilities + first * classes();
+      model.engine->infer({pixels.data(), taken, side(), side()}, rows);
+      prior.apply(rows, taken);
     });
+  }
+
+  // The same of what is cut from frames, on any of the threads.
+  void run(const std::vector<Cut>& cuts, float* probabilities) const {
+    run(static_cast<int64_t>(cuts.size()), probabilities, [&](int64_t first, int64_t taken, uint8_t* pixels) {
+      cut_faces(&cuts[static_cast<std::size_t>(first)], taken, side(), pixels);
+    });
+  }
+
+  void check_side_can_be_cut() const {
+    if (side() <= kMaxCropSide) return;
+    throw Error(ErrorCode::kInvalidArgument, "the model's image_size must be at most " + std::to_string(kMaxCropSide) +
+                                                 " for faces in photos, not " + std::to_string(side()));
+  }
+
+  std::vector<Prediction> predictions(const std::vector<float>& probabilities) const {
+    std::vector<Prediction> found;
+    for (std::size_t i = 0; i < probabilities.size(); i += model.description.classes.size()) {
+      found.push_back(prediction(&probabilities[i]));
+    }
+    return found;
   }
 
   Prediction prediction(const float* probabilities) const {
@@ -44,9 +79,13 @@ struct Classifier::Parts {
   }
 };
 
-Classifier::Classifier(const std::string& model, const Options& options) {
-  guarded([&] { parts_ = std::make_unique<Parts>(Parts{open_model(model, Kind::kClassifier, checked(options))}); });
-}
+Classifier::Classifier(const std::string& model, const Options& options) : Classifier(model, options, "train") {}
+
+Classifier::Classifier(const std::string& model, const Options& options, const std::string& prior)
+    : parts_(Parts::open(model, options, prior)) {}
+
+Classifier::Classifier(const ModelBytes& model, const Options& options, const std::string& prior)
+    : parts_(Parts::open(model, options, prior)) {}
 
 Classifier::~Classifier() = default;
 Classifier::Classifier(Classifier&&) noexcept = default;
@@ -63,11 +102,12 @@ void Classifier::classify(const ImageView* images, std::size_t count, float* pro
     if (count == 0) return;
     if (images == nullptr) throw Error(ErrorCode::kInvalidArgument, "images must not be null");
     if (probabilities == nullptr) throw Error(ErrorCode::kInvalidArgument, "probabilities must not be null");
+    check_count(count);
     for (std::size_t i = 0; i < count; ++i) check_image(images[i], i);
     const int64_t side = parts.side();
     parts.run(static_cast<int64_t>(count), probabilities, [&](int64_t first, int64_t taken, uint8_t* pixels) {
       for (int64_t i = 0; i < taken; ++i, pixels += side * side * 3)
-        resize_to(images[first + i], side, side, pixels, side * 3);
+        resize_to(RgbView(images[first + i]).view(), side, side, pixels, side * 3);
     });
   });
 }
@@ -76,11 +116,7 @@ std::vector<Prediction> Classifier::classify(const std::vector<ImageView>& image
   return guarded([&] {
     std::vector<float> probabilities(images.size() * classes().size());
     classify(images.data(), images.size(), probabilities.data());
-    std::vector<Prediction> predictions;
-    for (std::size_t i = 0; i < images.size(); ++i) {
-      predictions.push_back(parts().prediction(&probabilities[i * classes().size()]));
-    }
-    return predictions;
+    return parts().predictions(probabilities);
   });
 }
 
@@ -88,15 +124,34 @@ Prediction Classifier::classify(const ImageView& image) const {
   return guarded([&] { return classify(std::vector<ImageView>{image})[0]; });
 }
 
+void Classifier::classify(const ImageView& frame, const Box* boxes, std::size_t count, float* probabilities) const {
+  guarded([&] {
+    const Parts& parts = this->parts();
+    parts.check_side_can_be_cut();
+    if (count == 0) return;
+    if (boxes == nullptr) throw Error(ErrorCode::kInvalidArgument, "boxes must not be null");
+    if (probabilities == nullptr) throw Error(ErrorCode::kInvalidArgument, "probabilities must not be null");
+    check_count(count);
+    check_image(frame, 0);
+    std::vector<Cut> cuts(count);
+    for (std::size_t i = 0; i < count; ++i) cuts[i] = cut_of(frame, boxes[i], i, parts.side());
+    parts.run(cuts, probabilities);
+  });
+}
+
+std::vector<Prediction> Classifier::classify(const ImageView& frame, const std::vector<Box>& boxes) const {
+  return guarded([&] {
+    std::vector<float> probabilities(boxes.size() * classes().size());
+    classify(frame, boxes.data(), boxes.size(), probabilities.data());
+    return parts().predictions(probabilities);
+  });
+}
+
 std::vector<std::vector<FacePrediction>> Classifier::classify_faces(const FaceFinder& finder,
                                                                     const std::vector<ImageView>& photos) const {
   return guarded([&] {
     const Parts& parts = this->parts();
-    if (parts.side() > kMaxCropSide) {
-      throw Error(ErrorCode::kInvalidArgument, "the model's image_size must be at most " +
-                                                   std::to_string(kMaxCropSide) + " for faces in photos, not " +
-                                                   std::to_string(parts.side()));
-    }
+    parts.check_side_can_be_cut();
     const std::vector<std::vector<Face>> found = finder.find(photos);
     std::vector<Cut> cuts;
     for (std::size_t i = 0; i < photos.size(); ++i) {
@@ -105,10 +160,7 @@ std::vector<std::vector<FacePrediction>> Classifier::classify_faces(const FaceFi
       }
     }
     std::vector<float> probabilities(cuts.size() * classes().size());
-    parts.run(static_cast<int64_t>(cuts.size()), probabilities.data(),
-              [&](int64_t first, int64_t taken, uint8_t* pixels) {
-                cut_faces(&cuts[static_cast<std::size_t>(first)], taken, parts.side(), pixels);
-              });
+    parts.run(cuts, probabilities.data());
     std::vector<std::vector<FacePrediction>> predictions(photos.size());
     const float* row = probabilities.data();
     for (std::size_t i = 0; i < photos.size(); ++i) {
@@ -135,7 +187,7 @@ std::string Classifier::describe() const {
     const Description& model = parts.model.description;
     return parts.model.engine->describe() + "image_size=" + std::to_string(model.image_size) +
            "\nbatch_size=" + std::to_string(parts.model.batch_size) + "\nframing=" + framing_name(model.framing) +
-           "\nmodel=" + model.model + "\nexported_by=fer-fast " + model.version + "\n";
+           "\nprior=" + parts.prior.text + "\nmodel=" + model.model + "\nexported_by=fer-fast " + model.version + "\n";
   });
 }
 

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <tuple>
 
 #include "cells.h"
 #include "fer_fast/image.h"
+#include "numbers.h"
 
 namespace fer_fast {
 namespace {
@@ -104,6 +106,21 @@ int64_t number_within(std::optional<std::string_view> text, int64_t least, int64
                                                 "', which this library, " FER_FAST_VERSION ", does not know");
 }
 
+// A line each; none where the mix is not known, as in older exports.
+void parse_prior(const Facts& facts, const std::string& name, Description& found) {
+  double sum = 0;
+  for (const std::string_view line : facts.all("prior")) {
+    const bool digit = !line.empty() && line[0] >= '0' && line[0] <= '9';  // no sign, no point alone
+    found.prior.push_back(digit ? number_in(line).value_or(-1) : -1);
+    sum += found.prior.back();
+  }
+  if (found.prior.empty()) return;
+  const bool shares = std::all_of(found.prior.begin(), found.prior.end(), [](double share) { return share >= 0 && share <= 1; });
+  if (found.prior.size() != found.classes.size() || !shares || std::abs(sum - 1) > 1e-6) {
+    damaged(name, "its description has no prior");
+  }
+}
+
 void parse_classifier(const Facts& facts, const std::string& name, Description& found) {
   found.kind = Kind::kClassifier;
   found.image_size = number_within(facts.one("image_size"), 1, kMaxImageSide, "image_size", name);
@@ -113,6 +130,7 @@ void parse_classifier(const Facts& facts, const std::string& name, Description& 
   const auto known = framing_named(framing);
   if (!known) unknown(name, "framing", framing);
   found.framing = *known;
+  parse_prior(facts, name, found);
 }
 
 void parse_finder(const Facts& facts, const std::string& name, Description& found) {

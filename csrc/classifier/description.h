@@ -23,6 +23,9 @@ struct Description {
   int64_t image_size = 0;
   std::vector<std::string> classes;
   Framing framing = Framing::kPoints;  // how faces are cropped for it
+  // The mix of classes that its probabilities presume: shares of 0 to 1 that sum to 1, in the order of `classes`; of a
+  // share of 0 the class is never answered. Empty if it is not known.
+  std::vector<double> prior;
   // A finder's: the sides of its images are multiples of one, and at most the other.
   int64_t least_side = 0, most_side = 0;
 

@@ -30,6 +30,13 @@ int card_of(const std::string& device) {
   return -1;
 }
 
+std::string lower_case(std::string text) {
+  for (char& letter : text) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
+  return text;
+}
+
 std::string one_line(const std::string& text) {
   std::istringstream lines(text);
   std::string found;
@@ -58,6 +65,8 @@ Options checked(Options options) {
   }
   const int processors = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   options.threads = options.threads == 0 ? processors : std::min(options.threads, processors);
+  const std::string device = lower_case(options.device);
+  if (device == "cpu" || card_of(device) >= 0) options.device = device;  // another stays as it came, for the message
   return options;
 }
 
@@ -69,7 +78,7 @@ void check_kind(Kind wanted, const Description& description, const std::string& 
 }
 
 OpenedModel open_model(const std::string& model, Kind kind, const Options& options) {
-  const std::string suffix = std::filesystem::path(model).extension().string();
+  const std::string suffix = lower_case(std::filesystem::path(model).extension().string());
   if (suffix == ".xml") return open_openvino(model, kind, options);
   if (suffix == ".pt2") return open_torch(model, kind, options);
   if (suffix == ".engine") return open_tensorrt(model, kind, options);

@@ -2,10 +2,9 @@
 // what a finder says of the cells, [batch, cells, kFaceColumns].
 #pragma once
 
-#include <memory>
-
 #include "description.h"
 #include "fer_fast/classifier.h"
+#include "owned.h"
 
 namespace fer_fast {
 
@@ -32,15 +31,17 @@ class Engine {
 struct OpenedModel {
   Description description;
   int64_t batch_size;  // that is run: at most the description's
-  std::unique_ptr<Engine> engine;
+  Owned<Engine> engine;
 };
 
-// What is wrong with them whatever the model, Error says; threads become those that there are.
+// What is wrong with them whatever the model, Error says; threads become those that there are, the names of devices lower
+// case.
 Options checked(Options options);
 
 // By the file's suffix; options have been checked, but for the batch size. Throws Error.
 OpenedModel open_model(const std::string& model, Kind kind, const Options& options);
 OpenedModel open_openvino(const std::string& model, Kind kind, const Options& options);
+OpenedModel open_model(const ModelBytes& model, Kind kind, const Options& options);
 OpenedModel open_tensorrt(const std::string& model, Kind kind, const Options& options);
 OpenedModel open_torch(const std::string& model, Kind kind, const Options& options);
 
@@ -52,6 +53,8 @@ int64_t batch_size_of(const Options& options, const Description& description);
 
 // The card that a device names: 0 for auto and cuda, N for cuda:N, -1 for anything else.
 int card_of(const std::string& device);
+
+std::string lower_case(std::string text);
 
 // An engine's text, whose lines become one: what() is a sentence.
 std::string one_line(const std::string& text);

@@ -64,6 +64,17 @@ struct FaceFinder::Parts {
   OpenedModel model;
   FinderOptions options;
 
+  template <typename Model>
+  static std::unique_ptr<Parts> open(const Model& model, const FinderOptions& options) {
+    return guarded([&] {
+      auto parts = std::make_unique<Parts>(Parts{open_model(model, Kind::kFinder, engine_options(options)), options});
+      const int64_t most = parts->model.description.most_side;
+      require(options.find_size <= most, "find_size",
+              "at most the " + std::to_string(most) + " that the model was exported for", options.find_size);
+      return parts;
+    });
+  }
+
   std::vector<Face> find(const ImageView& photo) const {
     const Seen seen = seen_of(photo, options.find_size, model.description.least_side);
     std::vector<float> cells(
@@ -87,15 +98,8 @@ struct FaceFinder::Parts {
   }
 };
 
-FaceFinder::FaceFinder(const std::string& model, const FinderOptions& options) {
-  guarded([&] {
-    auto parts = std::make_unique<Parts>(Parts{open_model(model, Kind::kFinder, engine_options(options)), options});
-    const int64_t most = parts->model.description.most_side;
-    require(options.find_size <= most, "find_size",
-            "at most the " + std::to_string(most) + " that the model was exported for", options.find_size);
-    parts_ = std::move(parts);
-  });
-}
+FaceFinder::FaceFinder(const std::string& model, const FinderOptions& options) : parts_(Parts::open(model, options)) {}
+FaceFinder::FaceFinder(const ModelBytes& model, const FinderOptions& options) : parts_(Parts::open(model, options)) {}
 
 FaceFinder::~FaceFinder() = default;
 FaceFinder::FaceFinder(FaceFinder&&) noexcept = default;

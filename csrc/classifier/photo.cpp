@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include "crops.h"
 #include "reduce.h"
 #include "resize.h"
+#include "yuv.h"
 
 namespace fer_fast {
 namespace {
@@ -13,6 +15,25 @@ namespace {
 // As Python rounds: halves to even.
 int64_t reduced(int64_t side, double factor) {
   return std::max<int64_t>(1, std::llrint(static_cast<double>(side) * factor));
+}
+
+struct Span {
+  int64_t begin, count;
+};
+
+// Of one side of a frame, the pixels that a crop reads: `row` is the matrix's. At least one, at the edge.
+Span span_of(const double* row, int64_t side, int64_t pixels) {
+  const auto reach = static_cast<double>(side);
+  const double low = row[2] + std::min(0.0, row[0] * reach) + std::min(0.0, row[1] * reach);
+  const double high = row[2] + std::max(0.0, row[0] * reach) + std::max(0.0, row[1] * reach);
+  const double more = std::hypot(row[0], row[1]) * 2 + 4;  // what is shrunk is a mean of neighbours
+  const auto begin = std::clamp<int64_t>(static_cast<int64_t>(std::floor(low - more)), 0, pixels - 1);
+  return {begin, std::clamp<int64_t>(static_cast<int64_t>(std::ceil(high + more)), begin + 1, pixels) - begin};
+}
+
+RgbView part_of(const Cut& cut, int64_t side) {
+  const Span across = span_of(cut.matrix, side, cut.photo->width), down = span_of(cut.matrix + 3, side, cut.photo->height);
+  return {*cut.photo, across.begin, down.begin, across.count, down.count};
 }
 
 int64_t whole_steps(int64_t side, int64_t step) { return (side + step - 1) / step * step; }
@@ -32,7 +53,7 @@ Seen seen_of(const ImageView& photo, int64_t longest, int64_t step) {
   seen.canvas_width = whole_steps(seen.width, step);
   seen.canvas_height = whole_steps(seen.height, step);
   seen.pixels.resize(static_cast<std::size_t>(seen.canvas_width * seen.canvas_height * 3));
-  reduce_to(photo, seen.width, seen.height, seen.pixels.data(), seen.canvas_width * 3);
+  reduce_to(RgbView(photo).view(), seen.width, seen.height, seen.pixels.data(), seen.canvas_width * 3);
   return seen;
 }
 
@@ -50,12 +71,33 @@ Cut cut_of(const ImageView& photo, const Face& face, Framing framing, int64_t si
   return cut;
 }
 
+Cut cut_of(const ImageView& frame, const Box& box, std::size_t index, int64_t side) {
+  const float row[4] = {box.x, box.y, box.width, box.height};
+  const auto refuse = [&](const std::string& rule) {
+    std::ostringstream text;
+    text << "box " << index << ": " << rule << ", not " << box.width << " x " << box.height << " at " << box.x << ", " << box.y;
+    throw Error(ErrorCode::kInvalidArgument, text.str());
+  };
+  if (!has_box(row)) refuse("its numbers must be finite, width and height above 0");
+  Cut cut{&frame, {}};
+  crop_matrix(row, Framing::kBox, side, cut.matrix);
+  if (!crop_fits(cut.matrix, side)) {
+    refuse("its square must lie within " + std::to_string(static_cast<int64_t>(kMaxCropReach)) + " pixels of the frame");
+  }
+  return cut;
+}
+
 void cut_faces(const Cut* cuts, int64_t count, int64_t side, uint8_t* out) {
   Cropper cropper;
   for (int64_t i = 0; i < count; ++i, out += side * side * 3) {
-    const ImageView& photo = *cuts[i].photo;
+    const RgbView part = part_of(cuts[i], side);
+    const ImageView& photo = part.view();
+    double matrix[6];
+    std::copy(cuts[i].matrix, cuts[i].matrix + 6, matrix);
+    matrix[2] -= static_cast<double>(part.x());
+    matrix[5] -= static_cast<double>(part.y());
     const int64_t pixel = bytes_a_pixel(photo.format), stride = photo.stride == 0 ? photo.width * pixel : photo.stride;
-    cropper.cut({photo.data, photo.width, photo.height, stride, pixel}, cuts[i].matrix, side, out);
+    cropper.cut({photo.data, photo.width, photo.height, stride, pixel}, matrix, side, out);
     if (photo.format != PixelFormat::kBgr8) continue;
     for (int64_t byte = 0; byte < side * side * 3; byte += 3) std::swap(out[byte], out[byte + 2]);
   }

@@ -27,6 +27,9 @@ struct Cut {
 // `find_size` is what the photo's longer side became before the face was found; `side` the crop's, 1 to kMaxCropSide.
 Cut cut_of(const ImageView& photo, const Face& face, Framing framing, int64_t side, int64_t find_size);
 
+// The box's square. Throws Error if it is no box, or is too far away; `index` is its place in the call, for the message.
+Cut cut_of(const ImageView& frame, const Box& box, std::size_t index, int64_t side);
+
 // Writes [count][side][side][3], RGB.
 void cut_faces(const Cut* cuts, int64_t count, int64_t side, uint8_t* out);
 

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
+
+#include "yuv.h"
 
 namespace fer_fast {
 namespace {
@@ -133,6 +136,45 @@ void write_rgb(const Rows& rows, int64_t width, int64_t pixel, PixelFormat forma
   }
 }
 
+int64_t row_bytes(const ImageView& image) {
+  switch (image.format) {
+    case PixelFormat::kNv12:
+    case PixelFormat::kI420: return image.width;
+    case PixelFormat::kYuyv: return 2 * image.width;
+    default: return image.width * bytes_a_pixel(image.format);
+  }
+}
+
+// Divided, not multiplied: a huge stride must not overflow.
+bool holds(std::size_t size, int64_t rows, int64_t stride, int64_t last) {
+  const auto bytes = static_cast<uint64_t>(last);
+  return size >= bytes && (size - bytes) / static_cast<uint64_t>(stride) >= static_cast<uint64_t>(rows);
+}
+
+void check_yuv(const ImageView& image, std::size_t index) {
+  const bool planes = image.format != PixelFormat::kYuyv;
+  if (image.width % 2 != 0 || (planes && image.height % 2 != 0)) {
+    refuse(index, std::string("of this format the width") + (planes ? " and the height" : "") + " must be even, not " +
+                      std::to_string(image.width) + " x " + std::to_string(image.height));
+  }
+  if (image.format == PixelFormat::kI420 && image.stride % 2 != 0) {
+    refuse(index, "the stride of an I420 must be even, not " + std::to_string(image.stride));
+  }
+  const auto matrix = static_cast<int32_t>(image.matrix), range = static_cast<int32_t>(image.range);
+  if (matrix < 1 || matrix > 2) refuse(index, "matrix must be 1 or 2 (a YuvMatrix), not " + std::to_string(matrix));
+  if (range < 1 || range > 2) refuse(index, "range must be 1 or 2 (a YuvRange), not " + std::to_string(range));
+}
+
+void check_yuv_size(const ImageView& image, int64_t stride, std::size_t index) {
+  // Of I420 the rows of colour have half the stride: all are counted in those.
+  const bool halves = image.format == PixelFormat::kI420, planes = image.format != PixelFormat::kYuyv;
+  const int64_t rows = halves ? 3 * image.height - 1 : planes ? image.height / 2 * 3 - 1 : image.height - 1;
+  const int64_t unit = halves ? stride / 2 : stride, last = halves ? image.width / 2 : row_bytes(image);
+  if (holds(image.size, rows, unit, last)) return;
+  refuse(index, "size must be at least " + std::to_string(rows) + " x " + std::to_string(unit) + " + " +
+                    std::to_string(last) + " bytes, of brightness and colour, not " + std::to_string(image.size));
+}
+
 }  // namespace
 
 int64_t bytes_a_pixel(PixelFormat format) {
@@ -141,15 +183,14 @@ int64_t bytes_a_pixel(PixelFormat format) {
     case PixelFormat::kRgb8:
     case PixelFormat::kBgr8: return 3;
     case PixelFormat::kRgba8: return 4;
+    default: return 0;
   }
-  return 0;
 }
 
 void check_image(const ImageView& image, std::size_t index) {
   const auto text = [](auto number) { return std::to_string(number); };
-  const int64_t pixel = bytes_a_pixel(image.format);
-  if (pixel == 0) {
-    refuse(index, "format must be 0 to 3 (a PixelFormat), not " + text(static_cast<int32_t>(image.format)));
+  if (image.format < PixelFormat::kGrey8 || image.format > PixelFormat::kYuyv) {
+    refuse(index, "format must be 0 to 6 (a PixelFormat), not " + text(static_cast<int32_t>(image.format)));
   }
   if (image.data == nullptr) refuse(index, "data must not be null");
   for (const int64_t side : {image.width, image.height}) {
@@ -158,17 +199,23 @@ void check_image(const ImageView& image, std::size_t index) {
                         text(image.height));
     }
   }
-  const int64_t row = image.width * pixel, stride = image.stride == 0 ? row : image.stride;
+  if (is_yuv(image.format)) check_yuv(image, index);
+  const int64_t row = row_bytes(image), stride = image.stride == 0 ? row : image.stride;
   if (stride < row) {
     refuse(index, "stride must be 0 or at least a row's " + text(row) + " bytes, not " + text(image.stride));
   }
-  // Divided, not multiplied: a huge stride must not overflow.
-  const auto size = static_cast<uint64_t>(image.size), last = static_cast<uint64_t>(row);
-  const auto rows = static_cast<uint64_t>(image.height - 1);
-  if (size < last || (size - last) / static_cast<uint64_t>(stride) < rows) {
+  if (is_yuv(image.format)) return check_yuv_size(image, stride, index);
+  if (!holds(image.size, image.height - 1, stride, row)) {
     refuse(index, "size must be at least height - 1 strides and a row, " + text(image.height - 1) + " x " +
                       text(stride) + " + " + text(row) + " bytes, not " + text(image.size));
   }
+}
+
+void check_count(std::size_t count) {
+  constexpr std::size_t kMost = std::numeric_limits<std::ptrdiff_t>::max() / sizeof(ImageView);
+  if (count <= kMost) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "count must be at most " + std::to_string(kMost) + ", not " + std::to_string(count));
 }
 
 void resize_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride) {

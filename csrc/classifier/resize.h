@@ -8,6 +8,9 @@ namespace fer_fast {
 // Throws Error if the view breaks a rule of ImageView; `index` is its place in the call, for the message.
 void check_image(const ImageView& image, std::size_t index);
 
+// Throws Error if no memory holds so many views.
+void check_count(std::size_t count);
+
 // Writes `height` rows of `width` x 3 bytes, each `stride` bytes after the other. The view has been checked.
 void resize_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride);
 
@@ -15,7 +18,7 @@ void resize_to(const ImageView& image, int64_t width, int64_t height, uint8_t* o
 void resize_part_to(const ImageView& image, double across, double down, int64_t width, int64_t height, uint8_t* out,
                     int64_t stride);
 
-// Bytes of a pixel; 0 if there is no such format.
+// Bytes of a pixel; 0 of a format that an RgbView makes others of.
 int64_t bytes_a_pixel(PixelFormat format);
 
 }  // namespace fer_fast

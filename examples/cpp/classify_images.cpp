@@ -1,9 +1,10 @@
-// classify_images MODEL FOLDER: a folder of cropped faces comes in, a csv table goes to standard output.
+// classify_images MODEL FOLDER [--prior PRIOR]: a folder of cropped faces comes in, a csv table goes to standard output.
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <vector>
 
+#include "arguments.h"
 #include "csv.h"
 #include "decode.h"
 
@@ -45,13 +46,15 @@ void classify(const fer_fast::Classifier& classifier, const std::vector<std::str
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3 || !std::filesystem::is_directory(argv[2])) {
-    std::cerr << "usage: classify_images MODEL FOLDER\n";
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::string prior = taken("--prior", arguments).value_or("train");
+  if (arguments.size() != 2 || !std::filesystem::is_directory(arguments[1])) {
+    std::cerr << "usage: classify_images MODEL FOLDER [--prior PRIOR]\n";
     return 2;
   }
   try {
-    const std::vector<std::string> paths = files_in(argv[2]);
-    const fer_fast::Classifier classifier(argv[1]);
+    const std::vector<std::string> paths = files_in(arguments[1]);
+    const fer_fast::Classifier classifier(arguments[0], {}, prior);
     std::cout << "path,status,label,confidence";
     for (const std::string& name : classifier.classes()) std::cout << ',' << quoted(name);
     std::cout << '\n';

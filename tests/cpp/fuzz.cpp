@@ -1,5 +1,6 @@
-// What reads bytes that others chose: a model's description and checksums, image views, what a network says of cells, and
-// where crops lie. Any input gives an answer or an Error. With libFuzzer (-DFER_FAST_LIBFUZZER, clang) or, with this file's own main, by chance: SEED SECONDS.
+// What reads bytes that others chose: a model's description and checksums, a mix of classes, image views, what a network
+// says of cells, and where crops lie. Any input gives an answer or an Error. With libFuzzer (-DFER_FAST_LIBFUZZER, clang)
+// or, with this file's own main, by chance: SEED SECONDS.
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -7,8 +8,12 @@
 #include <random>
 
 #include "../../csrc/classifier/description.h"
+#include "../../csrc/classifier/json_object.h"
 #include "../../csrc/classifier/photo.h"
 #include "../../csrc/classifier/resize.h"
+#include "../../csrc/classifier/shares.h"
+#include "../../csrc/classifier/utf8.h"
+#include "../../csrc/classifier/yuv.h"
 #include "../../csrc/faces/cells.h"
 #include "../../csrc/faces/crops.h"
 
@@ -31,6 +36,15 @@ static void read_model(std::string_view text) {
   }
 }
 
+// As text; files have lines of it, or JSON.
+static void read_shares(std::string_view text) {
+  if (is_utf8(text)) members_in(text);
+  try {
+    shares_of(std::string(text) + "=", {"a", "b"});
+  } catch (const Error&) {
+  }
+}
+
 static void resize(const uint8_t* data, std::size_t size) {
   int64_t numbers[4];
   if (size < sizeof(numbers) + 2) return;
@@ -47,7 +61,9 @@ static void resize(const uint8_t* data, std::size_t size) {
   image.width = numbers[0];
   image.height = numbers[1];
   image.stride = numbers[2];
-  image.format = static_cast<PixelFormat>(kind % 5);
+  image.format = static_cast<PixelFormat>(kind % 8);
+  image.matrix = static_cast<YuvMatrix>(1 + kind / 8 % 2);
+  image.range = static_cast<YuvRange>(kind / 16 % 3);
   try {
     check_image(image, 0);
   } catch (const Error&) {
@@ -55,8 +71,14 @@ static void resize(const uint8_t* data, std::size_t size) {
   }
   const int64_t side = 1 + (narrow >> 2);
   std::vector<uint8_t> square(static_cast<std::size_t>(side * side * 3));
-  resize_to(image, side, side, square.data(), side * 3);
+  resize_to(RgbView(image).view(), side, side, square.data(), side * 3);
   seen_of(image, 32 + side, 32);
+  try {
+    const auto place = static_cast<float>(numbers[3]), wide = static_cast<float>(kind);
+    const Cut cut = cut_of(image, Box{place, place / 2, wide, wide + 1}, 0, side);
+    cut_faces(&cut, 1, side, square.data());
+  } catch (const Error&) {
+  }
 }
 
 // Numbers of all kinds, as the bits that they are.
@@ -86,6 +108,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   switch (data[0] % 4) {
     case 0: resize(data + 1, size - 1); break;
     case 2: find_and_crop(data + 1, size - 1); break;
+    case 3: read_shares({reinterpret_cast<const char*>(data + 1), size - 1}); break;
     default: read_model({reinterpret_cast<const char*>(data + 1), size - 1});
   }
   return 0;
@@ -100,9 +123,10 @@ int main(int argc, char** argv) {
   const std::string known =
       "\1<?fer_fast\nformat 1\nversion 0\nmodel 0\nprecision fp32\nimage_size 9\nbatch_size 9\nclass a\nclass b\n"
       "graph 0 00000000\nweights 0 00000000\nengine 0 00000000\ndescription 166 00000000\n?>\n";
+  const std::string mix = "\3{\"a\": 1.5e-3, \"\\u0062\": [0, {\"c\": null}], \"d\": -0}";
   std::size_t inputs = 0;
   for (; std::chrono::steady_clock::now() < end; ++inputs) {
-    std::string input = known;
+    std::string input = inputs % 2 == 0 ? known : mix;
     if (random() % 2 == 0) {
       input.resize(random() % 3000);
       for (char& byte : input) byte = static_cast<char>(random());

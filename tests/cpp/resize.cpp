@@ -3,6 +3,7 @@
 #include "../../csrc/classifier/resize.h"
 
 #include "../../csrc/classifier/photo.h"
+#include "../../csrc/classifier/yuv.h"
 #include "consumer/images.h"
 
 int main(int argc, char** argv) {
@@ -15,7 +16,7 @@ int main(int argc, char** argv) {
     fer_fast::Seen seen{{}, width, height, width, height};
     if (argc == 5) {
       seen.pixels.resize(static_cast<std::size_t>(width * height * 3));
-      fer_fast::resize_to(images.views[i], width, height, seen.pixels.data(), width * 3);
+      fer_fast::resize_to(fer_fast::RgbView(images.views[i]).view(), width, height, seen.pixels.data(), width * 3);
     } else {
       seen = fer_fast::seen_of(images.views[i], width, 1);
       out.write(reinterpret_cast<const char*>(&seen.width), 8).write(reinterpret_cast<const char*>(&seen.height), 8);

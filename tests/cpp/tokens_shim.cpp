@@ -1,16 +1,21 @@
-// The CUDA twin's kernel body over every block and thread, on the host: what test_tokens.py calls without a GPU.
-// The shim comes first: the kernel needs its keywords.
+// The CUDA twin's kernel body over every block and thread, on the host: what test_tokens.py and test_traffic.py call
+// without a GPU. The shim comes first: the kernel needs its keywords.
 #include "kernel_shim.h"
 
-#include "../../csrc/tokens/tokens_kernel.h"
+#include "../../csrc/tokens/cuda_dispatch.h"
+#include "../../csrc/tokens/cuda_plan.h"
 
 using namespace fer_fast;
 
+namespace fer_fast {
 namespace {
 
-template <typename Out>
-void run_grid(const CudaTokens& plan, unsigned blocks) {
-  run_blocks(blocks, kCudaThreads, [&plan] { token_kernel<Out>(plan); });
+uint4 cuda_shared[48 * 1024 / sizeof(uint4)];  // what the kernel declares: of one block at a time
+
+void run(const CudaSource& source, DType out_dtype, int64_t most_blocks) {
+  const auto blocks = static_cast<unsigned>(std::min<int64_t>(source.blocks, most_blocks));
+  with_kernel(source, out_dtype,
+              [&](auto kernel) { run_blocks(blocks, static_cast<unsigned>(source.threads), [&] { kernel(source); }); });
 }
 
 template <typename Body>
@@ -25,19 +30,19 @@ int with_message(char* message, int64_t message_size, const Body& body) {
 }
 
 }  // namespace
+}  // namespace fer_fast
 
 extern "C" {
 
-// Each returns 0, or 1 with a message for a ValueError. Three blocks: few enough that the loop over tokens turns.
+// Each returns 0, or 1 with a message for a ValueError. At most three blocks a launch: few enough that the loop over
+// shares turns.
 int shim_tokens(const SourceView* sources, int64_t source_count, int64_t grid, void* out, int32_t out_dtype,
                 char* message, int64_t message_size) {
   const auto dtype = static_cast<DType>(out_dtype);
   return with_message(message, message_size, [&] {
-    check_tokens(sources, source_count, grid, dtype);
-    const CudaTokens plan = plan_cuda_tokens(sources, source_count, grid, out, dtype);
-    if (dtype == DType::kFloat16) return run_grid<Half>(plan, 3);
-    if (dtype == DType::kBFloat16) return run_grid<BFloat16>(plan, 3);
-    run_grid<float>(plan, 3);
+    CudaSource plan[kMaxSources];
+    plan_cuda_tokens(sources, source_count, grid, out, dtype, plan);
+    for (int64_t s = 0; s < source_count; ++s) run(plan[s], dtype, 3);
   });
 }
 
@@ -47,10 +52,24 @@ int shim_tokens_cpu(const SourceView* sources, int64_t source_count, int64_t gri
                       [&] { fused_tokens_cpu(sources, source_count, grid, out, static_cast<DType>(out_dtype), 2); });
 }
 
-// How each source is read, so that a test can tell that the vectors were exercised.
-int shim_path(const SourceView* sources, int64_t source_count, int64_t grid, int32_t out_dtype, int64_t source) {
-  static char aligned[16] __attribute__((aligned(16)));
-  const CudaTokens plan = plan_cuda_tokens(sources, source_count, grid, aligned, static_cast<DType>(out_dtype));
-  return static_cast<int>(plan.paths[source]);
+// How a source is planned, so that a test can tell which way it is read, and how many blocks share it.
+void shim_plan(const SourceView* sources, int64_t source_count, int64_t grid, void* out, int32_t out_dtype,
+               int64_t source, int32_t* found) {
+  CudaSource plan[kMaxSources];
+  plan_cuda_tokens(sources, source_count, grid, out, static_cast<DType>(out_dtype), plan);
+  const CudaSource& planned = plan[source];
+  const int32_t numbers[] = {static_cast<int32_t>(planned.path), planned.blocks, planned.threads, planned.shared_bytes};
+  std::copy(std::begin(numbers), std::end(numbers), found);
+}
+
+// What one source's launch moves, as the card would: stores, then loads.
+void shim_traffic(const SourceView* sources, int64_t source_count, int64_t grid, void* out, int32_t out_dtype,
+                  int64_t source, ShimTraffic* found) {
+  CudaSource plan[kMaxSources];
+  plan_cuda_tokens(sources, source_count, grid, out, static_cast<DType>(out_dtype), plan);
+  shim_store_traffic = shim_load_traffic = {};
+  run(plan[source], static_cast<DType>(out_dtype), plan[source].blocks);
+  found[0] = shim_store_traffic;
+  found[1] = shim_load_traffic;
 }
 }

@@ -38,6 +38,12 @@ class FER_FAST_API Classifier {
   // Opens MODEL.xml (with MODEL.bin beside it; OpenVINO, which compiles it for this CPU: up to seconds),
   // MODEL.engine (with MODEL.engine.txt; TensorRT, on a GPU) or MODEL.pt2 (libtorch, on either). Throws Error.
   explicit Classifier(const std::string& model, const Options& options = {});
+  // The same for a mix of classes that the probabilities are to presume, as `fer_fast.Classifier(prior=...)` in Python:
+  // train, that of the training; balanced, every class as common as the others; shares or counts by class,
+  // anger=0.2,fear=0.8; or the path of a file of them. Of a model that does not say its training's mix train alone.
+  Classifier(const std::string& model, const Options& options, const std::string& prior);
+  // The same of an .xml in memory.
+  explicit Classifier(const ModelBytes& model, const Options& options = {}, const std::string& prior = "train");
   ~Classifier();
   Classifier(Classifier&&) noexcept;
   Classifier& operator=(Classifier&&) noexcept;
@@ -51,6 +57,11 @@ class FER_FAST_API Classifier {
   // Error what stands there means nothing.
   void classify(const ImageView* images, std::size_t count, float* probabilities) const;
 
+  // Faces in a frame, of which nothing else is read or copied: each box becomes the square on its longer side about its
+  // centre, what lies outside of the frame the pixel at its edge, as classify_faces cuts by boxes. Throws Error.
+  std::vector<Prediction> classify(const ImageView& frame, const std::vector<Box>& boxes) const;
+  void classify(const ImageView& frame, const Box* boxes, std::size_t count, float* probabilities) const;
+
   // The faces that the finder finds in a photo, by falling area, with their predictions: each is cropped from the photo's
   // own pixels as the model was trained, as `fer_fast.Classifier.predict_faces` does in Python. Many photos are faster:
   // their faces share batches. Throws Error.
@@ -59,8 +70,8 @@ class FER_FAST_API Classifier {
 
   const std::vector<std::string>& classes() const;
   int64_t image_size() const;  // side in pixels of what the model sees
-  // What runs: name=value lines of engine, version, device, precision, streams, image_size, batch_size, framing, model,
-  // exported_by.
+  // What runs: name=value lines of engine, version, device, precision, streams, image_size, batch_size, framing, prior,
+  // model, exported_by.
   std::string describe() const;
 
  private:

@@ -38,6 +38,7 @@ class FER_FAST_API FaceFinder {
  public:
   // Opens what `fer-fast export finder` wrote, as Classifier does. Throws Error.
   explicit FaceFinder(const std::string& model, const FinderOptions& options = {});
+  explicit FaceFinder(const ModelBytes& model, const FinderOptions& options = {});
   ~FaceFinder();
   FaceFinder(FaceFinder&&) noexcept;
   FaceFinder& operator=(FaceFinder&&) noexcept;

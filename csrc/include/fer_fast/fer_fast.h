@@ -12,6 +12,10 @@
 extern "C" {
 #endif
 
+/* FER_FAST_VERSION and FER_FAST_ABI of the library that runs. */
+FER_FAST_API const char* fer_fast_version(void);
+FER_FAST_API int32_t fer_fast_abi(void);
+
 typedef struct fer_fast_classifier fer_fast_classifier;
 
 /* As fer_fast::ErrorCode. */
@@ -27,22 +31,39 @@ enum {
   FER_FAST_OUT_OF_MEMORY = 8
 };
 
-enum { FER_FAST_GREY8 = 0, FER_FAST_RGB8 = 1, FER_FAST_BGR8 = 2, FER_FAST_RGBA8 = 3 };
+enum {
+  FER_FAST_GREY8 = 0,
+  FER_FAST_RGB8 = 1,
+  FER_FAST_BGR8 = 2,
+  FER_FAST_RGBA8 = 3,
+  FER_FAST_NV12 = 4,
+  FER_FAST_I420 = 5,
+  FER_FAST_YUYV = 6
+};
+enum { FER_FAST_BT601 = 1, FER_FAST_BT709 = 2 };
+enum { FER_FAST_LIMITED_RANGE = 1, FER_FAST_FULL_RANGE = 2 };
 enum { FER_FAST_PRECISION_AUTO = 0, FER_FAST_PRECISION_FP32 = 1, FER_FAST_PRECISION_BF16 = 2 };
 enum { FER_FAST_THROUGHPUT = 0, FER_FAST_LATENCY = 1 };
 
+/* Of a struct that has one, `struct_size` is its sizeof: so a program runs with a later library, whose structs may have
+ * more. What the program's has not got is 0 then. */
+
 /* As fer_fast::ImageView. */
 typedef struct {
+  size_t struct_size;
   const uint8_t* data;
   size_t size;
   int64_t width;
   int64_t height;
   int64_t stride;
   int32_t format;
+  int32_t matrix; /* these two must be said of FER_FAST_NV12, FER_FAST_I420 and FER_FAST_YUYV */
+  int32_t range;
 } fer_fast_image;
 
-/* As fer_fast::Options; all zero are the defaults. */
+/* As fer_fast::Options; all zero but struct_size are the defaults. */
 typedef struct {
+  size_t struct_size;
   size_t batch_size;
   int32_t threads;
   int32_t precision;
@@ -53,13 +74,31 @@ typedef struct {
 /* Opens a model; *classifier is null unless FER_FAST_OK is returned. `options` may be null. */
 FER_FAST_API int32_t fer_fast_open(const char* model, const fer_fast_options* options, fer_fast_classifier** classifier);
 
+/* The same for a mix of classes, as the constructor of fer_fast::Classifier takes it; null is train. */
+FER_FAST_API int32_t fer_fast_open_with_prior(const char* model, const fer_fast_options* options, const char* prior,
+                                              fer_fast_classifier** classifier);
+
+/* The same of the bytes of an .xml and its .bin, which are copied. */
+FER_FAST_API int32_t fer_fast_open_bytes(const void* graph, size_t graph_size, const void* weights, size_t weights_size,
+                                         const fer_fast_options* options, const char* prior,
+                                         fer_fast_classifier** classifier);
+
 /* Frees it; null is allowed. No other call may be running. */
 FER_FAST_API void fer_fast_close(fer_fast_classifier* classifier);
 
-/* Writes [count][classes] probabilities; `capacity` is the number of floats that `probabilities` holds. Safe from many
+/* Writes [count][classes] probabilities; all images have one struct_size; `capacity` is the number of floats that `probabilities` holds. Safe from many
  * threads at once. */
 FER_FAST_API int32_t fer_fast_classify(const fer_fast_classifier* classifier, const fer_fast_image* images, size_t count,
                                        float* probabilities, size_t capacity);
+
+/* As fer_fast::Box. It never changes: rows of it are the caller's. */
+typedef struct {
+  float x, y, width, height;
+} fer_fast_box;
+
+/* The same of faces in a frame, as fer_fast::Classifier::classify takes their boxes. */
+FER_FAST_API int32_t fer_fast_classify_boxes(const fer_fast_classifier* classifier, const fer_fast_image* frame,
+                                             const fer_fast_box* boxes, size_t count, float* probabilities, size_t capacity);
 
 /* 0 for null. */
 FER_FAST_API size_t fer_fast_class_count(const fer_fast_classifier* classifier);
@@ -71,8 +110,10 @@ FER_FAST_API const char* fer_fast_describe(const fer_fast_classifier* classifier
 
 typedef struct fer_fast_finder fer_fast_finder;
 
-/* As fer_fast::FinderOptions; all zero are the defaults. With min_face 1 and a score of 1e-9 all faces are found. */
+/* As fer_fast::FinderOptions; all zero but struct_size are the defaults. With min_face 1 and a score of 1e-9 all faces are
+ * found. */
 typedef struct {
+  size_t struct_size;
   int64_t find_size;
   double score;
   double min_face;
@@ -83,7 +124,7 @@ typedef struct {
   const char* device; /* null is auto */
 } fer_fast_finder_options;
 
-/* As fer_fast::Face; landmarks are x, y of each. */
+/* As fer_fast::Face; landmarks are x, y of each. It never changes: rows of it are the caller's. */
 typedef struct {
   float x, y, width, height;
   float landmarks[10];
@@ -92,6 +133,11 @@ typedef struct {
 
 /* Opens a face finder; *finder is null unless FER_FAST_OK is returned. `options` may be null. */
 FER_FAST_API int32_t fer_fast_finder_open(const char* model, const fer_fast_finder_options* options, fer_fast_finder** finder);
+
+/* The same of the bytes of an .xml and its .bin, which are copied. */
+FER_FAST_API int32_t fer_fast_finder_open_bytes(const void* graph, size_t graph_size, const void* weights,
+                                                size_t weights_size, const fer_fast_finder_options* options,
+                                                fer_fast_finder** finder);
 
 /* Frees it; null is allowed. No other call may be running. */
 FER_FAST_API void fer_fast_finder_close(fer_fast_finder* finder);

@@ -15,7 +15,7 @@ enum class ErrorCode : int32_t {
   kModelNotFound = 2,     // there is no such file, or it cannot be read
   kModelDamaged = 3,      // changed since it was exported
   kModelUnsupported = 4,  // cut short or not exported for this library, of another version, for another processor
-  kEngineMissing = 5,     // this library was built without the engine that runs the model
+  kEngineMissing = 5,     // what runs the model was not built in, is not found, or is too old
   kDeviceMissing = 6,     // no such device, or it does not compute the precision
   kEngineFailed = 7,      // what the engine said stands in what()
   kOutOfMemory = 8,
@@ -33,7 +33,23 @@ class FER_FAST_API Error : public std::runtime_error {
   ErrorCode code_;
 };
 
-enum class PixelFormat : int32_t { kGrey8, kRgb8, kBgr8, kRgba8 };  // of RGBA, alpha is left out of account
+enum class PixelFormat : int32_t {
+  kGrey8,
+  kRgb8,
+  kBgr8,
+  kRgba8,  // alpha is left out of account
+  // Brightness (Y) and colour (U, V) of a camera, of even width; matrix and range say what they mean. Two columns, and but
+  // for kYuyv two rows, share a colour.
+  kNv12,  // after the rows of Y, half as many with a U and a V in turn, of the same stride; the height is even
+  kI420,  // after the rows of Y, half as many of U, then of V, of half the stride, which is even; the height is even
+  kYuyv,  // Y, U, Y, V in turn
+};
+
+// What RGB a brightness and a colour are: ITU-R BT.601, most cameras', or BT.709, most of HD video's.
+enum class YuvMatrix : int32_t { kNone, kBt601, kBt709 };
+
+// Of Y 16 to 235 and of U and V 16 to 240, or all of 0 to 255, as JPEG has it.
+enum class YuvRange : int32_t { kNone, kLimited, kFull };
 
 // The largest width and height of an image.
 constexpr int64_t kMaxImageSide = 1 << 16;
@@ -47,6 +63,23 @@ struct ImageView {
   int64_t height = 0;
   int64_t stride = 0;  // bytes from a row to the next, at least a row's; 0 is a row's, without a gap
   PixelFormat format = PixelFormat::kRgb8;
+  YuvMatrix matrix = YuvMatrix::kNone;  // these two must be said of kNv12, kI420 and kYuyv; of others they say nothing
+  YuvRange range = YuvRange::kNone;
+};
+
+// A face in a frame, by the caller's own finder, in pixels of it; parts of it may lie outside. The first pixel's centre is at
+// 0.5, 0.5.
+struct Box {
+  float x, y, width, height;  // x and y of the left upper corner
+};
+
+// A model in the caller's memory, as the bytes of MODEL.xml and MODEL.bin: a part of the program, say, or what it
+// decrypted. It is copied, and compared with its checksums as files are.
+struct ModelBytes {
+  const void* graph = nullptr;
+  std::size_t graph_size = 0;
+  const void* weights = nullptr;
+  std::size_t weights_size = 0;
 };
 
 enum class Precision : int32_t {

@@ -31,11 +31,11 @@ static uint8_t* read_photo(const char* path, fer_fast_image* photo) {
 }
 
 int main(int argc, char** argv) {
-  fer_fast_finder_options options = {0};
+  fer_fast_finder_options options = {.struct_size = sizeof(options)};
   fer_fast_finder* finder = (fer_fast_finder*)&options;
   fer_fast_classifier* classifier = NULL;
   fer_fast_face faces[MOST], again[MOST];
-  fer_fast_image photo = {0};
+  fer_fast_image photo = {.struct_size = sizeof(photo)};
   float probabilities[MOST * CLASSES];
   size_t count = 99, fewer = 0, i, k, best;
   uint8_t* pixels;

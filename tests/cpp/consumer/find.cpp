@@ -1,4 +1,4 @@
-// FINDER MODEL IMAGES OUT [THREADS [PRECISION [FIND_SIZE]]]: photos in a plain form of this test's own come in. Of each
+// FINDER MODEL IMAGES OUT [THREADS [PRECISION [FIND_SIZE [PRIOR]]]]: photos in a plain form of this test's own come in. Of each
 // its faces go out: their number as int64, then of each 15 numbers and its probabilities, float32. Several threads
 // share finder and classifier and must all give the first one's faces.
 #include <cmath>
@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
         argc > 6 && std::string(argv[6]) == "auto" ? fer_fast::Precision::kAuto : fer_fast::Precision::kFp32;
     if (argc > 7) finding.find_size = std::stoll(argv[7]);
     const fer_fast::FaceFinder finder(argv[1], finding);
-    const fer_fast::Classifier classifier(argv[2], options);
+    const fer_fast::Classifier classifier(argv[2], options, argc > 8 ? argv[8] : "train");
     std::cout << finder.describe() << classifier.describe();
     const std::vector<Faces> found = classifier.classify_faces(finder, photos.views);
     std::ofstream out(argv[4], std::ios::binary);

@@ -1,4 +1,5 @@
-// Images in a plain form of the tests' own. Each: width, height, stride, format, size as int64, then the bytes.
+// Images in a plain form of the tests' own. Each: width, height, stride, format (with the matrix in its second byte, the
+// range in its third), size as int64, then the bytes.
 #pragma once
 
 #include <fer_fast/classifier.h>
@@ -23,7 +24,9 @@ inline Images read_images(const char* path) {
     view.width = header[0];
     view.height = header[1];
     view.stride = header[2];
-    view.format = static_cast<fer_fast::PixelFormat>(header[3]);
+    view.format = static_cast<fer_fast::PixelFormat>(header[3] & 255);
+    view.matrix = static_cast<fer_fast::YuvMatrix>(header[3] >> 8 & 255);
+    view.range = static_cast<fer_fast::YuvRange>(header[3] >> 16);
     images.views.push_back(view);
   }
   return images;
