@@ -21,17 +21,23 @@ def pytest_benchmark_update_machine_info(config, machine_info):
 
 
 @cache
-def all_cases():
-    """Every case of every stage by its key; nothing is compiled before it is run."""
+def material():
+    """What is measured on: the same for all suites."""
     work = Path(_folder.name)
-    material = Material("fast", made_folders(work, faces=256, photos=32, seed=0), work)
-    return cases(material, Graphs(material), Choice(), Runs(material))
+    return Material("fast", made_folders(work, faces=256, photos=32, seed=0), work)
+
+
+@cache
+def cases_of(stage):
+    """Every case of a stage; nothing is compiled before it is run."""
+    found = cases(material(), Graphs(material()), Choice(stages=(stage,)), Runs(material()))
+    return [case for case in found if case.key.stage == stage]
 
 
 def pytest_generate_tests(metafunc):
     """Gives `case` the cases of the module's STAGE."""
     if "case" in metafunc.fixturenames:
-        found = [case for case in all_cases() if case.key.stage == metafunc.module.STAGE]
+        found = cases_of(metafunc.module.STAGE)
         names = [" ".join(str(part) for part in case.key[1:] if part) for case in found]
         metafunc.parametrize("case", found, ids=names)
 

@@ -27,8 +27,8 @@ from fer_fast.datasets import load_split
 from fer_fast.evaluation import json_text
 from fer_fast.faces.finder import FaceFinder
 from fer_fast.machine.disk import check_place, write_whole
-from fer_fast.models.checkpoint import read_finder
 from fer_fast.models.config import FRAMINGS
+from fer_fast.models.files.checkpoint import read_finder
 from fer_fast.ops import native
 
 RESULTS = Path(__file__).parent / "results"

@@ -28,7 +28,7 @@ from fer_fast.bench.images import make_faces, make_photos
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.decode.interface import Decoder
 from fer_fast.decode.pillow import PillowDecoder
-from fer_fast.models.config import ModelConfig
+from fer_fast.models.fusion.config import FusionConfig
 
 RESULTS = Path(__file__).parent / "results" / "decoding.json"
 WORKERS = (1, 2, 4)
@@ -36,7 +36,7 @@ WORKERS = (1, 2, 4)
 WAYS = {"threads": math.inf, "processes": 0}
 #: Batches under way at a time, as in a run over a folder.
 AHEAD = 6
-SIDE = ModelConfig().image_size
+SIDE = FusionConfig().image_size
 
 
 def opened(way: str, workers: int) -> PillowDecoder:

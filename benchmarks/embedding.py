@@ -32,6 +32,7 @@ SIZES = {"faces": (512, 48, 48), "crops": (256, 240, 240)}
 PRECISIONS = ("fp32", "int8")
 #: What a program on a CPU needs of OpenVINO's wheel.
 OPENVINO_FILES = (
+    "libopenvino_c.so.*",
     "libopenvino.so.*",
     "libopenvino_intel_cpu_plugin.so",
     "libopenvino_ir_frontend.so.*",
@@ -61,7 +62,7 @@ def shipped(binary: Path, graph: Path, folder: Path) -> dict[str, int]:
         shutil.copy(file, folder / file.name)
     images = folder / "images.raw"
     images.write_bytes(bytes(48 * 48 * 3))
-    environment = os.environ | {"LD_LIBRARY_PATH": str(folder)}
+    environment = os.environ | {"LD_LIBRARY_PATH": str(folder), "FER_FAST_OPENVINO_DIR": str(folder)}
     command = [str(binary), str(folder / graph.name), "int8", str(images), "48", "48", "0.1"]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     found = subprocess.run(["ldd", str(binary)], check=True, env=environment, capture_output=True, text=True).stdout

@@ -25,9 +25,9 @@ from fer_fast.bench.measure import measure
 from fer_fast.bench.portraits import make_photos_with_faces
 from fer_fast.bench.report import row_of
 from fer_fast.bench.stages import decode, folder, model
-from fer_fast.models.config import PRESETS
-from fer_fast.models.fusion import FusionModel
-from fer_fast.models.storage import save_model
+from fer_fast.models.files.storage import save_model
+from fer_fast.models.fusion.config import PRESETS
+from fer_fast.models.fusion.network import FusionModel
 
 RESULTS = Path(__file__).parent / "results"
 PHOTO_SIDES = ((160, 120), (320, 240), (640, 480), (1280, 960), (2560, 1920), (4032, 3024))

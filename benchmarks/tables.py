@@ -14,18 +14,37 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pages import cpp, crops, finder, gpu, models, performance, photos, readme, reproduction
+from pages import (
+    confidence,
+    cpp,
+    crops,
+    films,
+    finder,
+    gpu,
+    graph,
+    install,
+    models,
+    performance,
+    photos,
+    readme,
+    reproduction,
+    watch,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Page -> marker -> what stands there.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": readme.TABLES,
+    "README.md": readme.TABLES | install.TABLES,
     "docs/cpp.md": cpp.TABLES,
     "docs/crops.md": crops.TABLES,
+    "docs/evaluation.md": confidence.TABLES,
+    "docs/films.md": films.TABLES,
     "docs/gpu.md": gpu.TABLES,
     "docs/models.md": models.TABLES | finder.TABLES,
-    "docs/performance.md": performance.TABLES | photos.TABLES,
+    "docs/performance.md": performance.TABLES | photos.TABLES | install.START_TABLES | graph.TABLES,
+    "docs/prior.md": models.PRIOR_TABLES,
     "docs/reproduction.md": reproduction.TABLES,
+    "docs/watch.md": watch.TABLES,
 }
 
 

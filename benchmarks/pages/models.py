@@ -8,10 +8,12 @@ from typing import Any
 
 from pages.shared import load, machine, table
 
-from fer_fast.evaluation.lines import accuracy, difference_cells, marked_name, number, percent, shown_runs
+from fer_fast.evaluation.lines import accuracy, difference_cells, marked_name, name_of, number, percent, shown_runs
 from fer_fast.evaluation.report import run_of
 
 PROTOCOLS = ("argmax10", "majority", "paper6")
+#: Of hard views, and of another prior: what is left of the others says nothing new.
+SEEN_PROTOCOLS = ("argmax10", "majority")
 
 
 def overview() -> str:
@@ -21,11 +23,14 @@ def overview() -> str:
         report = splits["test"]
         run = run_of(report, "chosen")
         accuracies = [percent(part["accuracy"]) for name in PROTOCOLS for part in run["scores"][name].values()]
-        full = run["scores"][report["default_protocol"]]["full"]
-        rows.append([f"`{model}`", *accuracies, percent(full["macro_f1"]), number(full["ece"])])
-    header = [words for name in PROTOCOLS for words in (name, "leakage-free")]
+        full = _full(report)
+        hard = _full(splits["test-hard"]) if "test-hard" in splits else {"accuracy": None, "ece": None}
+        seen = [percent(full["macro_f1"]), number(full["ece"]), percent(hard["accuracy"]), number(hard["ece"])]
+        rows.append([f"`{model}`", *accuracies, *seen])
+    protocols = [words for name in PROTOCOLS for words in (name, "leakage-free")]
+    header = ["test split, accuracy in %", *protocols, "macro F1", "ECE", "hard views", "their ECE"]
     measured = f"By what `auto` chooses on {machine(load('models')['environment'])}"
-    return f"{table(['test split, accuracy in %', *header, 'macro F1', 'ECE'], rows)}\n\n{measured}"
+    return f"{table(header, rows)}\n\n{measured}"
 
 
 def scores(model: str) -> str:
@@ -33,7 +38,11 @@ def scores(model: str) -> str:
     rows = []
     for split, report in _reports(model):
         for title, run in shown_runs(report).items():
+            if report.get("alone"):  # of what auto had chosen
+                title = f"{name_of(run)} (auto)"
             for protocol, parts in run["scores"].items():
+                if report.get("alone") and protocol not in SEEN_PROTOCOLS:
+                    continue
                 full = parts["full"]
                 cells = [f"{accuracy(part)}, {part['images']:,}" for part in parts.values()]
                 values = percent(full["macro_f1"]), number(full["ece"]), number(full["nll"])
@@ -60,7 +69,7 @@ def precisions(model: str) -> str:
     """Every engine and precision against the reference."""
     rows = []
     for split, report in _reports(model):
-        for run in report["runs"]:
+        for run in [] if report.get("alone") else report["runs"]:
             name = [marked_name(run, report), split]
             if "reason" in run:
                 rows.append([*name, "-", "-", "-", f"not offered: {run['reason']}"])
@@ -70,6 +79,23 @@ def precisions(model: str) -> str:
             name[0] += " (**loses too much**)" if lost else ""
             rows.append([*name, percent(full["accuracy"]), *difference_cells(run)])
     return table(["run", "split", "accuracy", "points", "labels changed, %", "largest difference"], rows)
+
+
+def priors() -> str:
+    """What another mix of classes does on the test split, by what auto chooses."""
+    rows = []
+    for model, reports in load("models")["models"].items():
+        for prior, name in (("train", "test"), ("balanced", "test-balanced")):
+            full = _full(reports[name])
+            recalls = [each["recall"] for each in full["classes"].values() if each["recall"] is not None]
+            values = percent(full["accuracy"]), percent(sum(recalls) / len(recalls)), percent(full["macro_f1"])
+            rows.append([f"`{model}`", prior, *values, number(full["ece"])])
+    return table(["test split, argmax10", "prior", "accuracy", "mean recall", "macro F1", "ECE"], rows)
+
+
+def _full(report: dict[str, Any]) -> dict[str, Any]:
+    """Scores on all images of what auto chooses."""
+    return run_of(report, "chosen")["scores"][report["default_protocol"]]["full"]  # type: ignore[no-any-return]
 
 
 def _reports(model: str) -> list[tuple[str, dict[str, Any]]]:
@@ -86,3 +112,4 @@ def _tables() -> dict[str, Callable[[], str]]:
 
 
 TABLES = _tables()
+PRIOR_TABLES = {"priors": priors}

@@ -36,6 +36,13 @@ def machine(environment: dict[str, Any]) -> str:
     )
 
 
+def busy(environment: dict[str, Any], *loads: float) -> str:
+    """A sentence where other programs have kept a machine busy meanwhile, by its load averages; else nothing."""
+    if max(loads) <= 2 * environment["cores"]:
+        return ""
+    return f" The machine did other work meanwhile (load {max(loads):.0f}): the times are too long."
+
+
 def rows_of(stage: str, **wanted: str) -> list[dict[str, Any]]:
     """The timed rows of a stage in bench.json whose cells are as wanted."""
     rows = [row for row in load("bench")["rows"] if row["stage"] == stage and row["state"] == "ok"]

@@ -14,7 +14,7 @@ def load() -> program.PhotoProgram:
 
     import fer_fast
     from fer_fast.bench.opencv import opencv_finder
-    from fer_fast.models.checkpoint import read_finder
+    from fer_fast.models.files.checkpoint import read_finder
 
     classifier, find_in = fer_fast.Classifier(), opencv_finder(read_finder("finder"), 0.6)
 

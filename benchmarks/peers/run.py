@@ -25,7 +25,7 @@ from fer_fast.datasets import Split, unseen
 from fer_fast.datasets.ferplus import SPLIT_PLACES, load_ferplus
 from fer_fast.evaluation import split_scores
 from fer_fast.machine.disk import check_place, write_whole
-from fer_fast.models.checkpoint import packaged_models
+from fer_fast.models.files.paths import packaged_models
 from fer_fast.types import EMOTIONS, OutputRefusedError
 
 HERE = Path(__file__).resolve().parent
