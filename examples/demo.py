@@ -1,4 +1,4 @@
-"""`make demo`: two photos that ship inside Python packages, or any folder, come in; a table and drawn photos go out."""
+"""`make demo`: two photos (examples/photos), or any folder, come in; a table and drawn photos go out."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+PORTRAITS = Path(__file__).parent / "photos"
 DEMO = Path(".demo")
 PHOTOS, DRAWN = DEMO / "photos", DEMO / "drawn"
 
 
-def save_photos(folder: Path) -> None:
-    """Writes Grace Hopper's and Eileen Collins' portraits, and half a file, which becomes a row as well."""
-    import matplotlib.cbook
-    import skimage.data
-    from PIL import Image
-
+def copy_photos(folder: Path) -> None:
+    """Copies Grace Hopper's and Eileen Collins' portraits, and half of one, which becomes a row as well."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as portrait:
-        (folder / "grace_hopper.jpg").write_bytes(portrait.read())
-    Image.fromarray(skimage.data.astronaut()).save(folder / "eileen_collins.png")
+    shutil.copytree(PORTRAITS, folder, ignore=shutil.ignore_patterns("*.md"))
     whole = (folder / "grace_hopper.jpg").read_bytes()
     (folder / "half_a_file.jpg").write_bytes(whole[: len(whole) // 2])
 
@@ -46,7 +40,7 @@ def main() -> int:
     given = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     shutil.rmtree(DRAWN, ignore_errors=True)
     if given is None:
-        save_photos(PHOTOS)
+        copy_photos(PHOTOS)
     photos = given or PHOTOS
     DEMO.mkdir(exist_ok=True)
     program = os.path.relpath(Path(sys.executable).with_name("fer-fast"))

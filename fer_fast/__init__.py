@@ -9,7 +9,11 @@ if TYPE_CHECKING:
 
     from fer_fast.classifier import Classifier
     from fer_fast.faces.finder import FaceFinder
-    from fer_fast.models.storage import load_model
+    from fer_fast.films.classify import FrameFaces, TrackedFace, classify_video
+    from fer_fast.films.drawing import draw_film
+    from fer_fast.live.watch import LiveFaces, Watch, watch
+    from fer_fast.merge import Merged, merge_tables
+    from fer_fast.models.loading import load_model
     from fer_fast.pipeline.run import classify_folder, classify_rows
     from fer_fast.pipeline.summary import Summary
     from fer_fast.types import (
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
         DecodeError,
         Face,
         FerFastError,
+        MissingExtraError,
         OutputError,
         OutputRefusedError,
         Prediction,
@@ -37,17 +42,27 @@ __all__ = [
     "Face",
     "FaceFinder",
     "FerFastError",
+    "FrameFaces",
+    "LiveFaces",
+    "Merged",
+    "MissingExtraError",
     "OutputError",
     "OutputRefusedError",
     "Prediction",
     "Row",
     "Status",
     "Summary",
+    "TrackedFace",
+    "Watch",
     "__version__",
     "classify_folder",
     "classify_rows",
+    "classify_video",
     "cmake_prefix_path",
+    "draw_film",
     "load_model",
+    "merge_tables",
+    "watch",
 ]
 
 # torch takes seconds to import: whoever asks for --help or for a status does not wait for it. What is light comes late,
@@ -55,11 +70,20 @@ __all__ = [
 _HOMES = {
     "Classifier": "fer_fast.classifier",
     "FaceFinder": "fer_fast.faces.finder",
+    "FrameFaces": "fer_fast.films.classify",
+    "LiveFaces": "fer_fast.live.watch",
+    "Merged": "fer_fast.merge",
     "Summary": "fer_fast.pipeline.summary",
+    "TrackedFace": "fer_fast.films.classify",
+    "Watch": "fer_fast.live.watch",
     "__version__": "fer_fast.version",
     "classify_folder": "fer_fast.pipeline.run",
     "classify_rows": "fer_fast.pipeline.run",
-    "load_model": "fer_fast.models.storage",
+    "classify_video": "fer_fast.films.classify",
+    "draw_film": "fer_fast.films.drawing",
+    "load_model": "fer_fast.models.loading",
+    "merge_tables": "fer_fast.merge",
+    "watch": "fer_fast.live.watch",
 }
 
 

@@ -19,7 +19,10 @@ from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
 from fer_fast.face_predictions import predict_faces
 from fer_fast.faces.looking import Looking, check_choice
-from fer_fast.models.checkpoint import packaged_models, read_checkpoint
+from fer_fast.models.files.exported import ExportedModel
+from fer_fast.models.files.opening import about_classifier, begin_classifier
+from fer_fast.models.files.paths import packaged_models
+from fer_fast.models.prior import by_class, prior_text, ratios_of, shares_of, with_ratios
 from fer_fast.predictions import Means, Predictions
 from fer_fast.types import Face, FerFastError, Prediction
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from fer_fast.decode import Pixels
     from fer_fast.faces.finder import FaceFinder
+    from fer_fast.models.prior import PriorLike
     from fer_fast.predictions import ImageLike
 
 #: Large enough that a batch's fixed cost vanishes, small enough that its activations stay near the caches.
@@ -41,15 +45,20 @@ class Classifier(Opened):
     in a forked child its calls raise, and a new one is to be opened.
 
     Args:
-        model: the name of a packaged model, or the path of a .safetensors checkpoint.
+        model: the name of a packaged model, or the path of a .safetensors checkpoint or of what `fer-fast export`
+            wrote: an .xml or an .onnx, which OpenVINO runs, or an .engine, which TensorRT runs.
         device: auto, cpu, cuda, cuda:N, or several cards as cuda:0,cuda:1.
         engine: auto, openvino, torch or tensorrt.
-        precision: auto, fp32, bf16, fp16 or int8.
-        batch_size: images that the engine takes at once; None chooses.
+        precision: auto, fp32, bf16, fp16 or int8; of an exported model auto or, for OpenVINO, fp32 or bf16: what was
+            exported in int8 stays so, and the rest is computed in it.
+        batch_size: images that the engine takes at once; None chooses, or is what the model was exported for.
         workers: files decoded at once; None takes the processors that this process may use.
         decoder: auto, pillow or dali; auto is DALI on a GPU, where it is installed.
         max_pixels: an image with more is refused, in a file or in memory; an encoded one is not decoded then.
         max_memory, max_seconds: what decoding a file may cost besides; see `fer_fast.decode.open_decoder`.
+        prior: the mix of classes that the probabilities are to presume: train, that of the training, or what an export
+            was made for; balanced; or shares by class as a mapping, as text or in a file; see
+            `fer_fast.models.prior.shares_of`. Of a model that does not say its training's mix train alone.
 
     Attributes:
         classes: names of the probabilities' columns.
@@ -59,11 +68,13 @@ class Classifier(Opened):
         streams: how many calls of `predict_batch` at once keep the engine busy.
         device: as it was asked for; a finder that is opened for this runs there, too.
         decoder: turns files into pixels for this model.
-        identity: the model and the precision it runs in, for telling runs apart.
+        prior: the mix that the probabilities presume, in words.
+        identity: the model, the precision it runs in and the prior, if it is not train, for telling runs apart.
 
     Raises:
         ValueError: on an unknown name or a number out of range; the message names the known ones.
         CheckpointError: if the model is missing, damaged or of the wrong shape.
+        MissingExtraError: if the engine, the device or the decoder needs a package that is not installed.
         FerFastError: if the device is not there.
     """
 
@@ -82,9 +93,14 @@ class Classifier(Opened):
         max_pixels: int = DEFAULT_MAX_PIXELS,
         max_memory: int | None = None,
         max_seconds: float = DEFAULT_MAX_SECONDS,
+        prior: PriorLike = "train",
     ) -> None:
         super().__init__()
-        checkpoint = read_checkpoint(model)
+        found = begin_classifier(model)
+        about = about_classifier(found)
+        shares = shares_of(prior, about.classes)
+        self._ratios = ratios_of(shares, about.prior, about.classes)
+        self.prior = prior_text(shares, about.classes)
         self._arguments: dict[str, Any] = {
             # Absolute: another process may have another working directory.
             "model": model if str(model) in packaged_models() else Path(model).absolute(),
@@ -97,19 +113,20 @@ class Classifier(Opened):
             "max_pixels": max_pixels,
             "max_memory": max_memory,
             "max_seconds": max_seconds,
+            "prior": by_class(shares, about.classes),
         }
         self.model, self.device = str(model), device
-        self.classes = checkpoint.config.classes
-        self.image_size = checkpoint.config.image_size
-        self.framing = checkpoint.config.framing
-        self.temperature = checkpoint.config.temperature
-        self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        self.classes, self.image_size, self.framing = about.classes, about.image_size, about.framing
+        self._temperature: float | None = None  # what is exported answers with probabilities, a checkpoint with logits
+        if isinstance(found, ExportedModel):
+            usual = found.description.batch_size
+        else:
+            usual, self._temperature = DEFAULT_BATCH_SIZE, found.config.temperature
+        self.batch_size = usual if batch_size is None else batch_size
         # Before an engine is compiled.
         check_count("batch_size", batch_size)
         check_decoder(decoder, self.image_size, workers, max_pixels, max_memory, max_seconds)
-        self._engine = open_engine(
-            checkpoint, engine=engine, device=device, precision=precision, batch_size=self.batch_size
-        )
+        self._engine = open_engine(found, engine=engine, device=device, precision=precision, batch_size=self.batch_size)
         try:
             self.decoder: Decoder = open_decoder(
                 decoder, self.image_size, workers, max_pixels, self._engine.device, max_memory, max_seconds
@@ -121,7 +138,9 @@ class Classifier(Opened):
         self._finder_lock = threading.Lock()
         self.streams = self._engine.streams
         ran = self._engine.describe()
-        self.identity = f"{checkpoint.digest} {ran['engine']} {ran['precision']}"
+        ways = [ran[name] for name in ("engine", "precision", "rest") if name in ran]
+        mix = [] if self._ratios is None else [f"prior {self.prior}"]
+        self.identity = " ".join([found.digest, *ways, *mix])
 
     def predict_batch(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Classifies one batch of pixels.
@@ -150,11 +169,11 @@ class Classifier(Opened):
             wanted = f"[1..{self.batch_size}, {side}, {side}, 3]"
             raise ValueError(f"pixels must be {wanted}, not {list(pixels.shape)}")
         contiguous = np.ascontiguousarray(pixels) if isinstance(pixels, np.ndarray) else pixels.contiguous()
-        logits = self._engine.infer(contiguous) / np.float32(self.temperature)
-        if not np.isfinite(logits).all():
+        answer = self._engine.infer(contiguous)
+        if not np.isfinite(answer).all():
             raise FerFastError("the model gave a value that is not a number; another precision may help")
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+        probabilities = answer if self._temperature is None else _softmax(answer / np.float32(self._temperature))
+        return probabilities if self._ratios is None else with_ratios(probabilities, self._ratios)
 
     def predict(self, images: Iterable[ImageLike], *, exif: bool = True) -> list[Prediction]:
         """Classifies images in memory or on disk, cropped to the face; `predict_iter` says more.
@@ -241,11 +260,12 @@ class Classifier(Opened):
         check_images(images, exif)
         check_choice(faces)
         with self._call():
-            own = self._own_finder() if finder is None else finder
+            own = self.own_finder() if finder is None else finder
             looking = Looking(own, self.image_size, self.framing, faces)
             return predict_faces(images, self._means(nullcontext), looking, exif)
 
-    def _own_finder(self) -> FaceFinder:
+    def own_finder(self) -> FaceFinder:
+        """The finder of whoever brings none: as it is by default, on this device; opened once and closed with this."""
         from fer_fast.faces.finder import FaceFinder  # for nobody who has faces already
 
         with self._finder_lock:
@@ -254,10 +274,11 @@ class Classifier(Opened):
             return self._finder
 
     def describe(self) -> dict[str, Any]:
-        """What runs: the model, its image size, the batch, the decoder, and what the engine says of itself."""
+        """What runs: the model, its image size, prior and batch, the decoder, and what the engine says of itself."""
         return {
             "model": self.model,
             "image_size": self.image_size,
+            "prior": self.prior,
             "batch_size": self.batch_size,
             **self._engine.describe(),
             "decoder": self.decoder.name,
@@ -277,3 +298,8 @@ class Classifier(Opened):
     def _means(self, call: Callable[[], AbstractContextManager[None]]) -> Means:
         infer = self._probabilities
         return Means(self.classes, self.image_size, self.batch_size, self.streams, self.decoder, infer, call)
+
+
+def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]

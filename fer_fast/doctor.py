@@ -12,12 +12,14 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from fer_fast.machine.extras import EXTRAS, missing_modules, need, pip_line
 from fer_fast.types import FerFastError
 from fer_fast.version import __version__
 
@@ -27,13 +29,6 @@ _MODEL = "tiny"
 _PHOTO = (320, 240)
 _TORCH = "pip install 'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/cu130"
 _TORCH_12 = _TORCH.replace("cu130", "cu126")
-#: What can be installed beside the package: extra -> what it is for, and the modules that it brings.
-EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "parquet": ("tables in parquet", ("pyarrow",)),
-    "plots": ("figures", ("matplotlib",)),
-    "train": ("training", ("kornia", "matplotlib")),
-    "export": ("models in ONNX", ("onnx", "onnxscript")),
-}
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ def examine() -> dict[str, list[Finding]]:
         "engines": [*_engines(found)],
         "faces": [_tried("finder", _find)],
         "decoders": [*_decoders()],
-        "extras": [*_extras()],
+        "extras": [*_extras(found)],
     }
 
 
@@ -101,17 +96,16 @@ def _capability(text: str) -> tuple[int, int]:
 
 
 def _processor() -> str:
-    """Its name, by OpenVINO where it is installed."""
+    """Its name, by OpenVINO where that works."""
     try:
         from fer_fast.engines.openvino_graph import openvino_core
-    except ImportError:
+    except FerFastError:
         return platform.processor() or platform.machine()
     return str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
 
 
 def _machine() -> Iterator[Finding]:
     import PIL
-    import torch
 
     from fer_fast.machine.processors import has_amx, has_bf16_instructions, has_int8_dot_products
 
@@ -119,8 +113,10 @@ def _machine() -> Iterator[Finding]:
     kinds = ", ".join(name for name, there in offered.items() if there) or "none"
     yield Finding("fer_fast", None, f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
     yield Finding("processor", None, f"{_processor()}; instructions for low precisions: {kinds}")
-    build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU"
-    versions = {"torch": f"{torch.__version__}, {build}", "Pillow": PIL.__version__}
+    versions = {"Pillow": PIL.__version__}
+    if torch := _torch():
+        build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU"
+        versions["torch"] = f"{torch.__version__}, {build}"
     others = {
         "simplejpeg": "simplejpeg",
         "OpenVINO": "openvino",
@@ -149,14 +145,24 @@ def _engines(found: list[Card]) -> Iterator[Finding]:
     for engine, device in attempts:
         yield _tried(f"{engine} on {device}", partial(_infer, engine, device), seen.get(device))
     if found and not seen:
-        yield Finding("torch on a card", False, "torch sees no card", card_advice(found[0]))
+        why = "torch sees no card" if _torch() else "torch is not there"
+        yield Finding("torch on a card", False, why, card_advice(found[0]))
+
+
+def _torch() -> Any:
+    """torch; None where it is not installed, or cannot be imported, which the engine's finding says."""
+    try:
+        import torch
+    except Exception:  # whatever a broken installation raises
+        return None
+    return torch
 
 
 def _seen() -> dict[str, Card]:
     """The cards that torch sees, by device."""
-    import torch
-
-    cards = {}
+    torch, cards = _torch(), {}
+    if torch is None:
+        return {}
     for number in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(number)
         memory = str(about.total_memory >> 20)
@@ -168,7 +174,7 @@ def _infer(engine: str, device: str) -> str:
     """Runs one image in each precision; says which work, and in which auto would run."""
     from fer_fast.engines import open_engine
     from fer_fast.engines.interface import PRECISIONS
-    from fer_fast.models.checkpoint import read_checkpoint
+    from fer_fast.models.files.checkpoint import read_checkpoint
 
     checkpoint = read_checkpoint(_MODEL)
     size = checkpoint.config.image_size
@@ -210,23 +216,38 @@ def _find() -> str:
 
 def card_advice(card: Card) -> str:
     """What to do where torch cannot compute on a card."""
-    import torch
+    from fer_fast.ops.native import has_cuda_code
 
-    from fer_fast.ops.native import has_cuda_library
-
-    if (0, 0) < card.capability < (7, 5):
+    if _is_before_turing(card):
         capability = ".".join(map(str, card.capability))
         return (
             f"{card.name} (compute capability {capability}) is older than CUDA 13: it needs driver 580 or older, torch "
-            f"for CUDA 12.6 ({_TORCH_12}), nvidia-dali-cuda120, and fer_fast built with nvcc 12; or --device cpu"
+            f"for CUDA 12.6 ({_TORCH_12}), then {pip_line('cuda12')}; or --device cpu"
         )
+    torch = _torch()
+    if torch is None:
+        return pip_line("cuda")
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is built for the CPU; one for CUDA: {_TORCH}"
     if not torch.cuda.is_available():
         return f"torch does not reach the card: CUDA {torch.version.cuda} needs a newer driver than {card.driver}"
-    if not has_cuda_library():
-        return "fer_fast was built without its CUDA kernel: FER_FAST_CUDA=1 pip install . with nvcc 12.9 or later"
+    major, minor = card.capability
+    return "" if has_cuda_code(10 * major + minor) else _lacking_nvrtc(10 * major + minor)
+
+
+def _lacking_nvrtc(architecture: int) -> str:
+    """What to do where fer_fast was built without code for a card, and nothing compiles it there."""
+    from fer_fast.ops.nvrtc import find_nvrtc
+
+    try:
+        find_nvrtc(architecture)
+    except FerFastError as error:
+        return f"{error}; or FER_FAST_CUDA=1 pip install . with an nvcc that knows the card"
     return ""
+
+
+def _is_before_turing(card: Card) -> bool:
+    return (0, 0) < card.capability < (7, 5)
 
 
 def _decoders() -> Iterator[Finding]:
@@ -257,17 +278,26 @@ def _decode(decoder: str, device: str) -> str:
     return "JPEG, PNG; the rest by Pillow" if decoder == "dali" else "JPEG, PNG, BMP, TIFF, GIF and what has a codec"
 
 
-def _extras() -> Iterator[Finding]:
-    for extra, (purpose, modules) in EXTRAS.items():
-        finding = _tried(extra, partial(_imported, purpose, modules))
-        yield finding if finding.works else replace(finding, advice=f"pip install 'fer-fast[{extra}]'")
+def _extras(found: list[Card]) -> Iterator[Finding]:
+    """All of them, but of those for a card what is of use with these cards."""
+    of_use = {"cuda12" if _is_before_turing(card) else "cuda" for card in found}
+    return (_extra(name) for name in EXTRAS if not name.startswith("cuda") or name in of_use)
 
 
-def _imported(purpose: str, modules: tuple[str, ...]) -> str:
-    """Imports them; says what for, and their versions."""
-    for module in modules:
-        importlib.import_module(module)
-    return f"{purpose}, by {', '.join(f'{module} {importlib.metadata.version(module)}' for module in modules)}"
+def _extra(name: str) -> Finding:
+    if lacking := missing_modules(name):
+        verb = "is" if len(lacking) == 1 else "are"
+        said = f"{EXTRAS[name].purpose}: {', '.join(lacking)} {verb} not installed"
+        return Finding(name, False, said, pip_line(name))
+    return _tried(name, partial(_imported, name))
+
+
+def _imported(name: str) -> str:
+    """Imports the modules of an extra; says what for, and their versions."""
+    about = EXTRAS[name]
+    need(about.purpose, name)
+    versions = (f"{module} {importlib.import_module(module).__version__}" for module in about.modules)
+    return f"{about.purpose}, by {', '.join(versions)}"
 
 
 def _tried(name: str, attempt: Callable[[], str], card: Card | None = None) -> Finding:

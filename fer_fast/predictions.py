@@ -9,14 +9,14 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from fer_fast.decode.images import called, copy_of, is_held, naming, pixels_of
 from fer_fast.decode.threads import Threads
-from fer_fast.types import FerFastError, Prediction, one_line
+from fer_fast.types import Prediction
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     ImageLike: TypeAlias = ImageInMemory | str | os.PathLike[str]
     Array: TypeAlias = npt.NDArray[np.uint8]
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ class Predictions:
             if not self._is_held:
                 with naming(image, place):
                     image = copy_of(image, self._means.decoder.limits.max_pixels, self._exif)
-            future = _submit(self._converting, self._pixels, image, place)
+            future = self._converting.begin(self._pixels, image, place)
         except BaseException:
             self._full_size.release()
             raise
@@ -166,7 +164,7 @@ class Predictions:
             )
 
     def _send(self) -> None:
-        self._flight.append(_submit(self._model, self._cut().answers, self._means))
+        self._flight.append(self._model.begin(self._cut().answers, self._means))
 
     def _cut(self) -> _Batch:
         """The open batch, whose files are being decoded now; another is open."""
@@ -249,10 +247,3 @@ def _outcome(pixels: Array | Future[Array]) -> Array | Exception:
         return pixels.result()
     except Exception as error:
         return error
-
-
-def _submit(pool: Threads, function: Callable[..., _Result], *arguments: Any) -> Future[_Result]:
-    try:
-        return pool.submit(function, *arguments)
-    except RuntimeError as error:  # no thread can be started, or the interpreter ends
-        raise FerFastError(f"no work can be done on other threads: {one_line(error)}") from error

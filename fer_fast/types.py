@@ -30,6 +30,10 @@ class CheckpointError(FerFastError):
     """A checkpoint that is missing, damaged or of another shape than its configuration says."""
 
 
+class MissingExtraError(FerFastError):
+    """Something that was asked for needs a package that is not installed, or cannot be imported; it has pip's line."""
+
+
 class OutputError(FerFastError):
     """An output that cannot be written: no room, no permission, not resumable."""
 
@@ -162,7 +166,7 @@ class Row:
         status: `Status.OK` or `Status.ABSTAINED` if and only if `prediction` is present.
         error: the reason, in one line; empty when there is a prediction.
         prediction: None unless the status is ok or abstained; an abstained row's is as good as any, but not sure.
-        cells: of the columns that stages add, in their order; empty if there are none, or the row has nothing for them.
+        cells: of the columns that stages add, in their order; those for which it has no more are empty.
     """
 
     path: str
@@ -188,18 +192,36 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One of the things that the inputs name: a file.
+    """One of the things that the inputs name: a file; or a section of a film, or its end.
 
     Attributes:
         path: how it is opened (undecodable bytes as surrogate escapes).
         name: what the table calls it; another than `path` only where a run goes on that began with other words for the
             same inputs.
-        key: 64 bits of where it really lies, however it was named: its folder's resolved path and its own name.
+        key: 64 bits of where it really lies, however it was named: its folder's resolved path and its own name; and of
+            which part of a film it is.
     """
 
     path: str
     name: str
     key: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilmPart:
+    """What the rows of a film's section, or of its end, are besides.
+
+    Attributes:
+        frames: that were looked at.
+        time: seconds of the film that are done.
+        state: what the next section goes on from, JSON; the end has none.
+        is_end: whether the film is done.
+    """
+
+    frames: int = 0
+    time: float = 0.0
+    state: str = ""
+    is_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +231,14 @@ class ItemRows:
     Attributes:
         stamp: of the file that was read; None where none was.
         again: whether a resumed run tries the item again though its file is the same.
+        film: of an item that is a part of one; None of a file.
     """
 
     item: Item
     rows: tuple[Row, ...]
     stamp: Stamp | None
     again: bool = False
+    film: FilmPart | None = None
 
 
 def counted(count: int, one: str, many: str) -> str:

@@ -1,7 +1,9 @@
 """What a model makes of one face: feature maps, attention rollout, probabilities."""
 
+# ruff: noqa: E402 (what is missing is said before it is imported)
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,12 +11,18 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+
+from fer_fast.machine.extras import need
+
+need("fer_fast.visualize", "torch", modules=("torch",))
+
 import torch
 from torch import Tensor, nn
 
-from fer_fast.models.config import ModelConfig
-from fer_fast.models.fusion import FusionModel
-from fer_fast.models.vit import Attention
+from fer_fast.models.config import ClassifierConfig
+from fer_fast.models.fusion.vit import Attention
+from fer_fast.models.network import Network
+from fer_fast.models.prior import PriorLike, ratios_of, shares_of, with_ratios
 from fer_fast.types import FerFastError, Prediction
 
 
@@ -25,85 +33,97 @@ class Inspection:
     Attributes:
         config: the model's.
         pixels: the face as the model sees it, uint8 [size, size, 3].
-        maps: the channel mean of each feature map that the backbone computes, fused or not, shallow to deep, by name
-            (Oh & Yoo 2023, Figure 3): float32 [h, w]. Empty for a model without a backbone.
-        rollout: how much of each token is in the mean over the output tokens, float32 [grid, grid]; sums to 1.
+        maps: the channel mean of each feature map that the architecture has drawn, shallow to deep, by name, of a
+            fusion model those of its backbone, fused or not (Oh & Yoo 2023, Figure 3): float32 [h, w].
+        rollout: how much of each token is in the mean over the output tokens, float32 [grid, grid]; sums to 1. None for
+            a model without attention.
         prediction: calibrated, and averaged with the mirror image where the model does so. Maps and rollout are of
             the upright image alone.
     """
 
-    config: ModelConfig
+    config: ClassifierConfig
     pixels: npt.NDArray[np.uint8]
     maps: dict[str, npt.NDArray[np.float32]]
-    rollout: npt.NDArray[np.float32]
+    rollout: npt.NDArray[np.float32] | None
     prediction: Prediction
 
 
 @torch.no_grad()
-def inspect_face(model: FusionModel, pixels: npt.NDArray[np.uint8]) -> Inspection:
+def inspect_face(model: Network, pixels: npt.NDArray[np.uint8], prior: PriorLike = "train") -> Inspection:
     """Runs a model on one face and looks inside.
 
     Args:
         model: in eval mode; it is left as it is.
         pixels: uint8 [size, size, 3], RGB, of the model's image size.
+        prior: the mix of classes that the probabilities are to presume, as `Classifier` takes it.
 
     Raises:
         TypeError: if `pixels` is not a uint8 array.
-        ValueError: if its shape is another.
+        ValueError: if its shape is another, or the model cannot have that prior.
         FerFastError: if the model gives a value that is not finite.
     """
-    size, grid = model.config.image_size, model.config.grid
+    size = model.config.image_size
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
         raise TypeError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
     if pixels.shape != (size, size, 3):
         raise ValueError(f"pixels must be {[size, size, 3]}, not {list(pixels.shape)}")
-    images = torch.tensor(pixels, device=model.vit.pos_embed.device)[None]  # [1, size, size, 3]
+    classes = model.config.classes
+    ratios = ratios_of(shares_of(prior, classes), model.config.prior, classes)
+    images = torch.tensor(pixels, device=model.get_buffer("pixel_mean").device)[None]  # [1, size, size, 3]
     maps = {name: mean[0].cpu().numpy() for name, mean in channel_means(model, images).items()}
-    rollout = attention_rollout(attention_weights(model, images))[0].view(grid, grid).cpu().numpy()
+    weights = attention_weights(model, images)
+    rollout = _square(attention_rollout(weights)[0]) if weights else None
     logits = model(images).float() / model.config.temperature
     probabilities = logits.softmax(dim=1)[0].cpu().numpy()  # [classes]
-    if not all(np.isfinite(values).all() for values in (*maps.values(), rollout, probabilities)):
+    shown = [*maps.values(), probabilities, *([] if rollout is None else [rollout])]
+    if not all(np.isfinite(values).all() for values in shown):
         raise FerFastError("the model gave a value that is not a number")
-    return Inspection(model.config, pixels, maps, rollout, Prediction(model.config.classes, probabilities))
+    if ratios is not None:
+        probabilities = with_ratios(probabilities[None], ratios)[0]
+    return Inspection(model.config, pixels, maps, rollout, Prediction(classes, probabilities))
+
+
+def _square(shares: Tensor) -> npt.NDArray[np.float32]:
+    """Of tokens [grid * grid] as they lie in the image, [grid, grid]."""
+    grid = math.isqrt(len(shares))
+    found: npt.NDArray[np.float32] = shares.view(grid, grid).cpu().numpy()
+    return found
 
 
 @torch.no_grad()
-def channel_means(model: FusionModel, images: Tensor) -> dict[str, Tensor]:
-    """The mean over the channels of every stage of the backbone (Oh & Yoo 2023, Figure 3).
+def channel_means(model: Network, images: Tensor) -> dict[str, Tensor]:
+    """The mean over the channels of the maps that `Network.stages` names (Oh & Yoo 2023, Figure 3).
 
     Args:
         model: in eval mode.
-        images: as `FusionModel.forward` takes them.
+        images: as `Network.forward` takes them.
 
     Returns:
-        FM1 up to the deepest tap in use, also those that the model does not fuse: fp32 [batch, h, w] by name. Empty
-        for a model of the image alone.
+        fp32 [batch, h, w] by name. Empty for a fusion model of the image alone.
     """
     means: dict[str, Tensor] = {}
-    if model.backbone is None:
-        return means
 
     def keep(name: str, layer: nn.Module, inputs: object, output: Tensor) -> None:
         means[name] = output.float().mean(dim=1)
 
     with ExitStack() as hooks:
-        for stage in range(1, model.backbone.depth + 1):
-            layer = model.backbone.get_submodule(f"layer{stage}")
-            hooks.enter_context(layer.register_forward_hook(partial(keep, f"FM{stage}")))
-        model.backbone(model.normalised(images))
+        for name, layer in model.stages().items():
+            hooks.enter_context(layer.register_forward_hook(partial(keep, name)))
+        model.trained(images)
     return means
 
 
 @torch.no_grad()
-def attention_weights(model: FusionModel, images: Tensor) -> list[Tensor]:
+def attention_weights(model: Network, images: Tensor) -> list[Tensor]:
     """The softmax of each attention layer, computed once more from its queries and keys: the fused kernel keeps none.
 
     Args:
         model: in eval mode.
-        images: as `FusionModel.forward` takes them.
+        images: as `Network.forward` takes them.
 
     Returns:
         For each layer, first to last, fp32 [batch, heads, tokens, tokens]; rows, of the tokens that look, sum to 1.
+        None of a model without attention.
     """
     weights: list[Tensor] = []
 
@@ -113,10 +133,10 @@ def attention_weights(model: FusionModel, images: Tensor) -> list[Tensor]:
         weights.append((query @ key.transpose(2, 3) * query.shape[-1] ** -0.5).softmax(dim=-1))
 
     with ExitStack() as hooks:
-        for module in model.vit.modules():
-            if isinstance(module, Attention):
-                hooks.enter_context(module.qkv.register_forward_hook(partial(keep, module)))
-        model.vit(model.fuse(model.sources(images)))
+        for module in model.attentions():
+            assert isinstance(module, Attention)
+            hooks.enter_context(module.qkv.register_forward_hook(partial(keep, module)))
+        model.trained(images)
     return weights
 
 

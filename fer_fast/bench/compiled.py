@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fer_fast.models.backbone import channels_last
-from fer_fast.models.checkpoint import read_checkpoint
-from fer_fast.models.storage import build_model
+from fer_fast.models.batch_norm import channels_last
+from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.models.files.storage import build_model
 from fer_fast.types import FerFastError
 
 #: Seconds to wait for it once everything else is prepared.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fer_fast.bench.case import Agreement, Prepared
+from fer_fast.engines.replay import capturing
 
 #: Calls before a capture: cuBLAS and cuDNN allocate and choose their kernels in the first ones.
 WARM_UP = 3
@@ -67,6 +68,6 @@ def _captured(calls: Sequence[Callable[[], Any]]) -> tuple[torch.cuda.CUDAGraph,
                 call()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with capturing(graph, stream):
         answers = [call() for call in calls]
     return graph, answers

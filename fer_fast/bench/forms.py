@@ -15,17 +15,17 @@ from fer_fast.bench.case import Agreement, Prepared
 from fer_fast.bench.compiled import Compiler
 from fer_fast.bench.material import Material, compared
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
-from fer_fast.models.algebraic import AlgebraicModel
-from fer_fast.models.backbone import channels_last
-from fer_fast.models.fusion_forms import eager
+from fer_fast.models.batch_norm import channels_last
+from fer_fast.models.fusion.algebraic import AlgebraicModel
 from fer_fast.models.quantised import quantise
+from fer_fast.models.registry import architecture_of
 from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import openvino
 
     from fer_fast.engines.openvino_graph import CompiledGraph
-    from fer_fast.models.fusion import FusionModel
+    from fer_fast.models.fusion.network import FusionModel
 
 #: What torch computes natively, by device; fp16 is emulated on a CPU.
 TORCH_PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
@@ -104,11 +104,14 @@ class Graphs:
         return CompiledGraph(core.compile_model(graph, "CPU", compile_options(core, precision)))
 
     def _trace(self, part: str, int8: bool) -> openvino.Model:
-        from fer_fast.engines.openvino_graph import trace
+        from fer_fast.bench.traced import trace
 
         config = self.material.config
         pixels = torch.zeros(2, config.image_size, config.image_size, 3, dtype=torch.uint8)
-        model = self.material.exact_model
+        if part == "written" and not int8:
+            return trace(self.material.exact_model, pixels)
+        model = self.material.fusion
+        config = model.config
         algebraic = AlgebraicModel(model) if int8 or part == "encoder" else None
         if int8 and algebraic is not None:
             quantise(algebraic)  # a ValueError if its ranges were not measured
@@ -119,9 +122,7 @@ class Graphs:
             return trace(Encoder(algebraic).eval(), torch.zeros(2, config.grid**2, config.width))
         if int8:
             raise ValueError(f"int8 ranges are measured of the algebraic form, which has no part {part!r}")
-        if part == "vit":
-            return trace(model.vit, torch.zeros(2, config.grid**2, model.vit.proj.in_features))
-        return trace(model, pixels)
+        return trace(model.vit, torch.zeros(2, config.grid**2, model.vit.proj.in_features))
 
 
 def on_device(
@@ -150,10 +151,10 @@ def in_graph(
     return Prepared(lambda: graph(inputs), check, threads=graph.streams)
 
 
-def torch_model(material: Material, device: str, precision: str, fused: bool) -> FusionModel:
-    """The model as the engine runs it, or without the fused op as it is written."""
-    if fused:
-        return eager(material.checkpoint, precision).to(torch.device(device))
+def torch_model(material: Material, device: str, precision: str, ours: bool) -> nn.Module:
+    """The model as the engine runs it, or as it is written."""
+    if ours:
+        return architecture_of(material.checkpoint).eager(material.checkpoint, precision).to(torch.device(device))
     model = material.copy(device, precision)
     channels_last(model)
     return model

@@ -65,3 +65,9 @@ def scene(random: np.random.Generator, size: tuple[int, int]) -> npt.NDArray[np.
     low, high = total.min(), total.max()
     pixels: npt.NDArray[np.uint8] = ((total - low) / max(high - low, 1e-6) * 255).astype(np.uint8)
     return pixels
+
+
+def check_images(folder: Path) -> None:
+    """Raises a ValueError where there is no folder to measure on."""
+    if not folder.is_dir():
+        raise ValueError(f"--images must be a folder with images; there is no folder {str(folder)!r}")

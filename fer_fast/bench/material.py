@@ -15,16 +15,17 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from fer_fast.bench.case import Agreement, Work
-from fer_fast.bench.images import make_faces, make_photos
+from fer_fast.bench.images import check_images, make_faces, make_photos
 from fer_fast.bench.portraits import make_photos_with_faces
-from fer_fast.bench.suite import check_images
 from fer_fast.decode import open_decoder
 from fer_fast.engines import open_engine
 from fer_fast.inputs.files import ImageFiles
-from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.classifier import classifier_of
 from fer_fast.models.dtypes import DTYPES
-from fer_fast.models.fusion import FusionModel
-from fer_fast.models.storage import build_model
+from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.models.files.storage import build_model
+from fer_fast.models.fusion.network import FusionModel
+from fer_fast.models.network import Network
 from fer_fast.ops.tokens import fused_tokens_reference
 
 #: Files of a folder given by the caller that are used.
@@ -49,10 +50,11 @@ class Material:
         with_faces: as `folders`, photos with faces, for the stage of that name alone.
 
     Attributes:
-        checkpoint, config: the model as it is stored.
+        checkpoint, config, architecture: the model as it is stored.
         exact_model: the fp32 reference: eager PyTorch on the CPU, the tokens by `fused_tokens_reference`.
-        tokens: batch to the exact tokens of `pixels`, fp32 [batch, grid * grid, k]; nobody writes to them.
-        logits: likewise the exact logits, fp32 [batch, classes].
+        tokens: of a fusion model, batch to the exact tokens of `pixels`, fp32 [batch, grid * grid, k]; nobody writes to
+            them.
+        logits: likewise the exact logits, fp32 [batch, classes], by `exact_model` as it is.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Material:
         self.checkpoint = read_checkpoint(model)
         self.model = model
         self.config = self.checkpoint.config
+        self.architecture = classifier_of(self.config)
         self.exact_model = build_model(self.checkpoint)
         self.folders = folders
         self.work = work
@@ -87,6 +90,12 @@ class Material:
             engine.close()
         return chosen
 
+    @property
+    def fusion(self) -> FusionModel:
+        """The reference where it is a fusion model, whose parts are measured by themselves."""
+        assert isinstance(self.exact_model, FusionModel), "its architecture's stages"
+        return self.exact_model
+
     @cached_property
     def faces(self) -> npt.NDArray[np.uint8]:
         """Pixels of up to 256 images, uint8 [images, size, size, 3]."""
@@ -100,22 +109,21 @@ class Material:
 
     def taps(self, batch: int) -> list[Tensor]:
         """The exact taps of `pixels`, each fp32 [batch, channels, h, w], channels_last."""
-        return self._sources(batch)[len(self.config.sources) - len(self.config.taps) :]
+        config = self.fusion.config
+        return self._sources(batch)[len(config.sources) - len(config.taps) :]
 
     def _tokens(self, batch: int) -> Tensor:
         with torch.inference_mode():
-            return self.exact_model.fuse(self._sources(batch))
+            return self.fusion.fuse(self._sources(batch))
 
     def _logits(self, batch: int) -> Tensor:
         with torch.inference_mode():
-            return self.exact_model.vit(self.tokens(batch))  # type: ignore[no-any-return]
+            return self.exact_model(torch.from_numpy(self.pixels(batch)))  # type: ignore[no-any-return]
 
-    def copy(self, device: str, precision: str) -> FusionModel:
-        """A model of one's own; the statistics stay fp32, because fused op and normalisation compute in it."""
+    def copy(self, device: str, precision: str) -> Network:
+        """A model of one's own."""
         model = build_model(self.checkpoint)
-        for part in (model.backbone, model.vit):
-            if part is not None:
-                part.to(DTYPES[precision])
+        model.round_to(DTYPES[precision])
         return model.to(device)
 
     def cost(self, stage: str, precision: str, batch: int) -> Work:
@@ -126,37 +134,32 @@ class Material:
             precision: of weights, taps, tokens and logits; pixels have one byte.
             batch: images that share one reading of the weights.
         """
-        size, flop = SIZES[precision], self._flop
-        model = self.exact_model
-        pixels, taps = self.faces[0].nbytes, sum(tap[0].numel() for tap in self.taps(1))
-        tokens, logits = self.tokens(1).numel(), len(self.config.classes)
-        backbone, vit = (0 if part is None else _numbers(part) for part in (model.backbone, model.vit))
-        sources = taps * size + (pixels if "image" in self.config.sources else 0)
+        size, pixels, logits = SIZES[precision], self.faces[0].nbytes, len(self.config.classes)
+        if stage == "model":
+            return Work(pixels + (logits + _numbers(self.exact_model) / batch) * size, self._flop)
+        model, tokens = self.fusion, self.tokens(1).numel()
+        taps, vit = sum(tap[0].numel() for tap in self.taps(1)), _numbers(model.vit)
+        sources = taps * size + (pixels if "image" in model.config.sources else 0)
+        backbone = 0 if model.backbone is None else _numbers(model.backbone)
         return {
-            "backbone": Work(pixels + (taps + backbone / batch) * size, flop["backbone"]),
+            "backbone": Work(pixels + (taps + backbone / batch) * size, self._flop - self._vit_flop),
             "tokens": Work(sources + tokens * size, 0.0),
-            "vit": Work((tokens + logits + vit / batch) * size, flop["vit"]),
-            "model": Work(pixels + (logits + (backbone + vit) / batch) * size, flop["backbone"] + flop["vit"]),
+            "vit": Work((tokens + logits + vit / batch) * size, self._vit_flop),
         }[stage]
 
     @cached_property
-    def _flop(self) -> dict[str, float]:
-        tokens = self.tokens(1)
-        mapping = {
-            torch.ops.aten.convolution: convolution_flop,
-            torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flop,  # torch knows the GPU's alone
-        }
-        with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=mapping) as vit:
-            self.exact_model.vit(tokens)
-        with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=mapping) as whole:
-            self.exact_model(torch.from_numpy(self.pixels(1)))
+    def _flop(self) -> float:
         # The tokens' own arithmetic, a few operations a number, is not counted: they are bound by memory.
-        return {"vit": float(vit.get_total_flops()), "backbone": float(whole.get_total_flops() - vit.get_total_flops())}
+        return flop_of(self.exact_model, torch.from_numpy(self.pixels(1)))
+
+    @cached_property
+    def _vit_flop(self) -> float:
+        return flop_of(self.fusion.vit, self.tokens(1))
 
     def _sources_of(self, batch: int) -> list[Tensor]:
         with torch.inference_mode():
-            assert self.exact_model.tokens is fused_tokens_reference
-            return self.exact_model.sources(torch.from_numpy(self.pixels(batch)))
+            assert self.fusion.tokens is fused_tokens_reference
+            return self.fusion.sources(torch.from_numpy(self.pixels(batch)))
 
 
 def compared(answer: Sequence[Tensor], exact: Sequence[Tensor], precision: str) -> Agreement:
@@ -171,6 +174,17 @@ def compared(answer: Sequence[Tensor], exact: Sequence[Tensor], precision: str) 
         TOLERANCES[precision],
         "largest difference, as a share of the largest exact number",
     )
+
+
+def flop_of(model: torch.nn.Module, given: Tensor) -> float:
+    """Operations of one call."""
+    mapping = {
+        torch.ops.aten.convolution: convolution_flop,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flop,  # torch knows the GPU's alone
+    }
+    with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        model(given)
+    return float(counter.get_total_flops())
 
 
 def convolution_flop(

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from fer_fast.faces.cells import OVERLAP
-from fer_fast.models.finder_config import HEADS, STRIDES
-from fer_fast.models.storage import build_finder
+from fer_fast.models.files.storage import build_finder
+from fer_fast.models.finder.config import HEADS, STRIDES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
-    from fer_fast.models.checkpoint import FinderCheckpoint
+    from fer_fast.models.files.checkpoint import FinderCheckpoint
 
 #: What OpenCV calls the outputs, in the order of `HEADS`.
 _NAMES = ("cls", "obj", "bbox", "kps")

@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from fer_fast.bench.case import Agreement, Work
 from fer_fast.bench.material import SIZES, convolution_flop
 from fer_fast.faces.cells import faces_in_reference
-from fer_fast.models.checkpoint import read_finder
-from fer_fast.models.storage import build_finder
+from fer_fast.models.files.checkpoint import read_finder
+from fer_fast.models.files.storage import build_finder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

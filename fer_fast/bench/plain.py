@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from fer_fast.models.config import ModelConfig
+from fer_fast.models.config import ClassifierConfig
 
 #: Images a forward pass.
 BATCH = 64
@@ -25,7 +25,7 @@ def read_plainly(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
 
 def classify_plainly(
     infer: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
-    config: ModelConfig,
+    config: ClassifierConfig,
     paths: Sequence[Path],
     out: Path,
     batch_size: int = BATCH,

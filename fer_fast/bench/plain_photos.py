@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_fast.bench.photos import Found, Pixels
-    from fer_fast.models.config import ModelConfig
+    from fer_fast.models.config import ClassifierConfig
 
     #: An upright photo and the faces in it, in its pixels, to uint8 [faces, size, size, 3].
     Cut = Callable[[Image.Image, Found], Pixels]
@@ -31,7 +31,7 @@ def classify_photos_plainly(
     find: Callable[[Pixels], Found],
     cut: Cut,
     infer: Callable[[Pixels], npt.NDArray[np.float32]],
-    config: ModelConfig,
+    config: ClassifierConfig,
     paths: Sequence[Path],
     out: Path,
     longest: int,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_fast.engines.interface import PRECISIONS as ENGINE_PRECISIONS
@@ -18,16 +17,12 @@ if TYPE_CHECKING:
 
 DEVICES: tuple[str, ...] = ("cpu", "cuda")
 STAGES: tuple[str, ...] = ("decode", "backbone", "tokens", "vit", "model", "folder", "faces", "latency", "startup")
+#: Those that measure a part of a model, which its architecture has or has not.
+PARTS = frozenset({"backbone", "tokens", "vit"})
 #: What computes a row that has a choice; decoding, writing and starting have none.
 ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile", "tensorrt")
 COMPUTED_PRECISIONS: tuple[str, ...] = tuple(name for name in ENGINE_PRECISIONS if name != "auto")
 DEFAULT_BATCH_SIZES: tuple[int, ...] = (32,)
-
-
-def check_images(folder: Path) -> None:
-    """Raises a ValueError where there is no folder to measure on."""
-    if not folder.is_dir():
-        raise ValueError(f"--images must be a folder with images; there is no folder {str(folder)!r}")
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,10 @@ def cases(material: Material, graphs: Graphs, choice: Choice, runs: Runs) -> lis
     from fer_fast.bench import limits
 
     found = {case.key: case for device in material.devices for case in limits.cases(device)}
+    parts = material.architecture.parts
     for stage in choice.stages:
+        if stage in PARTS and stage not in parts:
+            continue
         for case in _stage_cases(stage, material, graphs, choice, runs):
             if choice.has(case):
                 found.setdefault(case.key, case)

@@ -1,10 +1,21 @@
-"""The kinds of value that options take: each reads a word of the command line, or says what it must be."""
+"""The kinds of value that options take: each reads a word of the command line, or says what it must be; and --prior."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
+
+
+def add_prior_argument(parser: argparse._ActionsContainer, default: str | None = "train") -> None:
+    """Adds --prior, which `fer_fast.models.prior.shares_of` reads once the classes are known."""
+    parser.add_argument(
+        "--prior",
+        default=default,
+        metavar="MIX",
+        help="the mix of classes that probabilities presume: train, the training's; balanced; shares or counts as "
+        "anger=2,fear=8; or a file of them (default: train)",
+    )
 
 
 def positive(text: str) -> int:

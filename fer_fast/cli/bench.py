@@ -14,12 +14,12 @@ from fer_fast.bench.suite import (
     ENGINES,
     STAGES,
     Choice,
-    check_images,
 )
 from fer_fast.cli.arguments import names, natural, positives
 from fer_fast.cli.console import check_stdout, print_out, say
 from fer_fast.cli.output import check_outputs, write_output
 from fer_fast.cli.progress import Progress
+from fer_fast.machine.extras import need
 
 #: Seconds for the whole run but the making of its images, and for one case in one round.
 FULL, QUICK = (150.0, 0.15), (22.0, 0.05)
@@ -71,8 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.devices,
     )
     from fer_fast.bench.cards import find_card
+    from fer_fast.bench.images import check_images
     from fer_fast.bench.report import json_text, read_report
-    from fer_fast.models.checkpoint import checkpoint_path
+    from fer_fast.models.files.paths import checkpoint_path
 
     cards = [find_card(name) for name in arguments.card]
     old = read_report(arguments.compare) if arguments.compare else None
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     checkpoint_path(arguments.model)
     if arguments.images is not None:
         check_images(arguments.images)
+    need("fer-fast bench", "torch", modules=("torch",))
     from fer_fast.bench.lines import lines
     from fer_fast.bench.page import page
     from fer_fast.bench.run import Plan, run_benchmark

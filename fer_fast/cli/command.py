@@ -18,19 +18,23 @@ from types import FrameType
 from typing import NoReturn, Protocol, TextIO
 
 from fer_fast.cli.console import complain, log_to_stderr
-from fer_fast.types import CheckpointError, FerFastError
+from fer_fast.types import CheckpointError, FerFastError, MissingExtraError
 from fer_fast.version import __version__
 
 #: Commands by name: what they do, and the module that has their `add_arguments` and `run`.
 COMMANDS = {
     "classify": ("classify the faces in photos, or images of faces, into a table", "fer_fast.cli.classify"),
+    "merge": ("join the tables of several machines into one", "fer_fast.cli.merge"),
+    "watch": ("classify the faces that a camera or a stream sees, as they come", "fer_fast.cli.watch"),
     "visualize": ("draw what a model makes of one face, or of the faces in a photo", "fer_fast.cli.visualize"),
+    "timeline": ("make a page of the faces in a film, over time", "fer_fast.cli.timeline"),
     "evaluate": ("score a model on labelled faces, or a face finder", "fer_fast.cli.evaluate"),
     "export": ("write a model for another program", "fer_fast.cli.export"),
     "bench": ("measure how fast each stage is here, against what it could be", "fer_fast.cli.bench"),
     "train": ("train a model on labelled faces", "fer_fast.cli.train"),
     "train-finder": ("train a face finder further, on photos without labels", "fer_fast.cli.train_finder"),
     "recalibrate": ("measure a model's temperature, int8 ranges and costs anew", "fer_fast.cli.recalibrate"),
+    "combine": ("make one model of two or more, the mean of what they answer", "fer_fast.cli.combine"),
     "tables": ("train every row of the tables of Oh & Yoo 2023", "fer_fast.cli.tables"),
     "doctor": ("say what works on this machine, and what to install", "fer_fast.cli.doctor"),
 }
@@ -57,7 +61,7 @@ def run(argv: Sequence[str]) -> int:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt as interrupt:
         return 128 + getattr(interrupt, "signal", signal.SIGINT)
-    except (ValueError, CheckpointError) as error:  # OutputRefusedError is a ValueError
+    except (ValueError, CheckpointError, MissingExtraError) as error:  # OutputRefusedError is a ValueError
         return _complain(error, 2)
     except (FerFastError, OSError, MemoryError) as error:
         return _complain(error, 1)

@@ -31,13 +31,26 @@ def print_out(text: str) -> None:
     """
     check_stdout()
     line = f"{text}\n"
-    stream = getattr(sys.stdout, "buffer", None)
-    if stream is None:  # a caller in this process reads it as text
+    if not hasattr(sys.stdout, "buffer"):  # a caller in this process reads it as text
         sys.stdout.write(line)
+        return
+    write_out(line.encode(sys.stdout.encoding, errors="backslashreplace"))
+
+
+def write_out(lines: bytes) -> None:
+    """Writes UTF-8 to standard output, whatever encoding that has; else as `print_out`.
+
+    Raises:
+        BrokenPipeError, OutputError: as `print_out`.
+    """
+    check_stdout()
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream is None:
+        sys.stdout.write(lines.decode())
         return
     try:
         sys.stdout.flush()  # what was said before stands before it
-        write_all(stream, line.encode(sys.stdout.encoding, errors="backslashreplace"))
+        write_all(stream, lines)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -6,6 +6,7 @@ import argparse
 import warnings
 from pathlib import Path
 
+from fer_fast.cli.arguments import add_prior_argument
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.faces import ALL, LARGEST, NONE, add_finder_arguments, finder_options
 from fer_fast.cli.output import check_outputs, write_output
@@ -15,8 +16,13 @@ _EPILOG = """
 DATA is FERPlus (fer2013new.csv with FER2013Train/ ... or with Kaggle's fer2013.csv), or a folder with test/CLASS/ (and
 train/CLASS/, valid/CLASS/), or with CLASS/ alone. Its classes must be the model's or some of them.
 
-Every engine and precision that this machine offers is run and compared with torch in fp32; --engine and --precision
-run what they name alone, after torch in fp32. Images whose pixels occur in another split are scored with and without.
+Every engine and precision that this machine offers is run and compared with torch in fp32, or where torch is not
+installed with OpenVINO in fp32; --engine and --precision run what they name alone, after that. --alone runs what they
+choose and compares nothing: it is quicker by much. Images whose pixels occur in another split are scored with and
+without.
+
+With --hard each face is seen through one hard view, the same every time: another framing, light, colour, a covered
+part, blur, noise, JPEG. It tells what a model is worth on faces that are not as clean as those that it learnt from.
 
 With --faces DATA has photos in its folders: the largest face of each, or every face, is scored as what the photo is;
 one in which no face is found counts as wrong.
@@ -32,9 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     add = parser.add_argument
-    add("model", metavar="MODEL", nargs="?", help="a packaged model's name, or a .safetensors checkpoint")
+    add(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="a packaged model's name, a .safetensors checkpoint or an exported model",
+    )
     add("data", metavar="DATA", type=Path, help="a folder of labelled faces; with --boxes, of photos")
     add("--split", help="train, valid, test or all (default: test, or all where DATA has no splits)")
+    add_prior_argument(parser, default=None)
+    add("--hard", action="store_true", help="score the faces as one hard view shows each (needs the extra train)")
+    add("--alone", action="store_true", help="run what is chosen, and compare it with no other engine or precision")
     add("--json", metavar="FILE", help="write everything there")
     add("--html", metavar="FILE", help="write one page to look at there")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -64,8 +78,10 @@ def run(arguments: argparse.Namespace) -> int:
     from fer_fast.evaluation.lines import lines
     from fer_fast.evaluation.page import page
 
-    names = ("split", "engine", "precision", "device")
+    names = ("split", "engine", "precision", "device", "hard", "alone")
     options = {name: getattr(arguments, name) for name in names} | {"faces": arguments.faces}
+    if arguments.prior is not None:
+        options["prior"] = arguments.prior
     if arguments.faces != NONE:
         options["finder"] = finder_options(arguments)
     with Progress(arguments.quiet) as progress:
@@ -82,13 +98,20 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.boxes is not None:
         if arguments.faces != NONE:
             raise ValueError("--faces must not be given with --boxes, which scores the finder and no model")
-        for name in ("model", "split", "html", "min_face"):
+        for name in ("hard", "alone"):
+            if getattr(arguments, name):
+                raise ValueError(
+                    f"{_option(name)} must not be given with --boxes, which scores the finder and no model"
+                )
+        for name in ("model", "split", "html", "min_face", "prior"):
             if getattr(arguments, name) is not None:
                 said = "MODEL" if name == "model" else _option(name)
                 raise ValueError(f"{said} must not be given with --boxes")
         return
     if arguments.model is None:
         raise ValueError("MODEL and DATA must both be given; without --boxes a model is scored")
+    if arguments.hard and arguments.faces != NONE:
+        raise ValueError("--hard must not be given with --faces: hard views are of images that are faces")
     for name in ("finder", "find_size", "min_face", "face_score"):
         if arguments.faces == NONE and getattr(arguments, name) is not None:
             raise ValueError(f"{_option(name)} must be given with --faces or --boxes")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from fer_fast.cli.arguments import positive
+from fer_fast.cli.arguments import add_prior_argument, positive
 from fer_fast.cli.console import check_stdout, print_out
 
 _EPILOG = """
-onnx          ONNX Runtime and others; needs onnx and onnxscript
+onnx          ONNX Runtime and others
 openvino      OpenVINO's runtime: an .xml and a .bin
 pt2           libtorch (AOTInductor), compiled for this machine; needs a C++ compiler
 tensorrt      TensorRT 10 or 11, for this machine's card: an .engine and an .engine.txt that describes it
 tensorrt-rtx  TensorRT for RTX, for any card from Turing to Blackwell but data centres' Hopper; needs no card here
+
+All but openvino need the extra torch, tensorrt the extra cuda.
 
 A classifier's graph takes images, uint8 [batch, size, size, 3] RGB, and gives probabilities, float32
 [batch, classes]. The face finder's takes images whose sides are multiples of 32, and gives cells, float32
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=positive, default=DEFAULT_BATCH_SIZE, metavar="N", help=batch)
     longest = f"TensorRT, of a finder: longest side of photos (default: {DEFAULT_FIND_SIZE})"
     add("--find-size", type=positive, default=DEFAULT_FIND_SIZE, metavar="N", help=longest)
+    add_prior_argument(parser)
     add("--cards", default="", metavar="C,C", help="tensorrt-rtx: compute capabilities, 8.6,12.0 (default: all)")
 
 
@@ -53,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         find_size=arguments.find_size,
         cards=tuple(filter(None, arguments.cards.split(","))),
+        prior=arguments.prior,
     )
     if not arguments.quiet:
         for file in files:

@@ -27,20 +27,23 @@ def add_face_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--faces",
         choices=(NONE, ALL, LARGEST),
-        default=NONE,
         help="find the faces in each photo: all of them, or the largest; a row a face (default: none, images are "
-        "cropped faces)",
+        "cropped faces; with films all)",
     )
     add_finder_arguments(group)
     add("--max-faces", type=positive, metavar="N", help="of a photo with more take the N largest (default: all)")
-    add("--draw", metavar="DIR", help="put each photo there, its faces marked, as JPEG")
-    add("--crops", metavar="DIR", help="put each face there as the model sees it, as PNG")
+    add("--draw", metavar="DIR", help="put each photo there, its faces marked, as JPEG, and each film, as H.264")
+    add("--crops", metavar="DIR", help="put each face there as the model sees it, as PNG; of films, of each frame")
 
 
 def add_finder_arguments(group: argparse._ActionsContainer) -> None:
     """Adds the options that say how faces are found."""
     add = group.add_argument
-    add("--finder", metavar="FILE", help="a .safetensors of this package or YuNet's .onnx (default: the packaged one)")
+    add(
+        "--finder",
+        metavar="FILE",
+        help="a .safetensors, an exported finder or YuNet's .onnx (default: the packaged one)",
+    )
     add(
         "--find-size",
         type=positive,
@@ -67,8 +70,7 @@ def check_face_arguments(arguments: argparse.Namespace) -> None:
             if getattr(arguments, name) is not None:
                 raise ValueError(f"--{name.replace('_', '-')} needs --faces all or --faces largest")
         return
-    if arguments.faces == LARGEST and arguments.max_faces is not None:
-        raise ValueError("--faces largest takes one face a photo: leave --max-faces out, or use --faces all")
+    check_largest(arguments)
     if arguments.decoder == "dali":
         raise ValueError("--faces cannot be had with --decoder dali, which knows no photos, only crops: leave one out")
     if arguments.draw is not None:
@@ -76,6 +78,16 @@ def check_face_arguments(arguments: argparse.Namespace) -> None:
 
         if not features.check("freetype2"):
             raise ValueError("--draw writes text, which this Pillow cannot: pip install --upgrade pillow")
+
+
+def check_largest(arguments: argparse.Namespace) -> None:
+    """Refuses two words for how many faces count.
+
+    Raises:
+        ValueError: names them.
+    """
+    if arguments.faces == LARGEST and arguments.max_faces is not None:
+        raise ValueError("--faces largest takes one face a photo: leave --max-faces out, or use --faces all")
 
 
 def option_of(name: str) -> str:

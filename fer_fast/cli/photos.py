@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -70,12 +69,9 @@ class FirstLook:
             if self._finder is not None:
                 self._finder.close()
 
-    def _open(self) -> Find | None:
-        """A finder that opens in a moment: to compile one needs torch, which is not loaded for this alone."""
+    def _open(self) -> Find:
         from fer_fast.faces.finder import FaceFinder
         from fer_fast.faces.first_look import SIDE
 
-        if "torch" not in sys.modules and not FaceFinder.is_ready():
-            return None
         self._finder = FaceFinder(find_size=SIDE, device="cpu")
         return self._finder.find_in

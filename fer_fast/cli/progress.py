@@ -12,7 +12,7 @@ from fer_fast.cli.console import say
 class Progress:
     """A bar of what is done, or a line that says what is done now; taken away at the end.
 
-    `update`, `show` and `close` are for one thread; `expect` and `tell` may come from another.
+    `update`, `show`, `note` and `close` are for one thread at a time; `expect` and `tell` may come from another.
 
     Args:
         quiet: show nothing on a terminal, either.
@@ -64,6 +64,11 @@ class Progress:
         """Says what is done now."""
         if self.shown:
             self._opened(initial=0).set_description_str(ascii(doing)[1:-1])
+
+    def note(self, what: str) -> None:
+        """Says behind the bar, once there is one, what is done now."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(ascii(what)[1:-1])
 
     def tell(self, line: str) -> None:
         """Says a line above the bar; from any thread."""

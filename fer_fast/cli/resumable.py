@@ -43,6 +43,4 @@ def resumable(arguments: argparse.Namespace, goes_on: str) -> Iterator[None]:
 
 def _is_for_want_of_memory(error: RuntimeError) -> bool:
     """Whether torch found no room; on the CPU it says so in words alone."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+    return type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)

@@ -8,6 +8,7 @@ from pathlib import Path
 from fer_fast.cli.arguments import positive
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.resumable import resumable
+from fer_fast.machine.extras import need
 from fer_fast.reproduction.paper import PUBLISHED
 
 
@@ -56,7 +57,8 @@ def _run(arguments: argparse.Namespace) -> None:
     published = read_published(arguments.published)
     for file in arguments.backbone:
         check_file("backbone", file, WEIGHTS_FILES)
-    import torch  # takes seconds: not for a wrong option
+    need("fer-fast tables", "train", modules=("torch",))  # it takes seconds: not for a wrong option
+    import torch
 
     from fer_fast.reproduction.page import page
     from fer_fast.reproduction.study import open_study, read_rows, record_of, run_rows

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.resumable import resumable
+from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
     from fer_fast.train.recipe import Recipe
@@ -62,13 +63,16 @@ def training(arguments: argparse.Namespace) -> Training:
 
     Raises:
         ValueError: options that do not go together, or a wrong recipe or data.
+        MissingExtraError: torch or kornia is not installed.
         FerFastError: a model is missing or damaged.
     """
     recipe = _checked(arguments)
-    import torch  # takes seconds: not for a wrong option
+    need("fer-fast train", "train", modules=("torch", "kornia"))  # torch takes seconds: not for a wrong option
+    import torch
 
-    from fer_fast.models.checkpoint import read_checkpoint
-    from fer_fast.models.storage import load_model
+    from fer_fast.models.classifier import classifier_of
+    from fer_fast.models.files.checkpoint import read_checkpoint
+    from fer_fast.models.loading import load_model
     from fer_fast.train.distil import taught
     from fer_fast.train.faces import load_faces
     from fer_fast.train.run import Training
@@ -87,7 +91,10 @@ def training(arguments: argparse.Namespace) -> Training:
     if start is not None:
         beginning = tuned_start(recipe, train, start)
     else:
-        beginning = new_start(recipe, train, read_backbone_weights(arguments.backbone) if config.taps else {})
+        url = classifier_of(config).weights_url(config)
+        if arguments.backbone and not url:
+            raise ValueError("backbone must not be given: the recipe's model has none that starts trained")
+        beginning = new_start(recipe, train, read_backbone_weights(arguments.backbone, url) if url else {})
     return Training(recipe, train, valid, arguments.out, beginning, device)
 
 
@@ -95,7 +102,7 @@ def _checked(arguments: argparse.Namespace) -> Recipe:
     """The recipe, when all that the options name is there and goes together."""
     from fer_fast.datasets import check_data
     from fer_fast.machine.disk import check_file
-    from fer_fast.models.checkpoint import checkpoint_path
+    from fer_fast.models.files.paths import checkpoint_path
     from fer_fast.train.recipe import WEIGHTS_FILES, load_recipe
 
     recipe = load_recipe(arguments.recipe)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.progress import Progress
 from fer_fast.cli.resumable import resumable
+from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
     from fer_fast.train.finder.run import FinderTraining
@@ -41,10 +42,11 @@ def training(arguments: argparse.Namespace) -> FinderTraining:
     Raises:
         ValueError: a wrong recipe, photos or faces.
         CheckpointError: the start is missing or damaged.
+        MissingExtraError: torch is not installed.
     """
     from fer_fast.datasets import check_data
     from fer_fast.inputs import IMAGE_SUFFIXES
-    from fer_fast.models.checkpoint import read_finder
+    from fer_fast.models.files.checkpoint import read_finder
     from fer_fast.train.finder.recipe import load_finder_recipe
 
     recipe = load_finder_recipe(arguments.recipe)
@@ -54,9 +56,9 @@ def training(arguments: argparse.Namespace) -> FinderTraining:
     if arguments.faces is not None:
         check_data(arguments.faces)
     start = read_finder(arguments.start)
-    # What takes seconds: not for a wrong option.
+    need("fer-fast train-finder", "train", modules=("torch",))  # it takes seconds: not for a wrong option
     from fer_fast.faces.finder import FaceFinder
-    from fer_fast.models.storage import build_finder
+    from fer_fast.models.files.storage import build_finder
     from fer_fast.train.finder.material import DOUBTFUL, LOOKS, cut_faces, load_pictures, set_apart
     from fer_fast.train.finder.run import FinderTraining
 

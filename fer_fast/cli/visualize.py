@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import warnings
 from collections import Counter
@@ -12,9 +11,11 @@ from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_fast.cli.arguments import add_prior_argument
 from fer_fast.cli.console import say
 from fer_fast.cli.faces import add_finder_arguments, finder_options, option_of
 from fer_fast.machine.disk import check_place, write_whole
+from fer_fast.machine.extras import need
 from fer_fast.types import DecodeError, OutputError, OutputRefusedError, counted
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 _EPILOG = """
 IMAGE is a face, cropped as for classify. The figure has three parts: (a) the image as the model sees it and the channel
-means of the feature maps FM1 to FM4, fused or not, as far as the model's backbone reaches; (b) the attention rollout of
-its Vision Transformer; (c) the calibrated probabilities. The model runs in fp32 on the CPU.
+means of its feature maps, of a fusion model FM1 to FM4, fused or not, as far as its backbone reaches; (b) the attention
+rollout of a Vision Transformer, where there is one; (c) the calibrated probabilities. The model runs in fp32 on the
+CPU.
 
 With --faces IMAGE is a photo. The figure shows it with a box around each face, and of the largest faces what the model
 sees of them and the probabilities, as `fer-fast classify --faces all` has them.
@@ -45,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default="fast", help="a packaged model, or a .safetensors checkpoint (default: fast)"
     )
+    add_prior_argument(parser)
     group = parser.add_argument_group("faces in photos")
     group.add_argument("--faces", action="store_true", help="IMAGE is a photo: find the faces in it")
     add_finder_arguments(group)
@@ -59,10 +62,15 @@ def run(arguments: argparse.Namespace) -> int:
     name = f"{Path(image).stem}_fer_fast.png" if arguments.output is None else arguments.output
     _check_image(image)
     out = _check_out(name, image)
-    from fer_fast.models.checkpoint import checkpoint_path
+    from fer_fast.models.files.paths import checkpoint_path
 
     checkpoint_path(arguments.model)
-    figure, said = _of_faces(image, arguments.model, given) if arguments.faces else _of_face(image, arguments.model)
+    if arguments.faces:
+        need("the figure", "plots")
+    else:
+        need("the figure", "torch", "plots", modules=("torch", "matplotlib"))
+    model, prior = arguments.model, arguments.prior
+    figure, said = _of_faces(image, model, prior, given) if arguments.faces else _of_face(image, model, prior)
     try:
         write_whole(out, figure)
     except OSError as error:
@@ -72,25 +80,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _of_face(image: str, name: str) -> tuple[bytes, str]:
+def _of_face(image: str, name: str, prior: str) -> tuple[bytes, str]:
     """The figure of a cropped face, and what is said of it."""
-    from fer_fast.models.storage import load_model
+    from fer_fast.models.loading import load_model
     from fer_fast.visualize import inspect_face
 
     model = load_model(name)
-    inspection = inspect_face(model, _pixels(image, model.config.image_size))
+    inspection = inspect_face(model, _pixels(image, model.config.image_size), prior)
     from fer_fast.reports.figure import draw
 
     prediction = inspection.prediction
     return draw(inspection, Path(name).stem), f"{prediction.label} {100 * prediction.confidence:.1f} %"
 
 
-def _of_faces(image: str, name: str, options: dict[str, Any]) -> tuple[bytes, str]:
+def _of_faces(image: str, name: str, prior: str, options: dict[str, Any]) -> tuple[bytes, str]:
     """The figure of a photo, and what is said of it."""
     from fer_fast.reports.faces_figure import draw
 
     try:
-        photo, faces = _seen(image, name, options)
+        photo, faces = _seen(image, name, prior, options)
     except DecodeError as error:
         raise DecodeError(error.status, f"{image!r} is {error.status.replace('_', ' ')}: {error}") from error
     labels = Counter(face.mark.label for face in faces)
@@ -98,18 +106,18 @@ def _of_faces(image: str, name: str, options: dict[str, Any]) -> tuple[bytes, st
     return draw(photo, faces, Path(name).stem), f"{counted(len(faces), 'face', 'faces')}" + (counts and f": {counts}")
 
 
-def _seen(image: str, name: str, options: dict[str, Any]) -> tuple[npt.NDArray[np.uint8], list[SeenFace]]:
+def _seen(image: str, name: str, prior: str, options: dict[str, Any]) -> tuple[npt.NDArray[np.uint8], list[SeenFace]]:
     """The photo as it is shown, uint8 [height, width, 3], and its faces by falling area."""
     from fer_fast.classifier import Classifier
     from fer_fast.decode.limits import default_limits
     from fer_fast.faces.finder import FaceFinder
     from fer_fast.faces.looking import Looking
     from fer_fast.faces.photos import PhotoReader
-    from fer_fast.reports.drawing import mark_of
     from fer_fast.reports.faces_figure import SeenFace
+    from fer_fast.reports.marks import mark_of
     from fer_fast.reports.saved import LONGEST
 
-    with FaceFinder(**options) as finder, Classifier(name) as classifier:
+    with FaceFinder(**options) as finder, Classifier(name, prior=prior) as classifier:
         with closing(PhotoReader(finder.find_size, 1, default_limits())) as reader:
             looked = reader.look(image, Looking(finder, classifier.image_size, classifier.framing))
         with closing(PhotoReader(LONGEST, 1, default_limits())) as reader:
@@ -133,8 +141,6 @@ def _check_out(name: str, image: str) -> Path:
     target = check_place(name)
     if target.exists() and target.samefile(image):
         raise OutputRefusedError(f"the output {name!r} is IMAGE itself: choose another with -o")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise OutputRefusedError("the figure needs matplotlib, which is not installed: pip install 'fer-fast[plots]'")
     return target
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from importlib.util import find_spec
 from typing import Any
 
 from fer_fast.decode.interface import Decoder
 from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, check_count, check_limits
+from fer_fast.machine.extras import is_installed, need
 from fer_fast.types import FerFastError
 
 _log = logging.getLogger(__name__)
@@ -42,11 +42,12 @@ def open_decoder(
     Raises:
         ValueError: an unknown name, or a number that is not positive.
         TypeError: not a number, or one that has to be an integer and is none.
-        FerFastError: DALI is asked for and not installed, or the device is not there.
+        MissingExtraError: DALI is asked for and not installed.
+        FerFastError: the device is not there.
     """
     check_decoder(name, image_size, workers, max_pixels, max_memory, max_seconds)
     cost: dict[str, Any] = {"max_pixels": max_pixels, "max_memory": max_memory, "max_seconds": max_seconds}
-    if name == "dali" or (name == "auto" and device != "cpu" and _dali_is_installed()):
+    if name == "dali" or (name == "auto" and device != "cpu" and is_installed("nvidia.dali")):
         try:
             return _dali(image_size, workers, cost, device.split(","))
         except FerFastError as error:
@@ -59,6 +60,7 @@ def open_decoder(
 
 
 def _dali(image_size: int, workers: int | None, cost: dict[str, Any], cards: list[str]) -> Decoder:
+    need("decoder 'dali'", "cuda", modules=("nvidia.dali",))
     from fer_fast.decode.dali import DaliDecoder
     from fer_fast.decode.several import SeveralDecoders
 
@@ -84,15 +86,12 @@ def check_decoder(
     """Refuses what `open_decoder` would, without opening anything.
 
     Raises:
-        ValueError, TypeError: see `open_decoder`.
+        ValueError, TypeError, MissingExtraError: see `open_decoder`.
     """
     if name not in DECODERS:
         raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {name!r}")
     for what, number in (("image_size", image_size), ("workers", workers)):
         check_count(what, number)
     check_limits(max_pixels, max_memory, max_seconds)
-
-
-def _dali_is_installed() -> bool:
-    # Asked for a part of a package that is not there, find_spec raises.
-    return find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
+    if name == "dali":
+        need("decoder 'dali'", "cuda", modules=("nvidia.dali",))

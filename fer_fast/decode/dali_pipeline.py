@@ -43,17 +43,11 @@ class DaliPipeline:
         side: S, the side in pixels of what comes out.
         card: the number of a card; None decodes on the CPU.
         threads: that decode where the CPU does.
-
-    Raises:
-        FerFastError: DALI is not installed.
     """
 
     def __init__(self, side: int, card: int | None, threads: int) -> None:
-        try:
-            import nvidia.dali as dali
-        except ImportError as error:
-            hint = "pip install nvidia-dali-cuda130 (nvidia-dali-cuda120 for cards before Turing)"
-            raise FerFastError(f"decoder 'dali' needs NVIDIA DALI: {hint}") from error
+        import nvidia.dali as dali
+
         self._dali: Any = dali
         self._side, self._card, self._threads = side, card, threads
         self._pipe: Any = None

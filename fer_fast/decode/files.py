@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from fer_fast.decode.faults import os_fault
 from fer_fast.decode.formats.kinds import HEAD, format_of
+from fer_fast.machine.inside import Inside, inside_of
 from fer_fast.types import DecodeError, Stamp, Status
 
 #: Files up to here are read at once, larger ones piecewise: a film named .jpg costs no memory.
@@ -21,26 +22,31 @@ _PAUSES = (0.01, 0.05, 0.25)
 
 
 def read_image_file(path: str) -> tuple[BinaryIO, str, int, Stamp]:
-    """Opens a regular file that begins like an image.
+    """Opens a regular file that begins like an image, or a member of a tar, see `Inside.path`.
 
     Returns:
         The content (the caller closes it), the format as `format_of` has it, the size in bytes, the stamp.
 
     Raises:
         DecodeError: `UNREADABLE`, `FAILED` (a passing fault of the machine), `EMPTY`, `UNSUPPORTED`, or `CORRUPT` if it
-            ends within its first bytes.
+            ends within its first bytes. `TOO_LARGE` is a member of more than `READ_AT_ONCE`.
     """
-    descriptor = _opened(path)
+    member = inside_of(path)
+    descriptor = _opened(path if member is None else member.file)
     stamp: Stamp | None = None
     try:
         status = os.fstat(descriptor)
         stamp = (status.st_size, status.st_mtime_ns)
         _check(status)
-        if status.st_size > READ_AT_ONCE:
-            content: BinaryIO = os.fdopen(descriptor, "rb")
+        size = status.st_size
+        if member is not None:
+            size = member.size
+            content: BinaryIO = io.BytesIO(_read_member(descriptor, member))
+        elif size > READ_AT_ONCE:
+            content = os.fdopen(descriptor, "rb")
             descriptor = -1
         else:
-            content = io.BytesIO(_read(descriptor, status.st_size))
+            content = io.BytesIO(_read(descriptor, size))
     except OSError as error:
         raise os_fault(error, stamp) from None
     except DecodeError as error:
@@ -54,12 +60,37 @@ def read_image_file(path: str) -> tuple[BinaryIO, str, int, Stamp]:
     try:
         head = content.read(HEAD)
         content.seek(0)
-        return content, format_of(head, status.st_size), status.st_size, stamp
+        return content, format_of(head, size), size, stamp
     except OSError as error:
         content.close()
         raise os_fault(error, stamp) from None
     except DecodeError as error:
         content.close()
+        error.stamp = stamp
+        raise
+
+
+def open_regular_file(path: str) -> tuple[BinaryIO, Stamp]:
+    """Opens a regular file that has bytes, whatever they are; unbuffered.
+
+    Returns:
+        The content (the caller closes it), and the stamp.
+
+    Raises:
+        DecodeError: `UNREADABLE`, `FAILED` (a passing fault of the machine), or `EMPTY`.
+    """
+    descriptor = _opened(path)
+    stamp: Stamp | None = None
+    try:
+        status = os.fstat(descriptor)
+        stamp = (status.st_size, status.st_mtime_ns)
+        _check(status)
+        return os.fdopen(descriptor, "rb", buffering=0), stamp
+    except OSError as error:
+        os.close(descriptor)
+        raise os_fault(error, stamp) from None
+    except DecodeError as error:
+        os.close(descriptor)
         error.stamp = stamp
         raise
 
@@ -114,6 +145,17 @@ def _check(status: os.stat_result) -> None:
         raise DecodeError(Status.UNREADABLE, "is not a regular file")
     if status.st_size == 0:
         raise DecodeError(Status.EMPTY, "the file has no bytes")
+
+
+def _read_member(descriptor: int, member: Inside) -> bytes:
+    if member.size == 0:
+        raise DecodeError(Status.EMPTY, "the file has no bytes")
+    if member.size > READ_AT_ONCE:
+        raise DecodeError(
+            Status.TOO_LARGE, f"{member.size} bytes in a tar, more than {READ_AT_ONCE}: take it out of it"
+        )
+    os.lseek(descriptor, member.offset, os.SEEK_SET)
+    return _read(descriptor, member.size)
 
 
 def _read(descriptor: int, size: int) -> bytes:

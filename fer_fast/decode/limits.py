@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral, Real
@@ -122,3 +123,17 @@ def in_words(size: int) -> str:
         return f"{size / 1e9:.1f} GB"
     value, unit = (size / 1e6, "MB") if size >= 1e6 else (size / 1e3, "kB")
     return f"{min(value, 999):.3g} {unit}"
+
+
+def number(name: str, value: float, most: float | None = None) -> float:
+    """A number from 0 to `most`, without a limit where that is None.
+
+    Raises:
+        TypeError, ValueError: it is none; `name` is what the caller called it.
+    """
+    rule = f"a number from 0 to {most:g}" if most is not None else "a number of 0 or more"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be {rule}, not {value!r}")
+    if not 0 <= value <= (math.inf if most is None else most):
+        raise ValueError(f"{name} must be {rule}, not {value!r}")
+    return float(value)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from fer_fast.decode.pixels import MEANING, Limits, Meaning
+from fer_fast.decode.meaning import MEANING, Limits, Meaning
 
 Numbers: TypeAlias = npt.NDArray[Any]
 

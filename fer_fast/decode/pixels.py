@@ -7,7 +7,7 @@ conversion is converted and reduced a band at a time: a large picture takes litt
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Convert: TypeAlias = Callable[[Image.Image], Image.Image]
-Limits: TypeAlias = tuple[float, float]
-
-#: Where an image's `info` has its `Meaning`.
-MEANING = "fer_fast numbers"
 
 #: How an image is turned that has this EXIF orientation.
 _TURNS = {
@@ -41,23 +37,6 @@ _BYTES_OF_NUMBERS, _BYTES_OF_OTHERS = 40, 16
 Box: TypeAlias = tuple[int, int, int, int]
 #: Width and height in pixels.
 Size: TypeAlias = tuple[int, int]
-
-
-class Meaning(NamedTuple):
-    """What a file says of its numbers, where they are of more than 8 bits; see `numbers`.
-
-    Attributes:
-        bits: of unsigned ones.
-        limits: what is black, what is white; None if it does not say.
-        is_negative: the picture is a negative.
-        dtype: numpy's name of the numbers where Pillow has whole numbers in their place; of several samples that share
-            one the first counts.
-    """
-
-    bits: int = 16
-    limits: Limits | None = None
-    is_negative: bool = False
-    dtype: str = ""
 
 
 def square(image: Image.Image, side: int, orientation: int = 1) -> bytes:

@@ -27,6 +27,7 @@ from PIL import ImageFile
 from fer_fast.decode.limits import Large, Limits
 from fer_fast.decode.messages import packed, receive
 from fer_fast.decode.views import View
+from fer_fast.machine.blas import ONE_THREAD
 from fer_fast.types import DecodeError, FerFastError, Stamp, Status, one_line
 
 #: What became of a file: the stamp of what was read, why there are no pixels, or that it is to be decoded apart.
@@ -254,6 +255,7 @@ def _started(ends: Sequence[socket.socket], memory: BufferedRandom, errors: Buff
             stdin=ends[0].fileno(),
             stdout=subprocess.DEVNULL,
             stderr=errors,
+            env={**ONE_THREAD, **os.environ},
             pass_fds=(memory.fileno(), *(end.fileno() for end in ends[1:])),
         )
     finally:

@@ -25,20 +25,24 @@ ENGINES_FORM = "tokens as convolutions"
 SPLIT_FORM = "fused op between two graphs"
 FUSED_FORM = "fused op"
 WRITTEN_FORM = "as written"
-#: What `fer-fast` runs, on OpenVINO and TensorRT, and on torch.
-OUR_FORMS = (ENGINES_FORM, FUSED_FORM)
+FOLDED_FORM = "batch norms folded"
+#: What `fer-fast` runs: of a fusion model on OpenVINO and TensorRT, and on torch; of another architecture on all.
+OUR_FORMS = (ENGINES_FORM, FUSED_FORM, FOLDED_FORM)
 
 
 def cases(material: Material, graphs: Graphs, device: str, batch: int) -> Iterator[Case]:
     """Every form in every precision that it is used in."""
     forms = [(WRITTEN_FORM, "torch", "fp32"), (WRITTEN_FORM, "torch.compile", "fp32")]
-    forms += [(FUSED_FORM, "torch", precision) for precision in TORCH_PRECISIONS[device]]
+    fused = "tokens" in material.architecture.parts
+    compiled, native = (ENGINES_FORM, FUSED_FORM) if fused else (FOLDED_FORM, FOLDED_FORM)
+    forms += [(native, "torch", precision) for precision in TORCH_PRECISIONS[device]]
     if device == "cpu":
-        forms += [(ENGINES_FORM, "openvino", precision) for precision in ("fp32", "bf16", "int8")]
+        forms += [(compiled, "openvino", precision) for precision in ("fp32", "bf16", "int8")]
         forms += [(WRITTEN_FORM, "openvino", precision) for precision in ("fp32", "bf16")]
-        forms.append((SPLIT_FORM, "openvino", "bf16"))
+        if fused:
+            forms.append((SPLIT_FORM, "openvino", "bf16"))
     else:
-        forms += [(ENGINES_FORM, "tensorrt", precision) for precision in (*TORCH_PRECISIONS[device], "int8")]
+        forms += [(compiled, "tensorrt", precision) for precision in (*TORCH_PRECISIONS[device], "int8")]
     for form, engine, precision in forms:
         yield _case(material, graphs, Key("model", form, engine, device, precision, batch))
 
@@ -77,7 +81,7 @@ def torch_form(material: Material, graphs: Graphs, key: Key) -> Callable[[Tensor
     """uint8 [batch, size, size, 3] to logits, eager or compiled."""
     if key.engine == "torch.compile":
         return graphs.torch_compiled(key.device)
-    return torch_model(material, key.device, key.precision, fused=key.form == FUSED_FORM)
+    return torch_model(material, key.device, key.precision, ours=key.form in OUR_FORMS)
 
 
 def engine_form(material: Material, graphs: Graphs, key: Key) -> tuple[Infer, int]:
@@ -95,7 +99,7 @@ def _openvino_form(material: Material, graphs: Graphs, form: str, precision: str
         written = graphs.compiled("written", precision)
         return lambda pixels: written([pixels])[0], written.streams
     backbone, vit = graphs.compiled("backbone", precision), graphs.compiled("vit", precision)
-    model, config = material.exact_model, material.config
+    model, config = material.fusion, material.fusion.config
     means, inv_stds = model.statistics()
 
     def infer(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -10,6 +10,7 @@ import torch
 from fer_fast.bench.case import Case, Key, Prepared, Work
 from fer_fast.bench.forms import TORCH_PRECISIONS, Graphs, in_graph, on_device, torch_model
 from fer_fast.bench.material import Material
+from fer_fast.models.fusion.network import FusionModel
 
 
 def backbone_cases(material: Material, graphs: Graphs, device: str, batch: int) -> Iterator[Case]:
@@ -26,8 +27,8 @@ def vit_cases(material: Material, graphs: Graphs, device: str, batch: int) -> It
         projected = precision == "int8"
         work = material.cost("vit", precision, batch)
         if projected:
-            proj = material.exact_model.vit.proj
-            tokens, weight = material.config.grid**2, proj.in_features * proj.out_features
+            proj = material.fusion.vit.proj
+            tokens, weight = material.fusion.config.grid**2, proj.in_features * proj.out_features
             size = work.bytes - tokens * (proj.in_features - proj.out_features) - weight / batch  # a byte a number
             work = Work(size, work.flop - 2 * tokens * weight)
         form = "projected tokens to logits" if projected else "tokens to logits"
@@ -49,7 +50,7 @@ def _backbone(material: Material, graphs: Graphs, engine: str, device: str, prec
     if engine == "openvino":
         nhwc = [tap.permute(0, 2, 3, 1) for tap in exact]
         return in_graph(graphs.compiled("backbone", precision), [pixels], nhwc, precision)
-    model = torch_model(material, device, precision, fused=True)
+    model = _fusion_model(material, device, precision)
     if model.backbone is None:
         raise ValueError("this model has no backbone: its only source is the image")
     images, backbone = torch.from_numpy(pixels).to(device), model.backbone
@@ -57,12 +58,20 @@ def _backbone(material: Material, graphs: Graphs, engine: str, device: str, prec
 
 
 def _vit(material: Material, graphs: Graphs, engine: str, device: str, precision: str, batch: int) -> Prepared:
-    tokens, exact = material.tokens(batch), [material.logits(batch)]
+    tokens = material.tokens(batch)
+    with torch.inference_mode():
+        exact = [material.fusion.vit(tokens)]
     if engine == "openvino":
         part = "encoder" if precision == "int8" else "vit"
         with torch.inference_mode():
-            inputs = material.exact_model.vit.proj(tokens) if part == "encoder" else tokens
+            inputs = material.fusion.vit.proj(tokens) if part == "encoder" else tokens
         return in_graph(graphs.compiled(part, precision), [inputs.numpy()], exact, precision)
-    model = torch_model(material, device, precision, fused=True)
+    model = _fusion_model(material, device, precision)
     own = tokens.to(device, model.vit.proj.weight.dtype)
     return on_device(lambda: model.vit(own), exact, device, precision)
+
+
+def _fusion_model(material: Material, device: str, precision: str) -> FusionModel:
+    model = torch_model(material, device, precision, ours=True)
+    assert isinstance(model, FusionModel)
+    return model

@@ -14,8 +14,8 @@ from fer_fast.bench import cuda_timing
 from fer_fast.bench.case import Agreement, Case, Key, Prepared, Work
 from fer_fast.bench.forms import TORCH_PRECISIONS
 from fer_fast.bench.material import Material, compared
-from fer_fast.models.algebraic import AlgebraicModel
 from fer_fast.models.dtypes import DTYPES
+from fer_fast.models.fusion.algebraic import AlgebraicModel
 from fer_fast.ops.tokens import fused_tokens, fused_tokens_reference
 
 #: Sources and tokens in rotation, so that each call finds its memory cold: more than a last-level cache.
@@ -35,7 +35,7 @@ def cases(material: Material, device: str, batch: int) -> Iterator[Case]:
             prepare = partial(_op, material, engine, device, precision, batch)
             quick = precision == "fp32"
             yield Case(Key("tokens", form, engine, device, precision, batch), prepare, batch, work, quick)
-    weight = material.exact_model.vit.proj.weight
+    weight = material.fusion.vit.proj.weight
     tokens, cost = material.tokens(1)[0], material.cost("tokens", "fp32", batch)
     flop = 2.0 * tokens.shape[0] * weight.numel()
     # What is written are projected tokens, whatever lies between.
@@ -48,16 +48,16 @@ def cases(material: Material, device: str, batch: int) -> Iterator[Case]:
 
 def arguments(material: Material, device: str, precision: str, batch: int) -> Arguments:
     """What both the op and its reference take: the exact taps, channels_last as the backbone leaves them."""
-    model, dtype = material.exact_model, DTYPES[precision]
+    model, dtype = material.fusion, DTYPES[precision]
     taps = [tap.to(device, dtype).contiguous(memory_format=torch.channels_last) for tap in material.taps(batch)]
     images = torch.from_numpy(material.pixels(batch)).to(device)
     means, inv_stds = model.statistics()
     return {
-        "sources": [images, *taps] if "image" in material.config.sources else taps,
+        "sources": [images, *taps] if "image" in material.fusion.config.sources else taps,
         "means": [mean.to(device) for mean in means],
         "inv_stds": [inv_std.to(device) for inv_std in inv_stds],
         "patches": model.patches,
-        "grid": material.config.grid,
+        "grid": material.fusion.config.grid,
         "reduce_mean": model.reduce_mean,
         "out_dtype": dtype,
     }
@@ -102,7 +102,7 @@ def _op(material: Material, engine: str, device: str, precision: str, batch: int
 
 def _projected(material: Material, engine: str, device: str, batch: int) -> Prepared:
     given = arguments(material, device, "fp32", batch)
-    projection = material.exact_model.vit.proj
+    projection = material.fusion.vit.proj
     with torch.inference_mode():
         exact = projection(material.tokens(batch))
     traffic = material.cost("tokens", "fp32", batch).bytes * batch
@@ -113,10 +113,10 @@ def _projected(material: Material, engine: str, device: str, batch: int) -> Prep
             return torch.nn.functional.linear(fused_tokens(**copy), weight, bias)
 
         return _cold(ColdCalls(fused, given, traffic), [exact], device, "fp32")
-    model = AlgebraicModel(material.exact_model).to(device)
+    model = AlgebraicModel(material.fusion).to(device)
 
     def summed(sources: Sequence[Tensor], **_: Any) -> Tensor:
-        pixels = [model.normalised(sources[0])] if "image" in material.config.sources else []
+        pixels = [model.normalised(sources[0])] if "image" in material.fusion.config.sources else []
         return model.embed(pixels + list(sources[len(pixels) :]))
 
     return _cold(ColdCalls(summed, given, traffic), [exact], device, "fp32")

@@ -19,6 +19,7 @@ from fer_fast.decode.formats.png import open_png
 from fer_fast.decode.formats.tiff import open_tiff
 from fer_fast.decode.formats.webp import open_webp
 from fer_fast.decode.pixels import square
+from fer_fast.machine.extras import pip_line
 from fer_fast.types import DecodeError, Status
 
 Open: TypeAlias = Callable[[BinaryIO, int], Picture]
@@ -40,7 +41,7 @@ _OPEN: dict[str, Open] = {
 _TO_INSTALL = {
     "webp": "WebP needs a Pillow built with it: pip install --upgrade pillow",
     "avif": "AVIF needs Pillow 11.3 or later, built with it: pip install --upgrade pillow",
-    "heif": "HEIC needs pillow-heif: pip install 'fer-fast[heif]'",
+    "heif": f"HEIC needs pillow-heif: {pip_line('heif')}",
 }
 
 OPTIONAL = tuple(_TO_INSTALL)
@@ -102,6 +103,9 @@ def _can_read(kind: str) -> bool:
 @cache
 def _prepare() -> None:
     Image.preinit()
+    # Image.save, asked for a format that is not there yet, imports every plugin that Pillow has: 20 ms.
+    from PIL import TiffImagePlugin, WebPImagePlugin  # noqa: F401
+
     for kind in _TO_INSTALL:
         _can_read(kind)
     for kind, (feature, options) in _SAMPLES.items():

@@ -20,7 +20,8 @@ from fer_fast.decode.formats.picture import Picture, stored_bytes
 from fer_fast.decode.formats.tiff_directory import Directory
 from fer_fast.decode.formats.tiff_layout import layout_of
 from fer_fast.decode.formats.tiff_strips import check_strips
-from fer_fast.decode.pixels import MEANING, Size
+from fer_fast.decode.meaning import MEANING
+from fer_fast.decode.pixels import Size
 from fer_fast.types import DecodeError, Status
 
 _ROWS, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT, _XMP = 278, 274, 322, 323, 700

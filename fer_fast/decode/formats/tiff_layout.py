@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from fer_fast.decode.formats.tiff_directory import Directory
-from fer_fast.decode.pixels import Limits, Meaning
+from fer_fast.decode.meaning import Limits, Meaning
 from fer_fast.types import DecodeError, Status
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
