@@ -11,7 +11,8 @@ from fer_fast.table.file_table import rows_on_disk
 
 HERE = Path(__file__).parent
 COMMAND = [sys.executable, str(HERE / "shades.py"), "classify"]  # the real command but for the model
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
+#: Of a process that imports what this one does: the package from where it is installed, modules of this folder.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def hear_interrupts():
@@ -30,5 +31,12 @@ def started(*arguments, stdin=None, prepare=hear_interrupts, **settings):
 def wait_for_rows(out, process, rows):
     """Waits until so many rows are in finished parts; with 0 until the run has its folder."""
     while not (out.with_name(f"{out.name}.partial") / "manifest.json").exists() or rows_on_disk(out) < rows:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+
+
+def wait_for_batches(tells, process, word, batches):
+    """Waits until so many batches are "begun" or "answered" in the file that is the command's SHADE_TELLS."""
+    while not tells.exists() or tells.read_text().count(word) < batches:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.005)

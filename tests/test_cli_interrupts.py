@@ -7,7 +7,8 @@ import subprocess
 import time
 
 import pytest
-from command_runs import wait_for_rows
+from command_runs import wait_for_batches, wait_for_rows
+from shades import LAST_ANSWERED
 
 from fer_fast.table.file_table import rows_on_disk
 
@@ -17,7 +18,7 @@ def test_killed_and_resumed_gives_the_table_of_an_undisturbed_run(shades, tmp_pa
     whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
     assert ended(shades, "-o", whole)[0] == 0
     for rows in (10, 45) if suffix == ".csv" else (30,):
-        process = start(shades, "-o", out, *(["--resume"] if rows == 45 else []), SHADE_DELAY=0.02)
+        process = start(shades, "-o", out, *(["--resume"] if rows == 45 else []), SHADE_DELAY=0.15)
         wait_for_rows(out, process, rows)
         process.kill()
         process.communicate()
@@ -32,7 +33,7 @@ def test_killed_and_resumed_gives_the_table_of_an_undisturbed_run(shades, tmp_pa
 
 def test_ctrl_c_stops_with_130_and_can_be_resumed(shades, tmp_path, ended, start):
     out = tmp_path / "out.csv"
-    process = start(shades, "-o", out, SHADE_DELAY=0.05)
+    process = start(shades, "-o", out, SHADE_DELAY=0.3)
     wait_for_rows(out, process, 8)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
@@ -45,7 +46,7 @@ def test_ctrl_c_stops_with_130_and_can_be_resumed(shades, tmp_path, ended, start
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_batch_schedulers_signal_stops_as_ctrl_c_does(shades, tmp_path, ended, number, status, start):
     out = tmp_path / "out.csv"
-    process = start(shades, "-o", out, SHADE_DELAY=0.05)
+    process = start(shades, "-o", out, SHADE_DELAY=0.3)
     wait_for_rows(out, process, 8)
     process.send_signal(number)
     _, error = process.communicate(timeout=30)
@@ -56,49 +57,49 @@ def test_a_batch_schedulers_signal_stops_as_ctrl_c_does(shades, tmp_path, ended,
 
 
 def test_a_signal_that_is_ignored_stays_so(shades, start):
-    process = start(shades, "-q", prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN), SHADE_DELAY=0.02)
+    process = start(shades, "-q", prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN), SHADE_DELAY=0.1)
     assert process.stdout.readline().startswith("path,")
     process.send_signal(signal.SIGHUP)
     assert process.stdout.read().count("\n") == 102 and process.wait(timeout=30) == 0
 
 
 def test_an_interrupt_counts_rows_of_the_last_part(shades, tmp_path, ended, start):
-    out = tmp_path / "out.csv"
-    process = start(shades, "-o", out, SHADE_DELAY=0.2, SHADE_PART_SECONDS=60)
-    wait_for_rows(out, process, 0)
-    time.sleep(1)
+    out, tells = tmp_path / "out.csv", tmp_path / "tells"
+    process = start(shades, "-o", out, SHADE_DELAY=0.2, SHADE_PART_SECONDS=60, SHADE_TELLS=tells)
+    wait_for_batches(tells, process, "answered", 3)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 143 and rows_on_disk(out) > 0
 
 
 def test_a_signal_while_the_model_hangs_keeps_the_rows_and_ends(shades, tmp_path, start):
-    out = tmp_path / "out.csv"
-    process = start(shades, "-o", out, SHADE_HANG="model", SHADE_PART_SECONDS=60)
-    wait_for_rows(out, process, 0)
-    time.sleep(1)
+    out, tells = tmp_path / "out.csv", tmp_path / "tells"
+    process = start(shades, "-o", out, SHADE_HANG="model", SHADE_PART_SECONDS=60, SHADE_TELLS=tells)
+    wait_for_batches(tells, process, "begun", 7)  # the last two in the model's two threads, which hang
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=30)
-    assert process.returncode == 143 and rows_on_disk(out) >= 12
+    assert process.returncode == 143 and rows_on_disk(out) == LAST_ANSWERED + 1
     assert f"interrupted; {rows_on_disk(out)} rows are kept" in error
 
 
 def test_an_interrupt_while_a_list_pauses_keeps_what_is_classified(shades, tmp_path, start):
-    out = tmp_path / "out.csv"
+    out, tells = tmp_path / "out.csv", tmp_path / "tells"
     reader, writer = os.pipe()
-    process = start("-", "-o", out, "-q", stdin=reader)
+    process = start("-", "-o", out, "-q", stdin=reader, SHADE_TELLS=tells)
     os.close(reader)
     os.write(writer, "".join(f"{shades}/{number:03}.png\n" for number in range(26)).encode() + b"x" * 70_000)
-    time.sleep(2)
+    wait_for_batches(tells, process, "answered", 7)
+    time.sleep(0.5)  # for the run to take it
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     os.close(writer)
-    assert rows_on_disk(out) == 24, "all that filled a batch"
+    assert rows_on_disk(out) == 25, "the first, and all that filled a batch"
 
 
 def test_a_signal_at_any_moment_of_the_start_is_no_error(shades, tmp_path, start):
     for milliseconds in range(30, 330, 20):
-        process = start(shades, "-o", tmp_path / "out.csv", "-q", "--resume", SHADE_DELAY=0.1)
+        # A table of its own, and answers so slow that no run comes to its end, however late the signal is.
+        process = start(shades, "-o", tmp_path / f"{milliseconds}.csv", "-q", "--resume", SHADE_DELAY=0.3)
         time.sleep(milliseconds / 1000)
         process.send_signal(signal.SIGTERM)
         _, error = process.communicate(timeout=30)
@@ -107,9 +108,9 @@ def test_a_signal_at_any_moment_of_the_start_is_no_error(shades, tmp_path, start
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_model(shades, tmp_path, start):
-    process = start(shades, "-o", tmp_path / "out.csv", SHADE_DELAY=300)
-    wait_for_rows(tmp_path / "out.csv", process, 0)
-    time.sleep(0.3)  # into the model, which one Ctrl-C would wait for
+    tells = tmp_path / "tells"
+    process = start(shades, "-o", tmp_path / "out.csv", SHADE_DELAY=300, SHADE_TELLS=tells)
+    wait_for_batches(tells, process, "begun", 1)  # one Ctrl-C would wait for it
     for _ in range(100):
         process.send_signal(signal.SIGINT)
         try:
