@@ -6,18 +6,30 @@ And what tests of the command share: a folder of faces, and the command in this 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from skipped_whole import missing_for
+
+import fer_fast
+
+# Where a machine has no CMake and no ninja of its own, those of this environment do.
+os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+
+
+def _missing_torch() -> str | None:
+    return None if importlib.util.find_spec("torch") is not None else "torch is not installed"
 
 
 def _missing_cuda() -> str | None:
-    if importlib.util.find_spec("torch") is None:
-        return "torch is not installed"
+    if missing := _missing_torch():
+        return missing
     import torch
 
     return None if torch.cuda.is_available() else "no CUDA device"
@@ -39,10 +51,26 @@ def _missing_native() -> str | None:
 
 _MISSING = {
     "needs_native": _missing_native,
+    "needs_torch": _missing_torch,
     "needs_cuda": _missing_cuda,
     "needs_dali": _missing_dali,
     "needs_tensorrt": _missing_tensorrt,
 }
+
+
+def pytest_report_header() -> str:
+    return f"fer_fast of {Path(fer_fast.__file__).parent}"
+
+
+class _SkippedWhole(pytest.Module):
+    """A test file that is not imported: what it is about is not installed."""
+
+    def collect(self) -> Iterator[Any]:
+        pytest.skip(f"{self.path.name}: {missing_for(self.path)}", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> pytest.Module | None:
+    return _SkippedWhole.from_parent(parent, path=module_path) if missing_for(module_path) else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -56,6 +84,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if marker == "needs_cuda" and os.environ.get("FER_FAST_REQUIRE_CUDA") == "1":
             pytest.fail(f"FER_FAST_REQUIRE_CUDA=1, but {reason}", pytrace=False)
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _threads_of_before() -> None:
+    from threads_left import begin
+
+    begin()
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process says what the package logs, and where: not to the next test."""
+    logger = logging.getLogger("fer_fast")
+    level, handlers = logger.level, logger.handlers[:]
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +150,19 @@ def ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The CUDA kernel's body, compiled for the host (`token_witnesses.Shim`)."""
+    from token_witnesses import Shim
+
+    return Shim(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture(scope="session")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the C++ library is installed."""
     from cpp_programs import OPENVINO, install
 
-    folder: Path = install(tmp_path_factory.mktemp("cpp"), f"-DOpenVINO_DIR={OPENVINO}", "-DFER_FAST_OPENVINO=1")
+    folder: Path = install(tmp_path_factory.mktemp("cpp"), f"-DFER_FAST_OPENVINO_DIR={OPENVINO}")
     return folder
 
 

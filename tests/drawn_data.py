@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from safetensors.torch import save_file
 from tiny_models import faces
 
 from fer_fast.datasets.ferplus import SPLIT_PLACES
 from fer_fast.datasets.split import FERPLUS_COLUMNS
-from fer_fast.models.backbone import ResNet18Taps
 
 HEADER = ",".join(["Usage", "Image name", *FERPLUS_COLUMNS])
 #: Every kind of stage, and all that a recipe can ask for but a teacher.
@@ -89,6 +86,11 @@ def draw_classes(folder: Path, counts: dict[str, int], size: int = 20, seed: int
 
 def draw_backbone(path: Path, taps: tuple[str, ...] = ("FM4",), without: str = "nothing", seed: int = 0) -> Path:
     """Random ResNet-18 weights up to the deepest of `taps`, but for the layers called `without`."""
+    import torch
+    from safetensors.torch import save_file
+
+    from fer_fast.models.fusion.backbone import ResNet18Taps
+
     torch.manual_seed(seed)
     network = ResNet18Taps(taps)
     for layer in network.modules():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,3 +38,18 @@ def assert_agree(logits: npt.NDArray[np.float32], expected: npt.NDArray[np.float
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected, rtol=0, atol=tolerance.logit)
     np.testing.assert_allclose(probabilities(logits), probabilities(expected), rtol=0, atol=tolerance.probability)
+
+
+def assert_threads_agree(
+    running: Any, images: npt.NDArray[np.uint8], expected: npt.NDArray[np.float32], batch_size: int
+) -> None:
+    """Eight threads call an fp32 engine at once, each gets its own results."""
+
+    def infer(number: int) -> tuple[int, int, npt.NDArray[np.float32]]:
+        start, count = number % 10, 1 + number % batch_size
+        return start, count, running.infer(images[start : start + count])
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(infer, range(48)))
+    for start, count, logits in results:  # checked when all have run: a shared buffer would have been overwritten
+        assert_agree(logits, expected[start : start + count], "fp32")

@@ -21,7 +21,7 @@ from numpy.lib import NumpyVersion
 
 from fer_fast.classifier import Classifier
 from fer_fast.engines import open_engine
-from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.files.checkpoint import read_checkpoint
 
 THREADS = 4
 

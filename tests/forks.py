@@ -59,15 +59,17 @@ def nothing(classifier: Classifier) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(float(sys.argv[4]), exit=True)  # a start that hangs says where
     classifier = opened()
     EXPECTED = classifier.predict(IMAGES)[0].probabilities
     BEGUN = classifier.predict_iter(IMAGES)
     next(BEGUN)
     if "busy" in sys.argv:
         threading.Thread(target=lambda: [classifier.predict(IMAGES) for _ in range(10**6)], daemon=True).start()
+    faulthandler.cancel_dump_traceback_later()  # a thread: it would not come along, and be waited for
     child = os.fork()
+    faulthandler.dump_traceback_later(float(sys.argv[4]) * (1 if child == 0 else 1.5), exit=True)
     if child == 0:
-        faulthandler.dump_traceback_later(float(sys.argv[4]), exit=True)  # a thread: it would not come along
         {way.__name__: way for way in (parents, own, compiled, nothing)}[sys.argv[1]](classifier)
         sys.exit(0)
     status = os.waitpid(child, 0)[1]

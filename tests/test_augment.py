@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from tiny_models import faces
 from torch import Tensor
 
-from fer_fast.train.augment import Augment, mixed, plain
+from fer_fast.datasets.resized import plain
+from fer_fast.train.augment import Augment, mixed
 from fer_fast.train.recipe import Augmentation, load_recipe
-from fer_fast.types import FerFastError
+from fer_fast.types import MissingExtraError
 
 NOTHING = Augmentation()
 WILD = Augmentation(rotation_degrees=40.0, scale=0.5, shift=0.3, contrast=0.9, erase_chance=0.5, erase_area=(0.01, 0.8))
@@ -119,8 +120,8 @@ def test_plain_faces_are_whole_numbers() -> None:
 
 
 def test_without_kornia_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kornia.augmentation", None)
-    with pytest.raises(FerFastError, match=r"training needs kornia: pip install 'fer-fast\[train\]'"):
+    monkeypatch.setitem(sys.modules, "kornia", None)
+    with pytest.raises(MissingExtraError, match=r"training needs kornia, which .*: pip install 'fer-fast\[train\]'"):
         Augment(NOTHING)
 
 

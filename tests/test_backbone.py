@@ -7,7 +7,9 @@ import torch
 from tiny_models import faces
 from torch import nn
 
-from fer_fast.models.backbone import TAP_CHANNELS, ResNet18Taps, channels_last, unfold_batch_norm
+from fer_fast.models.batch_norm import channels_last, unfold_batch_norm
+from fer_fast.models.fusion.backbone import ResNet18Taps
+from fer_fast.models.fusion.sources import TAP_CHANNELS
 
 
 def expected_shapes(deepest: int) -> dict[str, list[int]]:

@@ -88,8 +88,29 @@ def test_batches_are_filled_across_items(batch_size):
         assert {row.path for row in result.rows} <= {f"called {path}"} and result.stamp == (1, 2)
         assert all(round(float(row.prediction.probabilities[0]) * 255) == shade for row in result.rows)
     assert classifier.images == pictures
-    # All but the last batch are full: nothing waits for a neighbour that never comes, and nothing goes half empty.
-    assert sum(size < batch_size for size in classifier.sizes) <= 1
+    # All but the first and the last batch are full: nothing waits for a neighbour that never comes.
+    assert sum(size < batch_size for size in classifier.sizes) <= 2
+
+
+def test_the_first_item_does_not_wait_for_a_batch_to_fill_up():
+    classifier = crowd_classifier(4)
+    batches = ItemBatches(items(["1-1.jpg"] * 9), classifier, Stages())
+    assert [len(found) for found in batches] == [1, 4, 4] and sorted(classifier.sizes) == [1, 4, 4]
+    batches.close()
+
+
+def test_the_last_pictures_do_not_wait_until_those_before_them_are_answered():
+    classifier, last = crowd_classifier(4), threading.Event()
+    classifier.streams, predict = 2, classifier.predict_batch
+
+    def watched(pixels):
+        if len(pixels) == 2:
+            last.set()
+        assert len(pixels) != 4 or last.wait(10)
+        return predict(pixels)
+
+    classifier.predict_batch = watched
+    assert len(classified(["1-1.jpg"] * 7, classifier)) == 7 and sorted(classifier.sizes) == [1, 2, 4]
 
 
 def test_a_batch_that_does_not_fill_up_is_sent_when_it_is_needed():
@@ -109,7 +130,7 @@ def test_what_waits_for_its_caller_has_rows_and_no_pixels(monkeypatch):
     batches = ItemBatches(items(["40-70.jpg"] * 24), classifier, Stages())
     next(batches)
     until(lambda: len(pixels) == 6 and not any(each() is not None for each in pixels))
-    assert sum(len(result.rows) for found in batches for result in found) == 20 * 40
+    assert sum(len(result.rows) for found in batches for result in found) == 23 * 40
     batches.close()
 
 
@@ -187,9 +208,11 @@ def test_files_that_each_take_their_time_are_no_stall():
 
 def test_a_runs_pulse_follows_its_decoder():
     classifier, pulse = crowd_classifier(1), Pulse()
-    ItemBatches(iter([]), classifier, Stages(), pulse=pulse).close()
+    batches = ItemBatches(iter([]), classifier, Stages(), pulse=pulse)
     classifier.decoder.files_done += 7
     assert pulse.beats == 7
+    batches.close()
+    assert pulse.beats == 0, "a run has many of them, one after the other"
 
 
 def test_an_error_that_is_a_timeout_of_its_own_is_passed_on():

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,8 +26,9 @@ from fer_fast.bench.suite import COMPUTED_PRECISIONS, DEVICES, ENGINES, STAGES
 from fer_fast.cli import bench as command
 from fer_fast.cli import run
 from fer_fast.machine.devices import cuda_is_present
-from fer_fast.models.storage import save_model
+from fer_fast.models.files.storage import save_model
 
+ROOT = Path(__file__).resolve().parent.parent
 GOOD = 6
 
 
@@ -268,3 +270,12 @@ def test_the_module_runs_as_a_command():
     helped, wrong = process("--help"), process("--engines", "x")
     assert helped.returncode == 0 and all(option in helped.stdout for option in ("--compare", "--json", *NAMES))
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
+
+
+def test_pytest_benchmark_finds_its_suites():
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", ROOT / "benchmarks"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert said.returncode == 0, said.stdout
+    assert {line.partition("::")[0] for line in said.stdout.splitlines() if "::" in line} == {
+        f"benchmarks/test_{stage}.py" for stage in ("decode", "folder", "model", "tokens")
+    }

@@ -18,9 +18,9 @@ from fer_fast.bench.portraits import make_photos_with_faces
 from fer_fast.bench.stages import faces, finder, folder
 from fer_fast.engines.openvino_graph import openvino_core
 from fer_fast.faces.finder import FaceFinder
-from fer_fast.models.checkpoint import read_finder
-from fer_fast.models.finder_config import STRIDES
-from fer_fast.models.storage import build_finder, save_model
+from fer_fast.models.files.checkpoint import read_finder
+from fer_fast.models.files.storage import build_finder, save_model
+from fer_fast.models.finder.config import STRIDES
 
 BOX = (10.0, 10.0, 40.0, 50.0)
 

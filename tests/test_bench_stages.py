@@ -26,9 +26,9 @@ from fer_fast.bench.plain import classify_plainly
 from fer_fast.bench.stages import decode, folder, model, startup, tokens
 from fer_fast.decode import open_decoder
 from fer_fast.decode.pixels import square
-from fer_fast.models.algebraic import AlgebraicModel
+from fer_fast.models.files.storage import build_model, save_model
+from fer_fast.models.fusion.algebraic import AlgebraicModel
 from fer_fast.models.quantised import measure_ranges
-from fer_fast.models.storage import build_model, save_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch's own oneDNN layers
 
@@ -264,7 +264,7 @@ OURS = {"engines": ("openvino",), "quick": True}
 TORCH = {"engines": ("native", "torch")}
 DECODES = "fer_fast.decode.views.square"
 #: For the forms as written, and for the engine's.
-BUILDS = "fer_fast.bench.material.build_model fer_fast.models.fusion_forms.build_model"
+BUILDS = "fer_fast.bench.material.build_model fer_fast.models.files.storage.build_model"
 PREDICTS = "fer_fast.classifier.Classifier._probabilities"
 
 

@@ -16,13 +16,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from tiny_models import faces, random_model, tiny_config
+from tiny_models import faces, image_config, image_logits, save_image_model, softmax
 
 import fer_fast
 from fer_fast.classifier import DEFAULT_BATCH_SIZE, Classifier
-from fer_fast.models.storage import load_model, save_model
+from fer_fast.models.files.checkpoint import read_checkpoint
 from fer_fast.types import EMOTIONS, CheckpointError, DecodeError, FerFastError, Prediction, Row, Status
 
 SIZE = 8
@@ -33,15 +32,14 @@ CLOSE = {"rtol": 0, "atol": 1e-4}
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = tiny_config(sources=("image",), image_size=SIZE, grid=2, width=8, temperature=TEMPERATURE)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(random_model(config), path)
+    save_image_model(path, image_config(temperature=TEMPERATURE))
     return path
 
 
 @pytest.fixture(scope="module")
 def classifier(checkpoint: Path) -> Iterator[Classifier]:
-    with Classifier(checkpoint, engine="torch", device="cpu", precision="fp32", batch_size=4, workers=2) as opened:
+    with Classifier(checkpoint, engine="openvino", device="cpu", precision="fp32", batch_size=4, workers=2) as opened:
         yield opened
 
 
@@ -61,11 +59,12 @@ def rows(predictions: list[Prediction]) -> np.ndarray:
 
 def test_probabilities_are_the_references_with_temperature(classifier: Classifier, checkpoint: Path) -> None:
     pixels = faces(4, SIZE)
-    logits = load_model(checkpoint)(torch.from_numpy(pixels))
+    model = read_checkpoint(checkpoint)
+    logits = image_logits(model.config, model.tensors, pixels)
     found = classifier.predict_batch(pixels)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, torch.softmax(logits / TEMPERATURE, dim=1).numpy(), **CLOSE)
-    assert np.abs(found - torch.softmax(logits, dim=1).numpy()).max() > 0.05, "the temperature does not show"
+    np.testing.assert_allclose(found, softmax(logits / TEMPERATURE), **CLOSE)
+    assert np.abs(found - softmax(logits)).max() > 0.05, "the temperature does not show"
     np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-6)
 
 
@@ -212,7 +211,7 @@ def test_broken_file_is_named(classifier: Classifier, photos: list[Path], tmp_pa
 
 def test_too_large_files_are_not_decoded(checkpoint: Path, photos: list[Path]) -> None:
     with (
-        Classifier(checkpoint, engine="torch", device="cpu", max_pixels=100) as strict,
+        Classifier(checkpoint, engine="openvino", device="cpu", max_pixels=100) as strict,
         pytest.raises(DecodeError) as caught,
     ):
         strict.predict(photos[:1])
@@ -235,16 +234,16 @@ def test_describe_and_identity(classifier: Classifier, checkpoint: Path) -> None
     said = classifier.describe()
     assert said["model"] == str(checkpoint)
     assert (said["image_size"], said["batch_size"], said["workers"]) == (SIZE, 4, 2)
-    assert (said["engine"], said["device"], said["precision"], said["decoder"]) == ("torch", "cpu", "fp32", "pillow")
-    assert classifier.identity.endswith(" torch fp32")
-    with Classifier(checkpoint, engine="torch", device="cpu", precision="bf16") as other:
+    assert (said["engine"], said["precision"], said["decoder"]) == ("openvino", "fp32", "pillow")
+    assert classifier.identity.endswith(" openvino fp32")
+    with Classifier(checkpoint, engine="openvino", device="cpu", precision="bf16") as other:
         assert other.identity != classifier.identity
         assert other.identity.split()[0] == classifier.identity.split()[0]
         assert other.batch_size == DEFAULT_BATCH_SIZE
 
 
 def test_closes_twice(checkpoint: Path) -> None:
-    with Classifier(checkpoint, engine="torch", device="cpu") as opened:
+    with Classifier(checkpoint, engine="openvino", device="cpu") as opened:
         opened.close()
     opened.close()
 
@@ -252,7 +251,7 @@ def test_closes_twice(checkpoint: Path) -> None:
 def test_closing_lets_calls_end_and_refuses_later_ones(
     checkpoint: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = Classifier(checkpoint, engine="torch", device="cpu", precision="fp32", batch_size=2, workers=1)
+    opened = Classifier(checkpoint, engine="openvino", device="cpu", precision="fp32", batch_size=2, workers=1)
     expected = rows(opened.predict(photos))
     inside, go_on = threading.Event(), threading.Event()
     infer = opened._engine.infer
@@ -282,7 +281,13 @@ def test_pickled_it_opens_where_it_is_unpickled(
     checkpoint: Path, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(checkpoint.parent)
-    options: dict[str, Any] = {"engine": "torch", "device": "cpu", "precision": "fp32", "batch_size": 3, "workers": 1}
+    options: dict[str, Any] = {
+        "engine": "openvino",
+        "device": "cpu",
+        "precision": "fp32",
+        "batch_size": 3,
+        "workers": 1,
+    }
     with Classifier(checkpoint.name, **options, max_pixels=5000) as opened:
         expected = rows(opened.predict(photos))
         pickled = pickle.dumps(opened)
@@ -295,9 +300,9 @@ def test_pickled_it_opens_where_it_is_unpickled(
     done = subprocess.run(command, input=pickled, capture_output=True, cwd=tmp_path, check=True)
     predictions, said, max_pixels = pickle.loads(done.stdout)
     np.testing.assert_allclose(rows(predictions), expected, **CLOSE)
-    assert (said["engine"], said["precision"], said["batch_size"], said["workers"]) == ("torch", "fp32", 3, 1)
+    assert (said["engine"], said["precision"], said["batch_size"], said["workers"]) == ("openvino", "fp32", 3, 1)
     assert max_pixels == 5000
-    with Classifier("tiny", engine="torch", device="cpu") as packaged:
+    with Classifier("tiny", engine="openvino", device="cpu") as packaged:
         assert pickle.loads(pickle.dumps(packaged)).model == "tiny"
 
 
@@ -334,11 +339,11 @@ def test_wrong_argument(checkpoint: Path, arguments: dict[str, Any], error: type
 
 
 def test_device_that_fails_is_told(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: Any) -> Any:
+    def broken() -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(classifier._engine, "model", broken)
-    with pytest.raises(FerFastError, match="torch failed on cpu: out of memory"):
+    monkeypatch.setattr(classifier._engine.graph, "_free_request", broken)
+    with pytest.raises(FerFastError, match="OpenVINO failed on the CPU: out of memory"):
         classifier.predict([faces(1, SIZE)[0]])
 
 

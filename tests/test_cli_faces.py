@@ -11,7 +11,6 @@ from PIL import Image
 
 from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.cli import run
-from fer_fast.reports.faces_figure import DOTS_PER_INCH, WIDTH
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +120,10 @@ def test_photos_without_faces_asked_for_are_told_once(photos, tmp_path, ended):
     assert told not in ended(*paths, "--quiet")[2] and told not in ended(*paths, "--faces", "all")[2]
 
 
+@pytest.mark.needs_torch
 def test_a_photos_faces_are_in_one_figure(photos, tmp_path, capsys):
+    from fer_fast.reports.faces_figure import DOTS_PER_INCH, WIDTH
+
     for name, said in (("a.jpg", "3 faces: "), ("c.jpg", "0 faces\n")):
         out = tmp_path / f"{name}.png"
         assert run(["visualize", str(photos / name), "--faces", "--model", "tiny", "-o", str(out)]) == 0

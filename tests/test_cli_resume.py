@@ -6,6 +6,7 @@ import shutil
 
 from command_runs import wait_for_rows
 from shades import save_shade
+from tables import read
 
 
 def test_resume_with_another_threshold_is_refused(shades, tmp_path, ended):
@@ -16,6 +17,15 @@ def test_resume_with_another_threshold_is_refused(shades, tmp_path, ended):
         assert status == 2 and "with abstain 0.9, not " in error
     assert ended(shades, "-o", out, "--resume", "--abstain", ".90")[0] == 0
     assert out.read_text().count(",ok,") == 26 and out.read_text().count(",abstained,") == 74
+
+
+def test_rows_are_called_as_the_first_were_however_often_a_run_goes_on(tmp_path, ended, monkeypatch):
+    (tmp_path / "faces").mkdir()
+    for number, (place, named) in enumerate([("", "faces"), ("faces", "."), ("", "./faces"), ("faces", "../faces")]):
+        save_shade(tmp_path / "faces" / f"{number}.png", number)
+        monkeypatch.chdir(tmp_path / place)
+        assert ended(named, "-o", tmp_path / "out.csv", *(["--resume"] if number else []))[0] == 0
+    assert [row["path"] for row in read(tmp_path / "out.csv")] == [f"faces/{number}.png" for number in range(4)]
 
 
 def test_resume_from_another_folder_takes_no_rows_of_this_one(tmp_path, ended, monkeypatch):

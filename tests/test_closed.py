@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 from shades import save_shade
-from tiny_models import random_model, tiny_config
+from tiny_models import save_image_model
 
 from fer_fast import Classifier, FerFastError, classify_folder, classify_rows
-from fer_fast.models.storage import save_model
 
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Classifier:
-    save_model(random_model(tiny_config(sources=("image",), image_size=8, grid=2, width=8)), tmp_path / "m.safetensors")
-    return Classifier(tmp_path / "m.safetensors", engine="torch", device="cpu", precision="fp32", workers=1)
+    save_image_model(tmp_path / "m.safetensors")
+    return Classifier(tmp_path / "m.safetensors", engine="openvino", device="cpu", precision="fp32", workers=1)
 
 
 @pytest.fixture

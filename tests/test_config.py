@@ -1,4 +1,4 @@
-"""What a model may be: the rules of `ModelConfig`, its way to JSON and back, and the named sizes."""
+"""What a model may be: the rules of `FusionConfig`, its way to JSON and back, and the named sizes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fer_fast.models.config import PRESETS, SOURCES, ModelConfig
-from fer_fast.models.fusion import source_patch
+from fer_fast.models.fusion.config import PRESETS, SOURCES, FusionConfig
+from fer_fast.models.fusion.sources import source_patch
 from fer_fast.types import EMOTIONS
 
 BROKEN_RULES: list[tuple[dict[str, Any], str, str]] = [
@@ -17,7 +17,7 @@ BROKEN_RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"sources": ()}, "sources must be a non-empty selection of image, FM1", "()"),
     ({"sources": ("image", "FM5")}, "sources must be", "FM5"),
     ({"sources": ("FM2", "FM2")}, "each once", "('FM2', 'FM2')"),
-    ({"sources": "image"}, "sources must be", "'i', 'm'"),
+    ({"sources": "image"}, "sources must be a list", "'image'"),
     ({"image_size": 0}, "image_size must be a positive integer", "0"),
     ({"image_size": 112.0}, "image_size must be a positive integer", "112.0"),
     ({"grid": -7}, "grid must be a positive integer", "-7"),
@@ -28,13 +28,18 @@ BROKEN_RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"width": 100, "heads": 3}, "width must be a multiple of heads 3", "100"),
     ({"mlp_ratio": 0}, "mlp_ratio must be a number above 0", "0"),
     ({"mlp_ratio": "4"}, "mlp_ratio must be a number", "'4'"),
-    ({"mlp_ratio": 0.001}, "mlp_ratio must leave one of 192 units", "0.001"),
+    ({"mlp_ratio": 0.001}, "mlp_ratio must make 1 to 2147483647 units of 192", "0.001"),
+    ({"mlp_ratio": 1e308}, "mlp_ratio must make 1 to 2147483647 units of 192", "1e+308"),
+    ({"mlp_ratio": 10**400}, "mlp_ratio must be a number above 0", "10000000"),
+    ({"width": 10**400}, "width must be a positive integer up to 2147483647", "10000000"),
     ({"temperature": 0.0}, "temperature must be a number above 0", "0.0"),
     ({"temperature": float("nan")}, "temperature must be a number above 0", "nan"),
     ({"mean": (0.5, 0.5)}, "mean must be three numbers", "(0.5, 0.5)"),
     ({"mean": (0.5, 0.5, float("inf"))}, "mean must be three numbers", "inf"),
     ({"std": (0.2, 0.2, "0.2")}, "std must be three numbers", "'0.2'"),
     ({"std": (0.2, 0.2, 0.0)}, "std must be above 0", "(0.2, 0.2, 0.0)"),
+    ({"colour": "grey", "mean": (0.5,), "std": (0.5,)}, "colour must be rgb for a fusion model", "'grey'"),
+    ({"colour": "RGB"}, "colour must be one of rgb, grey", "'RGB'"),
     ({"classes": ("happy",)}, "classes must be two or more different names", "('happy',)"),
     ({"classes": ("happy", "happy")}, "classes must be two or more different names", "('happy', 'happy')"),
     ({"activation_ranges": {"vit.head": (0.5, 2.0)}}, "activation_ranges must be pairs around 0", "(0.5, 2.0)"),
@@ -54,20 +59,25 @@ BROKEN_RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"precision_falls": {"fp16": float("nan")}}, "precision_falls must be numbers from -1 to 1", "'fp16' has nan"),
     ({"precision_falls": {"fp16": "0.1"}}, "precision_falls must be numbers from -1 to 1", "'fp16' has '0.1'"),
     ({"precision_falls": {"fp16": True}}, "precision_falls must be numbers from -1 to 1", "'fp16' has True"),
+    ({"prior": (0.5, 0.5)}, "prior must be shares above 0 of the 8 classes that sum to 1", "(0.5, 0.5)"),
+    ({"prior": (0.0, 0.3, *[0.1] * 5, 0.2)}, "prior must be shares above 0 of the 8 classes", "(0.0, 0.3,"),
+    ({"prior": (0.1,) * 8}, "prior must be shares above 0 of the 8 classes that sum to 1", "(0.1, 0.1,"),
+    ({"prior": ("0.125",) * 8}, "prior must be shares", "('0.125',"),
+    ({"prior": (float("nan"),) * 8}, "prior must be shares", "(nan, nan,"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "rule", "came"), BROKEN_RULES, ids=[str(row[0]) for row in BROKEN_RULES])
+@pytest.mark.parametrize(("changes", "rule", "came"), BROKEN_RULES, ids=[str(row[0])[:40] for row in BROKEN_RULES])
 def test_broken_rule_names_field_rule_and_value(changes: dict[str, Any], rule: str, came: str) -> None:
     with pytest.raises(ValueError) as caught:
-        ModelConfig(**changes)
+        FusionConfig(**changes)
     assert rule in str(caught.value)
     assert came in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_json_keeps_everything() -> None:
-    config = ModelConfig(
+    config = FusionConfig(
         sources=("image", "FM1"),
         image_size=60,
         grid=5,
@@ -84,30 +94,32 @@ def test_json_keeps_everything() -> None:
         temperature=1.7,
         activation_ranges={"vit.head": (-0.5, 2.0)},
         precision_falls={"bf16": -0.001, "int8": 0.25},
+        prior=(0.75, 0.25),
     )
-    assert all(value != ModelConfig().as_dict()[name] for name, value in config.as_dict().items()), "a default hides"
-    assert ModelConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    defaults = FusionConfig().as_dict()
+    assert [name for name, value in config.as_dict().items() if value == defaults[name]] == ["architecture", "colour"]
+    assert FusionConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
 
 
 def test_a_file_of_before_has_the_defaults() -> None:
     old = {
         name: value
-        for name, value in ModelConfig().as_dict().items()
-        if name not in ("flip_average", "framing", "precision_falls")
+        for name, value in FusionConfig().as_dict().items()
+        if name not in ("flip_average", "framing", "precision_falls", "prior")
     }
-    config = ModelConfig.from_dict(old)
-    assert (config.flip_average, config.framing, config.precision_falls) == (False, "points", {})
+    config = FusionConfig.from_dict(old)
+    assert (config.flip_average, config.framing, config.precision_falls, config.prior) == (False, "points", {}, ())
 
 
 def test_unknown_field_is_named() -> None:
     with pytest.raises(ValueError, match=r"unknown configuration field 'widht'; known: .*width"):
-        ModelConfig.from_dict({"widht": 4})
+        FusionConfig.from_dict({"widht": 4})
 
 
 def test_order_of_sources_does_not_matter() -> None:
-    assert ModelConfig(sources=("FM4", "image", "FM2")) == ModelConfig(sources=["image", "FM2", "FM4"])  # type: ignore[arg-type]
-    assert ModelConfig(sources=SOURCES[::-1]).sources == SOURCES
-    assert ModelConfig(sources=("FM4", "image")).taps == ("FM4",)
+    assert FusionConfig(sources=("FM4", "image", "FM2")) == FusionConfig(sources=["image", "FM2", "FM4"])  # type: ignore[arg-type]
+    assert FusionConfig(sources=SOURCES[::-1]).sources == SOURCES
+    assert FusionConfig(sources=("FM4", "image")).taps == ("FM4",)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from fer_fast import _C as core  # noqa: N811
 from fer_fast.faces.cells import MOST_CELLS, OVERLAP
 from fer_fast.faces.crops import TEMPLATE, TEMPLATE_SIDE, crop_faces_reference, crop_matrices_reference
 from fer_fast.faces.framing import LEAST_FOR_LANDMARKS
-from fer_fast.models.finder_config import STRIDES
+from fer_fast.models.finder.config import STRIDES
 
 ROOT = Path(__file__).parent.parent
 FRAMINGS = ("points", "box", "level")
@@ -149,6 +150,14 @@ def test_rows_apart_and_a_place_for_the_crops():
     found = core.crop_faces(image[:, 10:60], matrices, 16, out=out)
     assert found is out
     np.testing.assert_array_equal(out, core.crop_faces(image[:, 10:60].copy(), matrices, 16))
+
+
+def test_arrays_of_another_process_are_taken():
+    """pickle gives them dtypes that equal NumPy's own and are others."""
+    faces, image = face_of()[None], np.random.default_rng(5).integers(0, 256, (50, 80, 3), dtype=np.uint8)
+    matrices = core.crop_matrices(pickle.loads(pickle.dumps(faces)), "points", 16)
+    found = core.crop_faces(*pickle.loads(pickle.dumps((image, matrices))), 16)
+    np.testing.assert_array_equal(found, core.crop_faces(image, matrices, 16))
 
 
 MATRIX = np.zeros((1, 2, 3))

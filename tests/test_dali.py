@@ -15,8 +15,8 @@ from tiny_models import random_model, tiny_config
 
 from fer_fast import Classifier
 from fer_fast.decode import open_decoder
-from fer_fast.models.storage import save_model
-from fer_fast.types import DecodeError, FerFastError, Status
+from fer_fast.models.files.storage import save_model
+from fer_fast.types import DecodeError, FerFastError, MissingExtraError, Status
 
 pytestmark = pytest.mark.needs_dali
 
@@ -202,7 +202,10 @@ def test_limits_and_wrong_options(tmp_path):
 
 def test_without_dali_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "nvidia.dali", None)
-    with pytest.raises(FerFastError, match="decoder 'dali' needs NVIDIA DALI: pip install nvidia-dali-cuda130"):
+    with pytest.raises(
+        MissingExtraError,
+        match=r"decoder 'dali' needs nvidia.dali, which .*: pip install 'fer-fast\[cuda\]'",
+    ):
         open_decoder("dali", SIDE)
 
 

@@ -4,11 +4,14 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from fer_fast.models.checkpoint import packaged_models, read_checkpoint
+from fer_fast.machine.extras import EXTRAS
+from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.models.files.paths import packaged_models
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,6 +38,34 @@ def test_readme_names_every_command_line_option():
     assert {"--resume", "--abstain", "--max-pixels"} <= options
     text = (ROOT / "README.md").read_text()
     assert [option for option in sorted(options) if option not in text] == []
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_extras_that_are_named_are_there():
+    """In a page, an example, a message: `.[torch]`, `fer-fast[torch,plots]`."""
+    folders = [ROOT / name for name in ("benchmarks", "csrc", "examples", "fer_fast")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".md", ".py", ".cpp", ".h")]
+    files += [*PAGES, ROOT / "CHANGELOG.md", ROOT / "Makefile", ROOT / "CMakeLists.txt"]
+    named = {name for path in files for name in extras_named_in(path.read_text())}
+    assert {"torch", "train", "cuda", "cuda12", "test"} <= named
+    assert named <= PROJECT["optional-dependencies"].keys()
+
+
+def extras_named_in(text):
+    found = re.findall(r"(?:[\s'\"]\.|fer-fast|FILE)\[([a-z0-9,]+)\]", text)
+    return {name for names in found for name in names.split(",")}
+
+
+def test_readme_has_every_extra():
+    assert extras_named_in((ROOT / "README.md").read_text()) == EXTRAS.keys()
+
+
+def test_what_contributing_points_at_is_there():
+    named = re.findall(r"`([a-z_]+/[\w./*]*)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert {"fer_fast/models/", "models/layers.py", "csrc/bindings/"} <= {*named}
+    assert [name for name in named if not [*ROOT.glob(name), *(ROOT / "fer_fast").rglob(name.rstrip("/"))]] == []
 
 
 def test_the_scores_are_of_the_packaged_models():

@@ -4,11 +4,10 @@ import sys
 
 import pyarrow
 import pytest
-import torch
 
 from fer_fast import cli, doctor
 from fer_fast.doctor import Card, Finding, card_advice, cards, examine
-from fer_fast.ops import native
+from fer_fast.ops import native, nvrtc
 from fer_fast.types import FerFastError
 
 PASCAL = Card("NVIDIA GeForce GTX 1080 Ti", "580.95.05", (6, 1), "11264")
@@ -50,18 +49,26 @@ def test_engines_and_decoders_are_tried(monkeypatch):
     monkeypatch.setattr(doctor, "cards", list)
     found = examine()
     working = {finding.name: finding for part in ("engines", "decoders") for finding in found[part] if finding.works}
-    assert {"openvino on cpu", "torch on cpu", "pillow"} <= set(working)
-    assert "fp32" in working["torch on cpu"].said
+    assert {"openvino on cpu", "pillow"} <= set(working)
     (finder,) = found["faces"]
     assert (finder.name, finder.works) == ("finder", True)
     assert finder.said.startswith("a drawn face, by openvino in ")
-    assert working["torch on cpu"].said.endswith("; auto is fp32")
     assert "int8" in working["openvino on cpu"].said
     assert found["cards"] == [Finding("NVIDIA card", None, "none")]
     assert {"webp", "avif", "heif"} <= {finding.name for finding in found["decoders"]}, "installed or not"
     extras = {finding.name: finding for finding in found["extras"]}
-    assert set(extras) == {"parquet", "plots", "train", "export"}
+    assert set(extras) == {"torch", "train", "parquet", "plots", "heif", "video"}, "without a card nothing for one"
     assert extras["parquet"].works and extras["parquet"].said == f"tables in parquet, by pyarrow {pyarrow.__version__}"
+
+
+@pytest.mark.needs_torch
+def test_torch_is_tried(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(doctor, "cards", list)
+    found = examine()
+    (tried,) = (finding for finding in found["engines"] if finding.name == "torch on cpu")
+    assert tried.works and "fp32" in tried.said and tried.said.endswith("; auto is fp32")
     versions = {finding.name: finding.said for finding in found["machine"]}
     assert versions["torch"].startswith(torch.__version__)
 
@@ -69,17 +76,19 @@ def test_engines_and_decoders_are_tried(monkeypatch):
 def test_what_can_be_installed_is_told_before_and_after(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setattr("fer_fast.decode.formats.opening._can_read", lambda kind: kind != "heif")
-    without = {finding.name: finding for finding in (*doctor._extras(), *doctor._decoders())}
-    assert not without["parquet"].works and without["parquet"].advice == "pip install 'fer-fast[parquet]'"
-    assert without["plots"].works and not without["plots"].advice
+    without = {finding.name: finding for finding in doctor._decoders()}
+    said = "tables in parquet: pyarrow is not installed"
+    assert doctor._extra("parquet") == Finding("parquet", False, said, "pip install 'fer-fast[parquet]'")
     advice = "HEIC needs pillow-heif: pip install 'fer-fast[heif]'"
     assert without["heif"] == Finding("heif", False, "no codec", advice)
     monkeypatch.undo()
     monkeypatch.setattr("fer_fast.decode.formats.opening._can_read", lambda kind: True)
-    after = {finding.name: finding for finding in (*doctor._extras(), *doctor._decoders())}
-    assert after["heif"] == Finding("heif", True, "read") and after["parquet"].works
+    after = {finding.name: finding for finding in doctor._decoders()}
+    assert after["heif"] == Finding("heif", True, "read")
+    assert doctor._extra("parquet").works and not doctor._extra("parquet").advice
 
 
+@pytest.mark.needs_torch
 def test_what_does_not_work_is_said_with_its_reason(monkeypatch):
     def broken(*_, **__):
         raise FerFastError("the library\nis broken")
@@ -107,7 +116,10 @@ def test_a_finder_that_finds_nothing_is_told(monkeypatch):
     assert (finding.works, finding.said) == (False, "it finds 0 faces in a photo of one")
 
 
+@pytest.mark.needs_torch
 def test_a_card_that_torch_does_not_see(monkeypatch):
+    import torch
+
     monkeypatch.setattr(doctor, "cards", lambda: [HOPPER])
     monkeypatch.setattr(doctor, "_seen", dict)
     monkeypatch.setattr(torch.version, "cuda", None)
@@ -117,20 +129,36 @@ def test_a_card_that_torch_does_not_see(monkeypatch):
     assert "is built for the CPU; one for CUDA: pip install" in last.advice
 
 
+@pytest.mark.needs_torch
 @pytest.mark.parametrize(
     ("card", "cuda", "reached", "library", "words"),
     [
-        (PASCAL, "13.0", True, True, "whl/cu126), nvidia-dali-cuda120, and fer_fast built with nvcc 12"),
+        (
+            PASCAL,
+            "13.0",
+            True,
+            True,
+            "whl/cu126), then pip install 'fer-fast[cuda12]'; or --device cpu",
+        ),
         (HOPPER, None, False, True, "is built for the CPU; one for CUDA: pip install"),
         (HOPPER, "13.0", False, True, "CUDA 13.0 needs a newer driver than 580.95.05"),
-        (HOPPER, "13.0", True, False, "built without its CUDA kernel: FER_FAST_CUDA=1"),
+        (
+            HOPPER,
+            "13.0",
+            True,
+            False,
+            "no NVRTC: pip install nvidia-cuda-nvrtc; or FER_FAST_CUDA=1 pip install",
+        ),
         (HOPPER, "13.0", True, True, ""),
     ],
 )
 def test_advice(monkeypatch, card, cuda, reached, library, words):
+    import torch
+
     monkeypatch.setattr(torch.version, "cuda", cuda)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: reached)
-    monkeypatch.setattr(native, "has_cuda_library", lambda: library)
+    monkeypatch.setattr(native, "has_cuda_code", lambda architecture: library and architecture == 90)
+    monkeypatch.setattr(nvrtc, "_libraries", list)
     advice = card_advice(card)
     assert words in advice
     assert bool(words) == bool(advice)

@@ -1,12 +1,10 @@
-"""The engines against the fp32 reference model: one tolerance table, threads, honest descriptions, clear refusals."""
+"""The OpenVINO engine and the choice among engines: threads, honest descriptions, clear refusals; without torch."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 import pytest
-import torch
-from engine_agreement import TOLERANCES, assert_agree
-from tiny_models import faces, random_model, tiny_config
+from engine_agreement import TOLERANCES, assert_agree, assert_threads_agree
+from tiny_models import faces, image_config, image_logits, save_image_model
 
 from fer_fast.engines import ENGINES, Engine, open_engine
-from fer_fast.engines import torch as torch_engine
 from fer_fast.engines.openvino import OpenVinoEngine
-from fer_fast.engines.tensorrt import TensorRtEngine
-from fer_fast.engines.torch import TorchEngine
-from fer_fast.machine.devices import cuda_is_present
-from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
-from fer_fast.models.fusion_forms import eager
-from fer_fast.models.storage import build_model, load_model, save_model
+from fer_fast.models.files.checkpoint import Checkpoint, read_checkpoint
 from fer_fast.types import FerFastError
 
 BATCH_SIZE = 6
 HAS_BF16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="this processor has no bf16 instructions")
-
-
-MODELS: dict[str, dict[str, Any]] = {
-    "paper": {},  # image + FM2 + FM3 + FM4
-    "reduced": {"reduce_mean": True, "sources": ("FM1", "FM3"), "image_size": 56, "grid": 7},  # taps are enlarged
-    "small": {"sources": ("image", "FM1")},  # soon compiled: for what does not depend on the model
-}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,101 +33,68 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
-    folder = tmp_path_factory.mktemp("models")
-    for name, changes in MODELS.items():
-        save_model(random_model(tiny_config(**changes)), folder / f"{name}.safetensors")
-    return {name: read_checkpoint(folder / f"{name}.safetensors") for name in MODELS}
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    path = tmp_path_factory.mktemp("models") / "model.safetensors"
+    save_image_model(path)
+    return read_checkpoint(path)
 
 
 @pytest.fixture(scope="module")
-def references(checkpoints: dict[str, Checkpoint], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Images of each model and its reference logits."""
-    found = {}
-    for name, checkpoint in checkpoints.items():
-        model = random_model(checkpoint.config)
-        path = tmp_path_factory.mktemp("reference") / "model.safetensors"
-        save_model(model, path)
-        images = faces(16, checkpoint.config.image_size, seed=5)
-        found[name] = images, load_model(path)(torch.from_numpy(images)).numpy()
-    return found
+def reference(checkpoint: Checkpoint) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Images and their logits."""
+    images = faces(16, checkpoint.config.image_size, seed=5)
+    return images, image_logits(checkpoint.config, checkpoint.tensors, images)
 
 
 @pytest.fixture(scope="module")
-def engines(checkpoints: dict[str, Checkpoint]) -> Any:
-    """Opens each engine once."""
-    opened: dict[tuple[str, ...], Engine] = {}
+def engines(checkpoint: Checkpoint) -> Any:
+    """Opens the engine once in each precision."""
+    opened: dict[str, Engine] = {}
 
-    def get(model: str, engine: str, precision: str) -> Engine:
-        key = (model, engine, precision)
-        if key not in opened:
-            opened[key] = open_engine(
-                checkpoints[model], engine=engine, device="cpu", precision=precision, batch_size=BATCH_SIZE
+    def get(precision: str) -> Engine:
+        if precision not in opened:
+            opened[precision] = open_engine(
+                checkpoint, engine="openvino", device="cpu", precision=precision, batch_size=BATCH_SIZE
             )
-        return opened[key]
+        return opened[precision]
 
     yield get
     for engine in opened.values():
         engine.close()
 
 
-@pytest.mark.parametrize(
-    ("model", "engine", "precision"),
-    [
-        ("paper", "torch", "fp32"),
-        ("paper", "torch", "bf16"),
-        ("reduced", "torch", "fp32"),
-        ("reduced", "torch", "bf16"),
-        ("paper", "openvino", "fp32"),
-        pytest.param("paper", "openvino", "bf16", marks=needs_bf16),
-        ("reduced", "openvino", "fp32"),
-    ],
-)
-def test_agrees_with_the_reference(
-    engines: Any, references: dict[str, Any], model: str, engine: str, precision: str
-) -> None:
-    images, expected = references[model]
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16)])
+def test_agrees_with_the_reference(engines: Any, reference: Any, precision: str) -> None:
+    images, expected = reference
     assert expected.std() > 1.0, "logits that hardly differ would prove nothing"
-    running = engines(model, engine, precision)
+    running = engines(precision)
     for count in (1, 2, BATCH_SIZE - 1, BATCH_SIZE):
         assert_agree(running.infer(images[:count]), expected[:count], precision)
 
 
-def test_bf16_is_not_fp32(engines: Any, references: dict[str, Any]) -> None:
-    images, _ = references["paper"]
-    for engine in ("torch", "openvino") if HAS_BF16 else ("torch",):
-        slow, fast = (engines("paper", engine, precision).infer(images[:2]) for precision in ("fp32", "bf16"))
-        assert np.abs(slow - fast).max() > 2 * TOLERANCES["fp32"].logit, f"{engine} computes fp32 and calls it bf16"
+@needs_bf16
+def test_bf16_is_not_fp32(engines: Any, reference: Any) -> None:
+    slow, fast = (engines(precision).infer(reference[0][:2]) for precision in ("fp32", "bf16"))
+    assert np.abs(slow - fast).max() > 2 * TOLERANCES["fp32"].logit, "it computes fp32 and calls it bf16"
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino"])
-def test_each_thread_gets_its_own_result(engines: Any, references: dict[str, Any], engine: str) -> None:
-    images, expected = references["paper"]
-    running = engines("paper", engine, "fp32")
-
-    def infer(number: int) -> tuple[int, int, npt.NDArray[np.float32]]:
-        start, count = number % 10, 1 + number % BATCH_SIZE
-        return start, count, running.infer(images[start : start + count])
-
-    with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(infer, range(48)))
-    for start, count, logits in results:  # checked when all have run: a shared buffer would have been overwritten
-        assert_agree(logits, expected[start : start + count], "fp32")
+def test_each_thread_gets_its_own_result(engines: Any, reference: Any) -> None:
+    images, expected = reference
+    assert_threads_agree(engines("fp32"), images, expected, BATCH_SIZE)
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino"])
 @pytest.mark.filterwarnings("error")
-def test_read_only_pixels_are_taken_and_kept(engines: Any, references: dict[str, Any], engine: str) -> None:
-    images, expected = references["paper"]
+def test_read_only_pixels_are_taken_and_kept(engines: Any, reference: Any) -> None:
+    images, expected = reference
     pixels = images[:2].copy()
     pixels.flags.writeable = False
-    assert_agree(engines("paper", engine, "fp32").infer(pixels), expected[:2], "fp32")
+    assert_agree(engines("fp32").infer(pixels), expected[:2], "fp32")
     np.testing.assert_array_equal(pixels, images[:2])
 
 
 def test_openvino_describes_what_runs(engines: Any) -> None:
     for precision in ("fp32", "bf16") if HAS_BF16 else ("fp32",):
-        running = engines("paper", "openvino", precision)
+        running = engines(precision)
         said = running.describe()
         kind = running.graph.compiled.get_property("INFERENCE_PRECISION_HINT")
         assert kind == {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}[said["precision"]]
@@ -155,69 +106,22 @@ def test_openvino_describes_what_runs(engines: Any) -> None:
         assert all(isinstance(value, str) for value in said.values())
 
 
-def test_torch_describes_what_runs(engines: Any) -> None:
-    running = engines("paper", "torch", "bf16")
-    assert {parameter.dtype for parameter in running.model.parameters()} == {torch.bfloat16}
-    assert {buffer.dtype for name, buffer in running.model.named_buffers() if "mean_" in name} == {torch.float32}
-    said = running.describe()
-    assert (said["engine"], said["device"], said["precision"]) == ("torch", "cpu", "bf16")
-    assert (said["version"], said["streams"], said["tokens"]) == (torch.__version__, "1", "fused op")
-
-
 @pytest.fixture
-def quota(monkeypatch: pytest.MonkeyPatch) -> Any:
+def quota(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container with one processor's worth of time on a machine with two."""
-    monkeypatch.setattr(torch_engine.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr("fer_fast.machine.processors.cpu_quota", lambda _: 1)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
-def test_openvino_takes_the_threads_of_a_quota(checkpoints: dict[str, Checkpoint], quota: Any) -> None:
+def test_openvino_takes_the_threads_of_a_quota(checkpoint: Checkpoint, quota: None) -> None:
     for cached in (False, True, True):  # compiled, stored and read back
-        running = open_engine(
-            checkpoints["small"], engine="openvino", precision="fp32", batch_size=BATCH_SIZE, cached=cached
-        )
+        running = open_engine(checkpoint, engine="openvino", precision="fp32", batch_size=BATCH_SIZE, cached=cached)
         assert isinstance(running, OpenVinoEngine)
         assert running.graph.compiled.get_property("INFERENCE_NUM_THREADS") == 1
         said = running.describe()
         assert (said["threads"], said["streams"]) == ("1", "1")
         running.close()
     assert said["cache"] == "hit"
-
-
-@pytest.mark.parametrize(("set_by_user", "threads"), [(None, 1), ("2", 2)])
-def test_torch_takes_the_threads_of_a_quota(
-    checkpoints: dict[str, Checkpoint],
-    quota: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    set_by_user: str | None,
-    threads: int,
-) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    if set_by_user:
-        monkeypatch.setenv("OMP_NUM_THREADS", set_by_user)
-    running = open_engine(checkpoints["small"], engine="torch", device="cpu", precision="fp32", batch_size=BATCH_SIZE)
-    assert torch.get_num_threads() == threads
-    assert running.describe()["threads"] == str(threads)
-    running.close()
-
-
-def test_torch_folds_norms_before_it_rounds(checkpoints: dict[str, Checkpoint], references: dict[str, Any]) -> None:
-    with torch.inference_mode():
-        exact = build_model(checkpoints["paper"])
-        folded = eager(checkpoints["paper"], "bf16").backbone
-        assert exact.backbone is not None
-        assert folded is not None
-        assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in folded.modules())
-        pixels = exact.normalised(torch.from_numpy(references["paper"][0]))
-        taps = exact.backbone(pixels)
-        written = copy.deepcopy(exact.backbone).bfloat16()
-        for tap, *rounded in zip(taps, folded(pixels.bfloat16()), written(pixels.bfloat16()), strict=True):
-            ours, theirs = ((each.float() - tap).square().mean() for each in rounded)
-            assert ours < theirs
 
 
 @pytest.mark.parametrize(
@@ -230,182 +134,94 @@ def test_torch_folds_norms_before_it_rounds(checkpoints: dict[str, Checkpoint], 
         ({"device": "cuda:-1"}, "device must be"),
         ({"device": "cuda:00"}, "device must be"),
         ({"device": "cuda:256"}, "device must be"),  # torch would take it for card 0
-        ({"device": "cpu:3", "engine": "torch"}, "device must be"),
+        ({"device": "cpu:3"}, "device must be"),
         ({"device": ""}, "device must be"),
         ({"device": "cuda", "engine": "openvino"}, "device must be auto or cpu for engine 'openvino', not 'cuda'"),
         (
             {"device": "cpu", "engine": "openvino", "precision": "fp16"},
             "precision must be auto, fp32, bf16.*'openvino'",
         ),
-        ({"device": "cpu", "engine": "torch", "precision": "fp16"}, "precision must be auto, fp32 or bf16 .*'torch'"),
-        ({"device": "cpu", "engine": "torch", "precision": "int8"}, "precision must be auto, fp32.*'torch'"),
-        ({"device": "cpu", "precision": "int8"}, "precision int8 needs a checkpoint with measured activation ranges"),
+        ({"device": "cpu", "precision": "int8"}, "int8 needs a checkpoint whose activation ranges were measured"),
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
     ],
     ids=str,
 )
-def test_wrong_choice(checkpoints: dict[str, Checkpoint], choice: dict[str, Any], words: str) -> None:
+def test_wrong_choice(checkpoint: Checkpoint, choice: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        open_engine(checkpoints["paper"], **choice)
+        open_engine(checkpoint, **choice)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card")
-@pytest.mark.parametrize("engine", ["auto", "torch"])
-@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_no_cuda_card(checkpoints: dict[str, Checkpoint], engine: str, device: str) -> None:
-    assert not cuda_is_present()
-    with pytest.raises(FerFastError, match=f"device '{device}' is not there: torch .* sees 0 CUDA cards"):
-        open_engine(checkpoints["paper"], engine=engine, device=device)
-
-
-def test_bf16_without_its_instructions_is_refused(
-    checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bf16_without_its_instructions_is_refused(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     class OldProcessor(openvino.Core):  # type: ignore[misc]
         def get_property(self, *names: str) -> Any:
             return ["FP32", "INT8"] if names[-1] == "OPTIMIZATION_CAPABILITIES" else super().get_property(*names)
 
     monkeypatch.setattr("fer_fast.engines.openvino.openvino_core", OldProcessor)
     with pytest.raises(FerFastError, match="precision 'bf16' is not there"):
-        open_engine(checkpoints["paper"], engine="openvino", precision="bf16")
+        open_engine(checkpoint, engine="openvino", precision="bf16")
 
 
-def test_auto_on_a_cpu(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, engines: Any) -> None:
+def test_auto_on_a_cpu(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, engines: Any) -> None:
     best = "bf16" if HAS_BF16 else "fp32"
-    engines("paper", "openvino", best)  # compiled once: the next one comes from the cache
+    engines(best)  # compiled once: the next one comes from the cache
     monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: False)
-    running = open_engine(checkpoints["paper"], batch_size=BATCH_SIZE)
+    running = open_engine(checkpoint, batch_size=BATCH_SIZE)
     assert isinstance(running, OpenVinoEngine)
     assert (running.precision, running.cache) == (best, "hit")
     running.close()
-    running = open_engine(checkpoints["paper"], engine="torch", device="cpu")
-    assert isinstance(running, TorchEngine)
-    assert running.precision == "fp32"
-
-
-def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = []
-    monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
-    monkeypatch.setattr(
-        TorchEngine, "__init__", lambda self, _, device, precision, *__: opened.append((device, precision))
-    )
-    monkeypatch.setattr(TorchEngine, "describe", lambda self: {"precision": "fp16"})
-    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine: engine)
-    open_engine(checkpoints["paper"])
-    open_engine(checkpoints["paper"], device="cuda:1", precision="fp16")
-    assert opened == [("auto", "auto"), ("cuda:1", "fp16")]
-    monkeypatch.setattr(OpenVinoEngine, "__init__", lambda self, *_: None)
-    monkeypatch.setattr(OpenVinoEngine, "describe", lambda self: {"precision": "int8"})
-    assert isinstance(open_engine(checkpoints["paper"], precision="int8"), OpenVinoEngine), "no card has int8 yet"
-
-
-def test_auto_takes_tensorrt_before_torch_on_a_card(
-    checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
-    monkeypatch.setattr("fer_fast.engines.choice.find_spec", lambda name: name == "tensorrt")
-    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine: engine)
-    for engine in (TorchEngine, TensorRtEngine):
-        monkeypatch.setattr(engine, "__init__", lambda self, *_: None)
-        monkeypatch.setattr(engine, "describe", lambda self: {"precision": "fp16"})
-    assert isinstance(open_engine(checkpoints["paper"]), TensorRtEngine)
-    assert isinstance(open_engine(checkpoints["paper"], engine="torch"), TorchEngine)
-
-    def refuse(*_: Any) -> None:
-        raise FerFastError("TensorRT 11 does not know this card")
-
-    monkeypatch.setattr(TensorRtEngine, "__init__", refuse)
-    assert isinstance(open_engine(checkpoints["paper"]), TorchEngine)
-    assert "torch runs the model: TensorRT 11 does not know this card" in caplog.text
-    with pytest.raises(FerFastError, match="does not know this card"):
-        open_engine(checkpoints["paper"], engine="tensorrt")
 
 
 def with_falls(checkpoint: Checkpoint, **falls: float) -> Checkpoint:
     return dataclasses.replace(checkpoint, config=dataclasses.replace(checkpoint.config, precision_falls=falls))
 
 
-@pytest.mark.parametrize(
-    ("engine", "fall", "told"), [("torch", 0.0125, True), ("torch", 0.003, False), ("openvino", 0.0125, True)]
-)
+@pytest.mark.parametrize(("fall", "told"), [(0.0125, True), (0.003, False)])
 def test_precision_that_costs_accuracy_is_warned_of(
-    checkpoints: dict[str, Checkpoint], engine: str, fall: float, told: bool, caplog: pytest.LogCaptureFixture
+    checkpoint: Checkpoint, fall: float, told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    precision = "bf16" if engine == "torch" or HAS_BF16 else "fp32"
-    checkpoint = with_falls(checkpoints["small"], **{precision: fall})
-    open_engine(checkpoint, engine=engine, device="cpu", precision=precision, cached=False).close()
+    precision = "bf16" if HAS_BF16 else "fp32"
+    measured = with_falls(checkpoint, **{precision: fall})
+    open_engine(measured, engine="openvino", device="cpu", precision=precision, cached=False).close()
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     sentence = f"precision {precision} costs this model 1.25 points of validation accuracy against fp32"
     assert said == ([sentence] if told else [])
 
 
 def test_auto_refuses_what_costs_accuracy(
-    checkpoints: dict[str, Checkpoint],
-    references: dict[str, Any],
+    checkpoint: Checkpoint,
+    reference: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path / "cache"))
-    checkpoint = with_falls(checkpoints["small"], bf16=0.0030001, int8=0.01)
-    running = open_engine(checkpoint, engine="openvino", batch_size=BATCH_SIZE, cached=False)
+    measured = with_falls(checkpoint, bf16=0.0030001, int8=0.01)
+    running = open_engine(measured, engine="openvino", batch_size=BATCH_SIZE, cached=False)
     said = running.describe()
     assert said["precision"] == "fp32" and "costs this model" not in caplog.text
-    images, expected = references["small"]
+    images, expected = reference
     assert_agree(running.infer(images[:2]), expected[:2], "fp32")
     assert said["cache"] == "not used" and not list(tmp_path.rglob("*")), "cached=False leaves the folder alone"
     running.close()
 
 
-@pytest.mark.parametrize(
-    ("capability", "falls", "chosen"),
-    [
-        ((8, 0), {}, "bf16"),
-        ((8, 0), {"bf16": 0.003, "fp16": 1.0}, "bf16"),
-        ((9, 0), {"bf16": 0.0031}, "fp32"),
-        ((7, 5), {"bf16": 1.0}, "fp16"),
-        ((7, 5), {"fp16": 0.01}, "fp32"),
-        ((6, 1), {}, "fp32"),
-    ],
-)
-def test_auto_on_a_card(
-    capability: tuple[int, int], falls: dict[str, float], chosen: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    config = tiny_config(precision_falls=falls)
-    assert torch_engine._precision("auto", torch.device("cuda"), config) == chosen
-    assert torch_engine._precision("fp16", torch.device("cuda"), config) == "fp16"
-
-
-@pytest.mark.parametrize("engine", ["torch", "openvino"])
-def test_flip_average_is_the_mean_of_both_views(references: dict[str, Any], tmp_path: Path, engine: str) -> None:
-    images, _ = references["small"]
-    config = tiny_config(**MODELS["small"], flip_average=True)
-    model = random_model(config)
-    save_model(model, tmp_path / "model.safetensors")
-    single = random_model(config)
-    single.config = dataclasses.replace(config, flip_average=False)
-    save_model(single, tmp_path / "single.safetensors")
-    views = [load_model(tmp_path / "single.safetensors")(torch.from_numpy(each)) for each in (images, mirrored(images))]
-    expected = ((views[0] + views[1]) / 2).numpy()
-    assert (views[0] - views[1]).abs().max() > 100 * TOLERANCES["fp32"].logit
+def test_flip_average_is_the_mean_of_both_views(reference: Any, tmp_path: Path) -> None:
+    images, _ = reference
+    config = save_image_model(tmp_path / "model.safetensors", image_config(flip_average=True))
     checkpoint = read_checkpoint(tmp_path / "model.safetensors")
-    running = open_engine(
-        checkpoint, engine=engine, device="cpu", precision="fp32", batch_size=BATCH_SIZE, cached=False
-    )
+    views = [image_logits(config, checkpoint.tensors, each) for each in (images, images[:, :, ::-1])]
+    expected = (views[0] + views[1]) / 2
+    assert np.abs(views[0] - views[1]).max() > 100 * TOLERANCES["fp32"].logit
+    running = open_engine(checkpoint, engine="openvino", precision="fp32", batch_size=BATCH_SIZE, cached=False)
     for count in (1, BATCH_SIZE - 1, BATCH_SIZE):
         assert_agree(running.infer(images[:count]), expected[:count], "fp32")
     running.close()
 
 
-def mirrored(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(images[:, :, ::-1])
-
-
-def test_a_signal_finds_its_stack_after_an_engine_is_gone(checkpoints: dict[str, Checkpoint]) -> None:
+def test_a_signal_finds_its_stack_after_an_engine_is_gone(checkpoint: Checkpoint) -> None:
     code = (
         "import os, signal, threading; from fer_fast.engines import open_engine; "
-        "from fer_fast.models.checkpoint import read_checkpoint; checkpoint = read_checkpoint('tiny'); "
+        "from fer_fast.models.files.checkpoint import read_checkpoint; checkpoint = read_checkpoint('tiny'); "
         "engines = [open_engine(checkpoint, engine='openvino', batch_size=2) for _ in range(2)]; "
         "drop = lambda: [engines.pop(0).close() for _ in range(2)]; "
         "thread = threading.Thread(target=drop); thread.start(); thread.join(); "
@@ -415,15 +231,13 @@ def test_a_signal_finds_its_stack_after_an_engine_is_gone(checkpoints: dict[str,
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino"])
-def test_closes_twice(checkpoints: dict[str, Checkpoint], engine: str) -> None:
-    running = open_engine(checkpoints["paper"], engine=engine, device="cpu", precision="fp32", batch_size=BATCH_SIZE)
+def test_closes_twice(checkpoint: Checkpoint) -> None:
+    running = open_engine(checkpoint, engine="openvino", precision="fp32", batch_size=BATCH_SIZE)
     running.close()
     running.close()
 
 
-def test_a_request_that_was_lost_is_replaced(checkpoints: dict[str, Checkpoint]) -> None:
-    checkpoint = next(iter(checkpoints.values()))
+def test_a_request_that_was_lost_is_replaced(checkpoint: Checkpoint) -> None:
     engine = open_engine(checkpoint, engine="openvino", precision="fp32", cached=False)
     assert isinstance(engine, OpenVinoEngine)
     try:

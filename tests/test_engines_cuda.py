@@ -16,10 +16,11 @@ from tiny_models import faces, random_model, tiny_config
 from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.engines import open_engine
 from fer_fast.faces.finder import FaceFinder
-from fer_fast.models.algebraic import AlgebraicModel
-from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
+from fer_fast.models.files.checkpoint import Checkpoint, read_checkpoint
+from fer_fast.models.files.storage import save_model
+from fer_fast.models.fusion.algebraic import AlgebraicModel
+from fer_fast.models.loading import load_model
 from fer_fast.models.quantised import measure_ranges
-from fer_fast.models.storage import load_model, save_model
 
 pytestmark = pytest.mark.needs_cuda
 

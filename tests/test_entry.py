@@ -45,13 +45,17 @@ def test_an_ignored_ctrl_c_stays_ignored() -> None:
 
 
 def test_the_package_imports_nothing_by_itself() -> None:
-    program = "import sys; before = {*sys.modules}; import fer_fast; print(*{*sys.modules} - before)"
+    program = "import sys, __future__; before = {*sys.modules}; import fer_fast; print(*{*sys.modules} - before)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "fer_fast\n"
 
 
-def test_what_the_package_offers_is_there() -> None:
+@pytest.mark.needs_torch
+def test_all_that_the_package_offers_is_there() -> None:
     assert sorted(name for name in fer_fast.__all__ if getattr(fer_fast, name) is None) == []
+
+
+def test_what_the_package_offers_is_what_its_modules_have() -> None:
     assert fer_fast.Status is fer_fast.types.Status and fer_fast.__version__ == fer_fast.version.__version__
     assert (Path(fer_fast.cmake_prefix_path)).parent == Path(fer_fast.__file__).parent
     with pytest.raises(AttributeError, match="module 'fer_fast' has no attribute 'Nothing'"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_models import random_model, tiny_config
+from tiny_models import image_config, save_image_model
 
 from fer_fast.cli import run
 from fer_fast.datasets.split import FERPLUS_COLUMNS
@@ -23,14 +25,16 @@ from fer_fast.evaluation import runs as engine_runs
 from fer_fast.evaluation.lines import lines
 from fer_fast.evaluation.page import page
 from fer_fast.evaluation.scored_split import load_scored_split
-from fer_fast.models.checkpoint import read_checkpoint
-from fer_fast.models.storage import save_model
-from fer_fast.types import EMOTIONS, CheckpointError, FerFastError, Prediction
+from fer_fast.machine.extras import is_installed
+from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.types import EMOTIONS, CheckpointError, FerFastError, MissingExtraError, Prediction
 
 ROOT = Path(__file__).parents[1]
+NO_TORCH_HERE = not is_installed("torch")
 USAGE = {"train": ("FER2013Train", "Training"), "valid": ("FER2013Valid", "PublicTest")}
 USAGE["test"] = ("FER2013Test", "PrivateTest")
 NEUTRAL, HAPPINESS, SURPRISE, SADNESS, ANGER, DISGUST, FEAR, CONTEMPT, UNKNOWN, NOFACE = range(10)
+NO_TORCH = "engine 'torch' needs torch, which is not installed: pip install 'fer-fast[torch]'"
 #: A class name that would break a page, a table or a folder, if one let it.
 NASTY = "<b>&'\"{}"
 
@@ -119,8 +123,12 @@ class ShadeTeller:
     """Its answer is the image's shade / 20, of 70 %; int8 takes the next class for shades below 20."""
 
     missing: tuple[str, ...] = ("bf16", "fp16")
+    installed = True  # torch
 
-    def __init__(self, model: str, *, engine: str, precision: str, device: str) -> None:
+    def __init__(self, model: str, *, engine: str, precision: str, device: str, prior: str) -> None:
+        assert prior == "train" or prior == dict.fromkeys(EMOTIONS, 1 / 8)
+        if engine == "torch" and not self.installed:
+            raise MissingExtraError(NO_TORCH)
         if precision in self.missing:
             raise FerFastError(f"{precision} is not\nthere")
         if engine in ("torch", "tensorrt") and precision == "int8":
@@ -150,9 +158,8 @@ class ShadeTeller:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = tiny_config(sources=("image",), image_size=8, grid=2, width=8)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(random_model(config), path)
+    save_image_model(path, replace(image_config(), prior=(0.3, *[0.1] * 7)))
     return path
 
 
@@ -164,6 +171,16 @@ def teller(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[ShadeTeller]]:
     monkeypatch.setattr(engine_runs, "has_bf16_instructions", lambda: True)
     monkeypatch.setattr(engine_runs, "Classifier", Teller)
     yield Teller
+
+
+def test_one_that_is_run_alone_is_compared_with_nothing(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
+    report = evaluate(model, ferplus, alone=True)
+    (run,) = report["runs"]
+    assert report["chosen"] == report["reference"] == {"engine": "openvino", "precision": "int8"}
+    assert report["alone"] and run["against_reference"] is None and not report["warnings"]
+    whole = evaluate(model, ferplus)
+    assert run["scores"] == run_of(whole, "chosen")["scores"] and not whole["alone"]
+    assert not any("compared with nothing" in line for line in lines(report))
 
 
 def test_every_combination_is_in_the_report(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
@@ -181,6 +198,25 @@ def test_every_combination_is_in_the_report(ferplus: Path, model: Path, teller: 
     assert report["chosen"] == {"engine": "openvino", "precision": "int8"}
     assert run_of(report, "reference")["against_reference"] is None
     assert doing[0].startswith("reading ") and doing[1:3] == ["openvino int8, as chosen", "torch fp32, 1 of 9"]
+
+
+def test_without_torch_openvino_is_the_reference(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
+    teller.installed = False
+    report = evaluate(model, ferplus)
+    assert report["reference"] == {"engine": "openvino", "precision": "fp32"}
+    assert [f"{run['engine']} {run['precision']}" for run in report["runs"]][:2] == ["openvino fp32", "torch fp32"]
+    assert report["runs"][0]["against_reference"] is None
+    assert report["runs"][1] == {"engine": "torch", "precision": "fp32", "reason": NO_TORCH}
+    assert run_of(report, "chosen")["against_reference"]["points"] == -25.0
+    assert "openvino fp32 75.00 %); more than 0.3 is too much" in report["warnings"][0]
+    said = f"the reference is openvino fp32 in place of torch fp32: {NO_TORCH}"
+    assert said in lines(report) and said in html.unescape(page(report))
+    assert "  openvino fp32 (reference)" in "\n".join(lines(report))
+    alone = evaluate(model, ferplus, precision="int8")
+    assert [run["engine"] for run in alone["runs"]] == ["openvino", "torch", "openvino", "tensorrt"]
+    teller.missing = ("fp32",)
+    with pytest.raises(FerFastError, match="neither torch fp32, the reference, nor openvino fp32 runs: fp32 is"):
+        evaluate(model, ferplus)
 
 
 def test_what_a_precision_costs(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
@@ -215,6 +251,7 @@ def test_the_gate_is_three_thousandths(model: Path, teller: type[ShadeTeller], t
     assert len(evaluate(model, tmp_path)["warnings"]) == 1
 
 
+@pytest.mark.needs_torch
 def test_an_engine_or_a_precision_alone(ferplus: Path, model: Path, teller: type[ShadeTeller]) -> None:
     def ran(**options: str) -> list[str]:
         return [f"{run['engine']} {run['precision']}" for run in evaluate(model, ferplus, **options)["runs"]]
@@ -242,10 +279,11 @@ def test_the_same_files_give_the_same_text(ferplus: Path, model: Path, tmp_path:
     first, second = (json_text(evaluate(model, ferplus)) for _ in range(2))
     assert first == second
     report = json.loads(first)
-    close = [run["against_reference"] for run in report["runs"][1:] if "reason" not in run]
-    assert close and close[0]["largest_difference"] < 1e-4  # OpenVINO in fp32
+    exact = run_of(report, "reference") if NO_TORCH_HERE else report["runs"][1]
+    assert (exact["engine"], exact["precision"]) == ("openvino", "fp32")
+    assert NO_TORCH_HERE or exact["against_reference"]["largest_difference"] < 1e-4
     reasons = {f"{run['engine']} {run['precision']}": run["reason"] for run in report["runs"] if "reason" in run}
-    assert "needs a checkpoint with measured activation ranges" in reasons["openvino int8"]
+    assert "needs a checkpoint whose activation ranges were measured" in reasons["openvino int8"]
     assert report["data"]["images"] == 5 and set(run_of(report, "reference")["scores"]) == set(report["protocols"])
 
 
@@ -301,6 +339,9 @@ def test_the_command(ferplus: Path, model: Path, teller: Any, tmp_path: Path, ca
     # Of c, d, e int8 knows d alone, and is 70 % sure each time: 2/3 over four classes; (2 ln(7 / 0.3) - ln 0.7) / 3.
     assert "argmax10 full 3 33.33 (6.1-79.2) 16.67 0.367 2.219" in words
     assert "openvino int8 (auto) 33.33 -33.33 25.00 0.6571" in words
+    # All are of one confidence, and left out together.
+    surest = ", ".join(f"33.3 on {share} %" for share in (95, 90, 80, 70, 50))
+    assert f"argmax10, the surest alone: {surest}; AURC 0.6667" in words
     assert "  torch fp16 is not offered: fp16 is not there" in out
     assert sum(line.startswith("WARNING: ") for line in out.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ferplus", "scores.html", "scores.json"]
@@ -314,20 +355,20 @@ def test_nothing_heavy_is_imported_for_help() -> None:
 
 def test_the_page_is_whole_and_closed_to_the_network(model: Path, teller: Any, tmp_path: Path) -> None:
     nasty = tmp_path / "nasty.safetensors"
-    config = tiny_config(sources=("image",), image_size=8, grid=2, width=8, classes=(NASTY, "b", "unseen"))
-    save_model(random_model(config), nasty)
+    save_image_model(nasty, image_config(classes=(NASTY, "b", "unseen")))
     for name, shade in ((f"{NASTY}/a", 30), (f"{NASTY}/b", 31), ("b/c", 30)):
         write_image(tmp_path / "<faces>\udcff" / f"{name}.png", shade)
     report = evaluate(nasty, tmp_path / "<faces>\udcff")
     text = page(report)
     outline = Outline(text)
     assert text.isascii() and "prefers-color-scheme: dark" in text
-    assert not {"script", "link", "img"} & set(outline.texts) and "http" not in text and "url(" not in text
+    assert not {"script", "link", "img"} & set(outline.texts) and "://" not in text and "url(" not in text
     assert NASTY in outline.texts["text"] and f"{NASTY} answered as b: 2 of 2 (100.0%)" in outline.texts["title"]
     counts = [text for text in outline.texts["text"] if text in ("0", "1", "2")]
     assert counts[:4] == ["0", "2", "0", "1"]  # the matrix, then the axis of the images
     # 0.7 / 0.85: the class that the data lacks cannot be answered.
     assert "confidence 80% to 87%: 3 images, mean confidence 82.4%, accuracy 33.3%" in outline.texts["title"]
+    assert "100.0% answered, confidence 0.823529 or more: accuracy 33.3%" in outline.texts["title"]
     assert "nan" not in text.lower().replace("nance", "")
     said = lines(report)
     assert said[0].endswith("split all (data has no splits): 3 images")
@@ -389,9 +430,11 @@ def test_a_damaged_model_is_told(ferplus: Path, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------- the packaged models' page
 
 
+@pytest.mark.needs_torch
 def test_the_tables_of_the_models_page(
     ferplus: Path, model: Path, teller: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("kornia")  # hard views need it
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     spec = importlib.util.spec_from_file_location("benchmarks_models", ROOT / "benchmarks" / "models.py")
     assert spec is not None and spec.loader is not None
@@ -404,11 +447,16 @@ def test_the_tables_of_the_models_page(
     name = str(model)
     scores = pages.scores(name).splitlines()
     assert scores[0].startswith("| run | split | protocol | accuracy (95 % interval), images | leakage-free")
-    assert len(scores) == 2 + 2 * 2 * 4  # splits, runs, protocols
+    # Two runs by four protocols of the test split; what is run alone, four times by two.
+    assert len(scores) == 2 + 2 * 4 + 4 * 2
     test = "75.00 (30.1-95.4), 4 | 100.00 (34.2-100.0), 2"
     assert f"| torch fp32 (reference) | test | argmax10 | {test} | 60.00 |" in pages.scores(name)
     assert "| torch fp32 (reference) | 100.0 / 100.0 | 100.0 / 100.0 | - / - | 0.0 / - |" in pages.classes(name)
     lost = "| openvino int8 (auto) (**loses too much**) | test | 50.00 | -25.00 | 20.00 | 0.6571 |"
     assert lost in pages.precisions(name)
-    assert "| torch fp16 | valid | - | - | - | not offered: fp16 is not there |" in pages.precisions(name)
+    assert "| torch fp16 | test | - | - | - | not offered: fp16 is not there |" in pages.precisions(name)
+    assert not any("-hard" in line for line in pages.precisions(name).splitlines() + pages.classes(name).splitlines())
     assert pages.overview().splitlines()[2].startswith(f"| `{name}` | 50.00 |")
+    hard = next(line for line in scores if "openvino int8 (auto) | test-hard | argmax10 |" in line)
+    assert pages.priors().splitlines()[3].startswith(f"| `{name}` | balanced | 50.00 |")
+    assert pages.overview().splitlines()[2].split(" | ")[-2] == hard.split(" | ")[3].split()[0]

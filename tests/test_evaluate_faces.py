@@ -77,7 +77,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("faces", "found"), [("largest", 3), ("all", 6)])
 def test_photos_are_scored_by_their_faces(photos: Path, faces: str, found: int) -> None:
-    report = evaluate("tiny", photos, engine="torch", precision="fp32", faces=faces, finder={"find_size": 480})
+    report = evaluate("tiny", photos, engine="openvino", precision="fp32", faces=faces, finder={"find_size": 480})
     about = report["faces"]
     assert (about["which"], about["framing"], about["photos"]) == (faces, "level", 4)
     assert [Path(name).name for name in about["faceless"]] == ["3.png"]
@@ -89,7 +89,7 @@ def test_photos_are_scored_by_their_faces(photos: Path, faces: str, found: int) 
 
 def test_the_command_says_how_many_were_found(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, page = tmp_path / "r.json", tmp_path / "r.html"
-    options = ["--faces", "largest", "--engine", "torch", "--precision", "fp32", "--min-face", "30"]
+    options = ["--faces", "largest", "--engine", "openvino", "--precision", "fp32", "--min-face", "30"]
     assert run(["evaluate", "tiny", str(photos), *options, "--json", str(out), "--html", str(page)]) == 0
     said = capsys.readouterr().out
     line = "the largest face of a photo is scored, found in 3 of 4 (75.0 %), cut by level; finder finder, "

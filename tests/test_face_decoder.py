@@ -1,7 +1,6 @@
 """Photos come in, crops of their faces go out: whatever decodes them, whatever is in them, never too many at once."""
 
 import os
-import threading
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from decoding import until
 from image_files import oriented
 from shade_faces import SHADES, ShadeFinder, draw
+from threads_left import threads_left
 
 from fer_fast.decode.formats.jpeg import JpegPicture
 from fer_fast.decode.limits import limits_of
@@ -187,7 +187,7 @@ def test_closing_answers_what_was_asked_and_nothing_more_is_taken(tmp_path):
     with pytest.raises(FerFastError, match="the decoder is closed"):
         decoder.submit(paths)
     decoder.close()
-    until(lambda: not [each for each in threading.enumerate() if each.name.startswith("fer-fast-faces")])
+    until(lambda: not threads_left("fer-fast-faces"))
 
 
 def test_the_time_that_finding_takes_is_told_apart_whatever_is_found(tmp_path):
@@ -213,8 +213,8 @@ def test_crops_are_handed_on_and_who_cannot_take_them_ends_the_batch(tmp_path):
     path, taken = saved(tmp_path, "photo.png"), []
     with opened(crops=lambda *call: taken.append(call)) as decoder:
         decoded = decoder.decode([path])
-    ((name, first, pixels),) = taken
-    assert (name, first) == (path, 0) and np.array_equal(pixels, decoded.pixels)
+    ((name, frame, pixels),) = taken
+    assert (name, frame) == (path, None) and np.array_equal(pixels, decoded.pixels)
 
     def full(*_):
         raise OutputError("no room")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from fer_fast.reports.drawing import Mark
 from fer_fast.reports.faces_figure import DOTS_PER_INCH, MOST, WIDTH, SeenFace, compose
+from fer_fast.reports.marks import Mark
 from fer_fast.types import EMOTIONS, Prediction
 
 SURE = Prediction(EMOTIONS, np.eye(8, dtype=np.float32)[1])

@@ -13,22 +13,24 @@ from pathlib import Path
 import numpy as np
 import openvino
 import pytest
-import torch
 from safetensors.numpy import save
 
 from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.engines import open_engine
 from fer_fast.engines import openvino as openvino_engine
 from fer_fast.faces.finder import FaceFinder
-from fer_fast.models.checkpoint import FORMAT, read_finder, write_checkpoint
-from fer_fast.models.finder_config import FinderConfig
-from fer_fast.models.storage import build_finder
+from fer_fast.models.files.checkpoint import FORMAT, read_finder, write_checkpoint
+from fer_fast.models.finder.config import FinderConfig
 from fer_fast.types import CheckpointError, FerFastError
 
 HAS_BF16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 #: How far boxes may be from those of OpenVINO in fp32: pixels, for faces of about 40.
 TOLERANCE = {"fp32": 0.01, "bf16": 2.0}
-ENGINES = [("openvino", "fp32"), ("torch", "fp32"), ("torch", "bf16"), *([("openvino", "bf16")] if HAS_BF16 else [])]
+ENGINES = [
+    ("openvino", "fp32"),
+    *([("openvino", "bf16")] if HAS_BF16 else []),
+    *(pytest.param("torch", precision, marks=pytest.mark.needs_torch) for precision in ("fp32", "bf16")),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,8 +65,13 @@ def test_engines_agree(finder, photo, engine, precision):
     np.testing.assert_allclose(found[order, 14], wanted[:, 14], atol=0.02)
 
 
+@pytest.mark.needs_torch
 def test_a_batch_is_its_images(photo):
     """Of an engine; the finder itself gives it one image at a time."""
+    import torch
+
+    from fer_fast.models.files.storage import build_finder
+
     images = np.zeros((3, 96, 128, 3), np.uint8)
     images[0], images[1] = photo[:96, :128], photo[100:196, 150:278]
     wanted = build_finder(read_finder("finder"))(torch.from_numpy(images)).numpy()
@@ -187,11 +194,11 @@ def test_identity_is_all_that_faces_depend_on(finder):
     with FaceFinder(engine="openvino", precision="fp32", find_size=320, min_face=0.0) as same:
         assert same.identity == finder.identity
     seen = {finder.identity}
-    for change in ({"find_size": 160}, {"score": 0.7}, {"min_face": 30}, {"max_faces": 3}, {"engine": "torch"}):
-        options = {"engine": "openvino", "device": "cpu", "find_size": 320, "min_face": 0, **change}
-        with FaceFinder(precision="fp32", **options) as other:
+    for change in ({"find_size": 160}, {"score": 0.7}, {"min_face": 30}, {"max_faces": 3}):
+        options = {"find_size": 320, "min_face": 0, **change}
+        with FaceFinder(engine="openvino", precision="fp32", **options) as other:
             seen.add(other.identity)
-    assert len(seen) == 6
+    assert len(seen) == 5 and all(" openvino fp32 " in f" {each} " for each in seen)
 
 
 def test_it_is_opened_anew_where_it_is_unpickled(finder, photo, tmp_path, monkeypatch):
@@ -200,7 +207,7 @@ def test_it_is_opened_anew_where_it_is_unpickled(finder, photo, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     checkpoint = read_finder("finder")
     write_checkpoint(Path("mine.safetensors"), checkpoint.config, checkpoint.tensors)
-    with FaceFinder("mine.safetensors", engine="torch", device="cpu", find_size=64) as mine:
+    with FaceFinder("mine.safetensors", engine="openvino", find_size=64) as mine:
         kept = pickle.dumps(mine)
     monkeypatch.chdir("/")
     with pickle.loads(kept) as again:
@@ -208,7 +215,7 @@ def test_it_is_opened_anew_where_it_is_unpickled(finder, photo, tmp_path, monkey
 
 
 def test_closed(photo):
-    finder = FaceFinder(engine="torch", device="cpu", find_size=320)
+    finder = FaceFinder(engine="openvino", find_size=320)
     finder.close()
     finder.close()
     for call in (lambda: finder.find_in(photo), lambda: finder.find([photo])):
@@ -235,7 +242,7 @@ def test_a_value_that_is_no_number_is_told(tmp_path):
     broken = {name: tensor.copy() for name, tensor in checkpoint.tensors.items()}
     broken["heads.0.pointwise.bias"][:] = np.nan
     write_checkpoint(tmp_path / "broken.safetensors", FinderConfig(), broken)
-    finder = FaceFinder(tmp_path / "broken.safetensors", engine="torch", device="cpu", find_size=64)
+    finder = FaceFinder(tmp_path / "broken.safetensors", engine="openvino", precision="fp32", find_size=64)
     with finder, pytest.raises(FerFastError, match="the finder gave a value that is not a number"):
         finder.find_in(np.zeros((64, 64, 3), np.uint8))
 
@@ -258,9 +265,11 @@ def test_auto_keeps_average_precision(falls, chosen, monkeypatch, caplog):
     monkeypatch.setattr(openvino_engine, "has_bf16", lambda _: True)
     measured = dataclasses.replace(read_finder("finder"), config=FinderConfig(precision_falls=falls))
     assert openvino_engine._precision("auto", None, measured) == chosen
+    precision = "bf16" if HAS_BF16 else "fp32"
+    measured = dataclasses.replace(measured, config=FinderConfig(precision_falls={precision: falls.get("bf16", 0.0)}))
     with caplog.at_level(logging.WARNING, "fer_fast"):
-        open_engine(measured, engine="torch", device="cpu", precision="bf16", side=64).close()
-    told = "precision bf16 costs this model 1.00 points of average precision against fp32"
+        open_engine(measured, engine="openvino", precision=precision, side=64).close()
+    told = f"precision {precision} costs this model 1.00 points of average precision against fp32"
     assert (told in caplog.text) == (chosen == "fp32")
 
 
@@ -272,14 +281,13 @@ def in_process(code, **environment):
     return done.stdout.split()
 
 
-def test_a_second_start_needs_no_torch(tmp_path):
+def test_it_needs_no_torch(tmp_path):
     code = (
-        "import sys; from fer_fast.faces.finder import FaceFinder; ready = FaceFinder.is_ready(precision='fp32'); "
-        "finder = FaceFinder(device='cpu', precision='fp32', find_size=64); "
-        "print(ready, finder.describe()['cache'], 'torch' in sys.modules)"
+        "import sys; sys.modules['torch'] = None; from fer_fast.faces.finder import FaceFinder; "
+        "finder = FaceFinder(device='cpu', precision='fp32', find_size=64); print(finder.describe()['cache'])"
     )
-    assert in_process(code, FER_FAST_CACHE=str(tmp_path)) == ["False", "stored", "True"]
-    assert in_process(code, FER_FAST_CACHE=str(tmp_path)) == ["True", "hit", "False"]
+    assert in_process(code, FER_FAST_CACHE=str(tmp_path)) == ["stored"]
+    assert in_process(code, FER_FAST_CACHE=str(tmp_path)) == ["hit"]
 
 
 def test_a_forked_child_is_refused():

@@ -6,9 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import random_model, tiny_config
-
-from fer_fast.models.storage import save_model
+from tiny_models import save_image_model
 
 SCRIPT = Path(__file__).with_name("first_calls.py")
 
@@ -16,9 +14,7 @@ SCRIPT = Path(__file__).with_name("first_calls.py")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("first")
-    save_model(
-        random_model(tiny_config(sources=("image",), image_size=8, grid=2, width=8)), folder / "model.safetensors"
-    )
+    save_image_model(folder / "model.safetensors")
     return folder
 
 

@@ -6,9 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import random_model, tiny_config
-
-from fer_fast.models.storage import save_model
+from tiny_models import save_image_model
 
 SCRIPT = Path(__file__).with_name("forks.py")
 
@@ -16,11 +14,11 @@ SCRIPT = Path(__file__).with_name("forks.py")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fork")
-    save_model(random_model(tiny_config(sources=("image", "FM1"))), folder / "model.safetensors")
+    save_image_model(folder / "model.safetensors")
     return folder
 
 
-@pytest.mark.parametrize("engine", ["openvino", "torch"])
+@pytest.mark.parametrize("engine", ["openvino", pytest.param("torch", marks=pytest.mark.needs_torch)])
 @pytest.mark.parametrize("way", ["parents", "own", "compiled", "nothing"])
 def test_child(folder, way, engine):
     command = [sys.executable, SCRIPT, way, engine, folder / "model.safetensors", "60"]

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from drawn_data import RECIPE, draw_backbone, draw_classes
 
 from fer_fast import EMOTIONS
-from fer_fast.train.start import read_backbone_weights
+from fer_fast.machine.extras import is_installed
 
 #: `fer-fast` for a user of whom the system knows no name and no home.
 NAMELESS = """
@@ -33,6 +32,7 @@ COMMANDS = {
     "evaluate": "evaluate tiny faces --split test --engine openvino",
     "train": "train recipe.toml --data faces --backbone backbone.safetensors --out run",
 }
+TORCH = ("visualize", "train")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, split in enumerate(("train", "valid", "test")):
         draw_classes(folder / "faces" / split, dict.fromkeys(EMOTIONS, 2), seed=number)
     (folder / "recipe.toml").write_text(RECIPE.replace("steps = 3", "steps = 1"))
-    draw_backbone(folder / "backbone.safetensors")
+    if is_installed("torch"):
+        draw_backbone(folder / "backbone.safetensors")
     return folder
 
 
@@ -51,7 +52,9 @@ def run(words: str, place: Path, **settings: str) -> subprocess.CompletedProcess
     return subprocess.run(program, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", ["classify", "evaluate", *(pytest.param(name, marks=pytest.mark.needs_torch) for name in TORCH)]
+)
 def test_a_command_works_without_a_home(command: str, place: Path) -> None:
     done = run(COMMANDS[command], place)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
@@ -72,7 +75,9 @@ def test_a_home_that_is_not_there_or_not_ones_own_costs_a_line(place: Path) -> N
         )
 
 
-@pytest.mark.parametrize("words", ["export tiny --format onnx", "export tiny --format openvino"])
+@pytest.mark.parametrize(
+    "words", [pytest.param("export tiny --format onnx", marks=pytest.mark.needs_torch), "export tiny --format openvino"]
+)
 def test_no_place_for_temporary_files_is_one_sentence(words: str, tmp_path: Path) -> None:
     program = (
         "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/gone']; from fer_fast.cli import main; main()"
@@ -92,9 +97,14 @@ def test_openvino_is_imported_without_its_telemetry(place: Path) -> None:
     assert done.stdout.startswith("[] <function ")
 
 
+@pytest.mark.needs_torch
 def test_what_is_downloaded_makes_no_folder_for_a_home_nobody_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    import torch
+
+    from fer_fast.train.start import read_backbone_weights
+
     def download(url: str, path: str, prefix: str, progress: bool) -> None:
         torch.save({"conv1.weight": torch.ones(2)}, path)
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command_runs import ENVIRONMENT
 from shades import save_shade
 from tables import read
 
@@ -30,13 +31,12 @@ def faces(tmp_path_factory):
 
 @pytest.fixture
 def forking():
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
     process = subprocess.Popen(
         [sys.executable, str(HERE / "forking.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment,
+        env=ENVIRONMENT,
         text=True,
     )
 
@@ -102,3 +102,30 @@ def test_random_kills_lose_double_and_tear_nothing(tmp_path, faces, forking, suf
         for name in (whole.name, *(f"out{n}{suffix}" for n in range(finishes)))
         for end in ("", ".manifest")
     }
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_merge_that_is_killed_leaves_nothing_or_all_and_can_be_done_again(tmp_path, faces, forking, suffix):
+    rng = random.Random(suffix)
+    tables = [tmp_path / f"{number}{suffix}" for number in (1, 2, 3)]
+    for number, table in enumerate(tables, 1):
+        assert forking(["classify", "faces", "-o", table, "-q", "--shard", f"{number}/3"], faces.parent) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    whole, out = tmp_path / f"whole{suffix}", tmp_path / f"all{suffix}"
+    begun = time.monotonic()
+    assert forking(["merge", *tables, "-o", whole, "-q"], tmp_path) == 0
+    length = time.monotonic() - begun
+    assert len(read(whole)) == FILES + 1
+    statuses = []
+    for _ in range(KILLS // 2):
+        statuses.append(forking(["merge", *tables, "-o", out, "-q"], tmp_path, rng.uniform(0, length)))
+        assert not out.exists() or out.read_bytes() == whole.read_bytes()
+        if rng.random() < 0.3:
+            out.unlink(missing_ok=True)
+    assert -signal.SIGKILL in statuses and {*statuses} <= {0, -signal.SIGKILL}
+    assert forking(["merge", *tables, "-o", out, "-q"], tmp_path) == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert {path: path.read_bytes() for path in before} == before
+    assert forking(["classify", "faces", "-o", out, "-q", "--resume"], faces.parent) == 0
+    left = {path.name for path in tmp_path.iterdir()} - {path.name for path in before}
+    assert left == {f"{name}{end}" for name in (whole.name, out.name) for end in ("", ".manifest")}

@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny_models import faces, tiny_config
 
-from fer_fast.models.fusion import FusionModel
+from fer_fast.models.fusion.network import FusionModel
 from fer_fast.train.calibrate import fit_temperature
-from fer_fast.train.learner import Learner, balance_weights, weighted_loss
+from fer_fast.train.learner import Learner, balance_weights, seen_mix, weighted_loss
 
 CONFIG = tiny_config(sources=("image", "FM1", "FM2"), image_size=32)
 
@@ -27,6 +27,19 @@ def test_balance_by_hand() -> None:
     )
     for exponent in (0.0, 0.25, 1.0):
         assert (hard @ balance_weights(hard, exponent)).mean().item() == pytest.approx(1.0)
+
+
+def test_the_mix_that_a_loss_sees() -> None:
+    """Three of one class and one of the other: with an exponent of 1 they count the same, with 1/2 as roots."""
+    targets = torch.tensor([[1.0, 0.0]] * 3 + [[0.0, 1.0]])
+    assert seen_mix(targets, balance_weights(targets, 0.0)) == pytest.approx((0.75, 0.25))
+    assert seen_mix(targets, balance_weights(targets, 1.0)) == pytest.approx((0.5, 0.5))
+    assert seen_mix(targets, balance_weights(targets, 0.5)) == pytest.approx(
+        (sqrt(3) / (sqrt(3) + 1), 1 / (sqrt(3) + 1))
+    )
+    soft = torch.tensor([[0.9, 0.1], [0.7, 0.3]])
+    assert seen_mix(soft, torch.ones(2)) == pytest.approx((0.8, 0.2))
+    assert seen_mix(torch.tensor([[1.0, 0.0]] * 4), torch.ones(2)) == (), "nothing was learnt of a class without a face"
 
 
 def test_a_class_without_images_has_a_finite_weight() -> None:

@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from command_runs import ENVIRONMENT
 from shades import save_shade
 
-HERE = Path(__file__).parent
 CODE = """
 import pathlib, re, sys
 from shades import ShadeClassifier
@@ -24,9 +23,8 @@ print(summary.rows, peak)
 
 def peak(out, *inputs):
     """Rows and the peak of resident memory, in MiB, of a process that classifies inputs."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
     arguments = [sys.executable, "-c", CODE, *map(str, inputs), str(out)]
-    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(arguments, capture_output=True, text=True, env=ENVIRONMENT, check=True)
     rows, kilobytes = map(int, done.stdout.split())
     return rows, kilobytes / 1024
 

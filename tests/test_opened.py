@@ -67,23 +67,25 @@ def busy(engine):
 
 
 class Tiny:
+    tensors = types.MappingProxyType({})
+
     class config:  # noqa: N801 (stands in for an attribute)
         precision_falls = types.MappingProxyType({})
 
 
 def test_first_calls_are_made_by_the_thread_that_opens(monkeypatch):
     engine = StandIn()
-    monkeypatch.setattr("fer_fast.engines.torch.TorchEngine", lambda *_: engine)
-    assert choice.open_engine(Tiny, engine="torch", device="cpu") is engine
+    monkeypatch.setattr("fer_fast.engines.openvino.OpenVinoEngine", lambda *_: engine)
+    assert choice.open_engine(Tiny, engine="openvino", device="cpu") is engine
     assert engine.callers == [(threading.get_ident(), True), (threading.get_ident(), False)]
 
 
 def test_a_first_call_that_fails_closes_the_engine(monkeypatch):
     engine = StandIn()
     engine._infer = lambda _: (_ for _ in ()).throw(FerFastError("no memory"))
-    monkeypatch.setattr("fer_fast.engines.torch.TorchEngine", lambda *_: engine)
+    monkeypatch.setattr("fer_fast.engines.openvino.OpenVinoEngine", lambda *_: engine)
     with pytest.raises(FerFastError, match="no memory"):
-        choice.open_engine(Tiny, engine="torch", device="cpu")
+        choice.open_engine(Tiny, engine="openvino", device="cpu")
     assert engine.released == 1
 
 
@@ -226,6 +228,7 @@ def test_a_forked_child_may_open_while_a_thread_of_its_parent_opens():
         thread.join()
 
 
+@pytest.mark.needs_torch
 def test_a_card_is_refused_in_a_forked_child_of_a_process_that_used_it(monkeypatch):
     monkeypatch.setattr("torch.cuda._is_in_bad_fork", lambda: True)
     with pytest.raises(FerFastError, match=r"device 'cuda:1' .* forked .* spawn"):

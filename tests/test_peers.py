@@ -84,6 +84,7 @@ def fake(classes: tuple[str, ...], scores: list[float]) -> str:
     return FAKE.replace("CLASSES", repr(classes)).replace("SCORES", repr(scores))
 
 
+@pytest.mark.needs_torch
 def test_the_table(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.add("ours", fake(("happiness", "disgust"), [0.1, 0.9]))
     bench.add("theirs", fake(("neutral", "happiness", "disgust"), [0.0, 1.0, 0.0]))
@@ -104,6 +105,7 @@ def test_the_table(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+@pytest.mark.needs_torch
 def test_only_some_images_and_no_other_split(bench: Bench) -> None:
     shutil.rmtree(bench.data / "FER2013Train")
     bench.add("ours", fake(("happiness",), [1.0]))
@@ -126,6 +128,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.needs_torch
 def test_a_peer_without_an_answer_is_a_row_with_the_reason(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     for name, (source, _) in REFUSED.items():
         bench.add(name, source)
@@ -138,6 +141,7 @@ def test_a_peer_without_an_answer_is_a_row_with_the_reason(bench: Bench, capsys:
     assert "| Crashing | - | - | - | - | - | - | crashed with status 1: out of luck |" in capsys.readouterr().out
 
 
+@pytest.mark.needs_torch
 def test_an_interpreter_that_is_not_there(bench: Bench) -> None:
     bench.add("ours", fake(("happiness",), [1.0]))
     row = bench.rows("--python", "ours=/no/such/python")["ours"]

@@ -11,6 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.needs_torch
+
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
 #: Finds the same boxes in every photo, through the code that the real peers share.
 FAKE = f"""

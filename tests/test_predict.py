@@ -16,11 +16,11 @@ import pytest
 from decoding import until
 from image_files import face
 from PIL import Image, ImageSequence
-from tiny_models import faces, random_model, tiny_config
+from threads_left import threads_left
+from tiny_models import faces, save_image_model
 
 from fer_fast import predictions
 from fer_fast.classifier import Classifier
-from fer_fast.models.storage import save_model
 from fer_fast.predictions import Predictions
 from fer_fast.types import DecodeError, FerFastError, Prediction, Status
 
@@ -33,15 +33,16 @@ AHEAD = 4 * BATCH
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = tiny_config(sources=("image",), image_size=SIDE, grid=2, width=8)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(random_model(config), path)
+    save_image_model(path)
     return path
 
 
 def opened(checkpoint: Path) -> Classifier:
-    options: dict[str, Any] = {"engine": "torch", "device": "cpu", "precision": "fp32", "decoder": "pillow"}
-    return Classifier(checkpoint, batch_size=BATCH, workers=WORKERS, **options)
+    options: dict[str, Any] = {"engine": "openvino", "device": "cpu", "precision": "fp32", "decoder": "pillow"}
+    with pytest.MonkeyPatch.context() as patch:  # a container with one processor's worth of time
+        patch.setattr("fer_fast.machine.processors.cpu_quota", lambda _: 1)
+        return Classifier(checkpoint, batch_size=BATCH, workers=WORKERS, **options)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +55,7 @@ def classifier(checkpoint: Path) -> Iterator[Classifier]:
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     yield
-    left = [each.name for each in threading.enumerate() if each.name.startswith(("fer-fast-model", "fer-fast-convert"))]
-    assert not left
+    assert not threads_left("fer-fast-model", "fer-fast-convert")
 
 
 def rows(answers: Iterable[Prediction]) -> np.ndarray:
@@ -483,7 +483,7 @@ def test_too_many_pixels_are_refused_of_every_kind(checkpoint: Path, tmp_path: P
         loaded.load()
         kinds = [path, path.read_bytes(), file, unread, loaded, np.asarray(loaded), np.asarray(loaded)[..., 0]]
         for most, fits in ((40 * 32, True), (40 * 32 - 1, False)):
-            options: dict[str, Any] = {"engine": "torch", "device": "cpu", "decoder": "pillow"}
+            options: dict[str, Any] = {"engine": "openvino", "device": "cpu", "decoder": "pillow"}
             with Classifier(checkpoint, max_pixels=most, workers=1, **options) as strict:
                 if fits:
                     assert len(strict.predict(kinds)) == len(kinds)

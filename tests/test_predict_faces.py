@@ -1,7 +1,6 @@
 """Photos of every kind come in, on disk or in memory; each gives its faces, found and classified as a run's are."""
 
 import io
-import threading
 
 import numpy as np
 import pytest
@@ -9,38 +8,33 @@ from decoding import until
 from image_files import oriented
 from PIL import Image
 from shade_faces import SHADES, ShadeFinder, draw
-from tiny_models import random_model, tiny_config
+from threads_left import threads_left
+from tiny_models import image_config, save_image_model
 
 from fer_fast import Classifier, DecodeError, FerFastError, Status, classify_rows
 from fer_fast.faces import finder as finder_module
 from fer_fast.faces.found import found_in
-from fer_fast.models.storage import save_model
 
 SIDE, BATCH = 8, 4
 TWO = [(70, 10, 20, 40), (170, 100, 30, 12)]
 
 
 def save(folder):
-    config = tiny_config(sources=("image",), image_size=SIDE, grid=2, width=8, framing="box")
-    save_model(random_model(config), folder / "model.safetensors")
+    save_image_model(folder / "model.safetensors", image_config(framing="box"))
     return folder / "model.safetensors"
 
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
     path = save(tmp_path_factory.mktemp("model"))
-    with Classifier(path, engine="torch", device="cpu", precision="fp32", batch_size=BATCH, workers=2) as made:
+    with Classifier(path, engine="openvino", device="cpu", precision="fp32", batch_size=BATCH, workers=2) as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left():
     yield
-    until(
-        lambda: (
-            not [each for each in threading.enumerate() if each.name.startswith(("fer-fast-faces", "fer-fast-model"))]
-        )
-    )
+    until(lambda: not threads_left("fer-fast-faces", "fer-fast-model"))
 
 
 def photo(boxes=TWO, **options):
@@ -152,11 +146,9 @@ def test_a_classifier_opens_a_finder_once_and_closes_it(tmp_path, monkeypatch):
         return opened[-1]
 
     monkeypatch.setattr(finder_module, "FaceFinder", made)
-    save_model(
-        random_model(tiny_config(sources=("image",), image_size=SIDE, grid=2, width=8)), tmp_path / "m.safetensors"
-    )
+    save_image_model(tmp_path / "m.safetensors")
     with Classifier(
-        tmp_path / "m.safetensors", engine="torch", device="cpu", precision="fp32", workers=1
+        tmp_path / "m.safetensors", engine="openvino", device="cpu", precision="fp32", workers=1
     ) as classifier:
         for _ in range(2):
             assert len(classifier.predict_faces([photo()])[0]) == 2

@@ -55,6 +55,15 @@ def test_a_bar_counts_and_gets_its_end_when_it_is_known(screen):
     assert progress.done == 18
 
 
+def test_a_note_stands_behind_the_bar(screen):
+    terminal = screen()
+    with Progress() as progress:
+        progress.note("nobody sees it before there is one")
+        progress.update(3, 3)
+        progress.note("film.mkv 0:12:40")
+    assert "film.mkv 0:12:40" in terminal.getvalue() and "nobody" not in terminal.getvalue()
+
+
 def test_the_rate_leaves_out_what_an_earlier_run_did(screen):
     screen()
     with Progress() as progress:

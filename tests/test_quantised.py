@@ -15,11 +15,11 @@ from torch import nn
 
 from fer_fast.engines import open_engine
 from fer_fast.engines import openvino as openvino_engine
-from fer_fast.models.algebraic import AlgebraicModel
-from fer_fast.models.checkpoint import Checkpoint, read_checkpoint
-from fer_fast.models.fusion import FusionModel
+from fer_fast.models.files.checkpoint import Checkpoint, read_checkpoint
+from fer_fast.models.files.storage import save_model
+from fer_fast.models.fusion.algebraic import AlgebraicModel
+from fer_fast.models.fusion.network import FusionModel
 from fer_fast.models.quantised import QuantisedLayer, measure_ranges, quantisable_layers, quantise
-from fer_fast.models.storage import save_model
 from fer_fast.train import calibrate
 from fer_fast.train.calibrate import measure_falls, with_ranges
 from fer_fast.types import FerFastError
@@ -89,11 +89,17 @@ def test_quantised_model_is_near(measured: FusionModel, symmetric: bool) -> None
 
 
 def test_ranges_of_another_model_are_refused(measured: FusionModel) -> None:
-    model = copy.copy(measured)
-    model.config = dataclasses.replace(measured.config, activation_ranges={"backbone.conv1": (-1.0, 1.0)})
-    for wrong in (model, random_model(tiny_config(sources=("image",)))):
-        with pytest.raises(ValueError, match="int8 needs a checkpoint whose activation ranges were measured"):
-            quantise(AlgebraicModel(wrong))
+    ranges = dict(measured.config.activation_ranges)
+    some = {name: ends for name, ends in ranges.items() if name != "vit.head"}
+    for wrong, words in (
+        ({}, "int8 needs a checkpoint whose activation ranges were measured"),
+        (some, "activation_ranges of the model's layers, all of them: 'vit.head' has none"),
+        (ranges | {"a": (-1.0, 1.0)}, "activation_ranges of the model's layers, all of them: 'a' is no layer of it"),
+    ):
+        model = copy.copy(measured)
+        model.config = dataclasses.replace(measured.config, activation_ranges=wrong)
+        with pytest.raises(ValueError, match=words):
+            quantise(AlgebraicModel(model))
 
 
 def test_ranges_are_put_into_the_configuration() -> None:

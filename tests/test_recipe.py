@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from drawn_data import RECIPE
 
-from fer_fast.models.config import PRESETS
+from fer_fast.models.face_resnet.config import FaceResNetConfig
+from fer_fast.models.fusion.config import PRESETS
 from fer_fast.train.recipe import RECIPES, Augmentation, Recipe, Stage, load_recipe, packaged
 from fer_fast.types import EMOTIONS
 
@@ -75,8 +76,12 @@ def test_no_recipe(tmp_path: Path) -> None:
         ("[augmentation]", "[augmentations]", "must have the fields of .*'augmentations'"),
         ("grid = 4", "grids = 4", "unknown configuration field 'grids'"),
         ("grid = 4", "grid = 3", "image_size must be a multiple of grid 3, not 40"),
+        ("grid = 4", 'preset = "huge"', "preset must be one of tiny, fast, accurate, paper, not 'huge'"),
+        ("grid = 4", 'architecture = "face-resnet"', "unknown configuration field 'depth'"),
+        ("grid = 4", 'architecture = "ensemble"', "architecture must be one that is trained, not 'ensemble'"),
         ("grid = 4", 'classes = ["a", "b"]', "model must leave 'classes' to the training"),
         ("grid = 4", "precision_falls = {}", "model must leave 'precision_falls' to the training"),
+        ("grid = 4", "prior = [0.5, 0.5]", "model must leave 'prior' to the training"),
     ],
 )
 def test_wrong_file(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -85,6 +90,13 @@ def test_wrong_file(tmp_path: Path, old: str, new: str, words: str) -> None:
     path.write_text(RECIPE.replace(old, new, 1))
     with pytest.raises(ValueError, match=words):
         load_recipe(path)
+
+
+def test_a_recipe_may_begin_with_a_preset() -> None:
+    recipe = Recipe(**LEARN, model={"preset": "tiny", "depth": 3})
+    assert recipe.config(EMOTIONS) == dataclasses.replace(PRESETS["tiny"], depth=3)
+    resnet = Recipe(**LEARN, model={"architecture": "face-resnet", "image_size": 120})
+    assert resnet.config(("no", "yes")) == FaceResNetConfig(image_size=120, classes=("no", "yes"))
 
 
 #: Class, changed fields, the whole message.
@@ -106,10 +118,13 @@ BROKEN_RULES: list[tuple[Any, dict[str, Any], str]] = [
     (Recipe, {"protocol": "votes"}, "protocol must be one of argmax10, argmax8, majority, paper6, not 'votes'"),
     (Recipe, {"targets": "both"}, "targets must be one of votes, labels, not 'both'"),
     (Recipe, {"schedule": "cosine"}, "schedule must be one of one-cycle, constant, not 'cosine'"),
+    (Recipe, {"model": "tiny"}, "model must be a table of fields, preset may be one, not 'tiny'"),
+    (Recipe, {"model": {"preset": 5}}, "preset must be one of tiny, fast, accurate, paper, not 5"),
+    (Recipe, {"model": {"mean": 0.5}}, "mean must be a list, not 0.5"),
     (
         Recipe,
         {"stages": (Stage(steps=1, part="backbone"),)},
-        "backbone_learning_rate must be above 0, and sources hold a tap, where a stage trains it",
+        "backbone_learning_rate must be above 0, where a stage trains the backbone",
     ),
     (
         Recipe,
@@ -118,7 +133,7 @@ BROKEN_RULES: list[tuple[Any, dict[str, Any], str]] = [
             "backbone_learning_rate": 0.1,
             "model": {"sources": ["image"]},
         },
-        "backbone_learning_rate must be above 0, and sources hold a tap, where a stage trains it",
+        "part must be all for a model without a backbone, not 'backbone'",
     ),
     (Stage, {"image_size": 8}, "image_size must be 0 or an integer of 32 or more, not 8"),
     (Stage, {"image_size": 64.0}, "image_size must be 0 or an integer of 32 or more, not 64.0"),

@@ -27,13 +27,16 @@ for words in json.load(sys.stdin):
 print(json.dumps(answers))
 """
 CASES = {
-    "evaluate nothing data": "model must be a .safetensors file or one of",
+    "evaluate nothing data": "model must be a .safetensors file, an export or one of",
     "evaluate tiny nowhere": "data must be a folder; there is no 'nowhere'",
     "evaluate tiny data --engine onnx": "engine must be one of auto, openvino",
     "evaluate tiny data --precision fp8": "precision must be one of auto, fp32",
     "evaluate tiny data --device tpu": "device must be one of auto, cpu",
     "evaluate tiny data --split dev": "split must be one of train, valid, test or all",
     "evaluate tiny data --json nowhere/scores.json": "the folder of the output 'nowhere/scores.json' does not exist",
+    "evaluate tiny data --hard --faces all": "--hard must not be given with --faces",
+    "recalibrate tiny --data data --out out.safetensors": "data must have the model's classes, neutral, happiness",
+    "recalibrate tiny --data data --out out.safetensors --hard": "--hard must be given with a training split; 'data'",
     "recalibrate nothing --data data --out out.safetensors": "model must be a .safetensors file or one of",
     "recalibrate tiny --data nowhere --out out.safetensors": "data must be a folder; there is no 'nowhere'",
     "recalibrate tiny --data data --out out.safetensors --protocol x": "protocol must be one of argmax10",

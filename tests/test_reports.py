@@ -69,6 +69,19 @@ def test_bins_stand_at_their_confidence() -> None:
     assert macro("pictures.reliability(picture)", picture=picture).count('class="bar"') == 2
 
 
+def test_points_stand_at_their_coverage() -> None:
+    picture = pictures.coverage_picture([1.0, 0.9, 0.5], [0.2, 0.4, 0.8], [0.64, 0.7, 1.0])
+    assert picture.floor == 60 and [point.value for point in picture.points] == ["64.0", "70.0", "100.0"]
+    first, middle, last = picture.points
+    assert (last.x, last.y) == (picture.x(50), picture.top) and (middle.x, middle.y) == (picture.x(90), picture.y(70))
+    assert picture.left < last.x < middle.x < first.x < picture.left + picture.wide
+    assert picture.y(60) == picture.top + picture.tall
+    assert first.said == "100.0% answered, confidence 0.200000 or more: accuracy 64.0%"
+    said = macro("pictures.coverage(picture)", picture=picture)
+    assert said.count("<circle") == 3 and said.count("L") == 2
+    assert pictures.coverage_picture([1.0], [0.5], [1.0]).floor == 90, "a curve of no height has a scale"
+
+
 def test_reports_know_neither_a_benchmark_nor_an_evaluation() -> None:
     for file in (ROOT / "fer_fast" / "reports").glob("*.py"):
         nodes = ast.walk(ast.parse(file.read_text()))

@@ -22,12 +22,12 @@ from drawn_data import draw_backbone, draw_classes, draw_ferplus, last_sentence
 
 from fer_fast.cli import run
 from fer_fast.datasets import load_split
-from fer_fast.models.config import SOURCES
+from fer_fast.datasets.resized import plain
+from fer_fast.models.fusion.config import SOURCES
 from fer_fast.reproduction import study as study_module
 from fer_fast.reproduction.cached_taps import CachedTaps
 from fer_fast.reproduction.page import page, spearman
 from fer_fast.reproduction.paper import PaperRow, paper_rows, read_published
-from fer_fast.train.augment import plain
 from fer_fast.train.faces import faces_of
 from fer_fast.train.recipe import load_recipe
 from fer_fast.train.start import new_start, read_backbone_weights

@@ -20,7 +20,7 @@ from PIL import Image
 
 from fer_fast.cli import run
 from fer_fast.cli import train as command
-from fer_fast.models.checkpoint import read_checkpoint
+from fer_fast.models.files.checkpoint import read_checkpoint
 from fer_fast.train import calibrate, record
 from fer_fast.train import run as run_module
 
@@ -32,7 +32,7 @@ def nothing_compiled() -> Iterator[None]:
     """Without the precisions' costs, which six compiled models a run would be needed for."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "measure_falls", lambda *_: {})
-        patch.setattr(calibrate, "_ENOUGH", 1)
+        patch.setattr(calibrate, "ENOUGH", 1)
         yield
 
 

@@ -40,6 +40,9 @@ def test_scores_of_five_images() -> None:
     # five bins of one image: |1 - .81| + |1 - .62| + |0 - .7| + |1 - .9| + |0 - .5|
     assert scores["ece"] == pytest.approx(1.87 / 5, abs=1e-6)
     assert scores["interval"] == pytest.approx([0.230724, 0.882379], abs=1e-6)
+    # By falling confidence wrong (0.9 is right), right, wrong, right, wrong: 0, 0, 1/3, 1/4, 2/5.
+    assert scores["aurc"] == pytest.approx((1 / 3 + 1 / 4 + 2 / 5) / 5, abs=1e-6)
+    assert scores["coverage"]["accuracy"] == [0.6, 0.6, 0.6, 0.75, 0.75, 0.666667]
 
 
 def test_a_class_that_is_answered_but_never_true_has_precision_zero_and_no_recall() -> None:
@@ -55,7 +58,13 @@ def test_a_photo_without_a_face_is_a_wrong_answer_of_no_class() -> None:
     assert scores["classes"]["a"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
     assert scores["classes"]["b"] == {"precision": 1.0, "recall": 0.333333, "f1": 0.5, "support": 3}
     seen = scores_of(probabilities, labels, ("a", "b"))
-    for name in ("nll", "ece", "reliability"):  # of probabilities, and a photo without a face has none
+    for name in (
+        "nll",
+        "ece",
+        "reliability",
+        "coverage",
+        "aurc",
+    ):  # of probabilities, and a photo without a face has none
         assert scores[name] == seen[name]
 
 
@@ -67,7 +76,7 @@ def test_an_impossible_truth_costs_much_but_not_everything() -> None:
 def test_scores_of_no_image() -> None:
     scores = scores_of(np.empty((0, 2)), np.empty(0, np.int64), ("a", "b"))
     assert scores["images"] == 0 and scores["confusion"] == [[0, 0], [0, 0]]
-    assert all(scores[name] is None for name in ("accuracy", "interval", "macro_f1", "nll", "ece"))
+    assert all(scores[name] is None for name in ("accuracy", "interval", "macro_f1", "nll", "ece", "aurc"))
     assert scores["reliability"]["count"] == [0] * 15 and scores["reliability"]["accuracy"] == [None] * 15
 
 

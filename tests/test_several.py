@@ -1,6 +1,7 @@
 """Several cards as one engine and one decoder; stand-ins for cards, of which the tests' machine has none."""
 
 import threading
+import types
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -82,10 +83,17 @@ def test_cards_that_would_choose_different_precisions_are_refused():
         SeveralEngines([Card(0), Card(1, precision="fp32")])
 
 
+class Checkpoint:
+    """One that nobody reads."""
+
+    config, tensors = None, types.MappingProxyType({})
+
+
 def test_devices_are_opened_one_by_one(monkeypatch):
+    monkeypatch.setattr(choice, "check_installed", lambda *_: None)
     monkeypatch.setattr(choice, "_open", lambda _, __, device, *___: Card(int(device[5:])))
     monkeypatch.setattr(choice, "keeps_accuracy", lambda *_: True)
-    opened = choice.open_engine(type("Checkpoint", (), {"config": None}), device="cuda:0,cuda:12")
+    opened = choice.open_engine(Checkpoint, device="cuda:0,cuda:12")
     assert opened.device == "cuda:0,cuda:12"
 
 
@@ -100,9 +108,10 @@ def test_of_several_cards_none_stays_open_if_they_do_not_go_together(monkeypatch
             raise FerFastError("there is no such card")
         return Card(1, precision=precision)
 
+    monkeypatch.setattr(choice, "check_installed", lambda *_: None)
     monkeypatch.setattr(choice, "_open", opened)
     with pytest.raises(error):
-        choice.open_engine(None, device="cuda:0,cuda:1")
+        choice.open_engine(Checkpoint, device="cuda:0,cuda:1")
     assert first.closed
 
 

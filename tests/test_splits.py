@@ -14,7 +14,6 @@ from PIL import Image
 from fer_fast.datasets import load_split
 from fer_fast.datasets.ferplus import SPLIT_PLACES, _agreed, _read_votes
 from fer_fast.datasets.split import Split, unseen
-from fer_fast.train.faces import faces_of
 from fer_fast.types import EMOTIONS
 
 SHARED = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared"))
@@ -82,7 +81,10 @@ def test_unknown_protocol() -> None:
         of_votes(np.zeros((0, 10), np.float32)).selection("votes")
 
 
+@pytest.mark.needs_torch
 def test_faces_by_votes_and_by_labels() -> None:
+    from fer_fast.train.faces import faces_of
+
     votes = np.zeros((10, 10), np.float32)
     votes[range(8), range(8)] = 6
     votes[:8, 1] += 3
@@ -101,7 +103,10 @@ def test_faces_by_votes_and_by_labels() -> None:
         faces_of(split, "argmax10", "votes")
 
 
+@pytest.mark.needs_torch
 def test_faces_of_a_folder_have_their_channels_first(tmp_path: Path) -> None:
+    from fer_fast.train.faces import faces_of
+
     split = load_split(draw_classes(tmp_path, {"no": 3, "yes": 2}, size=8), "all", 8)
     found = faces_of(split, "argmax10", "votes")  # whatever protocol a recipe asks FERPlus for
     assert found.pixels.shape == (5, 3, 8, 8)

@@ -11,15 +11,14 @@ import torch
 from drawn_data import RECIPE, draw_backbone
 from tiny_models import faces, random_model, tiny_config
 
-from fer_fast.models.backbone import ResNet18Taps
-from fer_fast.models.fusion import FusionModel
+from fer_fast.models.fusion.backbone import ResNet18Taps
+from fer_fast.models.fusion.network import FusionModel
+from fer_fast.models.fusion.start import measure_statistics, start_backbone
 from fer_fast.train.faces import Faces
 from fer_fast.train.recipe import Recipe, Stage, load_recipe
 from fer_fast.train.start import (
-    measure_statistics,
     new_start,
     read_backbone_weights,
-    start_backbone,
     tuned_start,
 )
 from fer_fast.types import FerFastError
@@ -131,7 +130,11 @@ def test_new_start_computes_the_files_taps(recipe: Recipe, backbone: Path) -> No
 def test_start_from_a_model_of_the_same_classes(recipe: Recipe) -> None:
     model = random_model(tiny_config(sources=("image", "FM1"), classes=("no", "yes")))
     calibrated = dataclasses.replace(
-        model.config, temperature=1.7, activation_ranges={"vit.head": (-1.0, 1.0)}, precision_falls={"bf16": 0.1}
+        model.config,
+        temperature=1.7,
+        activation_ranges={"vit.head": (-1.0, 1.0)},
+        precision_falls={"bf16": 0.1},
+        prior=(0.3, 0.7),
     )
     model.config = calibrated
     start = tuned_start(recipe, drawn_faces(), model)
@@ -145,7 +148,7 @@ def test_start_from_a_model_of_the_same_classes(recipe: Recipe) -> None:
 
 
 def test_start_from_a_model_of_other_classes(recipe: Recipe) -> None:
-    model = random_model(tiny_config(sources=("image", "FM1"), depth=2))
+    model = random_model(tiny_config(sources=("image", "FM1"), depth=2, prior=(0.125,) * 8))
     start = tuned_start(recipe, drawn_faces(("bored", "curious", "lost")), model).model
     assert start.config.classes == ("bored", "curious", "lost")
     assert start.vit.head.weight.shape == (3, 32)
@@ -164,5 +167,5 @@ def test_start_takes_the_mean_over_both_views_from_the_recipe(recipe: Recipe) ->
 
 
 def test_start_without_a_backbone_that_is_to_be_trained(recipe: Recipe) -> None:
-    with pytest.raises(ValueError, match="start must be a model with a backbone, where a stage trains it"):
+    with pytest.raises(ValueError, match="part must be all for a model without a backbone"):
         tuned_start(recipe, drawn_faces(), random_model(tiny_config(sources=("image",))))

@@ -4,22 +4,18 @@ import csv
 import io
 import os
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from command_runs import COMMAND, ENVIRONMENT
 from shades import save_shade
 from tables import ROWS, SCHEMA, fill, open_table, results_of
 
 from fer_fast.machine.disk import write_all
 from fer_fast.table.stream_table import StreamTable
 from fer_fast.types import OutputError
-
-HERE = Path(__file__).parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
-COMMAND = [sys.executable, str(HERE / "shades.py"), "classify"]
 
 
 class Slow(io.RawIOBase):

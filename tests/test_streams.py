@@ -49,6 +49,7 @@ def test_export_says_nothing_and_needs_nobody_when_it_is_quiet(folder: Path, tmp
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.xml", "tiny.bin"}
 
 
+@pytest.mark.needs_torch
 def test_a_figure_needs_none_of_the_three(folder: Path, tmp_path: Path) -> None:
     done = run(f"visualize data/fear/000.png --model tiny -o {tmp_path}/face.png >&- 2>&- <&-", folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -62,7 +63,7 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(folder: Path, tmp_pa
 
 
 def test_a_file_of_results_is_there_though_they_cannot_be_printed(folder: Path, tmp_path: Path) -> None:
-    done = run(f"evaluate tiny data --engine torch --json {tmp_path}/scores.json >/dev/full", folder)
+    done = run(f"evaluate tiny data --engine openvino --json {tmp_path}/scores.json >/dev/full", folder)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert (tmp_path / "scores.json").is_file()
 

@@ -1,5 +1,6 @@
 """TensorRT without a card: its graphs are built for RTX cards, its cache and its refusals are tried on a stand-in."""
 
+import copy
 import sys
 import types
 
@@ -8,17 +9,18 @@ import pytest
 import torch
 from tiny_models import faces, random_model, tiny_config
 
-from fer_fast.engines import open_engine
-from fer_fast.engines import tensorrt as engine_module
-from fer_fast.engines.cache import Place
+from fer_fast.engines import open_engine, tensorrt_sources
 from fer_fast.engines.replay import as_large_as_fits, opening
-from fer_fast.engines.tensorrt import TensorRtEngine, engine_graph
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt
+from fer_fast.engines.tensorrt_sources import BuiltEngines, ExportedEngine, engine_graph
+from fer_fast.export.graph import sealed
+from fer_fast.machine.cache import Place
 from fer_fast.models.architecture import Sides
-from fer_fast.models.checkpoint import read_checkpoint, read_finder
+from fer_fast.models.files.checkpoint import read_checkpoint, read_finder
+from fer_fast.models.files.exported import read_export
+from fer_fast.models.files.storage import build_model, save_model
 from fer_fast.models.registry import architecture_of
-from fer_fast.models.storage import build_model, save_model
-from fer_fast.types import FerFastError
+from fer_fast.types import CheckpointError, FerFastError, MissingExtraError
 
 
 @pytest.fixture(scope="module")
@@ -67,65 +69,146 @@ class Runtime:
         pass
 
     def deserialize_cuda_engine(self, blob):
-        return blob if blob.startswith(b"engine") else None
+        return bytes(blob) if bytes(blob).startswith(b"engine") else None
 
 
 @pytest.fixture
-def stand_in(monkeypatch, tmp_path):
-    """A TensorRtEngine as it is before it fetches or builds; `built` counts the builds."""
+def stand_in(monkeypatch, tmp_path, checkpoint):
+    """Engines of a checkpoint on a card that is not there; `built` counts the builds."""
     monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 9))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA L4")
-    running = TensorRtEngine.__new__(TensorRtEngine)
-    running.library = types.SimpleNamespace(Runtime=Runtime, __version__="11.0.0")
-    running.device, running.precision, built = "cuda:0", "fp16", []
-    running.sides = Sides(64, 64)
-    monkeypatch.setattr(engine_module, "messages_of", lambda _: None)
-    monkeypatch.setattr(engine_module, "engine_graph", lambda *_: b"graph")
-    monkeypatch.setattr(engine_module, "build_engine", lambda *_: built.append(1) or b"engine %d" % len(built))
-    return running, built
+    library, built = types.SimpleNamespace(Runtime=Runtime, __version__="11.0.0"), []
+    monkeypatch.setattr(tensorrt_sources, "messages_of", lambda _: types.SimpleNamespace(last="why"))
+    monkeypatch.setattr(tensorrt_sources, "engine_graph", lambda *_: b"graph")
+    monkeypatch.setattr(tensorrt_sources, "build_engine", lambda *_: built.append(1) or b"engine %d" % len(built))
+
+    def engines(precision="fp16", cached=True):
+        return BuiltEngines(checkpoint, library, "cuda:0", precision, 64, cached)
+
+    return engines, library, built
 
 
-def test_an_engine_is_built_once(stand_in, checkpoint):
-    running, built = stand_in
-    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 1", "stored")
-    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 1", "hit")
-    assert running._fetch_or_build(checkpoint, 16, True)[1] == "stored", "another batch is another engine"
-    running.precision = "bf16"
-    assert running._fetch_or_build(checkpoint, 8, True)[1] == "stored"
-    running.library.__version__ = "11.1.0"
-    assert running._fetch_or_build(checkpoint, 8, True)[1] == "stored"
-    assert running._fetch_or_build(checkpoint, 8, False) == (b"engine 5", "not used")
+def test_an_engine_is_built_once(stand_in):
+    engines, library, built = stand_in
+    assert engines().engine(8) == (b"engine 1", "stored")
+    assert engines().engine(8) == (b"engine 1", "hit")
+    assert engines().engine(16)[1] == "stored", "another batch is another engine"
+    assert engines("bf16").engine(8)[1] == "stored"
+    library.__version__ = "11.1.0"
+    assert engines("bf16").engine(8)[1] == "stored"
+    assert engines("bf16", cached=False).engine(8) == (b"engine 5", "not used")
     assert len(built) == 5
 
 
 @pytest.mark.parametrize("damage", ["foreign", "damaged"])
-def test_a_foreign_or_damaged_engine_is_built_again(stand_in, checkpoint, caplog, damage):
-    running, _ = stand_in
-    running._fetch_or_build(checkpoint, 8, True)
-    place = Place("tensorrt", running._key(checkpoint, 8))
+def test_a_foreign_or_damaged_engine_is_built_again(stand_in, caplog, damage):
+    running = stand_in[0]()
+    running.engine(8)
+    place = Place("tensorrt", running.key(8))
     file = place.file
     if damage == "foreign":
         place.store(b"of another card")
     else:
         file.write_bytes(file.read_bytes()[:-1] + b"?")
-    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 2", "stored")
+    assert running.engine(8) == (b"engine 2", "stored")
     assert ("cannot be used here" if damage == "foreign" else "is damaged") in caplog.text
-    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 2", "hit")
+    assert running.engine(8) == (b"engine 2", "hit")
 
 
-def test_a_cache_that_cannot_be_written_is_told_of(stand_in, checkpoint, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_told_of(stand_in, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    running, _ = stand_in
-    monkeypatch.setattr("fer_fast.engines.cache._write", full)
-    assert running._fetch_or_build(checkpoint, 8, True) == (b"engine 1", "not stored: No space left on device")
+    monkeypatch.setattr("fer_fast.machine.cache._write", full)
+    assert stand_in[0]().engine(8) == (b"engine 1", "not stored: No space left on device")
+
+
+class Deserialised:
+    """An engine as TensorRT shows it: its tensors' shapes, the batch left free, and the largest images."""
+
+    def __init__(self, most, output, shape):
+        self.shapes = {"images": (-1, *most[1:]), output: shape}
+        self.most, self.num_io_tensors = most, 2
+
+    def get_tensor_name(self, place):
+        return list(self.shapes)[place]
+
+    def get_tensor_shape(self, name):
+        return self.shapes[name]
+
+    def get_tensor_profile_shape(self, name, profile):
+        return [(1, *self.most[1:]), self.most, self.most]
+
+
+def exported(tmp_path, kind, facts, library="tensorrt"):
+    said = f"format 1\nversion 0\nkind {kind}\nmodel abc\nprecision fp16\nbatch_size 6\nlibrary {library}\n{facts}"
+    (tmp_path / "m.engine").write_bytes(b"of an L4")
+    (tmp_path / "m.engine.txt").write_text(sealed(said, engine=b"of an L4"))
+    return read_export(tmp_path / "m.engine", kind)
+
+
+CLASSIFIER = "image_size 24\nclass mean\nclass other\nclass third\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "engine"),
+    [
+        ("classifier", CLASSIFIER, Deserialised((6, 24, 24, 3), "probabilities", (-1, 3))),
+        (
+            "finder",
+            "sides 32 640\nstrides 8 16 32\ncells 15\n",
+            Deserialised((6, 640, 640, 3), "cells", (-1, -1, 15)),
+        ),
+    ],
+)
+def test_an_exported_engine_is_read_not_built(stand_in, monkeypatch, tmp_path, kind, facts, engine):
+    _, library, built = stand_in
+    if kind == "finder":
+        engine.shapes["images"] = (-1, -1, -1, 3)
+    monkeypatch.setattr(Runtime, "deserialize_cuda_engine", lambda _, blob: engine if blob == b"of an L4" else None)
+    source = ExportedEngine(exported(tmp_path, kind, facts), library, "auto")
+    assert source.engine(4) == (engine, "not used") and not built
+    assert (source.precision, source.output) == ("fp16", "probabilities" if kind == "classifier" else "cells")
+    for spoil in (
+        {"most": (5, *engine.most[1:])},
+        {"shapes": engine.shapes | {source.output: (-1, 4)}},
+        {"shapes": {"images": engine.shapes["images"], "logits": (-1, 3)}},
+        {"num_io_tensors": 1},
+    ):
+        spoiled = copy.copy(engine)
+        vars(spoiled).update(spoil)
+        monkeypatch.setattr(Runtime, "deserialize_cuda_engine", lambda _, blob, spoiled=spoiled: spoiled)
+        with pytest.raises(CheckpointError, match=r"m\.engine' is damaged: it is not what its description says"):
+            source.engine(4)
+
+
+def test_an_engine_for_another_card_is_told(stand_in, tmp_path):
+    source = ExportedEngine(exported(tmp_path, "classifier", CLASSIFIER), stand_in[1], "fp16")
+    words = r"m\.engine' is for another TensorRT than 11\.0\.0, or for other cards: why"
+    with pytest.raises(FerFastError, match=words):
+        source.engine(4)
+    with pytest.raises(ValueError, match=r"precision must be auto or fp16 for an \.engine of fp16, not 'bf16'"):
+        ExportedEngine(exported(tmp_path, "classifier", CLASSIFIER), stand_in[1], "bf16")
+
+
+def test_an_exported_engine_needs_its_own_library(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(MissingExtraError, match=r"an \.engine needs tensorrt, .*pip install 'fer-fast\[cuda\]'"):
+        open_engine(exported(tmp_path, "classifier", CLASSIFIER), batch_size=1)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx_libs", None)
+    with pytest.raises(
+        MissingExtraError, match=r"tensorrt-rtx is not there .*: pip install --no-deps tensorrt-rtx-cu13"
+    ):
+        open_engine(exported(tmp_path, "classifier", CLASSIFIER, "tensorrt-rtx"), batch_size=1)
 
 
 def test_what_is_not_there_is_said(checkpoint, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(FerFastError, match=r"tensorrt is not there .*: pip install torch-tensorrt"):
+    with pytest.raises(
+        MissingExtraError,
+        match=r"engine 'tensorrt' needs tensorrt, which .*: pip install 'fer-fast\[cuda\]'",
+    ):
         open_engine(checkpoint, engine="tensorrt")
     monkeypatch.setitem(sys.modules, "tensorrt", types.SimpleNamespace(__version__="8.6.1"))
     with pytest.raises(FerFastError, match=r"tensorrt must be 10 or newer, not 8\.6\.1"):

@@ -1,7 +1,6 @@
 """What the figure shows is computed a second way here; the command's files stand whole, or not at all."""
 
 import dataclasses
-import importlib.util
 import io
 import itertools
 import os
@@ -17,8 +16,9 @@ from tiny_models import faces, random_model, tiny_config
 
 from fer_fast import Classifier, FerFastError
 from fer_fast.cli import run
-from fer_fast.models.backbone import TAP_CHANNELS, ResNet18Taps
-from fer_fast.models.storage import save_model
+from fer_fast.models.files.storage import save_model
+from fer_fast.models.fusion.backbone import ResNet18Taps
+from fer_fast.models.fusion.sources import TAP_CHANNELS
 from fer_fast.reports.figure import DOTS_PER_INCH, HEIGHT, WIDTH, compose, draw
 from fer_fast.visualize import attention_rollout, attention_weights, channel_means, inspect_face
 
@@ -313,8 +313,7 @@ def test_what_cannot_be_drawn_is_one_sentence_and_leaves_nothing(ended, tmp_path
 
 
 def test_without_matplotlib_it_says_what_to_install(ended, monkeypatch):
-    real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else real(name))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "fer_fast.visualize", None)  # refused before anything heavy is imported
     message = "fer-fast: the figure needs matplotlib, which is not installed: pip install 'fer-fast[plots]'\n"
     assert ended("face.jpg") == (2, "", message)

@@ -14,11 +14,12 @@ import torch
 from tiny_models import faces
 from yunet_files import NAMES, yunet_file
 
-from fer_fast.models import yunet
-from fer_fast.models.checkpoint import packaged_models, read_checkpoint, read_either, read_finder
-from fer_fast.models.finder import FinderNetwork
-from fer_fast.models.onnx_file import parse_onnx
-from fer_fast.models.storage import build_finder
+from fer_fast.models.files.checkpoint import read_checkpoint, read_either, read_finder
+from fer_fast.models.files.onnx_file import metadata_of, parse_onnx
+from fer_fast.models.files.paths import FINDERS, WEIGHTS, packaged_models
+from fer_fast.models.files.storage import build_finder
+from fer_fast.models.finder import yunet
+from fer_fast.models.finder.network import FinderNetwork
 from fer_fast.types import CheckpointError
 
 SHARED = Path(os.environ.get("FER_FAST_SHARED", Path(__file__).parents[2] / "shared"))
@@ -123,7 +124,8 @@ def test_another_graph_is_refused(tmp_path, file, alter, words):
 def test_other_shapes_are_refused(tmp_path, tensors):
     changed = tensors | {"stem.bias": np.zeros(8, np.float32), "stem.weight": tensors["stem.weight"][:8]}
     yunet_file(tmp_path / "narrow.onnx", changed)
-    with pytest.raises(CheckpointError, match=r"tensor 'stem.bias' must have the shape \[16\], not \[8\]"):
+    words = r"tensor 'stem.weight' must have the shape \[16, 3, 3, 3\], not \[8, 3, 3, 3\]"
+    with pytest.raises(CheckpointError, match=words):
         build_finder(read_finder(tmp_path / "narrow.onnx"))
 
 
@@ -161,6 +163,12 @@ def test_a_file_made_to_cost_time_is_refused_at_once(tmp_path, graph, words):
         read_finder(tmp_path / "long.onnx")
 
 
+def test_an_entry_of_metadata_is_read_no_further_than_its_value():
+    entry = field(1, b"key") + field(2, b"value")
+    endless = field(14, entry + b"\xff")  # no field begins so
+    assert metadata_of(endless + field(14, field(1, b"another")), "key") == b"value"
+
+
 def test_damage_is_refused_or_read_but_ends_nothing(file):
     content, chance = file.read_bytes(), random.Random(0)
     structure = [at for at in range(len(content) - 4) if content[at : at + 4].isalpha()]
@@ -183,8 +191,8 @@ def test_what_can_be_exported_is_named():
 
 def test_a_classifier_is_no_finder_and_a_finder_no_classifier(tmp_path):
     with pytest.raises(CheckpointError, match="is a face finder, not a classifier of expressions"):
-        read_checkpoint(Path(yunet.__file__).parent / "finders/finder.safetensors")
-    weights = Path(yunet.__file__).parent / f"weights/{packaged_models()[0]}.safetensors"
+        read_checkpoint(FINDERS / "finder.safetensors")
+    weights = WEIGHTS / f"{packaged_models()[0]}.safetensors"
     with pytest.raises(CheckpointError, match="is a classifier of expressions, not a face finder"):
         read_finder(weights)
     (tmp_path / "finder.txt").write_text("a finder")

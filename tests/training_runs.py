@@ -36,7 +36,7 @@ def calibrated_quickly(cache: Path) -> Iterator[None]:
     """While inside, teachers are compiled into `cache`, not into the user's own folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_FAST_CACHE", str(cache))
-        patch.setattr(calibrate, "_ENOUGH", 1)  # ten faces are all there is to validate on
+        patch.setattr(calibrate, "ENOUGH", 1)  # ten faces are all there is to validate on
         yield
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_fast.models.finder_config import HEADS, STRIDES
+from fer_fast.models.finder.config import HEADS, STRIDES
 
 NAMES = ("cls", "obj", "bbox", "kps")
 
