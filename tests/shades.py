@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -57,7 +58,7 @@ class ShadeClassifier:
 
     def _tell(self, word):
         if path := os.environ.get("SHADE_TELLS"):  # for who waits for a batch, see `command_runs.wait_for_batches`
-            with open(path, "a") as file:
+            with Path(path).open("a") as file:
                 file.write(word)
 
     def describe(self):
