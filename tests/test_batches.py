@@ -172,8 +172,8 @@ def test_a_decoder_that_does_not_answer_ends_the_run():
 
 
 def test_slow_but_steady_work_is_no_stall():
-    classifier = crowd_classifier(1, slow={"1-1.jpg": 0.15})
-    assert len(classified(["1-1.jpg"] * 10, classifier, stall_timeout=0.5)) == 10
+    classifier = crowd_classifier(1, slow={"1-1.jpg": 0.3})
+    assert len(classified(["1-1.jpg"] * 10, classifier, stall_timeout=2)) == 10
 
 
 def test_a_wait_counts_signs_of_life_not_seconds(monkeypatch):

@@ -52,13 +52,13 @@ def test_a_stall_timeout_may_be_as_long_as_one_likes(shades, tmp_path, ended, se
 
 
 def test_a_reader_that_pauses_is_no_stall(shades, start):
-    process = start(shades, "--stall-timeout", "0.3", "--quiet", SHADE_DELAY=0)
+    process = start(shades, "--stall-timeout", "1", "--quiet", SHADE_DELAY=0)
     assert process.stdout.readline().startswith("path,")
-    time.sleep(1)
+    time.sleep(2)
     assert process.stdout.read().count("\n") == 102 and process.wait(timeout=30) == 0
 
 
 def test_a_list_that_pauses_is_no_stall(shades):
-    slow = f"(echo {shades}/000.png; sleep 1; echo {shades}/001.png) | {' '.join(COMMAND)} - --stall-timeout 0.3 -q"
+    slow = f"(echo {shades}/000.png; sleep 2; echo {shades}/001.png) | {' '.join(COMMAND)} - --stall-timeout 1 -q"
     done = subprocess.run(["bash", "-c", slow], capture_output=True, text=True, env=ENVIRONMENT, check=True)
     assert done.stdout.count(",ok,") == 2

@@ -164,7 +164,7 @@ def test_what_ends_a_run_is_told_whatever_its_caller_raises_then(folder, tmp_pat
     def seen(found):
         told.extend(found)
         if len(told) == 1:
-            time.sleep(0.3)  # more rows come meanwhile
+            time.sleep(1)  # more rows come meanwhile
             raise KeyboardInterrupt
         raise RuntimeError("again")
 

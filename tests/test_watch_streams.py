@@ -22,6 +22,8 @@ from fer_fast import watch
 from fer_fast.live import address
 
 FRAMES = 16
+#: Seconds in which a stream is back, however busy the machine; and a run waits for, where it is not.
+RECONNECT = 2
 Write = Callable[[bytes], Any]
 
 
@@ -59,7 +61,7 @@ def check_three_times(seen: list[Any], said: list[str], name: str, given: int) -
     assert [frame for frame, number in numbers if number == given - 1] == [given - 1, 2 * given - 1, 3 * given - 1]
     assert [frame for frame, _ in numbers] == sorted({frame for frame, _ in numbers})
     assert [each.time for each in seen] == sorted(each.time for each in seen)
-    broke, back = f"{name} broke off (it ended): it is tried again for 0.5 s", f"{name} is back after "
+    broke, back = f"{name} broke off (it ended): it is tried again for {RECONNECT} s", f"{name} is back after "
     assert [line if line == broke else line[: len(back)] for line in said] == [broke, back, broke, back, broke]
 
 
@@ -69,10 +71,10 @@ def test_a_stream_of_http_that_breaks_off_comes_again(
     caplog.set_level(logging.WARNING, "fer_fast")
     with http_server(three_times(stream)) as (url, asked):
         named = url.replace("http://", "http://somebody:secret@") + "/live.ts?key=secret"
-        watching = watch(named, classifier, finder=SureFinder(160), reconnect=0.5)
+        watching = watch(named, classifier, finder=SureFinder(160), reconnect=RECONNECT)
         seen, sentence = until_it_fails(watching)
     name = f"{url}/live.ts"
-    assert sentence.startswith(f"{name} broke off (") and sentence.endswith("), and did not come again within 0.5 s")
+    assert sentence.startswith(f"{name} broke off (") and sentence.endswith(f"), and did not come again within {RECONNECT} s")
     assert len(asked) > 3 and watching.came == 3 * FRAMES == watching.looked + watching.dropped
     check_three_times(seen, caplog.messages, name, FRAMES)
 
@@ -98,9 +100,9 @@ def test_a_stream_of_rtsp_that_breaks_off_comes_again(
 ) -> None:
     caplog.set_level(logging.WARNING, "fer_fast")
     with rtsp_server(three_times(stream)) as url:
-        watching = watch(url, classifier, finder=SureFinder(160), reconnect=0.5)
+        watching = watch(url, classifier, finder=SureFinder(160), reconnect=RECONNECT)
         seen, sentence = until_it_fails(watching)
-    assert sentence.startswith(f"{url} broke off (") and sentence.endswith("), and did not come again within 0.5 s")
+    assert sentence.startswith(f"{url} broke off (") and sentence.endswith(f"), and did not come again within {RECONNECT} s")
     given = FRAMES - 1  # of MPEG-TS in RTP FFmpeg knows that a frame is whole when the next one begins
     assert watching.came == 3 * given
     check_three_times(seen, caplog.messages, url, given)
@@ -118,12 +120,12 @@ def test_a_stream_that_falls_silent_has_broken_off(
         ended.wait(60)
 
     with http_server(answer) as (url, asked):
-        watching = watch(url, classifier, finder=SureFinder(160), timeout=0.7, reconnect=1.0)
+        watching = watch(url, classifier, finder=SureFinder(160), timeout=2, reconnect=3)
         _, sentence = until_it_fails(watching)
         ended.set()
     assert len(asked) >= 3 and watching.came > FRAMES
-    assert caplog.messages[0] == f"{url} broke off (it has given nothing for 0.7 s): it is tried again for 1 s"
-    assert re.search(r"broke off \(it has (given nothing|not answered) for 0\.7 s\), and did not come again", sentence)
+    assert caplog.messages[0] == f"{url} broke off (it has given nothing for 2 s): it is tried again for 3 s"
+    assert re.search(r"broke off \(it has (given nothing|not answered) for 2 s\), and did not come again", sentence)
 
 
 def test_a_stream_that_broke_off_is_not_tried_again_where_nobody_wants_that(stream: bytes, classifier: Shades) -> None:
