@@ -241,6 +241,22 @@ def test_what_fails_on_the_way_leaves_nothing_and_the_next_merge_is_whole(tmp_pa
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_merge_that_is_broken_off_when_its_table_stands_is_gone_on_with(tmp_path, monkeypatch, suffix):
+    outs, out = shards(tmp_path, suffix), tmp_path / f"all{suffix}"
+
+    def broken_off(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("fer_fast.table.assembling.manifest_of", broken_off)
+        merge_tables(outs, out)
+    assert out.exists() and not (tmp_path / f"{out.name}.manifest").exists()
+    table, wanted = finished(out, results_of(ROWS), resume=True)
+    assert wanted == [] and table.kept_rows == len(ROWS)
+    assert {f"{out.name}.manifest", f"{out.name}.partial"} & {*names(tmp_path)} == {f"{out.name}.manifest"}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_table_that_is_written_again_meanwhile_is_told(tmp_path, suffix):
     """What was compared was the table before: rows of the new one may be in another, too."""
     outs, out = shards(tmp_path, suffix), tmp_path / f"all{suffix}"

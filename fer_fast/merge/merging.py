@@ -14,7 +14,7 @@ from fer_fast.merge.agreement import common_run, in_order, lacking
 from fer_fast.merge.doubled import refuse_doubled
 from fer_fast.merge.given import Given, Pieces, given
 from fer_fast.table.assembling import Counts, assemble
-from fer_fast.table.left import tell_of_replacing
+from fer_fast.table.left import standing, tell_of_replacing
 from fer_fast.table.manifest import Run
 from fer_fast.table.workplace import Workplace, check_out
 from fer_fast.types import OutputError, OutputRefusedError
@@ -110,7 +110,10 @@ def _put_together(tables: Sequence[Given], target: Path, run: Run, progress: Pro
         pieces = _told(tables, workplace.folder, progress)
         return assemble(pieces, workplace.folder, target, tables[0].schema, run, Pulse())
     finally:
-        workplace.remove()
+        if standing(target) is None:
+            workplace.remove()
+        else:  # its manifest does not stand yet: what goes on with the table puts it there
+            workplace.leave()
 
 
 def _told(tables: Sequence[Given], scratch: Path, progress: Progress) -> Pieces:

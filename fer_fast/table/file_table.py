@@ -212,22 +212,22 @@ class FileTable:
         """What an earlier run left, finished or not; makes the folder this run's."""
         self._base: dict[str, Any] = {}  # what the manifest of a finished table says that this goes on from
         self._is_complete = False  # whether that is all that there is
-        unfinished = unfinished_run(self.out)
+        unfinished, whole = unfinished_run(self.out), standing(self.out)
         if unfinished is not None:
             if not resume:  # begun since `check_out`
                 raise OutputRefusedError(f"another run has just left an unfinished table in {str(self.folder)!r}")
             run, base = unfinished
             self._run.check_same(run, str(self.folder))
-            whole = standing(self.out)
             if whole is None:
                 return self._broken_off(base)
-            whole.path.replace(manifest_of(self.out))
         elif not resume or not self.out.exists():
             if self._failed_alone:
                 raise OutputRefusedError(f"{str(self.out)!r} does not exist: there is nothing to try again")
             tell_of_replacing(self.out, self._run)
             workplace.begin(self._run)
             return []
+        if whole is not None:
+            whole.path.replace(manifest_of(self.out))
         manifest = read_manifest(self.out)
         self._run.check_same(manifest.run, str(self.out))
         if not manifest.is_of(self.out):
