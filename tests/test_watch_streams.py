@@ -74,7 +74,8 @@ def test_a_stream_of_http_that_breaks_off_comes_again(
         watching = watch(named, classifier, finder=SureFinder(160), reconnect=RECONNECT)
         seen, sentence = until_it_fails(watching)
     name = f"{url}/live.ts"
-    assert sentence.startswith(f"{name} broke off (") and sentence.endswith(f"), and did not come again within {RECONNECT} s")
+    assert sentence.startswith(f"{name} broke off (")
+    assert sentence.endswith(f"), and did not come again within {RECONNECT} s")
     assert len(asked) > 3 and watching.came == 3 * FRAMES == watching.looked + watching.dropped
     check_three_times(seen, caplog.messages, name, FRAMES)
 
@@ -102,7 +103,8 @@ def test_a_stream_of_rtsp_that_breaks_off_comes_again(
     with rtsp_server(three_times(stream)) as url:
         watching = watch(url, classifier, finder=SureFinder(160), reconnect=RECONNECT)
         seen, sentence = until_it_fails(watching)
-    assert sentence.startswith(f"{url} broke off (") and sentence.endswith(f"), and did not come again within {RECONNECT} s")
+    assert sentence.startswith(f"{url} broke off (")
+    assert sentence.endswith(f"), and did not come again within {RECONNECT} s")
     given = FRAMES - 1  # of MPEG-TS in RTP FFmpeg knows that a frame is whole when the next one begins
     assert watching.came == 3 * given
     check_three_times(seen, caplog.messages, url, given)
