@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fer_fast.models.fusion.config import fusion_config
+from fer_fast.reproduction.claims import CLAIMS, Scores
 from fer_fast.reproduction.paper import paper_rows
 from fer_fast.train.recipe import Recipe
 from fer_fast.types import counted
@@ -40,7 +41,7 @@ def body(rows: Rows, recipe: Recipe, published: Published) -> str:
         lines += [f"## {title}", "", *_table(rows, table, published), ""]
     if any(row["test"] is None for row in rows):
         lines += ["Diverged: the loss was no longer finite at some step; such a row has no score.", ""]
-    lines += ["## What the paper's numbers say", "", *_comparison(rows, published)]
+    lines += ["## What the paper's numbers say", "", *_comparison(rows, published), "", *_claims(rows, published)]
     return "\n".join(lines)
 
 
@@ -119,6 +120,20 @@ def _comparison(rows: Rows, published: Published) -> list[str]:
     if len(both) >= 3:
         correlation = spearman([first for first, _ in both], [second for _, second in both])
         lines.append(f"- the two readings with each other: rank correlation {correlation:.3f} over {len(both)} rows.")
+    return lines
+
+
+def _claims(rows: Rows, published: Published) -> list[str]:
+    """A line a conclusion of the paper: whether its own numbers say so, and those of each reading."""
+    names = [row.name for row in paper_rows()]
+    all_scores: list[Scores] = [{name: published[name]["test"] for name in names if "test" in published.get(name, {})}]
+    for reading in _READINGS:
+        found = {name: _find(rows, name, reading) for name in names}
+        tests = {name: row["test"] for name, row in found.items() if row is not None}
+        all_scores.append({name: 100 * test for name, test in tests.items() if test is not None})
+    lines = ["| the paper concludes | its numbers | (a) | (b) |", "| --- | --- | --- | --- |"]
+    for claim in CLAIMS:
+        lines.append("| " + " | ".join([claim.text, *(claim.check(scores) for scores in all_scores)]) + " |")
     return lines
 
 

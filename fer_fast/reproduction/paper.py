@@ -10,7 +10,7 @@ from pathlib import Path
 from fer_fast.models.fusion.config import SOURCES
 
 TAPS: tuple[str, ...] = SOURCES[1:]
-#: What the abstract and the text report. The tables could not be had; rows can be added where they can.
+#: What its Tables 1 to 3 report.
 PUBLISHED = Path(__file__).with_name("published.csv")
 
 
