@@ -19,14 +19,15 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
 from light_environments import ROOT, VERSIONS, beside, call, environment, interpreter, settings
 from skipped_whole import FILES
+
+from fer_fast.machine.processors import usable_processors
 
 TESTS = ROOT / "tests"
 #: What the tests need beside the package, and the extras that are small.
@@ -56,21 +57,14 @@ NEWEST_ALONE = (
 LEFT_OUT: dict[str, tuple[str, ...]] = {"3.11": NEVER_TORCH, "3.12": NEWEST_ALONE, "3.13": ()}
 
 
-class Run(NamedTuple):
-    """The tests of one Python: their process, and the folder of what they say and report."""
-
-    process: subprocess.Popen[bytes]
-    folder: Path
-
-
 def files(version: str) -> list[Path]:
     """The test files that run on a Python."""
     left_out = {path for name in (*HERE_ALONE, *LEFT_OUT[version]) for path in TESTS.glob(f"test_{name}.py")}
     return [path for path in sorted(TESTS.glob("test_*.py")) if path not in left_out]
 
 
-def started(version: str, folder: Path) -> Run:
-    """The run, begun in a folder from which no fer_fast is imported but the installed one."""
+def ended(version: str, folder: Path, begun: list[subprocess.Popen[bytes]]) -> int:
+    """The status of the run, made in a folder from which no fer_fast is imported but the installed one."""
     folder.mkdir()
     surroundings = settings() | {
         "PYTHONPATH": str(beside(version, *BESIDE)),
@@ -82,34 +76,39 @@ def started(version: str, folder: Path) -> Run:
     command = [*pytest_of_it, "-p", "no:cacheprovider", *places, *files(version)]
     with (folder / "said.txt").open("wb") as out:
         process = subprocess.Popen(command, cwd=folder, env=surroundings, stdout=out, stderr=subprocess.STDOUT)
-    return Run(process, folder)
+    begun.append(process)
+    return process.wait()
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
-    """All at once, by version: much of their time is waiting."""
-    folder = tmp_path_factory.mktemp("pythons")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pythons")
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path) -> Iterator[dict[str, Future[int]]]:
+    """The statuses, by version. As many run at once as there are processors, that of most tests first."""
     there = [version for version in VERSIONS if interpreter(version)]
-    with ThreadPoolExecutor() as threads:  # what is not made yet is made side by side
-        found = dict(zip(there, threads.map(lambda version: started(version, folder / version), there), strict=True))
-    yield found
-    for run in found.values():
-        run.process.kill()
-        run.process.wait()
+    begun: list[subprocess.Popen[bytes]] = []
+    with ThreadPoolExecutor(usable_processors()) as threads:
+        yield {version: threads.submit(ended, version, folder / version, begun) for version in reversed(there)}
+        threads.shutdown(wait=False, cancel_futures=True)
+        for process in begun:
+            process.kill()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_suite_without_torch(version: str, runs: dict[str, Run]) -> None:
+def test_the_suite_without_torch(version: str, runs: dict[str, Future[int]], folder: Path) -> None:
     if version not in runs:
         pytest.skip(f"there is no Python {version}; FER_FAST_PYTHONS may name one")
-    status, text = runs[version].process.wait(), (runs[version].folder / "said.txt").read_text()
+    status, text = runs[version].result(), (folder / version / "said.txt").read_text()
     assert status == 0, text
     (package,) = re.findall(r"^fer_fast of (.*)$", text, re.M)
     assert Path(package).is_relative_to(environment(version).parents[1])
     chosen = {path.stem.removeprefix("test_") for path in files(version)}
     there = {re.split("[<>=]", each)[0] for each in BESIDE}
     could_not = {name for module, names in FILES.items() if module not in there for name in names}
-    assert skipped_whole(runs[version].folder / "cases.xml") == chosen & could_not
+    assert skipped_whole(folder / version / "cases.xml") == chosen & could_not
 
 
 def skipped_whole(report: Path) -> set[str]:
