@@ -1,6 +1,7 @@
 """Items with none, one and many pictures fill the model's batches; rows come whole, in order, or the run ends."""
 
 import logging
+import signal
 import threading
 import time
 import weakref
@@ -13,6 +14,7 @@ from shades import ShadeClassifier
 
 from fer_fast.decode.interface import Decoded, Decoder
 from fer_fast.decode.limits import limits_of
+from fer_fast.machine.begun import begun
 from fer_fast.machine.stall import Pulse, stacks, wait_for, within
 from fer_fast.pipeline.batches import ItemBatches
 from fer_fast.pipeline.summary import Stages
@@ -182,12 +184,30 @@ def test_a_wait_counts_signs_of_life_not_seconds(monkeypatch):
 
     def result(seconds):
         waits.append(seconds)
-        if len(waits) == 9:
+        if len(waits) == most:
             return "come"
         raise TimeoutError
 
     monkeypatch.setattr(future, "result", result)
-    assert wait_for(future, 300, Pulse(), "it") == "come" and waits == [30] * 9
+    for seconds, slice_seconds, most in ((5, 0.5, 9), (300, 1, 299), (0, 1, 1000)):
+        waits.clear()
+        assert wait_for(future, seconds, Pulse(), "it") == "come" and waits == [slice_seconds] * most
+
+
+def test_a_wait_sees_a_signal_that_another_thread_heard():
+    """As it may be the one that came when Python had looked for one, and did not wait yet."""
+
+    def hear():
+        time.sleep(0.2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            begun(hear, "somebody")
+            wait_for(Future(), 0, Pulse(), "it")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_files_that_each_take_their_time_are_no_stall():
@@ -197,13 +217,13 @@ def test_files_that_each_take_their_time_are_no_stall():
 
     def result(seconds):
         done[0] += 1
-        if done[0] == 35:
+        if done[0] == 1000:
             return "come"
         raise TimeoutError
 
     future.result = result
     assert wait_for(future, 300, pulse, "it") == "come"
-    assert pulse.beats == 35
+    assert pulse.beats == 1000
 
 
 def test_a_runs_pulse_follows_its_decoder():

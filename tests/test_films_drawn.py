@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -271,12 +272,13 @@ def test_a_full_disk_leaves_no_half_film_and_the_run_goes_on_from_there(tmp_path
 def test_an_interrupt_that_comes_while_a_film_is_opened_is_one(
     tmp_path: Path, filmed: Filmed, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
-    """FFmpeg reads by Python's functions, and what is raised in those gets lost."""
+    """FFmpeg reads by Python's functions, and what is raised in those gets lost. Who waits for it hears nothing."""
     out, seek, calls = tmp_path / "out.csv", _Places.seek, count(1)
 
     def seeking(places: _Places, offset: int, whence: int = 0) -> int:
         if next(calls) == call:
-            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         return seek(places, offset, whence)
 
     assert filmed(save(tmp_path / "b.mkv", [passing(number, 200) for number in range(200)]), "-o", out)[0] == 0

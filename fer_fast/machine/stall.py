@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import traceback
@@ -16,8 +17,10 @@ from fer_fast.types import StalledError
 
 #: Seconds without a batch after which a run ends.
 DEFAULT_STALL_TIMEOUT = 300.0
-#: The wait is cut in as many: a process that was stopped meanwhile, by Ctrl-Z say, loses one of them alone.
+#: A wait is cut in so many, or more: a process that was stopped meanwhile, by Ctrl-Z say, loses one of them alone.
 _SLICES = 10
+#: None is longer: a signal that comes between Python's look for one and its wait is seen when that ends.
+_LONGEST_SLICE = 1.0
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -75,16 +78,17 @@ def wait_for(future: Future[_T], seconds: float, pulse: Pulse, waiting_for: str)
     Raises:
         StalledError: nothing has happened for so long; the log has every thread's stack.
     """
-    idle = 0
+    idle, slices = 0, max(_SLICES, math.ceil(seconds / _LONGEST_SLICE))
+    slice_seconds = seconds / slices or _LONGEST_SLICE
     while True:
         seen = pulse.beats
         try:
-            return future.result(seconds / _SLICES if seconds else None)
+            return future.result(slice_seconds)
         except TimeoutError:
             if future.done():
                 return future.result()  # an error of its own that is a TimeoutError, or it came just now
             idle = idle + 1 if pulse.beats == seen else 0
-            if idle == _SLICES:
+            if seconds and idle == slices:
                 _log.error("%s", stacks())
                 raise StalledError(f"{waiting_for} has not come for {seconds:g} seconds: the run has stalled") from None
 

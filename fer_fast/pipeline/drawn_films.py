@@ -29,6 +29,7 @@ from fer_fast.films.writing import CONTAINERS
 from fer_fast.inputs import key_of
 from fer_fast.inputs.films import is_film
 from fer_fast.machine.begun import begun
+from fer_fast.machine.stall import Pulse, wait_for
 from fer_fast.reports.saved import SavedPictures, picture_stem
 from fer_fast.table.file_rows import FileRows, rows_by_files
 from fer_fast.table.kept import stamp_of
@@ -118,7 +119,7 @@ def _apart(draw: Callable[[threading.Event], bool]) -> bool:
     stop = threading.Event()
     drawing = begun(lambda: draw(stop), "fer-fast-draw-film")
     try:
-        return drawing.result()
+        return wait_for(drawing, 0, Pulse(), "the drawing")
     except BaseException:
         stop.set()
         wait([drawing], _LAST_SECONDS)
