@@ -11,6 +11,7 @@ from fer_fast.cli.resumable import resumable
 from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
+    from fer_fast.models.layers import Array
     from fer_fast.train.recipe import Recipe
     from fer_fast.train.run import Training
 
@@ -39,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a file of ResNet-18 weights; may be repeated, later files win; without it torchvision's are downloaded",
     )
-    start.add_argument("--start", metavar="MODEL", help="a packaged model or a .safetensors checkpoint to go on from")
+    start.add_argument(
+        "--start",
+        metavar="MODEL",
+        help="a packaged model or a .safetensors checkpoint to go on from; of the recipe face-resnet dlib's .dat, too",
+    )
     add(
         "--teacher",
         action="append",
@@ -66,7 +71,7 @@ def training(arguments: argparse.Namespace) -> Training:
         MissingExtraError: torch or kornia is not installed.
         FerFastError: a model is missing or damaged.
     """
-    recipe = _checked(arguments)
+    recipe, weights = _checked(arguments)
     need("fer-fast train", "train", modules=("torch", "kornia"))  # torch takes seconds: not for a wrong option
     import torch
 
@@ -82,7 +87,7 @@ def training(arguments: argparse.Namespace) -> Training:
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device must be cpu where torch sees no GPU")
     device = "cuda" if arguments.device != "cpu" and torch.cuda.is_available() else "cpu"
-    start = load_model(arguments.start) if arguments.start else None
+    start = load_model(arguments.start) if arguments.start and not weights else None
     config = start.config if start else recipe.config(("0", "1"))
     size = max(config.image_size, *(read_checkpoint(teacher).config.image_size for teacher in teachers), 0)
     train, valid = load_faces(arguments.data, size, recipe.protocol, recipe.targets)
@@ -90,18 +95,19 @@ def training(arguments: argparse.Namespace) -> Training:
         train = taught(train, teachers, recipe.distillation, arguments.out / "answers.safetensors", device)
     if start is not None:
         beginning = tuned_start(recipe, train, start)
+    elif weights:
+        beginning = new_start(recipe, train, {name: torch.from_numpy(values) for name, values in weights.items()})
     else:
         url = classifier_of(config).weights_url(config)
-        if arguments.backbone and not url:
-            raise ValueError("backbone must not be given: the recipe's model has none that starts trained")
         beginning = new_start(recipe, train, read_backbone_weights(arguments.backbone, url) if url else {})
     return Training(recipe, train, valid, arguments.out, beginning, device)
 
 
-def _checked(arguments: argparse.Namespace) -> Recipe:
-    """The recipe, when all that the options name is there and goes together."""
+def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
+    """The recipe, when all that the options name is there and goes together, and another program's weights, if any."""
     from fer_fast.datasets import check_data
     from fer_fast.machine.disk import check_file
+    from fer_fast.models.classifier import classifier_of
     from fer_fast.models.files.paths import checkpoint_path
     from fer_fast.train.recipe import WEIGHTS_FILES, load_recipe
 
@@ -111,11 +117,20 @@ def _checked(arguments: argparse.Namespace) -> Recipe:
     if not arguments.start and not recipe.model:
         raise ValueError(f"start must be given: recipe {arguments.recipe!r} has no [model] of its own")
     check_data(arguments.data)
-    for model in filter(None, (arguments.start, *arguments.teacher)):
-        checkpoint_path(model)
+    for teacher in arguments.teacher:
+        checkpoint_path(teacher)
     for file in arguments.backbone:
         check_file("backbone", file, WEIGHTS_FILES)
-    return recipe
+    config = recipe.config(("0", "1"))
+    architecture = classifier_of(config)
+    if arguments.backbone and not architecture.weights_url(config):
+        raise ValueError("backbone must not be given: the recipe's model has none that starts trained")
+    start, weights, suffix = arguments.start, {}, architecture.weights_suffix
+    if start and suffix and start.endswith(suffix):
+        weights = architecture.read_weights(Path(start), config)
+    elif start:
+        checkpoint_path(start)
+    return recipe, weights
 
 
 def _print_row(row: dict[str, Any]) -> None:

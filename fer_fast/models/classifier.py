@@ -13,13 +13,15 @@ import numpy.typing as npt
 from fer_fast.models.architecture import Architecture, Sides
 from fer_fast.models.config import LUMA, ClassifierConfig
 from fer_fast.models.files.checkpoint import Checkpoint
-from fer_fast.models.layers import Layers, Value
+from fer_fast.models.layers import Array, Layers, Value
 from fer_fast.models.prior import logarithms_of, ratios_of
 from fer_fast.models.ranges import NO_RANGES
 from fer_fast.models.registry import architecture_named
 from fer_fast.models.tensors import Shape, Tensors, check_tensors
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
     from fer_fast.models.network import Network
@@ -54,6 +56,7 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
         parts: stages of a benchmark that measure a part of it by itself.
         settings: the fields of a recipe, out of `SETTINGS`, that training obeys.
         trainable: whether a recipe makes models of it.
+        weights_suffix: of another program's files that a new model may begin with; empty: there are none.
     """
 
     kind = "classifier"
@@ -67,6 +70,7 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
     parts: ClassVar[frozenset[str]] = frozenset()
     settings: ClassVar[frozenset[str]] = frozenset()
     trainable: ClassVar[bool] = True
+    weights_suffix: ClassVar[str] = ""
 
     @abstractmethod
     def shapes(self, config: Any) -> Iterator[Shape]:
@@ -98,12 +102,20 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
         """Where weights are that a new model begins with, a file of tensors by name; empty where it needs none."""
         return ""
 
+    def read_weights(self, path: Path, config: Any) -> dict[str, Array]:
+        """Reads another program's file, see `weights_suffix`: tensors by name, as `begin` takes them.
+
+        Raises:
+            ValueError: it is damaged, or its weights are not of this architecture and configuration.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must read what ends in its weights_suffix")
+
     def begin(self, network: Network, weights: Mapping[str, Tensor], images: Tensor) -> tuple[str, ...]:
         """Makes a new network, whose weights are of chance, ready to be trained.
 
         Args:
             network: changed in place.
-            weights: the tensors of `weights_url`, or of what the caller has in their place.
+            weights: the tensors of `weights_url`, of `read_weights`, or of what the caller has in their place.
             images: typical faces, float [batch, 3, size, size], values 0..255.
 
         Returns:

@@ -9,6 +9,8 @@ import numpy as np
 from fer_fast.models.layers import Array
 from fer_fast.types import CheckpointError
 
+#: What a batch norm adds to the variance, torch's default.
+EPSILON = 1e-5
 #: A name, and the shape of the tensor that has it.
 Shape = tuple[str, tuple[int, ...]]
 
@@ -39,7 +41,7 @@ class Tensors:
         """Kernel and bias of one convolution that does what a convolution and its batch norm do."""
         mean, variance = (self[f"{norm}.running_{each}"].astype(np.float64) for each in ("mean", "var"))
         weight, bias = self.layer(norm)
-        scale = weight / np.sqrt(variance + 1e-5)
+        scale = weight / np.sqrt(variance + EPSILON)
         return self[f"{convolution}.weight"] * scale.astype(np.float32)[:, None, None, None], bias - mean * scale
 
 
