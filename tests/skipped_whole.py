@@ -26,7 +26,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "matplotlib": ("faces_figure",),
     "nvidia.dali": ("dali",),
     "av": (
-        *("classify_video", "film", "film_colours", "film_damage", "film_parts"),
+        *("classify_video", "film", "film_colours", "film_damage", "film_parts", "film_regions"),
         *("cli_watch", "draw_film", "timeline", "watch", "watch_streams"),
         *("finding", "films_command", "films_drawn", "films_resume", "films_run"),
     ),

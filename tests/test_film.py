@@ -125,6 +125,8 @@ def test_all_eight_ways_to_turn_a_picture() -> None:
                 turned = upright.turned(stored)
                 assert upright.stored(size) == (3, 2) and turned.flags.c_contiguous
                 assert (turned == expected[:: -1 if flips else 1, :: -1 if mirrors else 1]).all()
+                left, top, right, bottom = upright.stored_box((0, 1, 1, 2))
+                assert (upright.turned(stored[top:bottom, left:right]) == turned[1:2, :1]).all()
 
 
 @pytest.mark.parametrize(("aspect", "size"), [(Fraction(4, 3), (128, 64)), (Fraction(1, 2), (96, 128))])

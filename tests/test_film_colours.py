@@ -8,6 +8,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from av.video.reformatter import Interpolation
 from films import save_film
 
 from fer_fast.films.colour import source_colour
@@ -113,3 +114,32 @@ def test_a_written_film_has_its_colours(matrix: int, said: int, tmp_path: Path) 
     with Film(path) as film:
         (frame,) = film.frames()
         assert distance(frame.rgb()) <= 2
+
+
+def noise(width: int, height: int, format: str) -> av.VideoFrame:
+    """A picture of numbers of which none is another's neighbour."""
+    picture = av.VideoFrame(width, height, format)
+    random = np.random.default_rng(width)
+    for plane in picture.planes:
+        plane.update(random.bytes(plane.buffer_size))
+    return picture
+
+
+@pytest.mark.parametrize(
+    "format", ["yuv420p", "yuvj420p", "yuv411p", "yuv410p", "yuv422p10le", "yuv444p12le", "yuyv422", "nv12", "p010le"]
+)
+@pytest.mark.parametrize("size", [(97, 50), (64, 33), (33, 7), (300, 50)])
+def test_what_is_reduced_by_planes_is_what_swscale_makes_at_once(format: str, size: tuple[int, int]) -> None:
+    picture = noise(194, 101, format)
+    colour = source_colour(picture)
+    how = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+    at_once = picture.reformat(
+        *size,
+        format="rgb24",
+        src_colorspace=colour.matrix,
+        src_color_range=FULL if colour.full else LIMITED,
+        dst_color_range=FULL,
+        interpolation=how,
+        threads=1,
+    )
+    assert (colour.rgb(picture, size) == at_once.to_ndarray()).all()

@@ -42,7 +42,7 @@ HERE_ALONE = (
 NEVER_TORCH = (
     *("apart", "batches", "budget", "decode_*", "disk", "inputs", "kinds", "limits", "memory", "orientation"),
     *("cells", "crops", "drawing", "framing", "several", "views"),
-    *("film", "film_colours", "film_damage", "film_parts"),
+    *("film", "film_colours", "film_damage", "film_parts", "film_regions"),
     *("stream", "table", "table_crashes", "table_runs"),
     *("arguments", "cli_interrupts", "cli_stalls", "cli_streams", "console", "kills", "progress"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -235,19 +236,35 @@ class Crops(View):
 
     def cut(self, picture: Picture, image: Image.Image) -> Pixels:
         """As `make`, for who is in the same process: uint8 [crops, S, S, 3]."""
+        image.load()
+        convert = conversion(image)
+        size = upright(image.size, picture.orientation)
+
+        def part(box: Box) -> Pixels:
+            # Turned as the photo is to be, or the pixels would be others.
+            stored = image.crop(_as_stored(box, size, picture.orientation))
+            return _pixels(convert(turned(stored, picture.orientation)))
+
+        whole = upright(picture.full_size(image), picture.orientation)
+        return self.cut_from(lambda boxes: map(part, boxes), size, whole)
+
+    def cut_from(self, parts: Callable[[list[Box]], Iterable[Pixels]], size: Size, whole: Size) -> Pixels:
+        """As `cut`, of an upright image of which no more is asked for than the crops need.
+
+        Args:
+            parts: gives what lies in boxes of it, uint8 [height, width, 3] each, in their order.
+            size: of the image.
+            whole: of all of the picture that it was loaded from.
+        """
         from fer_fast.ops.native import core  # for nobody who decodes squares alone
 
-        image.load()
-        convert, crop_faces = conversion(image), core().crop_faces
-        size = upright(image.size, picture.orientation)
-        matrices = self._in_loaded(upright(picture.full_size(image), picture.orientation), size)
+        crop_faces = core().crop_faces
+        matrices = self._in_loaded(whole, size)
+        boxes = self._boxes(matrices, size)
+        matrices[:, :, 2] -= boxes[:, :2]
         out = self.empty()
-        for place, box in enumerate(self._boxes(matrices, size).tolist()):
-            # Of a large photo not more than a face; turned as the photo is to be, or the pixels would be others.
-            part = turned(image.crop(_as_stored(box, size, picture.orientation)), picture.orientation)
-            matrix = matrices[place : place + 1].copy()
-            matrix[0, :, 2] -= box[:2]
-            crop_faces(_pixels(convert(part)), matrix, self.side, out[place : place + 1])
+        for place, pixels in enumerate(parts([tuple(box) for box in boxes.tolist()])):
+            crop_faces(pixels, matrices[place : place + 1], self.side, out[place : place + 1])
         return out
 
     def pieces(self, size: int) -> list[Crops]:

@@ -14,7 +14,6 @@ from fer_fast.faces.photos import Photo
 from fer_fast.faces.turns import in_turn
 from fer_fast.films.finding import Known, found_in
 from fer_fast.films.stretch import WHOLE, Stretch
-from fer_fast.ops.native import core
 from fer_fast.types import Face
 
 if TYPE_CHECKING:
@@ -129,7 +128,5 @@ class FramePhoto(Photo):
         return Seen(self._frame.reduced(self._longest), self._size)
 
     def crops(self, view: Crops) -> Pixels:
-        """See `Photo.crops`; from the whole frame."""
-        out = view.empty()
-        core().crop_faces(self._frame.rgb(), view.matrices, view.side, out)
-        return out
+        """See `Photo.crops`; from the frame's own pixels."""
+        return view.cut_from(self._frame.regions, self._size, self._size)

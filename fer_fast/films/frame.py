@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fer_fast.decode.views import reduced_size
 from fer_fast.films.colour import source_colour
+from fer_fast.films.region import EFFORT, has_regions, region_of
 
 if TYPE_CHECKING:
     import av
     import numpy as np
     import numpy.typing as npt
 
+    from fer_fast.decode.pixels import Box, Size
     from fer_fast.films.upright import Upright
 
     Pixels = npt.NDArray[np.uint8]
@@ -63,10 +66,39 @@ class Frame:
         """
         return self._rgb
 
+    def regions(self, boxes: Sequence[Box]) -> Iterator[Pixels]:
+        """What `rgb` has in each of some boxes; of a large frame not much more is made RGB.
+
+        Args:
+            boxes: left, top, right and bottom of each in pixels, within the frame.
+
+        Returns:
+            uint8 RGB [height, width, 3] of each, in their order.
+
+        Raises:
+            DecodeError: as `reduced`.
+        """
+        return map(self._region if self._has_small(boxes) else self._slice, boxes)
+
     @cached_property
     def _rgb(self) -> Pixels:
         return self._made(self._upright.size)
 
-    def _made(self, size: tuple[int, int]) -> Pixels:
+    def _has_small(self, boxes: Sequence[Box]) -> bool:
+        size = self._picture.width, self._picture.height
+        effort = sum(EFFORT + (right - left) * (bottom - top) for left, top, right, bottom in boxes)
+        is_less = "_rgb" not in self.__dict__ and effort < size[0] * size[1]
+        return is_less and size == self._upright.stored(self._upright.size) and has_regions(self._picture)
+
+    def _region(self, box: Box) -> Pixels:
+        picture, (left, top, right, bottom) = region_of(self._picture, self._upright.stored_box(box))
+        pixels = source_colour(self._picture).rgb(picture, (picture.width, picture.height))
+        return self._upright.turned(pixels[top:bottom, left:right])
+
+    def _slice(self, box: Box) -> Pixels:
+        left, top, right, bottom = box
+        return self.rgb()[top:bottom, left:right]
+
+    def _made(self, size: Size) -> Pixels:
         made = source_colour(self._picture).rgb(self._picture, self._upright.stored(size))
         return self._upright.turned(made)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import av
     import numpy.typing as npt
 
+    from fer_fast.decode.pixels import Box, Size
+
     Pixels = npt.NDArray[np.uint8]
-    Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class Upright:
     def stored(self, size: Size) -> Size:
         """The width and height, before it is turned, of a picture that is `size` when it is upright."""
         return (size[1], size[0]) if self.swaps else size
+
+    def stored_box(self, box: Box) -> Box:
+        """Where what is in a box of the upright picture lies before it is turned, of a picture stored in its size."""
+        (left, top, right, bottom), (width, height) = box, self.size
+        if self.mirrors:
+            left, right = width - right, width - left
+        if self.flips:
+            top, bottom = height - bottom, height - top
+        return (top, left, bottom, right) if self.swaps else (left, top, right, bottom)
 
     def turned(self, pixels: Pixels) -> Pixels:
         """A stored picture, uint8 [height, width, 3], upright and contiguous."""
