@@ -198,13 +198,15 @@ class Item:
         path: how it is opened (undecodable bytes as surrogate escapes).
         name: what the table calls it; another than `path` only where a run goes on that began with other words for the
             same inputs.
-        key: 64 bits of where it really lies, however it was named: its folder's resolved path and its own name; and of
-            which part of a film it is.
+        key: 64 bits of where it really lies, however it was named: its folder's resolved path and its own name, or its
+            URL; and of which part of a film it is.
+        stamp: of what lies in a store, where its listing told it.
     """
 
     path: str
     name: str
     key: int
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)

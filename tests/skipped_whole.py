@@ -24,6 +24,8 @@ FILES: dict[str, tuple[str, ...]] = {
     ),
     "onnx": ("exported_onnx", "yunet"),
     "matplotlib": ("faces_figure",),
+    "fsspec": ("remote",),
+    "aiohttp": ("remote_web",),
     "nvidia.dali": ("dali",),
     "av": (
         *("classify_video", "film", "film_colours", "film_damage", "film_parts", "film_regions"),

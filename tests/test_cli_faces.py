@@ -77,7 +77,7 @@ def test_small_faces_are_told(photos, tmp_path, ended):
         (["--faces", "all", "--crops", "{}/a.jpg/crops"], "is a file"),
         (["--faces", "all", "--crops", "{}/crops"], "lies in the input"),
         (["{}/*.jpg", "--faces", "all", "--draw", "{}"], "lies in the input"),
-        (["--faces", "all", "--draw", ""], "--draw must be a folder, not ''"),
+        (["--faces", "all", "--draw", ""], "--draw must be a folder on a disk, not ''"),
     ],
 )
 def test_the_callers_fault_is_one_sentence_and_two(photos, tmp_path, capsys, monkeypatch, arguments, message):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fer_fast.inputs.files import ImageFiles, absolute
+from fer_fast.inputs import ImageFiles, absolute
 from fer_fast.inputs.globs import reaches
 from fer_fast.inputs.lists import listed
 from fer_fast.inputs.seen import KeySet

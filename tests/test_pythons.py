@@ -31,7 +31,9 @@ from fer_fast.machine.processors import usable_processors
 
 TESTS = ROOT / "tests"
 #: What the tests need beside the package, and the extras that are small.
-BESIDE = ("av>=18.0,<20", "hypothesis", "pillow-heif>=0.18", "pyarrow>=17", "pytest>=8")
+BESIDE = (
+    *("aiohttp>=3.9", "av>=18.0,<20", "fsspec>=2024.6", "hypothesis", "pillow-heif>=0.18", "pyarrow>=17", "pytest>=8"),
+)
 #: Files that say what this repository has, whatever runs them; those that make the environments; and those whose
 #: thousands of damaged files one Python decodes as the other does, in minutes.
 HERE_ALONE = (
@@ -42,7 +44,7 @@ HERE_ALONE = (
 NEVER_TORCH = (
     *("apart", "batches", "budget", "decode_*", "disk", "inputs", "kinds", "limits", "memory", "orientation"),
     *("cells", "crops", "drawing", "framing", "several", "views"),
-    *("film", "film_colours", "film_damage", "film_parts", "film_regions"),
+    *("film", "film_colours", "film_damage", "film_parts", "film_regions", "remote*"),
     *("stream", "table", "table_crashes", "table_runs"),
     *("arguments", "cli_interrupts", "cli_stalls", "cli_streams", "console", "kills", "progress"),
 )

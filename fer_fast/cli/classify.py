@@ -32,6 +32,7 @@ INPUT is a folder (searched to the bottom for jpg, png, webp, bmp, tiff, gif, he
 is hidden: .ipynb_checkpoints, ._face.jpg, __MACOSX), a file, a quoted glob such as 'faces/**/*.png', @LIST (a file with
 one path a line, or separated by NULs), or - (such a list on standard input). A file that several inputs name is one
 row. A tar that is named, as 'train-*.tar', is as a folder of the images in it; one that lies in a folder is not opened.
+Folders, files and globs may be URLs, as s3://bucket/photos; https:// is for files (extra "remote", a store's driver).
 
 Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty, no_face, failed), error,
 label, confidence, p_<class>. An abstained row has all but a label: its confidence is below --abstain. That is no

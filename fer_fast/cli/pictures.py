@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fer_fast.cli.console import say
 from fer_fast.machine.disk import check_folder
+from fer_fast.machine.urls import is_url
 from fer_fast.types import ItemRows, counted
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def _refuse_inside(option: str, name: str, inputs: Sequence[str]) -> None:
         if Path(entry).is_dir():
             is_inside = Path(name).resolve().is_relative_to(Path(entry).resolve())
         else:
-            is_inside = has_magic(entry) and not os.path.lexists(entry) and reaches(entry, name)
+            is_glob = has_magic(entry) and not is_url(entry) and not os.path.lexists(entry)
+            is_inside = is_glob and reaches(entry, name)
         if is_inside:
             raise ValueError(
                 f"{option} {name!r} lies in the input {entry!r}, where its pictures would be taken for photos: choose "

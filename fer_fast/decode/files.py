@@ -39,7 +39,7 @@ def read_image_file(path: str) -> tuple[BinaryIO, str, int, Stamp]:
         stamp = (status.st_size, status.st_mtime_ns)
         _check(status)
         size = status.st_size
-        if member is not None:
+        if member is not None and (member.offset, member.size) != (0, status.st_size):  # all of its file is a file
             size = member.size
             content: BinaryIO = io.BytesIO(_read_member(descriptor, member))
         elif size > READ_AT_ONCE:

@@ -18,6 +18,7 @@ from fer_fast.decode.pending import Pending
 from fer_fast.decode.threads import Threads
 from fer_fast.faces.looking import Finder, Looked, Looking
 from fer_fast.faces.photos import PhotoReader
+from fer_fast.machine.inside import fetched_from
 from fer_fast.types import Column, DecodeError, Face, Status
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class FaceDecoder(Decoder):
                 found = DecodeError(Status.NO_FACE, NO_FACE, found.stamp)
             else:
                 if self._crops is not None:
-                    self._crops(path, None, found.pixels)
+                    self._crops(fetched_from(path), None, found.pixels)
                 with self._released:
                     self._waiting += len(found.faces)
         return _Answer(found, time.perf_counter() - begun - finding, finding)

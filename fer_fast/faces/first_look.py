@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_fast.decode.codecs import decode_opened, opened
+from fer_fast.decode.files import READ_AT_ONCE
 from fer_fast.decode.limits import LargeError, default_limits
 from fer_fast.decode.views import Reduced, seen_in
+from fer_fast.remote.in_memory import at_hand
 from fer_fast.types import DecodeError
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def _vote(path: str, finder: Callable[[], Find | None]) -> int:
     """1 for a photo, -1 for a crop, 0 where neither is known."""
     view = Reduced(SIDE)
     try:
-        with opened(path, view, default_limits()) as file:
+        with at_hand(path, READ_AT_ONCE, patient=False) as place, opened(place, view, default_limits()) as file:
             width, height = file.picture.size
             if width == height <= _LARGEST_SQUARE or min(width, height) < _SMALLEST_PHOTO:
                 return -1

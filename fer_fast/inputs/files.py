@@ -1,10 +1,9 @@
 """Folders, files, globs and lists become the files that they mean, found while the first of them are classified."""
 
 # Paths stay str: a Path would change "./face.jpg", and costs a microsecond for each of millions.
-# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH118, PTH122, PTH123
+# ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH122, PTH123
 from __future__ import annotations
 
-import glob
 import logging
 import os
 import sys
@@ -12,16 +11,21 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from fer_fast.inputs.entries import check
 from fer_fast.inputs.films import FILM_SUFFIXES
 from fer_fast.inputs.globs import cut, matches
-from fer_fast.inputs.keys import Keys, resolved
+from fer_fast.inputs.keys import Keys
 from fer_fast.inputs.lists import listed
 from fer_fast.inputs.naming import Naming
 from fer_fast.inputs.seen import KeySet
 from fer_fast.inputs.shards import Shard
+from fer_fast.inputs.stored import kind_of
+from fer_fast.inputs.stored import matches as matching
 from fer_fast.inputs.tars import is_tar, members
 from fer_fast.machine.stall import Pulse
-from fer_fast.types import Item
+from fer_fast.machine.urls import is_url
+from fer_fast.remote.stores import listing
+from fer_fast.types import DecodeError, Item, Stamp
 
 #: What a file in a folder must be called to be an input, in any case; a file that is named outright always is one.
 IMAGE_SUFFIXES = (
@@ -40,6 +44,7 @@ HIDDEN = "hidden"
 LINKED = "linked"
 
 Directory = tuple[int, int | str]  # what a folder is, however it is reached
+Named = str | tuple[str, Stamp | None]  # a file in a folder; of one in a store its stamp, too
 
 
 class ImageFiles:
@@ -54,7 +59,8 @@ class ImageFiles:
 
     Args:
         inputs: a folder; a file, whatever its suffix; a glob with *, ?, [] and ** for any depth; @LIST, a file of
-            paths; or -, such a list on standard input. A list has one path a line, or is separated by NULs.
+            paths; or -, such a list on standard input. A list has one path a line, or is separated by NULs. Files,
+            folders and globs may be URLs of an object store, files those of the web.
         called: what `Item.name` begins with instead of each input; None leaves them as they are.
         quiet: do not log the folders that cannot be read.
         pulse: is told while a list is waited for.
@@ -99,7 +105,7 @@ class ImageFiles:
         if not self.inputs:
             raise ValueError("no input: name a folder, a file, a glob or @LIST")
         for entry in self.inputs:
-            _check(entry)
+            check(entry)
 
     def __iter__(self) -> Iterator[str]:
         return (item.path for item in self.items())
@@ -111,7 +117,9 @@ class ImageFiles:
         for number, (entry, called) in enumerate(zip(self.inputs, self.called, strict=True)):
             # What a folder holds need be known only where files are named after it.
             self._remembering = number < last_named
-            if entry == "-":
+            if is_url(entry):
+                yield from self._stored(entry, called, links)
+            elif entry == "-":
                 if sys.stdin is None:
                     raise ValueError("standard input is closed: there is no list to read")
                 yield from self._each(listed(sys.stdin.buffer, "-", self._pulse), Naming())
@@ -132,6 +140,18 @@ class ImageFiles:
         while links:
             link, naming = links.pop(0)
             yield from self._walk(link, links, naming)
+
+    def _stored(self, entry: str, called: str, links: list[tuple[str, Naming]]) -> Iterator[Item]:
+        """What a URL means: of a file no more is known than its name."""
+        found = kind_of(entry)
+        if found is not None:
+            naming = Naming(entry, called)
+            yield from self._walk(entry, links, naming) if found.is_folder else self._each([entry], naming)
+            return
+        self._remembering = True
+        naming = Naming(cut(entry)[0], cut(called)[0])
+        for match, each in matching(entry, self._left_out):
+            yield from self._walk(match, links, naming) if each.is_folder else self._each([match], naming)
 
     @property
     def countable(self) -> bool:
@@ -182,30 +202,31 @@ class ImageFiles:
                 directory = _directory(folder)
                 if directory in self._walked:
                     continue
-                files, folders, linked = self._list(folder)
+                files, folders, linked = self._listed(folder) if is_url(folder) else self._list(folder)
                 self._walked.add(directory)
-            except OSError as error:
+            except (OSError, DecodeError) as error:
                 self._left_out(folder, error)
                 continue
             pending += reversed(folders)
             links += ((link, naming) for link in linked)
             files.reverse()
             while files:  # from the end, so that a name's memory is free once it is used
-                path = os.path.join(folder, files.pop())
+                name, stamp = each if isinstance(each := files.pop(), tuple) else (each, None)
+                path = os.path.join(folder, name)
                 key = self._key(path)
                 is_new = self._named.add(key) if self._remembering else key not in self._named
                 if is_new and self._is_ours(path, naming):
-                    yield Item(path, naming.called(path), key)
+                    yield Item(path, naming.called(path), key, stamp)
 
     def _is_ours(self, path: str, naming: Naming) -> bool:
         return self._shard is None or self._shard.takes(naming.below(path))
 
-    def _left_out(self, folder: str, error: OSError) -> None:
+    def _left_out(self, folder: str, error: OSError | DecodeError) -> None:
         if folder in self.unlistable[-100:]:  # ** comes by a folder for each part of the pattern that it may be
             return
         self.unlistable.append(folder)
         if not self._quiet:
-            _log.warning("the folder %s is left out: %s", ascii(folder), error.strerror)
+            _log.warning("the folder %s is left out: %s", ascii(folder), getattr(error, "strerror", error))
 
     def _list(self, folder: str) -> tuple[list[str], list[str], list[str]]:
         """The sorted names of the images in a folder, the folders in it, and the links that lead to others."""
@@ -216,19 +237,31 @@ class ImageFiles:
                     is_folder = entry.is_dir()
                 except OSError:  # a link that leads to itself
                     is_folder = False
-                is_input = not is_folder and entry.name.lower().endswith(self.suffixes)
-                if (is_folder or is_input) and is_hidden(entry.name):
-                    self.skipped[HIDDEN] += 1
-                elif not is_folder:
-                    if is_input:
-                        files.append(entry.name)
-                    else:
-                        self._skip(entry.name)
+                if not self._counts(entry.name, is_folder, self.suffixes):
+                    continue
+                if not is_folder:
+                    files.append(entry.name)
                 elif not entry.is_symlink():
                     folders.append(entry.path)
                 elif not _holds(entry.path, folder):
                     linked.append(entry.path)
         return sorted(files), sorted(folders), sorted(linked)
+
+    def _listed(self, folder: str) -> tuple[list[Named], list[str], list[str]]:
+        """The same of a folder in a store, where there are no links."""
+        found = [each for each in listing(folder) if self._counts(each.name, each.is_folder, IMAGE_SUFFIXES)]
+        files: list[Named] = [*sorted((each.name, each.stamp) for each in found if not each.is_folder)]
+        return files, sorted(os.path.join(folder, each.name) for each in found if each.is_folder), []
+
+    def _counts(self, name: str, is_folder: bool, suffixes: tuple[str, ...]) -> bool:
+        """Whether what lies in a folder is an input or a folder to be searched; else it is counted as skipped."""
+        is_input = not is_folder and name.lower().endswith(suffixes)
+        if (is_folder or is_input) and is_hidden(name):
+            self.skipped[HIDDEN] += 1
+            return False
+        if not is_folder and not is_input:
+            self._skip(name)
+        return is_folder or is_input
 
     def _skip(self, name: str) -> None:
         suffix = os.path.splitext(name)[1].lower()
@@ -244,35 +277,11 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def absolute(entry: str) -> str:
-    """An input as it is called from anywhere, links resolved: of a glob its fixed part; a list stays one."""
-    if entry == "-":
-        return entry
-    if entry.startswith("@"):
-        return "@" + os.path.realpath(entry[1:])
-    if os.path.lexists(entry):
-        return os.path.realpath(entry)
-    fixed, rest = cut(entry)
-    return os.path.join(resolved(fixed), rest)
-
-
 def _directory(folder: str) -> Directory:
+    if is_url(folder):
+        return -1, folder.rstrip("/")
     status = os.stat(folder)
     return status.st_dev, status.st_ino or os.path.realpath(folder)  # some file systems number nothing
-
-
-def _check(entry: str) -> None:
-    if entry.startswith("@"):
-        if not os.path.exists(entry[1:]) or os.path.isdir(entry[1:]):
-            raise ValueError(f"the list {entry[1:]!r} is not a file")
-        if not os.access(entry[1:], os.R_OK):
-            raise ValueError(f"the list {entry[1:]!r} cannot be read")
-    elif entry != "-" and not os.path.lexists(entry):
-        if not glob.has_magic(entry):
-            raise ValueError(f"{entry!r} does not exist")
-        hidden: list[str] = []
-        if next(matches(entry, lambda folder, error: hidden.append(f"{folder!r}: {error.strerror}")), None) is None:
-            raise ValueError(f"nothing matches {entry!r}" + (f"; not read was {hidden[0]}" if hidden else ""))
 
 
 def _holds(link: str, folder: str) -> bool:

@@ -9,6 +9,8 @@ import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 
+from fer_fast.machine.urls import is_url
+
 Unlistable = Callable[[str, OSError], None]
 
 
@@ -61,7 +63,8 @@ def _fit(names: Sequence[str | None], parts: Sequence[str]) -> bool:
 
 
 def _split(pattern: str) -> tuple[str, list[str]]:
-    return "/" if pattern.startswith("/") else "", [part for part in pattern.split("/") if part]
+    head = pattern.partition("://")[0] + "://" if is_url(pattern) else "/" if pattern.startswith("/") else ""
+    return head, [part for part in pattern[len(head) :].split("/") if part]
 
 
 def _descend(prefix: str, parts: list[str], unlistable: Unlistable) -> Iterator[str | tuple[str, list[str]]]:
@@ -95,8 +98,13 @@ def _names(folder: str, pattern: str, unlistable: Unlistable, only_folders: bool
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # gone meanwhile
             unlistable(folder or ".", error)
         return []
-    hidden = pattern.startswith(".")  # as in a shell, * does not match a leading dot
-    return sorted(name for name in fnmatch.filter(names, pattern) if hidden or not name.startswith("."))
+    return sorted(matched(names, pattern))
+
+
+def matched(names: list[str], pattern: str) -> list[str]:
+    """The names that match one part of a glob; as in a shell, * does not match a leading dot."""
+    hidden = pattern.startswith(".")
+    return [name for name in fnmatch.filter(names, pattern) if hidden or not name.startswith(".")]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import os
 
 from fer_fast.machine.inside import inside_of
+from fer_fast.machine.urls import is_url
 
 
 class Keys:
@@ -16,7 +17,9 @@ class Keys:
         self._start = hashlib.blake2b(digest_size=8)
 
     def __call__(self, path: str) -> int:
-        """The key of a file."""
+        """The key of a file; of a URL as it is written, since each letter of it may make it another's."""
+        if is_url(path):
+            return int.from_bytes(hashlib.blake2b(_bytes(path), digest_size=8).digest(), "little")
         folder, name = os.path.split(path)
         if folder != self._folder:
             self._folder = folder

@@ -11,6 +11,7 @@ from fer_fast.inputs.files import ImageFiles
 from fer_fast.inputs.films import FILM_SUFFIXES, is_film
 from fer_fast.inputs.naming import Naming
 from fer_fast.machine.stall import Pulse
+from fer_fast.machine.urls import is_url
 from fer_fast.types import Item
 
 
@@ -42,12 +43,12 @@ def films_among(inputs: Iterable[str | os.PathLike[str]], pulse: Pulse | None = 
     Raises:
         ValueError: see `ImageFiles`; or a list is none.
     """
-    named = [os.fspath(entry) for entry in inputs]
+    named = [os.fspath(entry) for entry in inputs if not is_url(os.fspath(entry))]  # no film is read from there
     twice = [entry for entry in named if not _passes(entry)]
     first = _first_listed(pulse or Pulse()) if "-" in named else None
     first = first if first is not None and is_film(first) else None
     if not twice:
-        return Films(first, 0, is_certain=False)
+        return Films(first, 0, is_certain=not named)
     files = _FilmFiles(twice, quiet=True, pulse=pulse)
     found = sum(1 for item in files.items() if is_film(item.path)) - files.outright
     return Films(files.named or first, found, len(twice) == len(named))

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from fer_fast.machine.urls import is_url
+
 
 class Naming:
     """Names of the files that one input means.
@@ -30,9 +32,9 @@ class Naming:
 
         So a folder's files have the same names wherever the folder is mounted, and none changes when a run goes on.
         """
-        if not self._entry and not self._called:
-            return os.path.normpath(path)
-        return self._rest(path) or os.path.normpath(self._called)
+        rest = self._rest(path) if self._entry or self._called else ""
+        whole = self._called or path
+        return rest or (whole if is_url(whole) else os.path.normpath(whole))
 
     def _rest(self, path: str) -> str:
         assert path.startswith(self._entry), (path, self._entry)

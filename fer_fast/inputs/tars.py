@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Iterator
 
 from fer_fast.machine.inside import Inside
+from fer_fast.machine.urls import is_url
 from fer_fast.types import one_line
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -17,8 +18,8 @@ _LONGEST_ABOUT = 1 << 20
 
 
 def is_tar(path: str) -> bool:
-    """Whether an input is called as tars are."""
-    return path.lower().endswith(".tar")
+    """Whether an input is called as tars are; none is read from anywhere but a disk."""
+    return path.lower().endswith(".tar") and not is_url(path)
 
 
 def members(path: str) -> Iterator[tuple[str, Inside | None]]:

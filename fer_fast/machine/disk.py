@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from fer_fast.machine.urls import is_url
 from fer_fast.types import OutputRefusedError
 
 
@@ -21,6 +22,8 @@ def check_place(name: str) -> Path:
     Raises:
         OutputRefusedError: `name` is a folder or a device, or lies in no folder that can be written.
     """
+    if is_url(name):
+        raise OutputRefusedError(f"the output {name!r} is no file on a disk: write it to one, and copy it")
     target = Path(os.path.realpath(name))
     if target.is_dir():
         raise OutputRefusedError(f"the output {name!r} is a folder")
@@ -43,8 +46,8 @@ def check_folder(option: str, name: str) -> Path:
     Raises:
         OutputRefusedError: it is no name, a file, or cannot be made or written.
     """
-    if not name:
-        raise OutputRefusedError(f"{option} must be a folder, not ''")
+    if not name or is_url(name):
+        raise OutputRefusedError(f"{option} must be a folder on a disk, not {name!r}")
     folder = Path(name).absolute()
     there = next(each for each in (folder, *folder.parents) if each.exists())
     if not there.is_dir():

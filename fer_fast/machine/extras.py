@@ -35,6 +35,7 @@ EXTRAS: dict[str, Extra] = {
     "plots": Extra("figures", ("matplotlib",)),
     "heif": Extra("HEIC files", ("pillow_heif",)),
     "video": Extra("films", ("av",)),
+    "remote": Extra("files in object stores and on the web", ("fsspec", "aiohttp")),
 }
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, wait_for
 from fer_fast.pipeline.chunk import Chunk
+from fer_fast.pipeline.fetched import joined
+from fer_fast.pipeline.fetching import Fetching
 from fer_fast.pipeline.summary import Stages
 from fer_fast.types import FerFastError, Item, ItemRows, counted
 
@@ -77,9 +79,10 @@ class ItemBatches:
         self._pool = ThreadPoolExecutor(classifier.streams, thread_name_prefix="fer-fast-model")
         self._pulse = pulse or Pulse()
         # A batch of files that each take their time is no stall.
-        self._files_done = lambda: classifier.decoder.files_done
+        self._fetching = Fetching(classifier.decoder)
+        self._files_done = lambda: classifier.decoder.files_done + self._fetching.signs
         self._pulse.follow(self._files_done)
-        self._batches = _Batches(classifier, self._pool, stages, self._pulse)
+        self._batches = _Batches(classifier, self._fetching, self._pool, stages, self._pulse)
         self._stall_timeout = stall_timeout
 
     def __iter__(self) -> ItemBatches:
@@ -112,6 +115,7 @@ class ItemBatches:
             seconds: how long, for a model that may not answer; None waits for ever.
         """
         self._pulse.forget(self._files_done)
+        self._fetching.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._batches.wait_until_idle(seconds):
             self._pool.shutdown()
@@ -132,8 +136,21 @@ class _Batches:
         is_complete: whether all items have been submitted.
     """
 
-    def __init__(self, classifier: BatchClassifier, pool: ThreadPoolExecutor, stages: Stages, pulse: Pulse) -> None:
-        self._classifier, self._pool, self._stages, self._pulse = classifier, pool, stages, pulse
+    def __init__(
+        self,
+        classifier: BatchClassifier,
+        fetching: Fetching,
+        pool: ThreadPoolExecutor,
+        stages: Stages,
+        pulse: Pulse,
+    ) -> None:
+        self._classifier, self._fetching, self._pool, self._stages, self._pulse = (
+            classifier,
+            fetching,
+            pool,
+            stages,
+            pulse,
+        )
         self._decoding: deque[tuple[Chunk, Future[Decoded]]] = deque()
         self._open: list[_Piece] = []
         self._has_sent = False
@@ -143,8 +160,7 @@ class _Batches:
 
     def submit(self, items: Sequence[Item]) -> Chunk:
         """Begins to decode items."""
-        decoder = self._classifier.decoder
-        chunk, decoded = Chunk(items, decoder.several), decoder.submit([item.path for item in items])
+        chunk, decoded = Chunk(items, self._classifier.decoder.several), self._fetching.submit(items)
         with self._lock:
             self._decoding.append((chunk, decoded))
         decoded.add_done_callback(lambda _: self._advance())
@@ -221,7 +237,7 @@ class _Batches:
         """One batch; in a thread of the model's."""
         begun = time.perf_counter()
         try:
-            answers = predicted(_joined([piece.pixels for piece in pieces]), self._classifier)
+            answers = predicted(joined([piece.pixels for piece in pieces]), self._classifier)
             place = 0
             for piece in pieces:
                 piece.chunk.answer(piece.first, self._classifier.classes, answers[place : place + len(piece.pixels)])
@@ -237,21 +253,6 @@ class _Batches:
 
 def _lies(pixels: Pixels) -> str:
     return str(getattr(pixels, "device", "cpu"))
-
-
-def _joined(parts: Sequence[Pixels]) -> Pixels:
-    """One batch of pictures that lie at the same place."""
-    if len(parts) == 1:
-        return parts[0]
-    import numpy as np
-
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
-    import torch
-
-    joined = torch.cat([part for part in parts if isinstance(part, torch.Tensor)])
-    torch.cuda.current_stream(joined.device).synchronize()  # whatever stream the model runs on
-    return joined
 
 
 def predicted(pixels: Pixels, classifier: BatchClassifier) -> npt.NDArray[np.float32]:

@@ -19,6 +19,7 @@ from fer_fast.pipeline.filling import LAST_SECONDS, How, Progress, Seen, classif
 from fer_fast.pipeline.films import FilmOptions, with_films
 from fer_fast.pipeline.results import Anywhere, Results
 from fer_fast.pipeline.summary import Stages, Summary
+from fer_fast.remote.stamped import stamped
 from fer_fast.table.file_table import FileTable
 from fer_fast.table.manifest import run_of
 from fer_fast.table.schema import Schema
@@ -131,7 +132,7 @@ def classify_folder(
     faces = faces or ("all" if has_films else "none")
     check_faces(faces, finder, options, crops)
     files = ImageFiles(named, called_earlier(named, target if keep else None), False, pulse, has_films, share)
-    found = files.items()
+    found = stamped(files.items()) if keep else files.items()
     first = next(found, None)
     if first is None and (share is None or not share.files):
         raise ValueError(no_images(files))

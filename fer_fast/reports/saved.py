@@ -22,6 +22,8 @@ from fer_fast.decode.limits import limits_of
 from fer_fast.faces.photos import PhotoReader
 from fer_fast.machine.disk import write_whole
 from fer_fast.machine.processors import usable_processors
+from fer_fast.machine.urls import is_url, name_in
+from fer_fast.remote.in_memory import at_hand
 from fer_fast.reports.drawing import draw_faces
 from fer_fast.reports.marks import Mark
 from fer_fast.types import ItemRows, OutputError, Row, Status, one_line
@@ -95,7 +97,8 @@ class Drawings:
     def __init__(self, folder: Path, **limits: Any) -> None:
         self.pictures = SavedPictures(folder)
         threads = usable_processors()
-        self._photos = PhotoReader(LONGEST, threads, limits_of(threads, **limits))
+        cost = limits_of(threads, **limits)
+        self._photos, self._largest = PhotoReader(LONGEST, threads, cost), cost.small
         self._most = _AHEAD * threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fer-fast-draw")
         self._pending: deque[Future[None]] = deque()
@@ -135,7 +138,8 @@ class Drawings:
     def _draw(self, result: ItemRows) -> None:
         item = result.item
         try:
-            photo, size = self._photos.look(item.path, methodcaller("seen"))
+            with at_hand(item.path, self._largest) as path:
+                photo, size = self._photos.look(path, methodcaller("seen"))
             marks = [mark for row in result.rows if (mark := _mark(row, photo.shape[1] / size[0]))]
             picture = draw_faces(Image.fromarray(photo), marks)
         except Exception as error:  # gone or changed since, or no memory: the run goes on
@@ -162,7 +166,7 @@ def save_crops(pictures: SavedPictures, path: str, key: int, frame: int | None, 
 
 def picture_stem(path: str, key: int) -> str:
     """A name for a picture of a file: no two files have the same, wherever they lie."""
-    stem = os.fsencode(Path(path).stem)
+    stem = os.fsencode(Path(name_in(path) if is_url(path) else path).stem)
     if len(stem) > _LONGEST_STEM:
         stem = stem[:_LONGEST_STEM].decode(errors="ignore").encode()
     return f"{os.fsdecode(stem)}_{key >> 32:08x}"

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_fast.machine.inside import inside_of
+from fer_fast.machine.urls import is_url
+from fer_fast.remote import stores
 from fer_fast.table.parts import ITEM, Index, Source
 from fer_fast.types import Item, Stamp
 
@@ -73,13 +75,13 @@ class Kept:
         number = self._find(item.key)
         if number is None or self._state[number] == _REPLACED or self._items[number]["again"]:
             return False
-        return self._failed_alone or stamp_of(item.path) == _held_stamp(self._items[number])
+        return self._failed_alone or _is_of(_held_stamp(self._items[number]), item)
 
     def has_changed(self, item: Item) -> bool:
         """Whether an item is here and its file another; of what could not be opened nothing is known."""
         number = self._find(item.key)
         stamp = None if number is None else _held_stamp(self._items[number])
-        return stamp is not None and not self._failed_alone and stamp_of(item.path) != stamp
+        return stamp is not None and not self._failed_alone and not _is_of(stamp, item)
 
     def use(self, item: Item) -> int:
         """Keeps an item that holds; its number."""
@@ -168,13 +170,21 @@ def records_of(runs: Iterable[tuple[int, int]], sources: Sequence[Source]) -> It
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """Of a file as it is now, of a member of a tar that of the tar; None where there is none."""
+    """Of a file on a disk as it is now, of a member of a tar that of the tar; None where there is none."""
     member = inside_of(path)
     try:
         status = os.stat(path if member is None else member.file)  # noqa: PTH116 (a Path cannot hold every str)
     except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns
+
+
+def _is_of(held: Stamp | None, item: Item) -> bool:
+    """Whether a stamp is that of an item now; where a store does not answer nothing is known against it."""
+    if not is_url(item.path):
+        return stamp_of(item.path) == held
+    now = item.stamp or stores.stamp_of(item.path)
+    return now in (stores.UNKNOWN, held or stores.NOWHERE)
 
 
 def _held_stamp(held: np.void) -> Stamp | None:
