@@ -447,8 +447,8 @@ def test_the_tables_of_the_models_page(
     name = str(model)
     scores = pages.scores(name).splitlines()
     assert scores[0].startswith("| run | split | protocol | accuracy (95 % interval), images | leakage-free")
-    # Two runs by four protocols of the test split; what is run alone, four times by two.
-    assert len(scores) == 2 + 2 * 4 + 4 * 2
+    # Two runs by five protocols of the test split; what is run alone, four times by two.
+    assert len(scores) == 2 + 2 * 5 + 4 * 2
     test = "75.00 (30.1-95.4), 4 | 100.00 (34.2-100.0), 2"
     assert f"| torch fp32 (reference) | test | argmax10 | {test} | 60.00 |" in pages.scores(name)
     assert "| torch fp32 (reference) | 100.0 / 100.0 | 100.0 / 100.0 | - / - | 0.0 / - |" in pages.classes(name)

@@ -115,7 +115,7 @@ BROKEN_RULES: list[tuple[Any, dict[str, Any], str]] = [
     (Recipe, {"average_decay": 1}, "average_decay must be a number from 0 to below 1, not 1"),
     (Recipe, {"balance": 1.5}, "balance must be a number from 0 to 1, not 1.5"),
     (Recipe, {"distillation": -1}, "distillation must be a number from 0 to 1, not -1"),
-    (Recipe, {"protocol": "votes"}, "protocol must be one of argmax10, argmax8, majority, paper6, not 'votes'"),
+    (Recipe, {"protocol": "votes"}, "protocol must be one of argmax10, argmax8, majority, paper7, paper6, not 'votes'"),
     (Recipe, {"targets": "both"}, "targets must be one of votes, labels, not 'both'"),
     (Recipe, {"schedule": "cosine"}, "schedule must be one of one-cycle, constant, not 'cosine'"),
     (Recipe, {"model": "tiny"}, "model must be a table of fields, preset may be one, not 'tiny'"),

@@ -114,7 +114,8 @@ def test_protocols_and_leaks_of_a_split() -> None:
         "argmax10": [0.333333, 0.5],  # contempt; d leaks
         "argmax8": [0.25, 0.333333],  # the third counts as anger
         "majority": [0.333333, 0.5],
-        "paper6": [0.5, 1.0],  # without contempt the next one is the answer
+        "paper7": [0.5, 1.0],  # without contempt the next one is the answer
+        "paper6": [0.5, 1.0],
     }
     assert list(scores["paper6"]["full"]["classes"]) == ["neutral", "happiness", "surprise", "sadness", "anger", "fear"]
     assert "leakage_free" not in split_scores(split, answers, EMOTIONS)["argmax10"]

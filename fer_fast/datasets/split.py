@@ -14,10 +14,11 @@ from fer_fast.types import EMOTIONS
 #: FERPlus' ten vote columns; the first eight are `EMOTIONS`.
 FERPLUS_COLUMNS: tuple[str, ...] = (*EMOTIONS, "unknown", "NF")
 #: What can be asked of FERPlus: which images count, and as what. `Split.selection` has the rules.
-FERPLUS_PROTOCOLS: tuple[str, ...] = ("argmax10", "argmax8", "majority", "paper6")
+FERPLUS_PROTOCOLS: tuple[str, ...] = ("argmax10", "argmax8", "majority", "paper7", "paper6")
 #: The one protocol of a data set without votes.
 LABELS = "labels"
-_NOT_IN_PAPER6 = ("disgust", "contempt")
+#: Protocol -> the emotions that it leaves out.
+_LEFT_OUT: dict[str, tuple[str, ...]] = {"paper7": ("contempt",), "paper6": ("disgust", "contempt")}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Split:
             raise ValueError(f"protocol must be one of {', '.join(self.protocols)}, not {protocol!r}")
         if protocol == LABELS:
             return self.columns
-        return tuple(name for name in EMOTIONS if protocol != "paper6" or name not in _NOT_IN_PAPER6)
+        return tuple(name for name in EMOTIONS if name not in _LEFT_OUT.get(protocol, ()))
 
     def selection(self, protocol: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Which images a protocol keeps, and their classes.
@@ -68,8 +69,9 @@ class Split:
         Args:
             protocol: `argmax10` (plurality of all ten columns, images that are mostly unknown or NF dropped),
                 `argmax8` (plurality of the emotions), `majority` (the official script: single votes dropped, then
-                more than half of what is left for one emotion), `paper6` (`argmax10` without disgust and contempt;
-                Oh & Yoo 2023); `labels` where the folders are the classes.
+                more than half of what is left for one emotion), `paper7` (`argmax10` without contempt, which
+                FER2013 has not; Alizadeh & Fazel 2017), `paper6` (without disgust and contempt; Oh & Yoo 2023);
+                `labels` where the folders are the classes.
 
         Returns:
             indices [kept] into the split and class numbers [kept] into `classes(protocol)`.

@@ -31,6 +31,7 @@ PROTOCOLS = {
     "argmax10": "the plurality of all ten vote columns, where it is an emotion",
     "argmax8": "the plurality of the eight emotions",
     "majority": "single votes dropped, then more than half of what is left for one emotion",
+    "paper7": "argmax10 without contempt",
     "paper6": "argmax10 without disgust and contempt",
     "labels": "the folder is the class",
 }

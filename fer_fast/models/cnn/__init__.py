@@ -1,0 +1,1 @@
+"""Small networks on small grey faces: convolutions, then dense layers."""
