@@ -28,6 +28,7 @@ from pages import (
     photos,
     readme,
     reproduction,
+    study,
     watch,
 )
 
@@ -40,7 +41,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/evaluation.md": confidence.TABLES,
     "docs/films.md": films.TABLES,
     "docs/gpu.md": gpu.TABLES,
-    "docs/models.md": models.TABLES | finder.TABLES,
+    "docs/models.md": models.TABLES | finder.TABLES | study.TABLES,
     "docs/performance.md": performance.TABLES | photos.TABLES | install.START_TABLES | graph.TABLES,
     "docs/prior.md": models.PRIOR_TABLES,
     "docs/reproduction.md": reproduction.TABLES,
