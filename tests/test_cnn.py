@@ -28,7 +28,7 @@ from fer_fast.models.files.storage import save_model
 from fer_fast.models.loading import load_model
 from fer_fast.models.quantised import measure_ranges
 from fer_fast.train import calibrate
-from fer_fast.train.recipe import RECIPES, load_recipe
+from fer_fast.train.recipe import RECIPES, Recipe, Stage, load_recipe
 from fer_fast.types import EMOTIONS
 from fer_fast.visualize import inspect_face
 
@@ -206,6 +206,15 @@ def test_from_training_to_a_table(
         wanted = classifier.predict_batch(faces(3, 48, seed=3))
     assert [name for name in rows[0] if name.startswith("p_")] == [f"p_{name}" for name in SEVEN]
     np.testing.assert_allclose([[float(row[f"p_{name}"]) for name in SEVEN] for row in rows], wanted, rtol=0, atol=1e-5)
+
+
+def test_no_stage_is_of_another_size() -> None:
+    model = {"architecture": "cnn"}
+    told = "a stage's image_size must be the model's 48 for architecture 'cnn', not 64"
+    with pytest.raises(ValueError, match=told):
+        Recipe(stages=(Stage(image_size=64, epochs=1), Stage(epochs=1)), learning_rate=0.1, model=model)
+    for size in (0, 48):
+        Recipe(stages=(Stage(image_size=size, epochs=1),), learning_rate=0.1, model=model)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"recipe": "no-such-recipe"}, "recipe must be a .toml file or one of: accurate, backbone, distil"),
+        ({"recipe": "no-such-recipe"}, "recipe must be a .toml file or one of: accurate, backbone, cnn-deep"),
         ({"--data": "no-such-folder"}, "data must be a folder; there is no 'no-such-folder'"),
         ({"--backbone": "no-such-file"}, "backbone must be a .safetensors or .pth file"),
         ({"--backbone": "", "--start": "no-such-model"}, "model must be a .safetensors file or one of"),

@@ -56,6 +56,7 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
         parts: stages of a benchmark that measure a part of it by itself.
         settings: the fields of a recipe, out of `SETTINGS`, that training obeys.
         trainable: whether a recipe makes models of it.
+        resizes: whether a stage of a recipe may train it at another size than its own.
         weights_suffix: of another program's files that a new model may begin with; empty: there are none.
     """
 
@@ -70,6 +71,7 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
     parts: ClassVar[frozenset[str]] = frozenset()
     settings: ClassVar[frozenset[str]] = frozenset()
     trainable: ClassVar[bool] = True
+    resizes: ClassVar[bool] = True
     weights_suffix: ClassVar[str] = ""
 
     @abstractmethod

@@ -165,6 +165,10 @@ class Recipe:
                 )
         if any(stage.part == "backbone" for stage in self.stages) and not architecture.has_backbone(config):
             raise ValueError("part must be all for a model without a backbone, not 'backbone'")
+        sizes = [stage.image_size for stage in self.stages if stage.image_size not in (0, config.image_size)]
+        if sizes and not architecture.resizes:
+            rule = f"the model's {config.image_size} for architecture {config.architecture!r}"
+            raise ValueError(f"a stage's image_size must be {rule}, not {sizes[0]}")
 
     def config(self, classes: tuple[str, ...]) -> ClassifierConfig:
         """The model to train.

@@ -20,6 +20,7 @@ class CNNArchitecture(ClassifierArchitecture):
 
     config = CNNConfig
     maps_title = "Input and feature maps, mean over channels"
+    resizes = False  # its first dense layer has a weight for each pixel of the last map
     presets: ClassVar[Mapping[str, CNNConfig]] = {
         "cnn-shallow": CNNConfig(),
         "cnn-deep": CNNConfig(widths=(16, 64, 128, 128), dense=(256, 128)),
