@@ -42,6 +42,7 @@ FILES: dict[str, tuple[str, ...]] = {
             "cpp_frames",
             "cpp_openvino",
             "cpp_prior",
+            "cpp_projects",
             "cpp_surroundings",
         ),
         *("cpp_tensorrt", "cpp_torch", "cuda_architectures"),
