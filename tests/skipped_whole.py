@@ -38,6 +38,7 @@ FILES: dict[str, tuple[str, ...]] = {
             "build",
             "cpp",
             "cpp_architectures",
+            "cpp_calls",
             "cpp_faces",
             "cpp_frames",
             "cpp_openvino",

@@ -232,6 +232,7 @@ def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
         ("find_c", finder, models / "model.xml", tmp_path / "photo.ppm"),
         ("misuse_finder", finder, models / "model.xml"),
         ("misuse", models / "model.xml"),
+        ("told", finder, models / "model.xml"),
         ("classify_c", models / "model.xml"),
         ("tokens",),
     ):
