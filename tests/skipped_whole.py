@@ -42,6 +42,7 @@ FILES: dict[str, tuple[str, ...]] = {
             "cpp_faces",
             "cpp_frames",
             "cpp_openvino",
+            "cpp_page",
             "cpp_prior",
             "cpp_projects",
             "cpp_surroundings",

@@ -263,20 +263,6 @@ def test_bytes_of_others_do_no_harm(prefix, tmp_path):
     run(tmp_path / "fuzzer", "-max_total_time=10", "-max_len=4000", tmp_path / "corpus", cwd=tmp_path)
 
 
-def test_the_pages_program_runs(prefix, models, tmp_path):
-    blocks = dict(
-        re.findall(r"```(cpp|cmake)\n(.*?)```", (ROOT / "docs/cpp.md").read_text().partition("## ")[0], re.DOTALL)
-    )
-    (tmp_path / "camera.cpp").write_text(blocks["cpp"])
-    (tmp_path / "CMakeLists.txt").write_text(blocks["cmake"])
-    programs = build(tmp_path, tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
-    for suffix in (".xml", ".bin"):
-        shutil.copy((models / "model.xml").with_suffix(suffix), (tmp_path / "fast.xml").with_suffix(suffix))
-    label, confidence = run(programs / "camera", cwd=tmp_path).stdout.split()
-    wanted = python_answers(models / "model.safetensors", [np.zeros((240, 240, 3), np.uint8)])[0]
-    assert label == EMOTIONS[wanted.argmax()] and float(confidence) == pytest.approx(wanted.max(), abs=0.1)  # in bf16
-
-
 def test_the_examples_pictures_are_turned_as_pythons(prefix, tmp_path):
     """By stb_image, which does not read WebP: of that the orientation alone."""
     folder = ROOT / "examples/cpp"
