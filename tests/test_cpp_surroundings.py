@@ -79,6 +79,21 @@ def test_threads_may_classify_while_the_program_ends_quickly(consumer, model):
         run(consumer / "detached", model, timeout=120)
 
 
+def test_models_that_were_closed_leave_nothing(consumer, tmp_path):
+    """Of memory less than half of their weights: what is free is not all given back at once."""
+    threads, phases = 4, 8
+    export_model("finder", "openvino", tmp_path / "finder.xml")
+    export_model("tiny", "openvino", tmp_path / "tiny.xml")
+    said = run(
+        consumer / "soak", tmp_path / "finder.xml", tmp_path / "tiny.xml", threads, phases, 1, timeout=600
+    ).stdout
+    kib, files, tasks = np.array([line.split() for line in said.splitlines()], int).T
+    assert len(kib) == phases and len(set(files)) == 1, said
+    assert tasks[-1] <= tasks[0] + threads, said  # one that was joined may still be listed
+    opened = threads * (phases - 1) * (tmp_path / "tiny.bin").stat().st_size
+    assert (kib[-1] - kib[0]) * 1024 < opened / 2, said
+
+
 def test_a_program_with_address_sanitizer(prefix, model, tmp_path):
     """Ours is built without, as an embedder's is."""
     (library,) = prefix.glob("lib*/libfer_fast.so.1")
