@@ -46,6 +46,7 @@ FILES: dict[str, tuple[str, ...]] = {
             "cpp_prior",
             "cpp_projects",
             "cpp_surroundings",
+            "cpp_targets",
         ),
         *("cpp_tensorrt", "cpp_torch", "cuda_architectures"),
     ),

@@ -36,14 +36,16 @@ def test_the_first_program_says_what_the_page_says(prefix, tmp_path):
     assert "image 0: data must not be null" in done.stderr
 
 
-#: What the blocks of a section stand in.
+#: What the blocks of two sections stand in: a function, options, and what is done with a frame.
 AROUND = """
 #include <fer_fast/classifier.h>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+{}
 int main(int, char** argv) {{
-  const fer_fast::Classifier classifier(argv[1]);
+  {}
+  const fer_fast::Classifier classifier(argv[1], options);
   std::ifstream file(argv[2], std::ios::binary);
   const std::vector<char> pixels{{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()}};
   fer_fast::ImageView frame;
@@ -61,8 +63,10 @@ target_link_libraries(frames PRIVATE fer_fast::classifier)
 """
 
 
-def test_a_box_and_a_crop_of_a_frame_are_what_they_show(prefix, tmp_path):
-    (tmp_path / "frames.cpp").write_text(AROUND.format("\n".join(blocks("Faces of your own finder", "cpp"))))
+def test_a_box_and_a_crop_of_a_frame_are_what_they_show_and_calls_are_told(prefix, tmp_path):
+    telling, options = blocks("What a call took", "cpp")[0].split("\n\n")
+    doing = "\n".join(blocks("Faces of your own finder", "cpp"))
+    (tmp_path / "frames.cpp").write_text(AROUND.format(telling, options, doing))
     (tmp_path / "CMakeLists.txt").write_text(PROJECT)
     programs = build(tmp_path, tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
     save_model(random_model(tiny_config(sources=("image", "FM1"))), tmp_path / "model.safetensors")
@@ -72,4 +76,7 @@ def test_a_box_and_a_crop_of_a_frame_are_what_they_show(prefix, tmp_path):
     crops = [np.ascontiguousarray(frame[80:280, 100:300]), np.ascontiguousarray(frame[80:280, 120:280])]
     with Classifier(tmp_path / "model.xml", workers=1) as classifier:
         wanted = [prediction.label for prediction in classifier.predict(crops)]
-    assert run(programs / "frames", tmp_path / "model.xml", tmp_path / "frame").stdout.split() == wanted
+    done = run(programs / "frames", tmp_path / "model.xml", tmp_path / "frame")
+    assert done.stdout.split() == wanted
+    told = [line.partition(", ")[0] for line in done.stderr.splitlines()]
+    assert told == ["open: 0 faces", "classify: 1 faces", "classify: 1 faces"]

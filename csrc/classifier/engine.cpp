@@ -46,7 +46,7 @@ std::string one_line(const std::string& text) {
   return found;
 }
 
-void check_is_left_to_export(const Options& options, const std::string& suffix) {
+void check_is_automatic(const Options& options, const std::string& suffix) {
   if (options.pinning != Pinning::kAuto) {
     throw Error(ErrorCode::kInvalidArgument, "pinning must be automatic for " + suffix + " models: their engine has none");
   }

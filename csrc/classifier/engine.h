@@ -60,6 +60,6 @@ std::string lower_case(std::string text);
 std::string one_line(const std::string& text);
 
 // Of a model whose precision the export fixed, for an engine that pins no threads. Throws Error.
-void check_is_left_to_export(const Options& options, const std::string& suffix);
+void check_is_automatic(const Options& options, const std::string& suffix);
 
 }  // namespace fer_fast

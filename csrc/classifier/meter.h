@@ -11,7 +11,8 @@ namespace fer_fast {
 // The times of one call; where nobody is to be told, no clock is read.
 class Meter {
  public:
-  Meter(const OnCall& on_call, const char* what, std::size_t images) : on_call_(on_call), what_(what), images_(images) {}
+  Meter(const OnCall& on_call, const char* what, std::size_t images)
+      : on_call_(on_call), what_(what), images_(images) {}
 
   // Any thread's.
   template <typename Do>
@@ -25,7 +26,8 @@ class Meter {
 
   void tell(const char* error, std::size_t faces) const {
     if (!on_call_) return;
-    on_call_({what_, error, images_, faces, milliseconds(preprocess_), milliseconds(infer_), milliseconds(since(begun_))});
+    const int64_t all = since(begun_);
+    on_call_({what_, error, images_, faces, milliseconds(preprocess_), milliseconds(infer_), milliseconds(all)});
   }
 
  private:

@@ -51,8 +51,8 @@ double quota_of(const fs::path& group) {
 // The smaller limit; 0 is none.
 double smaller(double one, double other) { return one == 0 || other == 0 ? std::max(one, other) : std::min(one, other); }
 
-// The smallest quota of a group and of the groups that it lies in. What is not there is no limit: a container may see its
-// own group at the mount itself, while the path is the host's.
+// The smallest quota of a group and of the groups that it lies in. What is not there is no limit: a container may see
+// its own group at the mount itself, while the path is the host's.
 double quota_up_from(const fs::path& mount, fs::path group) {
   double least = 0;
   for (;; group = group.parent_path()) {
