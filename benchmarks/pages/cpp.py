@@ -61,8 +61,8 @@ def callers() -> str:
         for name, said in WAYS.items()
     ]
     said = (
-        "Medians of rounds in turn, of the ratio, too; the load average was "
-        f"{record['environment']['load_average'][0]:.0f}, so that the rates say little and the ratios more. "
+        "Medians of rounds in turn, of the ratio, too; other work ran meanwhile, load average "
+        f"{record['environment']['load_average'][0]:.1f} at the begin. "
         f"Model `{record['model']}`, on {machine(record['environment'])}"
     )
     return f"{table(['', 'faces/s', 'ratio', 'processor time a face, ms'], rows)}\n\n{said}"
