@@ -40,12 +40,12 @@ OPENVINO_FILES = (
 )
 
 
-def program(folder: Path) -> Path:
+def built(folder: Path) -> Path:
     """Builds the C++ side against the installed package."""
     prefix = f"-DCMAKE_PREFIX_PATH={fer_fast.cmake_prefix_path};{Path(openvino.__file__).parent / 'cmake'}"
     for command in (["-S", str(HERE / "cpp"), "-B", str(folder), "-G", "Ninja", prefix], ["--build", str(folder)]):
         subprocess.run(["cmake", *command], check=True, stdout=subprocess.DEVNULL)
-    return folder / "embedding"
+    return folder
 
 
 def shipped(binary: Path, graph: Path, folder: Path) -> dict[str, int]:
@@ -95,7 +95,7 @@ def compare(model: str, rounds: int, seconds: float) -> dict[str, Any]:
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
-        binary = program(folder / "build")
+        binary = built(folder / "build") / "embedding"
         for precision in PRECISIONS:
             (folder / precision).mkdir()
             (graph, _) = export_model(model, "openvino", folder / precision / f"{model}.xml", precision=precision)

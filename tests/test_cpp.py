@@ -232,6 +232,7 @@ def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
         ("find_c", finder, models / "model.xml", tmp_path / "photo.ppm"),
         ("misuse_finder", finder, models / "model.xml"),
         ("misuse", models / "model.xml"),
+        ("told", finder, models / "model.xml"),
         ("classify_c", models / "model.xml"),
         ("tokens",),
     ):
@@ -260,20 +261,6 @@ def test_bytes_of_others_do_no_harm(prefix, tmp_path):
     (tmp_path / "corpus" / "mix").write_text('\3{"a": 1.5e-3, "\\u0062": [0, {"c": null}], "d": -0}')
     (tmp_path / "corpus" / "engine").write_text("\1" + sealed(facts, engine=b""))
     run(tmp_path / "fuzzer", "-max_total_time=10", "-max_len=4000", tmp_path / "corpus", cwd=tmp_path)
-
-
-def test_the_pages_program_runs(prefix, models, tmp_path):
-    blocks = dict(
-        re.findall(r"```(cpp|cmake)\n(.*?)```", (ROOT / "docs/cpp.md").read_text().partition("## ")[0], re.DOTALL)
-    )
-    (tmp_path / "camera.cpp").write_text(blocks["cpp"])
-    (tmp_path / "CMakeLists.txt").write_text(blocks["cmake"])
-    programs = build(tmp_path, tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
-    for suffix in (".xml", ".bin"):
-        shutil.copy((models / "model.xml").with_suffix(suffix), (tmp_path / "fast.xml").with_suffix(suffix))
-    label, confidence = run(programs / "camera", cwd=tmp_path).stdout.split()
-    wanted = python_answers(models / "model.safetensors", [np.zeros((240, 240, 3), np.uint8)])[0]
-    assert label == EMOTIONS[wanted.argmax()] and float(confidence) == pytest.approx(wanted.max(), abs=0.1)  # in bf16
 
 
 def test_the_examples_pictures_are_turned_as_pythons(prefix, tmp_path):

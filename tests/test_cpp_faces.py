@@ -129,7 +129,9 @@ def test_the_pages_program_finds_faces(prefix, models, tmp_path):
     program = re.findall(r"```cpp\n(.*?)```", page.partition("## Faces in photos")[2], re.DOTALL)[0]
     reading = 'std::ifstream("photo.raw").read(reinterpret_cast<char*>(pixels.data()), 1280 * 960 * 3);'
     assert "// of your photo, upright" in program
-    (tmp_path / "camera.cpp").write_text("#include <fstream>\n" + program.replace("// of your photo, upright", reading))
+    (tmp_path / "portrait.cpp").write_text(
+        "#include <fstream>\n" + program.replace("// of your photo, upright", reading)
+    )
     (tmp_path / "CMakeLists.txt").write_text(re.findall(r"```cmake\n(.*?)```", page, re.DOTALL)[0])
     programs = build(tmp_path, tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
     for name, model in (("finder", "finder"), ("fast", "model")):
@@ -137,7 +139,7 @@ def test_the_pages_program_finds_faces(prefix, models, tmp_path):
             (tmp_path / f"{name}{suffix}").symlink_to(models / f"{model}{suffix}")
     drawn, boxes = photo_with_faces(np.random.default_rng(3), (1280, 960), 3)
     (tmp_path / "photo.raw").write_bytes(drawn.tobytes())
-    lines = run(programs / "camera", cwd=tmp_path).stdout.splitlines()
+    lines = run(programs / "portrait", cwd=tmp_path).stdout.splitlines()
     assert len(lines) == len(boxes) == 3
     widths = [float(line.split()[2]) for line in lines]
     assert widths == sorted(widths, reverse=True)

@@ -1,4 +1,4 @@
-"""The C++ library in a stranger's process and project: after fork, in a superproject, beside another OpenVINO."""
+"""The C++ library in a stranger's process and project: after fork, in odd places, beside another OpenVINO."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from cpp_programs import OPENVINO, ROOT, answers_of, build, build_consumer, odd_images, run
+from cpp_programs import OPENVINO, ROOT, answers_of, build_consumer, odd_images, run
 from tiny_models import random_model, tiny_config
 
 from fer_fast.export import export_model
@@ -56,32 +56,6 @@ def test_a_place_without_proc_is_told(consumer, model, tmp_path):
     assert done.stderr.startswith("5 OpenVINO needs /proc/cpuinfo or /sys/devices/system/cpu/cpu0, and neither is")
 
 
-#: A project that has this one in it.
-SUPERPROJECT = """
-cmake_minimum_required(VERSION 3.25)
-project(camera LANGUAGES CXX)
-add_subdirectory({root} fer_fast)
-set(source ${{CMAKE_BINARY_DIR}}/camera.cpp)
-file(WRITE ${{source}} "#include <fer_fast/classifier.h>\nint main() {{ return fer_fast::Options().threads; }}\n")
-add_executable(camera ${{source}})
-target_link_libraries(camera PRIVATE fer_fast::classifier)
-install(TARGETS camera DESTINATION bin)
-"""
-
-
-def test_a_superproject_installs_its_own_alone_unless_it_asks(tmp_path):
-    (tmp_path / "CMakeLists.txt").write_text(SUPERPROJECT.format(root=ROOT))
-    folder = build(tmp_path, tmp_path / "build", "-DCMAKE_BUILD_TYPE=Debug")
-    run(folder / "camera")
-    run("cmake", "--install", folder, "--prefix", tmp_path / "own")
-    assert [path.name for path in (tmp_path / "own").rglob("*") if path.is_file()] == ["camera"]
-    run("cmake", folder, "-DFER_FAST_INSTALL=ON")
-    run("cmake", "--install", folder, "--prefix", tmp_path / "asked", "--component", "cpp")
-    found = {path.name for path in (tmp_path / "asked").rglob("*") if path.is_file()}
-    assert {"classifier.h", "version.h", "fer_fast-config.cmake", "libfer_fast_tokens.a"} <= found
-    assert "camera" not in found
-
-
 def test_a_folder_without_openvino_is_told_when_it_is_configured(tmp_path):
     command = ("cmake", "-S", ROOT, "-G", "Ninja", "-DFER_FAST_CUDA=0")
     said = run(*command, "-B", tmp_path / "none", f"-DFER_FAST_OPENVINO_DIR={tmp_path}").stderr
@@ -103,6 +77,21 @@ def test_a_prefix_may_be_copied_away(prefix, model, tmp_path):
 def test_threads_may_classify_while_the_program_ends_quickly(consumer, model):
     for _ in range(3):
         run(consumer / "detached", model, timeout=120)
+
+
+def test_models_that_were_closed_leave_nothing(consumer, tmp_path):
+    """Of memory less than half of their weights: what is free is not all given back at once."""
+    threads, phases = 4, 8
+    export_model("finder", "openvino", tmp_path / "finder.xml")
+    export_model("tiny", "openvino", tmp_path / "tiny.xml")
+    said = run(
+        consumer / "soak", tmp_path / "finder.xml", tmp_path / "tiny.xml", threads, phases, 1, timeout=600
+    ).stdout
+    kib, files, tasks = np.array([line.split() for line in said.splitlines()], int).T
+    assert len(kib) == phases and len(set(files)) == 1, said
+    assert tasks[-1] <= tasks[0] + threads, said  # one that was joined may still be listed
+    opened = threads * (phases - 1) * (tmp_path / "tiny.bin").stat().st_size
+    assert (kib[-1] - kib[0]) * 1024 < opened / 2, said
 
 
 def test_a_program_with_address_sanitizer(prefix, model, tmp_path):

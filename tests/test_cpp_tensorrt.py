@@ -53,6 +53,7 @@ def programs(request, tmp_path_factory):
         "openvino_library",
         "photo",
         "prior",
+        "processors",
         "reduce",
         "resize",
         "shares",
@@ -159,6 +160,16 @@ def test_cards_that_are_missing_or_full_are_told(classify, model):
     for device in ("cpu", "cuda:2", "cuda:01"):
         words = f"6 device must be auto, cuda or cuda:0 to cuda:1 for an .engine, not '{device}'"
         assert_refused(classify, model, words, device=device)
+
+
+def test_what_an_engine_has_no_choice_of_is_refused(classify, model):
+    command = (classify, model, "/dev/null", model.parent / "out.bin", 0, "auto", "train")
+    for choice, words in (
+        ((2,), "precision must be automatic for .engine models"),
+        ((0, 1), "pinning must be automatic"),
+    ):
+        done = run(*command, *choice, check=False)
+        assert done.returncode == 1 and done.stderr.startswith(f"1 {words}")
 
 
 @pytest.mark.parametrize(("why", "code"), [("it broke", 7), ("CUDA error: out of memory", 8)])

@@ -22,62 +22,63 @@ def draw(root, files):
     return root
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        pytest.param({}, ALLOWED, id="no control groups"),
-        pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "200000 100000\n"}, 2, id="container"),
-        pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "250000 100000\n"}, 3, id="rounded up"),
-        pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "10000 100000\n"}, 1, id="a tenth"),
-        pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, ALLOWED, id="max"),
-        pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "9999999 100000"}, ALLOWED, id="more"),
-        pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "soon\n"}, ALLOWED, id="nonsense"),
-        pytest.param(
-            {
-                "proc/self/cgroup": "0::/kubepods/pod1/box\n",
-                "sys/fs/cgroup/kubepods/cpu.max": "6000000 100000\n",
-                "sys/fs/cgroup/kubepods/pod1/cpu.max": "300000 100000\n",
-                "sys/fs/cgroup/kubepods/pod1/box/cpu.max": "max 100000\n",
-                "sys/fs/cgroup/kubepods/pod2/cpu.max": "100000 100000\n",
-            },
-            3,
-            id="a parent's",
-        ),
-        pytest.param(
-            {"proc/self/cgroup": "0::/docker/1234\n", "sys/fs/cgroup/cpu.max": "400000 100000\n"},
-            4,
-            id="the host's path in a container",
-        ),
-        pytest.param(
-            {"proc/self/cgroup": "0::/../../other\n", "sys/fs/cgroup/cpu.max": "500000 100000\n"},
-            5,
-            id="outside the namespace",
-        ),
-        pytest.param(
-            {
-                "proc/self/cgroup": "5:cpuset:/\n4:cpu,cpuacct:/docker/1\n3:memory:/docker/1\n0::/\n",
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
-                "sys/fs/cgroup/cpu,cpuacct/docker/1/cpu.cfs_quota_us": "150000\n",
-                "sys/fs/cgroup/cpu,cpuacct/docker/1/cpu.cfs_period_us": "50000\n",
-                "sys/fs/cgroup/cpuset/cpu.cfs_quota_us": "50000\n",
-                "sys/fs/cgroup/cpuset/cpu.cfs_period_us": "50000\n",
-            },
-            3,
-            id="version 1",
-        ),
-        pytest.param(
-            {
-                "proc/self/cgroup": "1:cpu:/\n0::/\n",
-                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "700000\n",
-                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-                "sys/fs/cgroup/unified/cgroup.procs": "1\n",
-            },
-            7,
-            id="both versions",
-        ),
-    ],
-)
+#: Files of the kernel's, and the processors that they leave of ALLOWED.
+QUOTAS = [
+    pytest.param({}, ALLOWED, id="no control groups"),
+    pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "200000 100000\n"}, 2, id="container"),
+    pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "250000 100000\n"}, 3, id="rounded up"),
+    pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "10000 100000\n"}, 1, id="a tenth"),
+    pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, ALLOWED, id="max"),
+    pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "9999999 100000"}, ALLOWED, id="more"),
+    pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "soon\n"}, ALLOWED, id="nonsense"),
+    pytest.param(
+        {
+            "proc/self/cgroup": "0::/kubepods/pod1/box\n",
+            "sys/fs/cgroup/kubepods/cpu.max": "6000000 100000\n",
+            "sys/fs/cgroup/kubepods/pod1/cpu.max": "300000 100000\n",
+            "sys/fs/cgroup/kubepods/pod1/box/cpu.max": "max 100000\n",
+            "sys/fs/cgroup/kubepods/pod2/cpu.max": "100000 100000\n",
+        },
+        3,
+        id="a parent's",
+    ),
+    pytest.param(
+        {"proc/self/cgroup": "0::/docker/1234\n", "sys/fs/cgroup/cpu.max": "400000 100000\n"},
+        4,
+        id="the host's path in a container",
+    ),
+    pytest.param(
+        {"proc/self/cgroup": "0::/../../other\n", "sys/fs/cgroup/cpu.max": "500000 100000\n"},
+        5,
+        id="outside the namespace",
+    ),
+    pytest.param(
+        {
+            "proc/self/cgroup": "5:cpuset:/\n4:cpu,cpuacct:/docker/1\n3:memory:/docker/1\n0::/\n",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+            "sys/fs/cgroup/cpu,cpuacct/docker/1/cpu.cfs_quota_us": "150000\n",
+            "sys/fs/cgroup/cpu,cpuacct/docker/1/cpu.cfs_period_us": "50000\n",
+            "sys/fs/cgroup/cpuset/cpu.cfs_quota_us": "50000\n",
+            "sys/fs/cgroup/cpuset/cpu.cfs_period_us": "50000\n",
+        },
+        3,
+        id="version 1",
+    ),
+    pytest.param(
+        {
+            "proc/self/cgroup": "1:cpu:/\n0::/\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "700000\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            "sys/fs/cgroup/unified/cgroup.procs": "1\n",
+        },
+        7,
+        id="both versions",
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "expected"), QUOTAS)
 def test_quota(tmp_path, files, expected):
     assert processors.usable_processors(draw(tmp_path, files)) == expected
 

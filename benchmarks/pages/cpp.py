@@ -38,4 +38,34 @@ def ship() -> str:
     return f"{table(['beside the program', 'MB'], rows)}\n\nA program ran with these files and none of the rest."
 
 
-TABLES = {"ship": ship, "embedding": embedding}
+#: How three threads' faces reach the model, as benchmarks/cpp/callers.cpp names it.
+WAYS = {
+    "one_each": "three threads, a face a call",
+    "queue_one_worker": "the same through a queue, 2 ms, one worker",
+    "queue_two_workers": "the same through a queue, 0.5 ms, two workers",
+    "many_at_once": "one thread, 64 faces a call",
+}
+
+
+def callers() -> str:
+    """Threads that ask for one face each, by plain calls and by a queue."""
+    record = load("callers")
+    rows = [
+        [
+            f"{row['precision']}, {said}",
+            f"{row['ways'][name]['rate']:,.0f}",
+            f"{row['ways'][name]['over_one_each']:.2f} x",
+            f"{row['ways'][name]['processor_ms']:.1f}",
+        ]
+        for row in record["rows"]
+        for name, said in WAYS.items()
+    ]
+    said = (
+        "Medians of rounds in turn, of the ratio, too; other work ran meanwhile, load average "
+        f"{record['environment']['load_average'][0]:.1f} at the begin. "
+        f"Model `{record['model']}`, on {machine(record['environment'])}"
+    )
+    return f"{table(['', 'faces/s', 'ratio', 'processor time a face, ms'], rows)}\n\n{said}"
+
+
+TABLES = {"ship": ship, "embedding": embedding, "callers": callers}

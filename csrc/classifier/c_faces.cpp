@@ -16,7 +16,7 @@ static_assert(sizeof(fer_fast_face) == sizeof(Face) && offsetof(fer_fast_face, s
 FinderOptions finder_options_of(const fer_fast_finder_options* given) {
   FinderOptions options;
   if (given == nullptr) return options;
-  const fer_fast_finder_options known = known_part(given, sizeof(fer_fast_finder_options), "options");
+  const fer_fast_finder_options known = known_part(given, offsetof(fer_fast_finder_options, on_call), "options");
   if (known.find_size != 0) options.find_size = known.find_size;
   if (known.score != 0) options.score = known.score;
   if (known.min_face != 0) options.min_face = known.min_face;
@@ -25,6 +25,8 @@ FinderOptions finder_options_of(const fer_fast_finder_options* given) {
   options.precision = static_cast<Precision>(known.precision);
   options.goal = static_cast<Goal>(known.goal);
   if (known.device != nullptr) options.device = known.device;
+  options.on_call = on_call_of(known.on_call, known.context);
+  options.pinning = static_cast<Pinning>(known.pinning);
   return options;
 }
 

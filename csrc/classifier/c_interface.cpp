@@ -12,6 +12,7 @@ static_assert(static_cast<int32_t>(YuvMatrix::kBt709) == FER_FAST_BT709);
 static_assert(static_cast<int32_t>(YuvRange::kFull) == FER_FAST_FULL_RANGE);
 static_assert(static_cast<int32_t>(Precision::kBf16) == FER_FAST_PRECISION_BF16);
 static_assert(static_cast<int32_t>(Goal::kLatency) == FER_FAST_LATENCY);
+static_assert(static_cast<int32_t>(Pinning::kOn) == FER_FAST_PINNING_ON);
 
 std::string& last_error() {
   thread_local std::string text;
@@ -21,12 +22,14 @@ std::string& last_error() {
 Options options_of(const fer_fast_options* given) {
   Options options;
   if (given == nullptr) return options;
-  const fer_fast_options known = known_part(given, sizeof(fer_fast_options), "options");
+  const fer_fast_options known = known_part(given, offsetof(fer_fast_options, on_call), "options");
   options.batch_size = known.batch_size;
   options.threads = known.threads;
   options.precision = static_cast<Precision>(known.precision);
   options.goal = static_cast<Goal>(known.goal);
   if (known.device != nullptr) options.device = known.device;
+  options.on_call = on_call_of(known.on_call, known.context);
+  options.pinning = static_cast<Pinning>(known.pinning);
   return options;
 }
 

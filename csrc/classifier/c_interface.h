@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <new>
 #include <string>
@@ -59,6 +60,15 @@ Struct known_part(const Struct* given, std::size_t least, const std::string& nam
   Struct known{};
   std::memcpy(&known, given, std::min(size, sizeof(Struct)));
   return known;
+}
+
+inline OnCall on_call_of(fer_fast_on_call on_call, void* context) {
+  if (on_call == nullptr) return {};
+  return [=](const Call& call) {
+    const fer_fast_call told{sizeof(told),       call.what,     call.error,  call.images, call.faces,
+                             call.preprocess_ms, call.infer_ms, call.call_ms};
+    on_call(&told, context);
+  };
 }
 
 inline std::string named(const char* model) {

@@ -4,7 +4,7 @@
 
 #include "crops.h"
 #include "engine.h"
-#include "guarded.h"
+#include "meter.h"
 #include "photo.h"
 #include "prior.h"
 #include "resize.h"
@@ -16,14 +16,18 @@ namespace fer_fast {
 struct Classifier::Parts {
   OpenedModel model;
   Prior prior;
+  OnCall on_call;
 
   template <typename Model>
   static std::unique_ptr<Parts> open(const Model& model, const Options& options, const std::string& prior) {
-    return guarded([&] {
+    std::unique_ptr<Parts> parts;
+    metered(options.on_call, "open", 0, [&](Meter&) {
       OpenedModel opened = open_model(model, Kind::kClassifier, checked(options));
       Prior found = prior_for(prior, opened.description);
-      return std::make_unique<Parts>(Parts{std::move(opened), std::move(found)});
+      parts = std::make_unique<Parts>(Parts{std::move(opened), std::move(found), options.on_call});
+      return std::size_t{0};
     });
+    return parts;
   }
 
   int64_t side() const { return model.description.image_size; }
@@ -32,23 +36,23 @@ struct Classifier::Parts {
   // Probabilities of `count` images, [count][classes]: fill(first, taken, pixels) gives those of some, squares of RGB
   // bytes.
   template <typename Fill>
-  void run(int64_t count, float* probabilities, const Fill& fill) const {
+  void run(int64_t count, float* probabilities, Meter& meter, const Fill& fill) const {
     // Few images are shared out evenly: every stream gets some.
     const int64_t streams = model.engine->streams(), bytes = side() * side() * 3;
     const int64_t batch = std::clamp<int64_t>((count + streams - 1) / streams, 1, model.batch_size);
     // One thread more than streams: it makes pixels while they infer.
     share_out(count, batch, static_cast<int>(streams) + 1, [&](int64_t first, int64_t taken) {
       std::vector<uint8_t> pixels(static_cast<std::size_t>(taken * bytes));
-      fill(first, taken, pixels.data());
+      meter.preprocess([&] { fill(first, taken, pixels.data()); });
       float* const rows = probabilities + first * classes();
-      model.engine->infer({pixels.data(), taken, side(), side()}, rows);
+      meter.infer([&] { model.engine->infer({pixels.data(), taken, side(), side()}, rows); });
       prior.apply(rows, taken);
     });
   }
 
   // The same of what is cut from frames, on any of the threads.
-  void run(const std::vector<Cut>& cuts, float* probabilities) const {
-    run(static_cast<int64_t>(cuts.size()), probabilities, [&](int64_t first, int64_t taken, uint8_t* pixels) {
+  void run(const std::vector<Cut>& cuts, float* probabilities, Meter& meter) const {
+    run(static_cast<int64_t>(cuts.size()), probabilities, meter, [&](int64_t first, int64_t taken, uint8_t* pixels) {
       cut_faces(&cuts[static_cast<std::size_t>(first)], taken, side(), pixels);
     });
   }
@@ -97,18 +101,19 @@ const Classifier::Parts& Classifier::parts() const {
 }
 
 void Classifier::classify(const ImageView* images, std::size_t count, float* probabilities) const {
-  guarded([&] {
-    const Parts& parts = this->parts();
-    if (count == 0) return;
+  const Parts& parts = this->parts();
+  metered(parts.on_call, "classify", count, [&](Meter& meter) {
+    if (count == 0) return count;
     if (images == nullptr) throw Error(ErrorCode::kInvalidArgument, "images must not be null");
     if (probabilities == nullptr) throw Error(ErrorCode::kInvalidArgument, "probabilities must not be null");
     check_count(count);
     for (std::size_t i = 0; i < count; ++i) check_image(images[i], i);
     const int64_t side = parts.side();
-    parts.run(static_cast<int64_t>(count), probabilities, [&](int64_t first, int64_t taken, uint8_t* pixels) {
+    parts.run(static_cast<int64_t>(count), probabilities, meter, [&](int64_t first, int64_t taken, uint8_t* pixels) {
       for (int64_t i = 0; i < taken; ++i, pixels += side * side * 3)
         resize_to(RgbView(images[first + i]).view(), side, side, pixels, side * 3);
     });
+    return count;
   });
 }
 
@@ -125,17 +130,18 @@ Prediction Classifier::classify(const ImageView& image) const {
 }
 
 void Classifier::classify(const ImageView& frame, const Box* boxes, std::size_t count, float* probabilities) const {
-  guarded([&] {
-    const Parts& parts = this->parts();
+  const Parts& parts = this->parts();
+  metered(parts.on_call, "classify", 1, [&](Meter& meter) {
     parts.check_side_can_be_cut();
-    if (count == 0) return;
+    if (count == 0) return count;
     if (boxes == nullptr) throw Error(ErrorCode::kInvalidArgument, "boxes must not be null");
     if (probabilities == nullptr) throw Error(ErrorCode::kInvalidArgument, "probabilities must not be null");
     check_count(count);
     check_image(frame, 0);
     std::vector<Cut> cuts(count);
     for (std::size_t i = 0; i < count; ++i) cuts[i] = cut_of(frame, boxes[i], i, parts.side());
-    parts.run(cuts, probabilities);
+    parts.run(cuts, probabilities, meter);
+    return count;
   });
 }
 
@@ -149,8 +155,9 @@ std::vector<Prediction> Classifier::classify(const ImageView& frame, const std::
 
 std::vector<std::vector<FacePrediction>> Classifier::classify_faces(const FaceFinder& finder,
                                                                     const std::vector<ImageView>& photos) const {
-  return guarded([&] {
-    const Parts& parts = this->parts();
+  const Parts& parts = this->parts();
+  std::vector<std::vector<FacePrediction>> predictions;
+  metered(parts.on_call, "classify_faces", photos.size(), [&](Meter& meter) {
     parts.check_side_can_be_cut();
     const std::vector<std::vector<Face>> found = finder.find(photos);
     std::vector<Cut> cuts;
@@ -160,8 +167,8 @@ std::vector<std::vector<FacePrediction>> Classifier::classify_faces(const FaceFi
       }
     }
     std::vector<float> probabilities(cuts.size() * classes().size());
-    parts.run(cuts, probabilities.data());
-    std::vector<std::vector<FacePrediction>> predictions(photos.size());
+    parts.run(cuts, probabilities.data(), meter);
+    predictions.resize(photos.size());
     const float* row = probabilities.data();
     for (std::size_t i = 0; i < photos.size(); ++i) {
       for (const Face& face : found[i]) {
@@ -169,8 +176,9 @@ std::vector<std::vector<FacePrediction>> Classifier::classify_faces(const FaceFi
         row += parts.classes();
       }
     }
-    return predictions;
+    return cuts.size();
   });
+  return predictions;
 }
 
 std::vector<FacePrediction> Classifier::classify_faces(const FaceFinder& finder, const ImageView& photo) const {

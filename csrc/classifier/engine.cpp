@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <sstream>
-#include <thread>
 
 #include "guarded.h"
+#include "processors.h"
 
 namespace fer_fast {
 
@@ -46,7 +46,10 @@ std::string one_line(const std::string& text) {
   return found;
 }
 
-void check_precision_is_auto(const Options& options, const std::string& suffix) {
+void check_is_automatic(const Options& options, const std::string& suffix) {
+  if (options.pinning != Pinning::kAuto) {
+    throw Error(ErrorCode::kInvalidArgument, "pinning must be automatic for " + suffix + " models: their engine has none");
+  }
   if (options.precision == Precision::kAuto) return;
   throw Error(ErrorCode::kInvalidArgument, "precision must be automatic for " + suffix + " models: the export fixed it");
 }
@@ -63,8 +66,11 @@ Options checked(Options options) {
     throw Error(ErrorCode::kInvalidArgument, "goal must be 0 or 1 (a Goal), not " +
                                                  std::to_string(static_cast<int32_t>(options.goal)));
   }
-  const int processors = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  options.threads = options.threads == 0 ? processors : std::min(options.threads, processors);
+  if (options.pinning < Pinning::kAuto || options.pinning > Pinning::kOn) {
+    throw Error(ErrorCode::kInvalidArgument, "pinning must be 0, 1 or 2 (a Pinning), not " +
+                                                 std::to_string(static_cast<int32_t>(options.pinning)));
+  }
+  options.threads = options.threads == 0 ? usable_processors() : std::min(options.threads, allowed_processors());
   const std::string device = lower_case(options.device);
   if (device == "cpu" || card_of(device) >= 0) options.device = device;  // another stays as it came, for the message
   return options;

@@ -59,7 +59,7 @@ std::string lower_case(std::string text);
 // An engine's text, whose lines become one: what() is a sentence.
 std::string one_line(const std::string& text);
 
-// Of a model whose precision the export fixed. Throws Error.
-void check_precision_is_auto(const Options& options, const std::string& suffix);
+// Of a model whose precision the export fixed, for an engine that pins no threads. Throws Error.
+void check_is_automatic(const Options& options, const std::string& suffix);
 
 }  // namespace fer_fast

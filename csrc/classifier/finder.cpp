@@ -5,7 +5,7 @@
 #include "cells.h"
 #include "engine.h"
 #include "fer_fast/faces.h"
-#include "guarded.h"
+#include "meter.h"
 #include "photo.h"
 #include "resize.h"
 #include "sharing.h"
@@ -38,6 +38,7 @@ Options engine_options(const FinderOptions& options) {
   general.precision = options.precision;
   general.goal = options.goal;
   general.device = options.device;
+  general.pinning = options.pinning;
   return checked(general);
 }
 
@@ -66,20 +67,24 @@ struct FaceFinder::Parts {
 
   template <typename Model>
   static std::unique_ptr<Parts> open(const Model& model, const FinderOptions& options) {
-    return guarded([&] {
-      auto parts = std::make_unique<Parts>(Parts{open_model(model, Kind::kFinder, engine_options(options)), options});
+    std::unique_ptr<Parts> parts;
+    metered(options.on_call, "open", 0, [&](Meter&) {
+      parts = std::make_unique<Parts>(Parts{open_model(model, Kind::kFinder, engine_options(options)), options});
       const int64_t most = parts->model.description.most_side;
       require(options.find_size <= most, "find_size",
               "at most the " + std::to_string(most) + " that the model was exported for", options.find_size);
-      return parts;
+      return std::size_t{0};
     });
+    return parts;
   }
 
-  std::vector<Face> find(const ImageView& photo) const {
-    const Seen seen = seen_of(photo, options.find_size, model.description.least_side);
+  std::vector<Face> find(const ImageView& photo, Meter& meter) const {
+    Seen seen;
+    meter.preprocess([&] { seen = seen_of(photo, options.find_size, model.description.least_side); });
     std::vector<float> cells(
         static_cast<std::size_t>(model.description.outputs(seen.canvas_height, seen.canvas_width)));
-    model.engine->infer({seen.pixels.data(), 1, seen.canvas_height, seen.canvas_width}, cells.data());
+    meter.infer(
+        [&] { model.engine->infer({seen.pixels.data(), 1, seen.canvas_height, seen.canvas_width}, cells.data()); });
     check_scores(cells);
     const std::vector<float> rows =
         faces_in(cells.data(), seen.canvas_height, seen.canvas_width, options.score, kFaceOverlap);
@@ -111,17 +116,21 @@ const FaceFinder::Parts& FaceFinder::parts() const {
 }
 
 std::vector<std::vector<Face>> FaceFinder::find(const std::vector<ImageView>& photos) const {
-  return guarded([&] {
-    const Parts& parts = this->parts();
+  const Parts& parts = this->parts();
+  std::vector<std::vector<Face>> found;
+  metered(parts.options.on_call, "find", photos.size(), [&](Meter& meter) {
     for (std::size_t i = 0; i < photos.size(); ++i) check_image(photos[i], i);
-    std::vector<std::vector<Face>> found(photos.size());
+    found.resize(photos.size());
     // One thread more than streams: it reduces a photo while they infer.
     const int threads = parts.model.engine->streams() + 1;
     share_out(static_cast<int64_t>(photos.size()), 1, threads, [&](int64_t photo, int64_t) {
-      found[static_cast<std::size_t>(photo)] = parts.find(photos[static_cast<std::size_t>(photo)]);
+      found[static_cast<std::size_t>(photo)] = parts.find(photos[static_cast<std::size_t>(photo)], meter);
     });
-    return found;
+    std::size_t faces = 0;
+    for (const std::vector<Face>& of_one : found) faces += of_one.size();
+    return faces;
   });
+  return found;
 }
 
 std::vector<Face> FaceFinder::find(const ImageView& photo) const {

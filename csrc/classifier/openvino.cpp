@@ -66,11 +66,13 @@ bool runs_bf16(const Core& core, Precision precision) {
 CompiledModel compiled(const Core& core, const Model& model, bool bf16, const Options& options) {
   ov_compiled_model* made = nullptr;
   const std::string threads = std::to_string(options.threads);
-  constexpr std::size_t kTexts = 6;  // behind `made`: names, each with its value
-  check(openvino().core_compile_model(core.get(), model.get(), "CPU", kTexts, &made, "PERFORMANCE_HINT",
+  // Behind `made`, names, each with its value; the last pair only where it is asked for.
+  const std::size_t texts = options.pinning == Pinning::kAuto ? 6 : 8;
+  check(openvino().core_compile_model(core.get(), model.get(), "CPU", texts, &made, "PERFORMANCE_HINT",
                                       options.goal == Goal::kLatency ? "LATENCY" : "THROUGHPUT",
                                       "INFERENCE_PRECISION_HINT", bf16 ? "bf16" : "f32", "INFERENCE_NUM_THREADS",
-                                      threads.c_str()));
+                                      threads.c_str(), "ENABLE_CPU_PINNING",
+                                      options.pinning == Pinning::kOn ? "YES" : "NO"));
   return CompiledModel(made);
 }
 
@@ -105,6 +107,8 @@ class OpenVinoEngine : public Engine {
       precision_ = property("INFERENCE_PRECISION_HINT") == "bf16" ? "bf16" : "fp32";
     }
     streams_ = std::stoi(property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"));
+    threads_ = "threads=" + property("INFERENCE_NUM_THREADS") +
+               "\npinning=" + (property("ENABLE_CPU_PINNING") == "YES" ? "on" : "off") + "\n";
     for (int i = 0; i < streams_; ++i) {
       requests_.add(made_by<Request>(openvino().compiled_model_create_infer_request, compiled_.get()));
     }
@@ -128,7 +132,7 @@ class OpenVinoEngine : public Engine {
 
   std::string describe() const override {
     return "engine=openvino\nversion=" + openvino().version + "\ndevice=cpu\nprecision=" + precision_ +
-           "\nstreams=" + std::to_string(streams_) + "\n";
+           "\nstreams=" + std::to_string(streams_) + "\n" + threads_;
   }
 
  private:
@@ -138,7 +142,7 @@ class OpenVinoEngine : public Engine {
 
   Description description_;
   std::string weights_;
-  std::string precision_;
+  std::string precision_, threads_;
   Core core_;
   CompiledModel compiled_;
   int streams_ = 0;

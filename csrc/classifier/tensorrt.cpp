@@ -271,7 +271,7 @@ int present_card(const std::string& model, const std::string& asked) {
 
 OpenedModel open_tensorrt(const std::string& model, Kind kind, const Options& options) {
   const uint64_t size = file_size(model);
-  check_precision_is_auto(options, ".engine");
+  check_is_automatic(options, ".engine");
   const SealedDescription sealed = read_sealed_engine(read_file(model + ".txt", kMostText), model);
   check_kind(kind, sealed.description, model);
   OpenedModel opened;

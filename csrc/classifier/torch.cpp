@@ -98,7 +98,7 @@ void check_processor(const std::string& model, const Description& description) {
 
 OpenedModel open_torch(const std::string& model, Kind kind, const Options& options) {
   file_size(model);  // libtorch does not tell a missing file from a damaged one
-  check_precision_is_auto(options, ".pt2");
+  check_is_automatic(options, ".pt2");
   Metadata metadata;
   try {
     metadata = Loader::load_metadata_from_package(model, "model");

@@ -13,11 +13,15 @@
 namespace fer_fast {
 
 struct Options {
-  std::size_t batch_size = 0;          // images that the model takes at once; 0 is the most that it was exported for
-  int threads = 0;                     // that compute; 0 is one a processor, and more than that are not started
+  std::size_t batch_size = 0;  // images that the model takes at once; 0 is the most that it was exported for
+  // That compute; 0 is one a processor, in a container with a quota as many as that grants. More than one a processor are
+  // not started.
+  int threads = 0;
   Precision precision = Precision::kAuto;
   Goal goal = Goal::kThroughput;
   std::string device = "auto";  // auto, cpu, or, with an .engine or a .pt2 for a GPU, cuda or cuda:N
+  Pinning pinning = Pinning::kAuto;  // of an .xml alone
+  OnCall on_call;                    // is told of the opening and of each call; none costs nothing
 };
 
 struct Prediction {
@@ -70,8 +74,8 @@ class FER_FAST_API Classifier {
 
   const std::vector<std::string>& classes() const;
   int64_t image_size() const;  // side in pixels of what the model sees
-  // What runs: name=value lines of engine, version, device, precision, streams, image_size, batch_size, framing, prior,
-  // model, exported_by.
+  // What runs: name=value lines of engine, version, device, precision, streams, of an .xml threads and pinning, image_size,
+  // batch_size, framing, prior, model, exported_by.
   std::string describe() const;
 
  private:

@@ -27,10 +27,12 @@ struct FinderOptions {
   double score = 0.6;         // faces of a smaller one are left out
   double min_face = 24;       // so are those whose box has a smaller longer side, in pixels of the photo
   std::size_t max_faces = 0;  // of more than so many the largest stay; 0 is no limit
-  int threads = 0;            // these four as in Options
+  int threads = 0;            // these and what follows as in Options
   Precision precision = Precision::kAuto;
   Goal goal = Goal::kThroughput;
   std::string device = "auto";
+  Pinning pinning = Pinning::kAuto;
+  OnCall on_call;
 };
 
 // A face finder, ready to run. One may be used from many threads at once.
@@ -49,8 +51,8 @@ class FER_FAST_API FaceFinder {
   std::vector<Face> find(const ImageView& photo) const;
 
   int64_t find_size() const;
-  // What runs: name=value lines of engine, version, device, precision, streams, find_size, score, min_face, max_faces,
-  // model, exported_by.
+  // What runs: name=value lines of engine, version, device, precision, streams, of an .xml threads and pinning, find_size,
+  // score, min_face, max_faces, model, exported_by.
   std::string describe() const;
 
  private:

@@ -44,6 +44,7 @@ enum { FER_FAST_BT601 = 1, FER_FAST_BT709 = 2 };
 enum { FER_FAST_LIMITED_RANGE = 1, FER_FAST_FULL_RANGE = 2 };
 enum { FER_FAST_PRECISION_AUTO = 0, FER_FAST_PRECISION_FP32 = 1, FER_FAST_PRECISION_BF16 = 2 };
 enum { FER_FAST_THROUGHPUT = 0, FER_FAST_LATENCY = 1 };
+enum { FER_FAST_PINNING_AUTO = 0, FER_FAST_PINNING_OFF = 1, FER_FAST_PINNING_ON = 2 };
 
 /* Of a struct that has one, `struct_size` is its sizeof: so a program runs with a later library, whose structs may have
  * more. What the program's has not got is 0 then. */
@@ -61,6 +62,21 @@ typedef struct {
   int32_t range;
 } fer_fast_image;
 
+/* As fer_fast::Call; the library sets struct_size, the text is its own and lasts as long as the call. */
+typedef struct {
+  size_t struct_size;
+  const char* what;
+  const char* error; /* null of a call that ends well */
+  size_t images;
+  size_t faces;
+  double preprocess_ms;
+  double infer_ms;
+  double call_ms;
+} fer_fast_call;
+
+/* As fer_fast::OnCall, with the options' `context`. It must return: to leave it by longjmp is undefined. */
+typedef void (*fer_fast_on_call)(const fer_fast_call* call, void* context);
+
 /* As fer_fast::Options; all zero but struct_size are the defaults. */
 typedef struct {
   size_t struct_size;
@@ -69,6 +85,9 @@ typedef struct {
   int32_t precision;
   int32_t goal;
   const char* device; /* null is auto */
+  fer_fast_on_call on_call;
+  void* context;
+  int32_t pinning;
 } fer_fast_options;
 
 /* Opens a model; *classifier is null unless FER_FAST_OK is returned. `options` may be null. */
@@ -122,6 +141,9 @@ typedef struct {
   int32_t precision;
   int32_t goal;
   const char* device; /* null is auto */
+  fer_fast_on_call on_call;
+  void* context;
+  int32_t pinning;
 } fer_fast_finder_options;
 
 /* As fer_fast::Face; landmarks are x, y of each. It never changes: rows of it are the caller's. */

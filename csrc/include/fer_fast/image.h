@@ -1,8 +1,10 @@
-// What classifier.h and faces.h have in common: images in memory, how a model computes, what is thrown.
+// What classifier.h and faces.h have in common: images in memory, how a model computes, what is told and
+// thrown.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -92,5 +94,28 @@ enum class Goal : int32_t {
   kThroughput,  // the most images a second: several batches at once
   kLatency,     // the soonest answer: all threads on one batch
 };
+
+// Whether each thread that computes stays on a processor of its own.
+enum class Pinning : int32_t {
+  kAuto,  // as the engine chooses
+  kOff,   // threads move, as beside other work they should
+  kOn,
+};
+
+// What a call took, as on_call is told it.
+struct Call {
+  const char* what;        // open, classify, classify_faces or find
+  const char* error;       // what() of the Error that it ends with; null of a call that ends well
+  std::size_t images = 0;  // faces, frames or photos that were given
+  std::size_t faces = 0;   // that were classified or found; 0 of a call that ends with an Error
+  double preprocess_ms = 0;  // in which pixels were made for the model, the sum of all threads
+  double infer_ms = 0;       // in which the engine was waited for, likewise
+  double call_ms = 0;        // from the call's beginning to its end
+};
+
+// Is told of each call at its end, on the thread that made it, before it returns: by as many threads at once as there are
+// calls. No lock is held; it may call the library, but not destroy what tells it. What it throws becomes the call's Error,
+// unless that has one.
+using OnCall = std::function<void(const Call&)>;
 
 }  // namespace fer_fast

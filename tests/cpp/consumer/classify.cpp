@@ -1,4 +1,4 @@
-// MODEL IMAGES OUT [THREADS [DEVICE [PRIOR [PRECISION]]]]: images in a plain form of this test's own come in, rows of probabilities,
+// MODEL IMAGES OUT [THREADS [DEVICE [PRIOR [PRECISION [PINNING]]]]]: images in a plain form of this test's own come in, rows of probabilities,
 // float32, go out. Several threads share one classifier and must all give the first one's rows.
 #include <iostream>
 #include <thread>
@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     options.precision = fer_fast::Precision::kFp32;
     if (std::string(argv[1]).find(".xml") == std::string::npos) options.precision = fer_fast::Precision::kAuto;
     if (argc > 7) options.precision = static_cast<fer_fast::Precision>(std::stoi(argv[7]));
+    if (argc > 8) options.pinning = static_cast<fer_fast::Pinning>(std::stoi(argv[8]));
     if (argc > 5) options.device = argv[5];
     auto earlier = std::make_unique<fer_fast::Classifier>(argv[1], options);
     const fer_fast::Classifier classifier(argv[1], options, argc > 6 ? argv[6] : "train");

@@ -1,4 +1,4 @@
-/* MODEL: structs of older and newer headers, and models in memory, by the C interface. */
+/* MODEL WEIGHTS: structs of older and newer headers, models in memory, and what on_call is told, by the C interface. */
 #include <fer_fast/fer_fast.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +94,40 @@ static int opens_bytes(const char* graph, size_t graph_size, char* weights, size
   return 0;
 }
 
+/* On as many calls as come: what, images and faces of each in a text. */
+static void note(const fer_fast_call* call, void* context) {
+  char* text = context;
+  snprintf(text + strlen(text), 256 - strlen(text), "%s %d %d %d%s\n", call->what, (int)call->images, (int)call->faces,
+           call->call_ms >= call->infer_ms && call->preprocess_ms >= 0 && call->struct_size == sizeof(*call),
+           call->error == NULL ? "" : " error");
+}
+
+static int tells(const char* model) {
+  static const uint8_t pixels[4] = {0, 90, 180, 255};
+  static const char kTold[] = "open 0 0 1 error\nopen 0 0 1\nclassify 1 1 1\nclassify 1 0 1 error\n";
+  fer_fast_image image = {sizeof(image), pixels, sizeof(pixels), 2, 2, 0, FER_FAST_GREY8};
+  fer_fast_options options = {.struct_size = sizeof(options), .on_call = note};
+  char text[256] = "";
+  float row[8];
+  fer_fast_classifier* classifier;
+  options.context = text;
+  options.pinning = FER_FAST_PINNING_ON + 1;
+  REFUSED(fer_fast_open(model, &options, &classifier), "pinning must be 0, 1 or 2 (a Pinning), not 3");
+  options.pinning = FER_FAST_PINNING_OFF;
+  REQUIRE(fer_fast_open(model, &options, &classifier) == FER_FAST_OK);
+  REQUIRE(strstr(fer_fast_describe(classifier), "\npinning=off\n") != NULL);
+  REQUIRE(fer_fast_classify(classifier, &image, 1, row, 8) == FER_FAST_OK);
+  image.width = 3;
+  REFUSED(fer_fast_classify(classifier, &image, 1, row, 8), "size must be at least");
+  fer_fast_close(classifier);
+  REQUIRE(strcmp(text, kTold) == 0);
+  options.struct_size = offsetof(fer_fast_options, on_call); /* of the first header */
+  REQUIRE(fer_fast_open(model, &options, &classifier) == FER_FAST_OK);
+  fer_fast_close(classifier);
+  REQUIRE(strcmp(text, kTold) == 0);
+  return 0;
+}
+
 int main(int argc, char** argv) {
   static const uint8_t pixels[4] = {0, 90, 180, 255};
   const fer_fast_image image = {sizeof(image), pixels, sizeof(pixels), 2, 2, 0, FER_FAST_GREY8};
@@ -105,6 +139,7 @@ int main(int argc, char** argv) {
   REQUIRE(strcmp(fer_fast_version(), FER_FAST_VERSION) == 0 && fer_fast_abi() == FER_FAST_ABI);
   REQUIRE(fer_fast_open(argv[1], NULL, &classifier) == FER_FAST_OK);
   REQUIRE(refuses_other_structs(classifier, argv[1]) == 0);
+  REQUIRE(tells(argv[1]) == 0);
   REQUIRE(fer_fast_classify(classifier, &image, 1, row, 8) == FER_FAST_OK);
   fer_fast_close(classifier);
   graph = bytes_of(argv[1], &graph_size);
