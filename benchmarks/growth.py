@@ -16,13 +16,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
+
 from fer_fast.bench.case import Case
 from fer_fast.bench.environment import environment, load_average
 from fer_fast.bench.forms import Graphs
 from fer_fast.bench.images import make_faces, make_photos
 from fer_fast.bench.material import Material
 from fer_fast.bench.measure import measure
-from fer_fast.bench.portraits import make_photos_with_faces
+from fer_fast.bench.portraits import make_photos_with_faces, photo_with_faces
 from fer_fast.bench.report import row_of
 from fer_fast.bench.stages import decode, folder, model
 from fer_fast.models.files.storage import save_model
@@ -36,6 +39,8 @@ FOLDERS = (32, 128, 512, 2048, 8192)
 MEMORY_FOLDERS = (500, 5_000, 50_000)
 #: Smaller than a camera's: fifty thousand of them take minutes.
 MEMORY_PHOTO = (640, 480)
+MEMORY_FILMS = (1, 10, 180)  # minutes
+FILM_SIZE, FILM_RATE = (320, 240), 25
 BURST = 0.3
 
 
@@ -133,6 +138,48 @@ def photo_memory(work: Path) -> list[dict[str, float]]:
     )
 
 
+def film_memory(work: Path) -> list[dict[str, float]]:
+    """Peak memory by the length of a film with a face, of which each fifth frame is looked at."""
+    minute = work / "minute.mp4"
+    save_minute(minute)
+    found = []
+    for minutes in MEMORY_FILMS:
+        film = work / f"film{minutes}.mp4"
+        repeat(minute, film, minutes)
+        found.append({"minutes": minutes, "peak_mib": peak_memory(film, work, "--every", "5f")})
+    return found
+
+
+def save_minute(path: Path) -> None:
+    """A film of a drawn head that moves, a minute long."""
+    photo, _ = photo_with_faces(np.random.default_rng(1), FILM_SIZE, faces=1)
+    picture = np.asarray(photo.convert("RGB"))
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=FILM_RATE)
+        stream.width, stream.height = FILM_SIZE
+        stream.pix_fmt = "yuv420p"
+        for number in range(60 * FILM_RATE):
+            moved = np.roll(picture, number % 32, axis=1)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
+        out.mux(stream.encode())
+
+
+def repeat(film: Path, longer: Path, times: int) -> None:
+    """The same frames so many times over, as they are encoded."""
+    with av.open(str(longer), "w") as out:
+        stream = None
+        for turn in range(times):
+            with av.open(str(film)) as opened:
+                stream = stream or out.add_stream_from_template(opened.streams.video[0])
+                for packet in opened.demux(opened.streams.video[0]):
+                    if packet.dts is None:
+                        continue
+                    packet.pts += turn * opened.streams.video[0].duration
+                    packet.dts += turn * opened.streams.video[0].duration
+                    packet.stream = stream
+                    out.mux(packet)
+
+
 def _peaks(files: Sequence[Path], work: Path, *options: str) -> Iterator[dict[str, float]]:
     """Folders of links to the same files."""
     for count in MEMORY_FOLDERS:
@@ -157,7 +204,7 @@ def measured(cases: Iterator[tuple[Any, Case]], seconds: float) -> list[dict[str
 def main() -> None:
     """Measures and writes the JSON."""
     in_turn = {"photo": photo_cases, "model": model_cases, "batch": batch_cases, "folder": folder_cases}
-    others = {"memory": memory, "photo_memory": photo_memory, "cores": by_cores}
+    others = {"memory": memory, "photo_memory": photo_memory, "film_memory": film_memory, "cores": by_cores}
     studies = (*in_turn, *others)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="for each study whose rows are timed in turn")

@@ -75,4 +75,12 @@ def unsure() -> str:
     return f"{table(header, rows)}\n\n{about}"
 
 
-TABLES = {"films": films, "find_every": find_every, "unsure": unsure}
+def film_memory() -> str:
+    """Peak memory of the command by the length of the film."""
+    if (study := load("growth").get("film_memory")) is None:
+        return unmeasured("benchmarks/growth.py --studies film_memory")
+    rows = [[f"{entry['minutes']:,}", f"{entry['peak_mib']:.0f}"] for entry in study["found"]]
+    return table(["minutes of film", "peak resident memory, MiB"], rows)
+
+
+TABLES = {"films": films, "film_memory": film_memory, "find_every": find_every, "unsure": unsure}
