@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -366,14 +367,19 @@ def test_one_worker_is_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_processes_begin_where_a_run_waits_for_decoding_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pillow, "LAG", 96)
     monkeypatch.setattr(pillow, "PROCESSES_AFTER", 512)
+    may_decode, decode = threading.Event(), pillow.PillowDecoder._decode
+    monkeypatch.setattr(pillow.PillowDecoder, "_decode", lambda *arguments: may_decode.wait(60) and decode(*arguments))
     path = str(tmp_path / "face.png")
     Image.new("L", (8, 8), 7).save(path)
     with open_decoder("pillow", SIDE, 2) as decoder:
+        may_decode.set()
         for _ in range(40):  # as a slow model asks: the next batch when the one before is there
             decoder.decode([path] * 32)
         assert not decoder._has_begun
-        for future in [decoder.submit([path] * 32) for _ in range(20)]:
-            future.result()
+        may_decode.clear()
+        ahead = [decoder.submit([path] * 32) for _ in range(20)]
+        may_decode.set()
+        assert [future.result().indices for future in ahead] == 20 * [[*range(32)]]
         assert decoder._has_begun
     with open_decoder("pillow", SIDE, 2) as decoder:
         decoder.decode([path] * 600)
