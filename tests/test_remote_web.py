@@ -86,7 +86,7 @@ def test_a_fault_that_stays_is_a_failed_row_that_is_retried(web_files, listed, t
     assert web_files.asked["07.png", "GET"] == len(trying.PAUSES) + 1
     before = web_files.asked.copy()
     assert ended(listed, "-o", out, "--retry-failed", "--strict")[0] == 0 and shades_in(out) == EXPECTED
-    assert [name for name, method in web_files.asked - before if method == "GET"] == ["07.png", "08.png"]
+    assert {name for name, method in web_files.asked - before if method == "GET"} == {"07.png", "08.png"}
 
 
 def test_what_is_missing_or_forbidden_is_a_row_of_its_own(web_files, listed, tmp_path, ended):
