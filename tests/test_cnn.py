@@ -13,7 +13,7 @@ import torch
 from drawn_data import draw_ferplus
 from engine_agreement import assert_agree, probabilities
 from PIL import Image
-from tiny_models import faces, softmax
+from tiny_models import faces, settle, softmax
 
 import fer_fast
 from fer_fast.cli.command import run
@@ -36,20 +36,11 @@ PRESETS = ("cnn-shallow", "cnn-deep")
 SEVEN = tuple(name for name in EMOTIONS if name != "contempt")
 
 
-@torch.no_grad()
 def random_network(config: CNNConfig) -> CNN:
-    """A network whose batch norms have statistics of their own and whose logits spread."""
+    """See `settle`."""
     torch.manual_seed(0)
     network = CNN(config)
-    images = torch.from_numpy(faces(16, config.image_size, 1))
-    network.train()
-    for _ in range(20):
-        network(images)
-    network.eval().requires_grad_(False)
-    logits = network(images)
-    scale = 2 / logits.std(dim=0)
-    network.head.bias.copy_((network.head.bias - logits.mean(dim=0)) * scale)
-    network.head.weight.mul_(scale[:, None])
+    settle(network, seed=1)
     return network
 
 

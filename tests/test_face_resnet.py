@@ -10,7 +10,7 @@ import pytest
 import torch
 from engine_agreement import assert_agree, probabilities
 from PIL import Image
-from tiny_models import faces, softmax
+from tiny_models import faces, settle, softmax
 
 from fer_fast.engines import open_engine
 from fer_fast.engines.openvino_layers import laid
@@ -32,20 +32,11 @@ def small_config(**changes: object) -> FaceResNetConfig:
     return FaceResNetConfig(**{"widths": (4, 6, 8, 8), "image_size": 112, **changes})  # type: ignore[arg-type]
 
 
-@torch.no_grad()
 def random_network(config: FaceResNetConfig, seed: int = 0) -> FaceResNet:
-    """A network whose batch norms have statistics of their own and whose logits spread."""
+    """See `settle`."""
     torch.manual_seed(seed)
     network = FaceResNet(config)
-    images = torch.from_numpy(faces(16, config.image_size, seed + 1))
-    network.train()
-    for _ in range(20):
-        network(images)
-    network.eval().requires_grad_(False)
-    logits = network(images)
-    scale = 2 / logits.std(dim=0)
-    network.head.bias.copy_((network.head.bias - logits.mean(dim=0)) * scale)
-    network.head.weight.mul_(scale[:, None])
+    settle(network, seed + 1)
     return network
 
 

@@ -136,3 +136,17 @@ def random_model(config: FusionConfig, seed: int = 0) -> FusionModel:
     head.bias.copy_((head.bias - logits.mean(dim=0)) * scale)
     head.weight.mul_(scale.view(-1, 1))
     return model
+
+
+def settle(network: Any, seed: int) -> None:
+    """Gives a network of random weights batch norms with statistics of their own, and logits that spread."""
+    images = torch.from_numpy(faces(16, network.config.image_size, seed))
+    with torch.no_grad():
+        network.train()
+        for _ in range(20):
+            network(images)
+        network.eval().requires_grad_(False)
+        logits = network(images)
+        scale = 2 / logits.std(dim=0)
+        network.head.bias.copy_((network.head.bias - logits.mean(dim=0)) * scale)
+        network.head.weight.mul_(scale[:, None])

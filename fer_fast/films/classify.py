@@ -72,7 +72,7 @@ def classify_video(
     find_every: int = 1,
     threads: int | None = None,
 ) -> Generator[FrameFaces, None, None]:
-    """Finds, classifies and follows the faces of a film, frame after frame; memory does not grow with its length.
+    """Finds, classifies and follows the faces of a film, frame after frame; it holds no more of a long one.
 
     The film is decoded on the thread that iterates, some frames ahead of the answers. Faces are found and cut on as
     many threads as the classifier has workers, and the model's batches are filled across frames.

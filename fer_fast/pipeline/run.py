@@ -63,8 +63,8 @@ def classify_folder(
 
     Films are classified frame by frame: a row a face, with the number of its frame, its time in seconds and its track,
     see `TrackedFace`. A file without pixels is a row that says why; it never stops the run and never gets another
-    file's prediction. Memory does not grow with the number of files, nor with a film's length. The table appears when
-    it is complete; a run that was broken off at any moment is continued with `resume`.
+    file's prediction. Memory does not grow with the number of files, and hardly with a film's length. The table appears
+    when it is complete; a run that was broken off at any moment is continued with `resume`.
 
     Args:
         inputs: one or several of what `ImageFiles` takes.
