@@ -26,7 +26,6 @@ FILES: dict[str, tuple[str, ...]] = {
     "matplotlib": ("faces_figure",),
     "fsspec": ("remote",),
     "aiohttp": ("remote_web",),
-    "nvidia.dali": ("dali",),
     "av": (
         *("classify_video", "film", "film_colours", "film_damage", "film_parts", "film_regions"),
         *("cli_watch", "draw_film", "timeline", "watch", "watch_streams"),
