@@ -283,6 +283,7 @@ class Classifier(Opened):
             "batch_size": self.batch_size,
             **self._engine.describe(),
             "decoder": self.decoder.name,
+            **({"decoder_why": self.decoder.why} if self.decoder.why else {}),
             "workers": self.decoder.workers,
             "decoding": self.decoder.runs_on,
         }

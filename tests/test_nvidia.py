@@ -325,5 +325,8 @@ def test_a_classifier_takes_its_pixels(tmp_path, name):
     for decoder in (name, "pillow"):
         with Classifier(tmp_path / "model.safetensors", engine="torch", device="cpu", decoder=decoder) as classifier:
             assert classifier.describe()["decoder"] == decoder
+            assert "decoder_why" not in classifier.describe()
+            classifier.decoder.why = "it is the fastest"
+            assert classifier.describe()["decoder_why"] == "it is the fastest"
             answers.append([prediction.probabilities for prediction in classifier.predict(paths)])
     np.testing.assert_allclose(*answers, atol=0.02)

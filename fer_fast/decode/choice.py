@@ -62,7 +62,11 @@ def open_decoder(
     installed = [each for each, modules in LIBRARIES.items() if all(map(is_installed, modules))]
     if name == "auto" and device != "cpu" and installed:
         try:
-            return opened(_fastest(installed, opened, device, image_size), workers=workers, cards=device.split(","))
+            name, why = _fastest(installed, opened, device, image_size)
+            decoder = opened(name, workers=workers, cards=device.split(","))
+            decoder.why = why
+            _log.info("%s decodes: %s", name, why)
+            return decoder
         except FerFastError as error:
             _log.warning("Pillow decodes: %s", error)
     from fer_fast.decode.pillow import PillowDecoder  # Pillow costs 40 ms: only for those who decode
@@ -70,10 +74,10 @@ def open_decoder(
     return PillowDecoder(image_size, workers, **cost)
 
 
-def _fastest(installed: list[str], opened: Callable[..., Decoder], device: str, image_size: int) -> str:
-    """The library that is the fastest on the first card, by as many workers as suit the machine; or the only one."""
+def _fastest(installed: list[str], opened: Callable[..., Decoder], device: str, image_size: int) -> tuple[str, str]:
+    """The library that is the fastest on the first card, by as many workers as suit the machine, and why."""
     if len(installed) == 1:
-        return installed[0]
+        return installed[0], "no other library for a card is installed"
     from fer_fast.decode.fastest import fastest
     from fer_fast.machine.devices import card_name
 
