@@ -102,7 +102,8 @@ def test_a_batch_of_many_sizes_keeps_its_order(codec, monkeypatch):
         contents.append(Encoded(np.frombuffer(content.getvalue(), np.uint8)))
     whole, places = codec(SIDE, None, 1).run(contents, len(contents))
     assert places == [*range(len(sizes))]
-    assert np.abs(whole.astype(int) - squares(images)).max() <= 1
+    difference = np.abs(whole.astype(int) - squares(images))
+    assert difference.max() <= 1 and difference.mean() < 0.1, "rounded, in both passes, as Pillow rounds"
     monkeypatch.setattr(squashed, "_AT_ONCE", 2 * 12 * 48 * 48)  # two of the three that are alike, then the third
     stacked, resized = [], squashed._resized
     monkeypatch.setattr(

@@ -30,7 +30,7 @@ class Dali(Library):
 
     def run(self, encoded: Sequence[Encoded], batch: int) -> Part:
         """See `Library.run`; it decodes all of them or raises."""
-        if self._pipe is None or batch > self._most:
+        if self._pipe is None or len(encoded) > self._most:
             self._build(max(batch, self._most))
         try:
             self._pipe.feed_input("encoded", [each.content for each in encoded])

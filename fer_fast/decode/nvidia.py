@@ -80,7 +80,7 @@ class NvidiaDecoder(Decoder):
         card = device if device == "cpu" else torch_device(device)
         self._card = None if card == "cpu" else int(card.partition(":")[2])
         self._library = library
-        self._own = threading.local()
+        self._of_thread = threading.local()
         self._budget = Budget(self.limits.max_memory)
         self._view = Square(image_size)
         self._apart = Apart(self.workers, _CHUNK * self._view.most_bytes, self.limits, self._budget)
@@ -156,9 +156,9 @@ class NvidiaDecoder(Decoder):
 
     def _by_library(self, batch: NvidiaBatch, places: list[int]) -> list[Part]:
         """What the library makes of some images; what it refuses is decided by Pillow."""
-        if not hasattr(self._own, "library"):
-            self._own.library = self._library(self.image_size, self._card, self.workers)
-        library: Library = self._own.library
+        if not hasattr(self._of_thread, "library"):
+            self._of_thread.library = self._library(self.image_size, self._card, self.workers)
+        library: Library = self._of_thread.library
         found = library.decode([batch.encoded[place] for place in places], len(batch.paths))
         parts = [(pixels, [places[each] for each in within]) for pixels, within in found.parts]
         decoded = {place for _, within in parts for place in within}
