@@ -147,7 +147,7 @@ def test_auto_measures_the_libraries_themselves(monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(module, "_TIMES", 1)
     Image.new("RGB", (64, 64), (200, 100, 50)).save(tmp_path / "face.jpg")
     for how in ("measured", "kept"):
-        with open_decoder("auto", SIDE, 1, device="cuda:0") as decoder:
+        with open_decoder("auto", SIDE, 1, max_pixels=64 * 64, device="cuda:0") as decoder:
             assert decoder.name in LIBRARIES
             assert decoder.decode([str(tmp_path / "face.jpg")]).indices == [0]
         assert decoder.why.startswith(f"images a second on cpu, {how}: dali ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +55,14 @@ def open_decoder(
     """
     check_decoder(name, image_size, workers, max_pixels, max_memory, max_seconds)
     cost: dict[str, Any] = {"max_pixels": max_pixels, "max_memory": max_memory, "max_seconds": max_seconds}
-    opened = partial(_by_library, image_size=image_size, cost=cost)
+    opened = partial(_by_library, image_size=image_size, workers=workers, cost=cost, cards=device.split(","))
     if name in LIBRARIES:
-        return opened(name, workers=workers, cards=device.split(","))
+        return opened(name)
     installed = [each for each, modules in LIBRARIES.items() if all(map(is_installed, modules))]
     if name == "auto" and device != "cpu" and installed:
         try:
-            name, why = _fastest(installed, opened, device, image_size)
-            decoder = opened(name, workers=workers, cards=device.split(","))
+            name, why = _fastest(installed, device.split(",")[0], image_size)
+            decoder = opened(name)
             decoder.why = why
             _log.info("%s decodes: %s", name, why)
             return decoder
@@ -74,15 +73,15 @@ def open_decoder(
     return PillowDecoder(image_size, workers, **cost)
 
 
-def _fastest(installed: list[str], opened: Callable[..., Decoder], device: str, image_size: int) -> tuple[str, str]:
-    """The library that is the fastest on the first card, by as many workers as suit the machine, and why."""
+def _fastest(installed: list[str], card: str, image_size: int) -> tuple[str, str]:
+    """The library that is the fastest on a card, whatever limits the caller has, and why it is taken."""
     if len(installed) == 1:
         return installed[0], "no other library for a card is installed"
     from fer_fast.decode.fastest import fastest
     from fer_fast.machine.devices import card_name
 
-    card = device.split(",")[0]
-    return fastest(installed, partial(opened, workers=None, cards=[card]), card_name(card), image_size)
+    opened = partial(_by_library, image_size=image_size, workers=None, cost={}, cards=[card])
+    return fastest(installed, opened, card_name(card), image_size)
 
 
 def _by_library(name: str, image_size: int, workers: int | None, cost: dict[str, Any], cards: list[str]) -> Decoder:

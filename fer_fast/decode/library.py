@@ -75,7 +75,7 @@ class Library(ABC):
 
     @abstractmethod
     def run(self, encoded: Sequence[Encoded], batch: int) -> Part:
-        """Decodes images, with those of `_TURNS` turned; complete, whatever stream of a card they are used on.
+        """Decodes images, squashes and turns them; complete, whatever stream of a card they are used on.
 
         Args:
             encoded: one or more.
