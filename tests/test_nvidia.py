@@ -18,7 +18,6 @@ from fer_fast import Classifier
 from fer_fast.decode import nvidia, open_decoder
 from fer_fast.decode.choice import LIBRARIES as LIBRARY_MODULES
 from fer_fast.decode.choice import _library
-from fer_fast.models.files.storage import save_model
 from fer_fast.types import DecodeError, FerFastError, MissingExtraError, Status
 
 SIDE = 24
@@ -319,6 +318,8 @@ def test_on_a_card(tmp_path, decoders, name):
 
 @pytest.mark.needs_torch
 def test_a_classifier_takes_its_pixels(tmp_path, name):
+    from fer_fast.models.files.storage import save_model
+
     save_model(random_model(tiny_config(sources=("image", "FM1"))), tmp_path / "model.safetensors")
     paths = written(tmp_path, [encoded(name) for name in ("jpeg", "png", "webp")])
     answers = []
