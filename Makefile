@@ -47,11 +47,12 @@ $(VENV)/installed-demo: $(SOURCES)
 	touch $@
 
 # Editable, so that the tests see what they stand beside; that the wheel works, too, is one of them. TensorRT for RTX builds
-# engines without a card; its packages would bring CUDA's along.
+# engines without a card; its packages would bring CUDA's along. Triton's ask for other releases of numpy and protobuf.
 $(VENV)/installed-test: $(SOURCES)
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(PIP) install '$(TORCH)' -e '.[test]'
 	$(PIP) install --no-deps tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings
+	$(PIP) install --no-deps nvidia-pytriton tritonclient
 	touch $@
 
 clean:

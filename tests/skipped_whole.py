@@ -27,6 +27,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "fsspec": ("remote",),
     "aiohttp": ("remote_web",),
     "nvidia.dali": ("dali",),
+    "pytriton": ("triton_server",),
     "av": (
         *("classify_video", "film", "film_colours", "film_damage", "film_parts", "film_regions"),
         *("cli_watch", "draw_film", "timeline", "watch", "watch_streams"),
