@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cpp_programs import (
+    LITTLE_OPTIMISED,
     RGB,
     answers_of,
     assert_as_python,
@@ -28,6 +29,8 @@ from fer_fast.models.files.storage import save_model
 from fer_fast.models.prior import ratios_of, shares_of, with_ratios
 from fer_fast.types import EMOTIONS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def classify(tmp_path_factory):
@@ -35,7 +38,8 @@ def classify(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cpp")
     torch = Path(importlib.util.find_spec("torch").origin).parent
     options = ["-DFER_FAST_LIBTORCH=ON", f"-DTorch_DIR={torch / 'share/cmake/Torch'}"]
-    return build_consumer(folder / "consumer", install(folder, *options)) / "classify"
+    prefix = install(folder, LITTLE_OPTIMISED, *options)
+    return build_consumer(folder / "consumer", prefix, programs=("classify", "find")) / "classify"
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
