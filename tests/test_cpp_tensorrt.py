@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from cpp_programs import (
+    LITTLE_OPTIMISED,
     RGB,
     ROOT,
     answers_of,
@@ -205,7 +206,8 @@ def test_cmake_finds_what_it_is_told(tmp_path):
     (tmp_path / "root" / "lib").mkdir()
     (tmp_path / "root" / "empty.cpp").touch()
     run("c++", "-shared", tmp_path / "root" / "empty.cpp", "-o", tmp_path / "root" / "lib" / "libnvinfer.so")
-    build(ROOT, tmp_path / "build", WITH_TENSORRT, f"-DTensorRT_ROOT={tmp_path / 'root'}")
+    options = (WITH_TENSORRT, f"-DTensorRT_ROOT={tmp_path / 'root'}", LITTLE_OPTIMISED)
+    build(ROOT, tmp_path / "build", *options, targets=("fer_fast_classifier",))
     assert (tmp_path / "build" / "libfer_fast.so").is_file()
 
 
