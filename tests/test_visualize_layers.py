@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from tiny_models import faces, random_model, settle, tiny_config
 
+from fer_fast import FerFastError
 from fer_fast.cli import run
 from fer_fast.models.classifier import classifier_named
 from fer_fast.models.cnn.config import CNNConfig
@@ -118,6 +119,18 @@ def test_maps_and_sparsity_computed_a_second_way() -> None:
     assert sparsity(np.float32([[[0, -1], [2, 3]], [[0, 0], [1, 1e-30]]])) == 0.5
 
 
+def test_a_model_that_gives_no_numbers_is_told() -> None:
+    network = built("cnn")
+    network.get_parameter("maps.0.conv.weight").fill_(float("nan"))
+    for look in (lambda: feature_maps(network, face_of(network), ["map 1"]), lambda: _dream_of(network)):
+        with pytest.raises(FerFastError, match="not a number"):
+            look()
+
+
+def _dream_of(network: Network) -> Dream:
+    return deep_dream(network, face_of(network), CLASSES[0])
+
+
 def test_an_unknown_layer_is_told_the_known_ones() -> None:
     known = "map 1, map 2, map 3, maps.0.conv, maps.1.conv, maps.2.conv"
     with pytest.raises(ValueError, match=f"^layers must be of {known}, not 'map 4'$"):
@@ -214,6 +227,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(3):
         save_model(built("cnn"), folder / "epochs" / f"epoch_{number:03}.safetensors")
     (folder / "none").mkdir()
+    (folder / "mixed").mkdir()
+    for place, name in (("a", "cnn"), ("b", "fusion")):
+        (folder / "mixed" / f"{place}.safetensors").symlink_to(folder / f"{name}.safetensors")
     save_model(random_model(tiny_config(sources=("image",))), folder / "plain.safetensors")
     Image.fromarray(faces(1, 60)[0]).save(folder / "face.png")
     return folder
@@ -258,6 +274,14 @@ def test_the_command_draws_each_figure_of_each_architecture(
         (["face.png", "--checkpoints", "epochs"], "--checkpoints needs --figure activations"),
         (["face.png", "--figure", "deepdream"], "--figure deepdream needs --class"),
         (["face.png", "--figure", "activations"], "--figure activations needs --checkpoints"),
+        (
+            ["face.png", "--figure", "activations", "--checkpoints", "epochs", "--model", "fast"],
+            "--model must not be given with --checkpoints",
+        ),
+        (
+            ["face.png", "--figure", "activations", "--checkpoints", "mixed"],
+            "checkpoints must be of one model: 'mixed/b.safetensors' sees 64 pixels, 'mixed/a.safetensors' 48",
+        ),
         (["face.png", "--figure", "channels", "--faces"], "--faces must not be given with --figure channels"),
         (
             ["face.png", "--figure", "channels", "--prior", "balanced"],

@@ -46,8 +46,13 @@ def activations(image: str, checkpoints: str, layers: Sequence[str]) -> Drawn:
     first = load_model(files[0])
     pixels = pixels_of(image, first.config.image_size)
     chosen = chosen_layers(first, layers)
-    models = ((Path(file).stem, load_model(file)) for file in files)
-    epochs = [Epoch(name, feature_maps(model, pixels, chosen)) for name, model in models]
+    epochs = []
+    for file in files:
+        model = load_model(file)
+        if model.config.image_size != first.config.image_size:
+            sizes = f"{file!r} sees {model.config.image_size} pixels, {files[0]!r} {first.config.image_size}"
+            raise ValueError(f"checkpoints must be of one model: {sizes}")
+        epochs.append(Epoch(Path(file).stem, feature_maps(model, pixels, chosen)))
     shares = ", ".join(f"{name} {100 * sparsity(maps):.0f} %" for name, maps in epochs[-1].maps.items())
     return draw_epochs(pixels, epochs), f"{counted(len(epochs), 'model', 'models')}, zero in the last: {shares}"
 

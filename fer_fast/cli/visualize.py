@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add("image", metavar="IMAGE", nargs="?", help="a jpg, png, webp, bmp, tiff, gif, heic or avif file")
     add("-o", "--output", metavar="OUT", help="the figure: .png (default: IMAGE's name_fer_fast.png)")
-    add("--model", default="fast", help="a packaged model, or a .safetensors checkpoint (default: fast)")
+    add("--model", help="a packaged model, or a .safetensors checkpoint (default: fast)")
     add_prior_argument(parser)
     figures = ("face", "filters", "channels", "activations", "deepdream")
     add("--figure", choices=figures, default="face", help="what is drawn, see below (default: face)")
@@ -73,7 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
     if given and not arguments.faces:
         raise ValueError(f"--{option_of(min(given))} needs --faces")
     _check_figure(arguments)
-    image, name = arguments.image, arguments.output or _name_of(arguments)
+    if arguments.model is None:
+        arguments.model = "fast"
+    image = arguments.image
+    name = _name_of(arguments) if arguments.output is None else arguments.output
     if image is not None:
         _check_image(image)
     out = _check_out(name, image)
@@ -100,6 +103,8 @@ def _check_figure(arguments: argparse.Namespace) -> None:
     for option, figures in _ONLY.items():
         if getattr(arguments, option) is not None and figure not in figures:
             raise ValueError(f"--{option} needs --figure {' or '.join(figures)}")
+    if arguments.checkpoints is not None and arguments.model is not None:
+        raise ValueError("--model must not be given with --checkpoints")
     if arguments.faces and figure != "face":
         raise ValueError(f"--faces must not be given with --figure {figure}")
     if arguments.prior != "train" and figure not in ("face", "deepdream"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
@@ -28,11 +29,12 @@ def compose_dream(dream: Dream, model: str) -> Figure:
     text(figure, MARGIN, bottom + side + 0.25, f"DeepDream for {cut(dream.label, 40)}", size=8)
     for column, seen in enumerate(dream.seen):
         left = MARGIN + column * (side + GAP)
-        name = f"to 1/{OCTAVES[column - 1]} of the side" if column else "image"
-        text(figure, left, bottom + side + 0.05, name.replace("1/1 of the side", "full size"), weight="bold")
+        name = f"octave {Fraction(1, OCTAVES[column - 1])}" if column else "image"
+        text(figure, left, bottom + side + 0.05, name, weight="bold")
         panel(figure, left, bottom, side).imshow(seen.pixels)
         share = seen.prediction.probabilities[seen.prediction.classes.index(dream.label)]
         text(figure, left + side / 2, bottom - 0.14, f"{100 * share:.1f} %", ha="center")
-    said = f"Model {cut(model, 24)}; what is added has ever finer shapes; below each, the class's probability"
+    added = "what an octave adds has that part of the image's side; below, the class's probability"
+    said = f"Model {cut(model, 24)}; {added}"
     text(figure, MARGIN, 0.09, said, size=6, color=FAINT)
     return figure

@@ -12,6 +12,7 @@ from torch import nn
 
 from fer_fast.models.layer_maps import watched
 from fer_fast.models.network import Network
+from fer_fast.types import FerFastError
 from fer_fast.visualize.face import check_pixels
 
 Maps = npt.NDArray[np.float32]
@@ -76,6 +77,7 @@ def feature_maps(model: Network, pixels: npt.NDArray[np.uint8], names: Sequence[
     Raises:
         TypeError: if `pixels` is not a uint8 array.
         ValueError: if its shape is another, a name is unknown, or the model does not run that layer.
+        FerFastError: if the model gives a value that is not finite.
     """
     check_pixels(model, pixels)
     layers = model.layers()
@@ -85,7 +87,10 @@ def feature_maps(model: Network, pixels: npt.NDArray[np.uint8], names: Sequence[
         if name not in found:
             raise ValueError(f"layers must be of those that the model runs, which {name!r} is not")
     # Of the first view, should the model look at two.
-    return {name: found[name][0].float().cpu().numpy() for name in names}
+    maps: dict[str, Maps] = {name: found[name][0].float().cpu().numpy() for name in names}
+    if not all(np.isfinite(values).all() for values in maps.values()):
+        raise FerFastError("the model gave a value that is not a number")
+    return maps
 
 
 def sparsity(maps: Maps) -> float:
