@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import warnings
 from collections.abc import Callable
@@ -87,7 +88,7 @@ def test_each_classifier_of_the_package_is_drawn_here() -> None:
 def test_layers_are_the_stages_and_each_convolution(name: str) -> None:
     network = built(name)
     convolutions = [each for each, module in network.named_modules() if isinstance(module, torch.nn.Conv2d)]
-    assert list(network.layers()) == [*network.stages(), *convolutions]
+    assert list(network.layers_with_maps()) == [*network.stages(), *convolutions]
     assert chosen_layers(network) == MODELS[name][1]
     assert chosen_layers(network, convolutions[1:2]) == convolutions[1:2]
     assert first_filters(network).layer == MODELS[name][2]
@@ -98,8 +99,8 @@ def test_maps_of_all_layers_are_finite_and_the_model_is_left_as_it_was(name: str
     network = built(name)
     face, images = face_of(network), torch.from_numpy(faces(2, network.config.image_size, seed=5))
     before = network(images)
-    maps = feature_maps(network, face, list(network.layers()))
-    assert list(maps) == list(network.layers())
+    maps = feature_maps(network, face, list(network.layers_with_maps()))
+    assert list(maps) == list(network.layers_with_maps())
     assert all(values.ndim == 3 and np.isfinite(values).all() for values in maps.values())
     deep_dream(network, face, CLASSES[2], steps=1)
     assert not any(module._forward_hooks for module in network.modules())
@@ -129,6 +130,19 @@ def test_a_model_that_gives_no_numbers_is_told() -> None:
 
 def _dream_of(network: Network) -> Dream:
     return deep_dream(network, face_of(network), CLASSES[0])
+
+
+def test_another_distributions_is_drawn_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "brought"))
+    architecture = importlib.import_module("brought_architecture").BroughtArchitecture()
+    torch.manual_seed(0)
+    network = architecture.network(architecture.config(image_size=16)).eval().requires_grad_(False)
+    face = face_of(network)
+    assert chosen_layers(network) == ["conv"] and first_filters(network).weights.shape == (8, 3, 4, 4)
+    maps = feature_maps(network, face, ["conv"])
+    np.testing.assert_array_equal(maps["conv"], network.conv(network.normalised(torch.from_numpy(face)[None]))[0])
+    dream = deep_dream(network, face, CLASSES[1], steps=2)
+    assert dream.seen[-1].prediction.probabilities[1] > dream.seen[0].prediction.probabilities[1]
 
 
 def test_an_unknown_layer_is_told_the_known_ones() -> None:

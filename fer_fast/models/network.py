@@ -73,7 +73,7 @@ class Network(nn.Module):
         """Parts by the names of their maps (`ClassifierArchitecture.drawn`), each a module that gives one."""
         return {}
 
-    def layers(self) -> dict[str, nn.Module]:
+    def layers_with_maps(self) -> dict[str, nn.Module]:
         """All parts that give maps: the stages by their names, then each convolution by torch's name of it."""
         convolutions = {name: module for name, module in self.named_modules() if isinstance(module, nn.Conv2d)}
         return {**self.stages(), **convolutions}

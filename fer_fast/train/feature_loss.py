@@ -29,7 +29,7 @@ class FeatureLoss(nn.Module):
 
     Args:
         model: whose layer it is; it is run once.
-        layer: its name, out of `Network.layers`.
+        layer: its name, out of `Network.layers_with_maps`.
         channels: of each feature, by name.
         adaptive: whether features are weighted by uncertainty; else each counts the same.
 
@@ -39,8 +39,8 @@ class FeatureLoss(nn.Module):
 
     def __init__(self, model: Network, layer: str, channels: Mapping[str, int], adaptive: bool) -> None:
         super().__init__()
-        if layer not in model.layers():
-            raise ValueError(f"feature_layer must be one of {', '.join(model.layers())}, not {layer!r}")
+        if layer not in model.layers_with_maps():
+            raise ValueError(f"feature_layer must be one of {', '.join(model.layers_with_maps())}, not {layer!r}")
         self.layer = layer
         inputs = _channels(model, layer)
         self.readouts = nn.ModuleDict({name: nn.Conv2d(inputs, count, 1) for name, count in channels.items()})
@@ -70,7 +70,7 @@ class FeatureLoss(nn.Module):
             images: the faces as they are, float [batch, 3, size, size], values 0..255.
             features: see `losses`.
         """
-        with watched({self.layer: model.layers()[self.layer]}) as maps:
+        with watched({self.layer: model.layers_with_maps()[self.layer]}) as maps:
             model.trained(images)
         return self.weighted(self.losses(maps[self.layer], features))
 
@@ -84,7 +84,7 @@ def share_at(weight: float, epochs: float, epoch: float) -> float:
 def _channels(model: Network, layer: str) -> int:
     """Of a layer's maps."""
     training, size = model.training, model.config.image_size
-    with watched({layer: model.layers()[layer]}) as maps:
+    with watched({layer: model.layers_with_maps()[layer]}) as maps:
         model.eval().trained(torch.zeros(1, 3, size, size))
     model.train(training)
     if layer not in maps:

@@ -40,7 +40,7 @@ class Learner(nn.Module):
         if self.frozen and model.backbone is not None:
             model.backbone.requires_grad_(False)
         if feature_loss is not None:
-            held = model.layers()[feature_loss.layer]
+            held = model.layers_with_maps()[feature_loss.layer]
             if not any(parameter.requires_grad for parameter in held.parameters()):
                 raise ValueError(f"feature_layer must be one that is trained, not {feature_loss.layer!r}")
 

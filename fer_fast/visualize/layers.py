@@ -40,7 +40,7 @@ def chosen_layers(model: Network, names: Sequence[str] = ()) -> list[str]:
     Raises:
         ValueError: the model has no convolution, or no layer of a name.
     """
-    known = model.layers()
+    known = model.layers_with_maps()
     first_filters(model)  # or there is no convolution
     for name in names:
         if name not in known:
@@ -69,7 +69,7 @@ def feature_maps(model: Network, pixels: npt.NDArray[np.uint8], names: Sequence[
     Args:
         model: in eval mode; it is left as it is.
         pixels: uint8 [size, size, 3], RGB, of the model's image size.
-        names: out of `Network.layers`.
+        names: out of `Network.layers_with_maps`.
 
     Returns:
         float32 [channels, h, w] by name, in the order of `names`.
@@ -80,7 +80,7 @@ def feature_maps(model: Network, pixels: npt.NDArray[np.uint8], names: Sequence[
         FerFastError: if the model gives a value that is not finite.
     """
     check_pixels(model, pixels)
-    layers = model.layers()
+    layers = model.layers_with_maps()
     with watched({name: layers[name] for name in chosen_layers(model, names)}) as found:
         model.trained(torch.tensor(pixels, device=model.get_buffer("pixel_mean").device)[None])
     for name in names:
