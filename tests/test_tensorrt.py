@@ -81,7 +81,7 @@ def stand_in(monkeypatch, tmp_path, checkpoint):
     library, built = types.SimpleNamespace(Runtime=Runtime, __version__="11.0.0"), []
     monkeypatch.setattr(tensorrt_sources, "messages_of", lambda _: types.SimpleNamespace(last="why"))
     monkeypatch.setattr(tensorrt_sources, "engine_graph", lambda *_: b"graph")
-    monkeypatch.setattr(tensorrt_sources, "build_engine", lambda *_: built.append(1) or b"engine %d" % len(built))
+    monkeypatch.setattr(tensorrt_sources, "build_engine", lambda *_, **__: built.append(1) or b"engine %d" % len(built))
 
     def engines(precision="fp16", cached=True):
         return BuiltEngines(checkpoint, library, "cuda:0", precision, 64, cached)
