@@ -15,6 +15,7 @@ from fer_fast.engines import card, choice, open_engine
 from fer_fast.engines.card import Choice, candidates
 from fer_fast.engines.interface import Engine
 from fer_fast.engines.measured import Candidate
+from fer_fast.machine import devices
 from fer_fast.models.files.checkpoint import Checkpoint, read_checkpoint, read_finder
 from fer_fast.models.files.storage import save_model
 from fer_fast.models.loading import load_model
@@ -196,6 +197,17 @@ def test_a_named_engine_opens_without_measuring(checkpoint: Checkpoint, opened: 
         engine = open_engine(checkpoint, engine=name, device="cuda")
         assert engine.describe() == {"engine": name, "precision": "auto"}
     assert len(opened) == 3
+
+
+def test_the_driver_says_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_VERSION", tmp_path / "version")
+    monkeypatch.setattr(torch._C, "_cuda_getDriverVersion", lambda: 13000, raising=False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert devices.driver_version() == "for CUDA 13000"
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert devices.driver_version() == ""
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05\nGCC version: 12\n")
+    assert devices.driver_version() == "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05"
 
 
 def test_the_reference_is_fp32_on_the_processor(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -210,6 +210,8 @@ def test_what_is_not_there_is_said(checkpoint, monkeypatch):
         match=r"engine 'tensorrt' needs tensorrt, which .*: pip install 'fer-fast\[cuda\]'",
     ):
         open_engine(checkpoint, engine="tensorrt")
+    with pytest.raises(MissingExtraError, match="engine 'tensorrt-fused' needs tensorrt, which"):
+        open_engine(checkpoint, engine="tensorrt-fused")
     monkeypatch.setitem(sys.modules, "tensorrt", types.SimpleNamespace(__version__="8.6.1"))
     with pytest.raises(FerFastError, match=r"tensorrt must be 10 or newer, not 8\.6\.1"):
         open_engine(checkpoint, engine="tensorrt")

@@ -135,7 +135,7 @@ class Contest:
         first, *others = sorted(self.seconds, key=self.seconds.__getitem__)
         # Another precision or batch of the same form says little of the form.
         rival = next((each for each in others if each.engine != first.engine), others[0] if others else None)
-        won = f"{first}"
+        won = str(first)
         if rival is not None:
             won += f": {self.seconds[rival] / self.seconds[first]:.2f} times as fast as {rival}"
         parts = [won, f"{len(self.seconds)} measured"]

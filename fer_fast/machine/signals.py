@@ -28,7 +28,7 @@ def held_back() -> Iterator[list[int]]:
     try:
         yield came
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number in dict.fromkeys(came):
-            signal.raise_signal(number)
+        for held, handler in handlers.items():
+            signal.signal(held, handler)
+        for each in dict.fromkeys(came):
+            signal.raise_signal(each)
