@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from fer_fast.engines.answers import fault_of, fixed_images
-from fer_fast.engines.interface import Engine
+from fer_fast.engines.interface import Engine, OutOfTimeError
 from fer_fast.engines.measured import Candidate, fastest
 from fer_fast.machine.cache import Place
 from fer_fast.models.architecture import Sides
@@ -77,7 +77,7 @@ class Machine:
             raise error
         for _ in range(self.opening):
             if may_go_on is not None and not may_go_on():
-                raise FerFastError("the build was ended")
+                raise OutOfTimeError("the build was ended")
             self.work += 1
         return Sums(self, candidate)
 
@@ -250,7 +250,7 @@ def test_when_time_is_up_what_was_measured_decides(machine: Machine, place: Any)
     assert machine.opened == [SLOW, FUSED]
     said = engine.chosen["chosen"]
     assert said.startswith("tensorrt-fused in bf16, batches of 32: 3.00 times as fast as torch in bf16, batches of 32")
-    assert said.endswith("; 2 measured; 3 not tried for want of time")
+    assert said.endswith("; 2 measured; 3 left out for want of time")
 
 
 def test_one_is_measured_even_where_there_is_no_time(machine: Machine, place: Any) -> None:
@@ -259,7 +259,7 @@ def test_one_is_measured_even_where_there_is_no_time(machine: Machine, place: An
     engine = chosen_on(machine, place, budget=0)
     assert machine.opened == [SLOW, FUSED]
     assert engine.chosen["chosen"] == (
-        "tensorrt-fused in bf16, batches of 32; 1 measured; 1 failed; 1 not tried for want of time"
+        "tensorrt-fused in bf16, batches of 32; 1 measured; 1 failed; 1 left out for want of time"
     )
 
 
@@ -267,6 +267,7 @@ def test_a_build_ends_when_time_is_up(machine: Machine, place: Any, caplog: pyte
     machine.opening = 50
     engine = chosen_on(machine, place, budget=130)  # torch takes 110, 20 are left
     assert engine.describe()["engine"] == "torch" and machine.work == 130
+    assert engine.chosen["chosen"] == "torch in bf16, batches of 32; 1 measured; 2 left out for want of time"
     assert "tensorrt-fused in bf16, batches of 32 is left out: the build was ended" in caplog.text
 
 

@@ -11,6 +11,7 @@ import torch
 from engine_agreement import assert_agree
 from tiny_models import faces, random_model, tiny_config
 
+from fer_fast.engines.interface import OutOfTimeError
 from fer_fast.engines.tensorrt import TensorRtEngine
 from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt
 from fer_fast.engines.tensorrt_cut import parts
@@ -18,7 +19,6 @@ from fer_fast.models.files.checkpoint import Checkpoint, read_checkpoint, read_f
 from fer_fast.models.files.storage import save_model
 from fer_fast.models.loading import load_model
 from fer_fast.models.registry import architecture_of
-from fer_fast.types import FerFastError
 
 MODELS: dict[str, dict[str, Any]] = {
     "all": {},  # image, FM2, FM3, FM4
@@ -88,7 +88,7 @@ def test_both_parts_become_engines_for_rtx(precision: str) -> None:
     for part in (before, after):
         assert len(build_engine(library, part.graph(32), 32, cards)) > 1_000_000
     graph, steps = after.graph(32), iter([True] * 4)
-    with pytest.raises(FerFastError, match="TensorRT's build was ended for want of time"):
+    with pytest.raises(OutOfTimeError, match="TensorRT's build was ended for want of time"):
         build_engine(library, graph, 32, cards, may_go_on=lambda: next(steps, False))
     with pytest.raises(KeyboardInterrupt):
         build_engine(library, graph, 32, cards, may_go_on=lambda: signal.raise_signal(signal.SIGINT) or True)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fer_fast.engines.opened import Opened
+from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,10 @@ PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16", "fp16", "int8")
 LARGEST_FALL = 0.003
 #: The longest side that images will have, of a model that takes many sizes, unless told.
 DEFAULT_SIDE = 640
+
+
+class OutOfTimeError(FerFastError):
+    """A build was ended: it took longer than whoever asked for it wanted to wait."""
 
 
 class Engine(Opened):

@@ -10,12 +10,10 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from fer_fast.engines.interface import Engine, OutOfTimeError
 from fer_fast.types import FerFastError
-
-if TYPE_CHECKING:
-    from fer_fast.engines.interface import Engine
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +37,7 @@ class Trials(Protocol):
     """What is done with a candidate; all of it may raise a FerFastError or a RuntimeError, which leaves it out."""
 
     def open(self, candidate: Candidate, may_go_on: Callable[[], bool] | None = None) -> Engine:
-        """The engine, after its first calls; building it may end with an error when it may not go on."""
+        """The engine, after its first calls; building it ends with an OutOfTimeError when it may not go on."""
 
     def fault(self, engine: Engine, candidate: Candidate) -> str:
         """What is wrong with its answers; empty if they are those of fp32, to a tolerance."""
@@ -68,7 +66,7 @@ class Contest:
         best: the fastest engine so far.
         seconds: of each candidate that ran.
         failed: why the others did not.
-        untried: those for which no time was left.
+        late: those for which no time was left.
     """
 
     trials: Trials
@@ -76,7 +74,7 @@ class Contest:
     best: Engine | None = None
     seconds: dict[Candidate, float] = field(default_factory=dict)
     failed: dict[Candidate, str] = field(default_factory=dict)
-    untried: list[Candidate] = field(default_factory=list)
+    late: list[Candidate] = field(default_factory=list)
 
     @property
     def first(self) -> Candidate:
@@ -87,7 +85,7 @@ class Contest:
         """Tries them in order, while there is time; one at least has to run."""
         for candidate in candidates:
             if self.seconds and self.time_is_up():
-                self.untried.append(candidate)
+                self.late.append(candidate)
             else:
                 self._try(candidate)
 
@@ -101,6 +99,10 @@ class Contest:
         may_go_on = (lambda: not self.time_is_up()) if self.seconds else None
         try:
             engine = self.trials.open(candidate, may_go_on)
+        except OutOfTimeError as error:
+            log.warning("%s is left out: %s", candidate, error)
+            self.late.append(candidate)
+            return
         except (FerFastError, RuntimeError) as error:
             self._leave_out(candidate, str(error))
             return
@@ -140,7 +142,7 @@ class Contest:
             won += f": {self.seconds[rival] / self.seconds[first]:.2f} times as fast as {rival}"
         parts = [won, f"{len(self.seconds)} measured"]
         parts += [f"{len(self.failed)} failed"] if self.failed else []
-        parts += [f"{len(self.untried)} not tried for want of time"] if self.untried else []
+        parts += [f"{len(self.late)} left out for want of time"] if self.late else []
         return "; ".join(parts)
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fer_fast.engines.interface import OutOfTimeError
 from fer_fast.machine.extras import pip_line
 from fer_fast.machine.signals import held_back
 from fer_fast.types import FerFastError, MissingExtraError
@@ -65,7 +66,8 @@ def build_engine(
 
     Raises:
         ValueError: a card that the library does not build for.
-        FerFastError: TensorRT refuses the graph, or the build was ended.
+        FerFastError: TensorRT refuses the graph.
+        OutOfTimeError: the build was ended.
     """
     messages = messages_of(library)
     builder = library.Builder(messages)
@@ -103,7 +105,7 @@ def _built(library: Any, builder: Any, network: Any, settings: Any, may_go_on: C
         settings.progress_monitor = monitor  # which TensorRT does not own
         engine = builder.build_serialized_network(network, settings)
     if engine is None and not may_go_on():
-        raise FerFastError("TensorRT's build was ended for want of time")
+        raise OutOfTimeError("TensorRT's build was ended for want of time")
     return engine
 
 
