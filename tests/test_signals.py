@@ -10,7 +10,7 @@ import pytest
 from fer_fast.machine.signals import held_back
 
 
-def test_a_signal_is_handled_when_it_ends() -> None:
+def test_a_signal_is_handled_when_it_ends(interruptible: None) -> None:
     seen = []
     with pytest.raises(KeyboardInterrupt), held_back() as came:
         assert came == []
@@ -22,7 +22,7 @@ def test_a_signal_is_handled_when_it_ends() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_what_fails_inside_does_not_lose_a_signal() -> None:
+def test_what_fails_inside_does_not_lose_a_signal(interruptible: None) -> None:
     with pytest.raises(KeyboardInterrupt) as raised, held_back():
         signal.raise_signal(signal.SIGINT)
         raise ValueError("inside")

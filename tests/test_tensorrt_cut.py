@@ -78,7 +78,7 @@ def test_compiled_parts_and_the_native_op_are_joined(
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
-def test_both_parts_become_engines_for_rtx(precision: str) -> None:
+def test_both_parts_become_engines_for_rtx(precision: str, interruptible: None) -> None:
     pytest.importorskip("tensorrt_rtx_libs")
     checkpoint = read_checkpoint("tiny")
     architecture = architecture_of(checkpoint)
