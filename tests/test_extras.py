@@ -30,6 +30,7 @@ BROUGHT = {
     "nvidia_dali_cuda120": "nvidia.dali",
     "nvidia_nvimgcodec_cu13": "nvidia.nvimgcodec",
     "nvidia_nvimgcodec_cu12": "nvidia.nvimgcodec",
+    "scikit_image": "skimage",
 }
 NO_TORCH = "torch, which is not installed: pip install 'fer-fast[{}]'"
 #: A command line, and what is missing there where nothing but the package is installed.

@@ -90,14 +90,14 @@ class Library(ABC):
         try:
             return Found([self.run(encoded, batch)])
         except Exception as error:
-            _log.info("%s failed on %d images, decoded one by one now: %s", self.title, len(encoded), _reason(error))
+            _log.info("%s failed on %d images, decoded one by one now: %s", self.title, len(encoded), reason_of(error))
         parts, reason = [], ""
         for place, each in enumerate(encoded):
             try:
                 pixels, found = self.run([each], batch)
                 parts.append((pixels, [place] * len(found)))
             except Exception as error:
-                reason = _reason(error)
+                reason = reason_of(error)
         return Found(parts, reason)
 
 
@@ -112,7 +112,7 @@ def check_library(library: type[Library], side: int, card: int | None, device: s
     try:
         _, places = library(side, card, 1).run([Encoded(np.frombuffer(content.getvalue(), np.uint8))], 1)
     except Exception as error:  # of its own kinds
-        raise FerFastError(f"{library.title} does not decode on {device}: {_reason(error)}") from error
+        raise FerFastError(f"{library.title} does not decode on {device}: {reason_of(error)}") from error
     if not places:
         raise FerFastError(f"{library.title} does not decode on {device}: it refuses a JPEG and says no reason")
 
@@ -130,6 +130,6 @@ def turned(pixels: Any, orientations: Sequence[int]) -> Any:
     return pixels
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """DALI's traceback of the pipeline's definition is left out."""
     return " ".join(str(error).split()).rpartition("encountered: ")[2][:200]

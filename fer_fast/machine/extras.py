@@ -33,6 +33,7 @@ EXTRAS: dict[str, Extra] = {
         "NVIDIA cards since Turing", ("torch", "nvidia.dali", "nvidia.nvimgcodec", "tensorrt", "onnx", "onnxscript")
     ),
     "cuda12": Extra("NVIDIA cards before Turing", ("torch", "nvidia.dali", "nvidia.nvimgcodec")),
+    "features": Extra("feature losses in training", ("skimage",)),
     "parquet": Extra("tables in parquet", ("pyarrow",)),
     "plots": Extra("figures", ("matplotlib",)),
     "heif": Extra("HEIC files", ("pillow_heif",)),
