@@ -1,4 +1,4 @@
-"""How far DALI's pixels are from Pillow's, and what that changes: FERPlus comes in, JSON goes out.
+"""How far the pixels of NVIDIA's libraries are from Pillow's, and what that changes: FERPlus comes in, JSON goes out.
 
     python benchmarks/decoders.py --data FERPLUS [--device cpu] [--out benchmarks/results/decoders.json]
 
@@ -12,6 +12,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from fer_fast.bench.environment import environment
 from fer_fast.bench.plain import read_plainly
 from fer_fast.datasets.ferplus import SPLIT_PLACES
 from fer_fast.decode import Decoder, open_decoder
+from fer_fast.decode.choice import LIBRARIES
 
 RESULTS = Path(__file__).parent / "results" / "decoders.json"
 BATCH = 64
-Decode = Callable[[list[Path]], npt.NDArray[np.uint8]]
+Pixels = npt.NDArray[np.uint8]
+Decode = Callable[[list[Path]], Pixels]
 #: Sides of the photos in pixels.
 SMALLEST, LARGEST = 301, 1299
 
@@ -44,27 +47,49 @@ def enlarged(faces: list[Path], folder: Path, seed: int = 0) -> list[Path]:
     return paths
 
 
-def compare(paths: list[Path], ours: Decode, theirs: Decode, classifier: Classifier) -> dict[str, Any]:
-    """Differences in grey levels of 255 and in predictions."""
-    means, largest, changed = [], [], []
-    for start in range(0, len(paths), BATCH):
-        batch = paths[start : start + BATCH]
-        found = [decode(batch) for decode in (ours, theirs)]
-        difference = np.abs(found[0].astype(np.int16) - found[1])
-        means += difference.mean(axis=(1, 2, 3)).tolist()
-        largest.append(int(difference.max()))
-        probabilities = [classifier.predict_batch(pixels) for pixels in found]
+class Difference:
+    """Of one decoder from Pillow, in grey levels of 255 and in predictions."""
+
+    def __init__(self) -> None:
+        self.means: list[float] = []
+        self.largest = 0
+        self.changed: list[dict[str, Any]] = []
+
+    def add(self, names: list[str], pixels: list[Pixels], probabilities: list[npt.NDArray[np.float32]]) -> None:
+        """Takes a batch: of both, the decoder's first."""
+        difference = np.abs(pixels[0].astype(np.int16) - pixels[1])
+        self.means += difference.mean(axis=(1, 2, 3)).tolist()
+        self.largest = max(self.largest, int(difference.max()))
         labels = [each.argmax(axis=1) for each in probabilities]
         for place in np.flatnonzero(labels[0] != labels[1]):
             top = np.sort(probabilities[1][place])[::-1]
-            changed.append({"file": batch[place].name, "lead": round(float(top[0] - top[1]), 4)})
-    return {
-        "images": len(paths),
-        "mean": round(float(np.mean(means)), 4),
-        "worst_mean": round(float(np.max(means)), 4),
-        "largest": max(largest),
-        "changed": changed,
-    }
+            self.changed.append({"file": names[place], "lead": round(float(top[0] - top[1]), 4)})
+
+    def record(self) -> dict[str, Any]:
+        """What is written."""
+        return {
+            "images": len(self.means),
+            "mean": round(float(np.mean(self.means)), 4),
+            "worst_mean": round(float(np.max(self.means)), 4),
+            "largest": self.largest,
+            "changed": self.changed,
+        }
+
+
+def compare(
+    paths: list[Path], ours: dict[str, Decode], theirs: dict[str, Decode], classifier: Classifier
+) -> dict[str, dict[str, Any]]:
+    """Each of our decoders against each of Pillow's ways, by the names of both."""
+    found = {(decoder, way): Difference() for decoder in ours for way in theirs}
+    for start in range(0, len(paths), BATCH):
+        batch = paths[start : start + BATCH]
+        pixels = {name: decode(batch) for name, decode in (ours | theirs).items()}
+        probabilities = {name: classifier.predict_batch(each) for name, each in pixels.items()}
+        for both, difference in found.items():
+            difference.add(
+                [path.name for path in batch], [pixels[name] for name in both], [probabilities[name] for name in both]
+            )
+    return {decoder: {way: found[decoder, way].record() for way in theirs} for decoder in ours}
 
 
 def by(decoder: Decoder) -> Decode:
@@ -76,34 +101,30 @@ def main() -> None:
     """Compares and writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="FERPlus")
-    parser.add_argument("--device", default="cpu", help="where DALI decodes: cpu, cuda or cuda:N")
+    parser.add_argument("--device", default="cpu", help="where they decode: cpu, cuda or cuda:N")
     parser.add_argument("--model", default="fast")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     faces = sorted((options.data / SPLIT_PLACES["test"][0]).glob("*.png"))
     if not faces:
         parser.error(f"data must hold {SPLIT_PLACES['test'][0]}/*.png")
-    with (
-        Classifier(options.model, engine="torch", device="cpu", precision="fp32", batch_size=BATCH) as classifier,
-        open_decoder("dali", classifier.image_size, device=options.device) as ours,
-        open_decoder("pillow", classifier.image_size) as theirs,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        photos = enlarged(faces, Path(folder))
-        full = partial(read_plainly, size=classifier.image_size)
-        sets = {
-            "faces": (faces, by(theirs)),
-            "photos": (photos, by(theirs)),
-            "photos, fully decoded by Pillow": (photos, full),
-        }
-        found = {name: compare(paths, by(ours), other, classifier) for name, (paths, other) in sets.items()}
-    record = {"model": options.model, "device": options.device, "sets": found, "environment": environment()}
+    with ExitStack() as opened:
+        opening = Classifier(options.model, engine="torch", device="cpu", precision="fp32", batch_size=BATCH)
+        classifier = opened.enter_context(opening)
+        size = classifier.image_size
+        ours = {name: by(opened.enter_context(open_decoder(name, size, device=options.device))) for name in LIBRARIES}
+        pillow = by(opened.enter_context(open_decoder("pillow", size)))
+        photos = enlarged(faces, Path(opened.enter_context(tempfile.TemporaryDirectory())))
+        of_faces = compare(faces, ours, {"faces": pillow}, classifier)
+        full = partial(read_plainly, size=size)
+        of_photos = compare(photos, ours, {"photos": pillow, "photos, fully decoded by Pillow": full}, classifier)
+    found = {name: of_faces[name] | of_photos[name] for name in ours}
+    record = {"model": options.model, "device": options.device, "decoders": found, "environment": environment()}
     options.out.write_text(json.dumps(record, indent=1) + "\n")
-    for name, result in found.items():
-        print(
-            f"{name}: {result['images']} images, mean {result['mean']}, largest {result['largest']}, "
-            f"{len(result['changed'])} predictions changed"
-        )
+    for name, sets in found.items():
+        for images, result in sets.items():
+            changed = f"{len(result['changed'])} predictions changed"
+            print(f"{name}, {images}: mean {result['mean']}, largest {result['largest']}, {changed}")
 
 
 if __name__ == "__main__":

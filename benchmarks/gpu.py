@@ -30,7 +30,8 @@ TOOLS = ("memcheck", "racecheck", "initcheck")
 WITHOUT_FACES = "decode,backbone,tokens,vit,model,folder,latency,startup"
 #: What runs only where it is installed, and what is left out without it.
 OPTIONAL = {
-    "nvidia.dali": "NVIDIA DALI is not installed: Pillow decodes",
+    "nvidia.dali": "NVIDIA DALI is not installed: nvImageCodec or Pillow decodes",
+    "nvidia.nvimgcodec": "nvImageCodec is not installed: DALI or Pillow decodes",
     "tensorrt": "TensorRT is not installed: torch runs the model",
     "openvino": "OpenVINO is not installed: nothing on the CPU is compared",
 }

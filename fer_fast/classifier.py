@@ -53,7 +53,8 @@ class Classifier(Opened):
             exported in int8 stays so, and the rest is computed in it.
         batch_size: images that the engine takes at once; None chooses, or is what the model was exported for.
         workers: files decoded at once; None takes the processors that this process may use.
-        decoder: auto, pillow or dali; auto is DALI on a GPU, where it is installed.
+        decoder: auto, pillow, dali or nvimagecodec; auto is on a GPU the faster of the last two, where they are
+            installed.
         max_pixels: an image with more is refused, in a file or in memory; an encoded one is not decoded then.
         max_memory, max_seconds: what decoding a file may cost besides; see `fer_fast.decode.open_decoder`.
         prior: the mix of classes that the probabilities are to presume: train, that of the training, or what an export
@@ -282,6 +283,7 @@ class Classifier(Opened):
             "batch_size": self.batch_size,
             **self._engine.describe(),
             "decoder": self.decoder.name,
+            **({"decoder_why": self.decoder.why} if self.decoder.why else {}),
             "workers": self.decoder.workers,
             "decoding": self.decoder.runs_on,
         }

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_fast.decode.choice import LIBRARIES
 from fer_fast.machine.extras import EXTRAS, missing_modules, need, pip_line
 from fer_fast.types import FerFastError
 from fer_fast.version import __version__
@@ -122,6 +123,8 @@ def _machine() -> Iterator[Finding]:
         "OpenVINO": "openvino",
         "DALI": "nvidia-dali-cuda130",
         "DALI for CUDA 12": "nvidia-dali-cuda120",
+        "nvImageCodec": "nvidia-nvimgcodec-cu13",
+        "nvImageCodec for CUDA 12": "nvidia-nvimgcodec-cu12",
         "TensorRT": "tensorrt",
     }
     for title, package in others.items():
@@ -258,7 +261,8 @@ def _decoders() -> Iterator[Finding]:
     for kind in OPTIONAL:
         yield Finding(kind, False, "no codec", lacking[kind]) if kind in lacking else Finding(kind, True, "read")
     for device in ("cpu", *_seen()):
-        yield _tried(f"dali on {device}", partial(_decode, "dali", device))
+        for library in LIBRARIES:
+            yield _tried(f"{library} on {device}", partial(_decode, library, device))
 
 
 def _decode(decoder: str, device: str) -> str:
@@ -275,7 +279,7 @@ def _decode(decoder: str, device: str) -> str:
         decoded = opened.decode([str(path)])
     for _, failure in decoded.failures:
         raise failure
-    return "JPEG, PNG; the rest by Pillow" if decoder == "dali" else "JPEG, PNG, BMP, TIFF, GIF and what has a codec"
+    return "JPEG, PNG; the rest by Pillow" if decoder != "pillow" else "JPEG, PNG, BMP, TIFF, GIF and what has a codec"
 
 
 def _extras(found: list[Card]) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from workers import (  # noqa: F401 (hooks)
 )
 
 import fer_fast
+from fer_fast.machine.extras import is_installed
 
 # Where a machine has no CMake and no ninja of its own, those of this environment do.
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
@@ -43,8 +44,11 @@ def _missing_cuda() -> str | None:
 
 
 def _missing_dali() -> str | None:
-    found = importlib.util.find_spec("nvidia") is not None and importlib.util.find_spec("nvidia.dali") is not None
-    return None if found else "NVIDIA DALI is not installed"
+    return None if is_installed("nvidia.dali") else "NVIDIA DALI is not installed"
+
+
+def _missing_nvimagecodec() -> str | None:
+    return None if is_installed("nvidia.nvimgcodec") else "nvImageCodec is not installed"
 
 
 def _missing_tensorrt() -> str | None:
@@ -61,6 +65,7 @@ _MISSING = {
     "needs_torch": _missing_torch,
     "needs_cuda": _missing_cuda,
     "needs_dali": _missing_dali,
+    "needs_nvimagecodec": _missing_nvimagecodec,
     "needs_tensorrt": _missing_tensorrt,
 }
 

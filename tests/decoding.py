@@ -5,6 +5,14 @@ import sys
 import textwrap
 import time
 
+import pytest
+
+#: Decoders that are NVIDIA's, which decode on the CPU, too.
+LIBRARIES = [
+    pytest.param("dali", marks=pytest.mark.needs_dali),
+    pytest.param("nvimagecodec", marks=[pytest.mark.needs_nvimagecodec, pytest.mark.needs_torch]),
+]
+
 
 def running(decoder, count=2):
     """The decoder, once its processes have begun."""
@@ -26,6 +34,7 @@ def pids(decoder):
 
 
 def written(folder, contents):
+    folder.mkdir(exist_ok=True)
     paths = [folder / f"{number:04}.jpg" for number in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)

@@ -42,6 +42,13 @@ FILES = {
 }
 
 
+def without_codes():
+    """A JPEG whose header is in order but for a table of codes that cannot be: only who decodes it sees that."""
+    content = bytearray(encoded("jpeg"))
+    content[content.index(b"\xff\xc4") + 6] = 255
+    return bytes(content)
+
+
 def encoded(name):
     image, kind, options = FILES[name]
     stream = io.BytesIO()

@@ -27,7 +27,6 @@ FILES: dict[str, tuple[str, ...]] = {
     "matplotlib": ("faces_figure",),
     "fsspec": ("remote",),
     "aiohttp": ("remote_web",),
-    "nvidia.dali": ("dali",),
     "pytriton": ("triton_server",),
     "av": (
         *("classify_video", "film", "film_colours", "film_damage", "film_parts", "film_regions"),

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from decoding import run, running, until, written
+from decoding import LIBRARIES, run, running, until, written
 from image_files import FACE, encoded
 from PIL import Image
 
@@ -45,10 +45,8 @@ def failures(decoded):
     return {place: (error.status, str(error)) for place, error in decoded.failures}
 
 
-@pytest.fixture(params=["pillow", "dali"])
+@pytest.fixture(params=["pillow", *LIBRARIES])
 def name(request):
-    if request.param == "dali":
-        pytest.importorskip("nvidia.dali")
     return request.param
 
 

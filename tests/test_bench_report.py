@@ -271,13 +271,16 @@ def test_a_folder_that_decoding_limits():
 
 
 def test_a_cards_decoder_is_the_cards():
-    on_card = row("decode", decode.FORM, "dali", "", 900.0, images="faces") | {"device": "cuda"}
-    assert bottleneck_of(*alone_rows(200.0, 600.0), on_card)["alone"]["decode"] == 200.0
+    on_card = [
+        row("decode", decode.FORM, name, "", rate, images="faces") | {"device": "cuda"}
+        for name, rate in (("nvimagecodec", 160.0), ("dali", 150.0))
+    ]
+    assert bottleneck_of(*alone_rows(200.0, 600.0), *on_card)["alone"]["decode"] == 200.0
     whole = WHOLE | {"device": "cuda", "engine": "torch"}
-    rows = [whole, *alone_rows(200.0, 600.0), on_card]
+    rows = [whole, *alone_rows(200.0, 600.0), *on_card]
     chosen = CHOSEN | {"cuda": ("torch", "bf16")}
     (found,) = bottlenecks(rows, chosen, {findings.key_of(whole): [SUMMARY]}, cores=2)
-    assert found["alone"] == {"decode": 900.0, "write": 300.0}
+    assert found["alone"] == {"decode": 160.0, "write": 300.0}, "the faster one's, though Pillow is faster alone"
 
 
 def test_a_folder_that_the_model_limits():

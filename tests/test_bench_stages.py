@@ -8,6 +8,7 @@ import dataclasses
 import shutil
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -365,6 +366,14 @@ def test_the_plain_script_agrees_with_the_classifier(material, tmp_path):
         assert float(row["confidence"]) == pytest.approx(prediction.confidence, abs=1e-4)
         probabilities = [float(row[name]) for name in prediction.classes]
         np.testing.assert_allclose(probabilities, prediction.probabilities, atol=1e-4)
+
+
+def test_a_card_has_a_row_for_each_library_that_decodes_on_it(tmp_path):
+    face = tmp_path / "face.jpg"
+    face.write_bytes(b"any")
+    found = SimpleNamespace(folders={"faces": [face]}, devices=("cpu", "cuda"), faces=np.zeros((1, 2, 2, 3), np.uint8))
+    keys = [case.key for case in decode.our_cases(found)]
+    assert [(key.engine, key.device) for key in keys] == [("pillow", "cpu"), ("dali", "cuda"), ("nvimagecodec", "cuda")]
 
 
 def test_a_given_folder_is_used_but_for_what_cannot_be_decoded(material, tmp_path):

@@ -328,7 +328,7 @@ def test_predictions_are_values(classifier: Classifier) -> None:
         ({"batch_size": "2"}, TypeError, "batch_size must be an integer of 1 or more, not '2'"),
         ({"max_memory": "2G"}, TypeError, "max_memory must be an integer of 1 or more, not '2G'"),
         ({"workers": 0}, ValueError, "workers must be at least 1, not 0"),
-        ({"decoder": "opencv"}, ValueError, "decoder must be one of auto, pillow, dali"),
+        ({"decoder": "opencv"}, ValueError, "decoder must be one of auto, pillow, dali, nvimagecodec"),
         ({"max_pixels": 0}, ValueError, "max_pixels must be at least 1, not 0"),
     ],
     ids=str,

@@ -73,6 +73,7 @@ def test_small_faces_are_told(photos, tmp_path, ended):
         (["--min-face", "30"], "--min-face needs --faces all or --faces largest"),
         (["--faces", "largest", "--max-faces", "3"], "leave --max-faces out"),
         (["--faces", "all", "--decoder", "dali"], "--decoder dali"),
+        (["--faces", "all", "--decoder", "nvimagecodec"], "--decoder nvimagecodec"),
         (["--faces", "all", "--draw", "{}/a.jpg"], "is a file"),
         (["--faces", "all", "--crops", "{}/a.jpg/crops"], "is a file"),
         (["--faces", "all", "--crops", "{}/crops"], "lies in the input"),

@@ -412,7 +412,7 @@ assert {thread for _, thread in used} == {threading.main_thread()}
 
 
 def test_wrong_options_are_named():
-    with pytest.raises(ValueError, match="auto, pillow, dali, not 'dali9'"):
+    with pytest.raises(ValueError, match="auto, pillow, dali, nvimagecodec, not 'dali9'"):
         open_decoder("dali9")
     with pytest.raises(ValueError, match="workers must be at least 1"):
         open_decoder("auto", 224, 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from decoding import LIBRARIES
 from image_files import encoded
 from PIL import Image
 
@@ -221,16 +222,16 @@ print(error.status, error)
 """
 
 
-@pytest.mark.parametrize("decoder", ["pillow", pytest.param("dali", marks=pytest.mark.needs_dali)])
+@pytest.mark.parametrize("decoder", ["pillow", *LIBRARIES])
 def test_a_program_without_descriptors_gives_no_verdicts(face, decoder):
     command = [sys.executable, "-c", NO_DESCRIPTORS, decoder, face]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ran.stdout == "failed Too many open files\n", ran.stderr
 
 
-@pytest.mark.needs_dali
-def test_a_disk_that_fails_before_dali_is_no_verdict(face, monkeypatch):
-    with open_decoder("dali", SIDE, 1) as decoder:
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_disk_that_fails_before_a_cards_decoder_is_no_verdict(face, monkeypatch, library):
+    with open_decoder(library, SIDE, 1) as decoder:
         with monkeypatch.context() as patch:
             failing(patch, "read", errno.EIO)
             ((_, error),) = decoder.decode([face]).failures

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from decoding import LIBRARIES
 from heif_files import KINDS, saved
 from image_files import face, oriented
 from PIL import Image, ImageOps, features
@@ -176,10 +177,10 @@ def test_what_cannot_be_read_here_says_what_to_install(tmp_path, content, hint):
         raise error
 
 
-@pytest.mark.needs_dali
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_dali_leaves_them_to_pillow(tmp_path, kind):
+def test_a_cards_decoder_leaves_them_to_pillow(tmp_path, kind, library):
     path = tmp_path / "face.heic"
     path.write_bytes(saved(face(64, 48), kind, exif=oriented(6).tobytes()))
-    with open_decoder("dali", SIDE, 1) as decoder:
+    with open_decoder(library, SIDE, 1) as decoder:
         assert np.array_equal(decoder.decode([str(path)]).pixels[0], decoded(path))

@@ -105,8 +105,8 @@ def test_what_does_not_work_is_said_with_its_reason(monkeypatch):
     on_the_card = {f"{engine} on cuda:0" for engine in ("torch", "tensorrt", "tensorrt-fused")}
     assert set(engines) == {"openvino on cpu", "torch on cpu", *on_the_card}
     assert found["faces"][0].said == "the library is broken"
-    decoders = [finding for finding in found["decoders"] if finding.name.startswith(("pillow", "dali"))]
-    assert len(decoders) == 3
+    decoders = [finding for finding in found["decoders"] if finding.name.startswith(("pillow", "dali", "nvimagecodec"))]
+    assert len(decoders) == 5
     assert all(finding.said == "the library is broken" for finding in [*found["engines"], *decoders])
     assert "GTX 1080 Ti (compute capability 6.1) is older than CUDA 13" in engines["torch on cuda:0"].advice
     assert not engines["torch on cpu"].advice

@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+from decoding import LIBRARIES
 from exif_blocks import BYTE, LONG, LONG8, RATIONAL, SBYTE, SHORT, block, tag
 from PIL import Image, ImageOps
 from turned_files import BLOCKS, FILES, MAKE, PREFIX, STORED, UPRIGHT, XMP_FILES, in_tiff, saved, seen, xmp
@@ -127,14 +128,14 @@ def test_a_heic_is_turned_by_its_own_turn_alone():
     assert seen(decoded(unturned)) == UPRIGHT[1]
 
 
-@pytest.mark.needs_dali
-def test_dali_turns_as_pillow(tmp_path):
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_cards_decoder_turns_as_pillow(tmp_path, library):
     names = [name for name in FILES if name.startswith(("jpeg", "png"))]
     cases = [(FILES[name](block(tag(LONG, each))), each) for name in names for each in range(1, 9)]
     cases += [(FILES[name](exif), each) for name in ("jpeg", "png") for exif, each in BLOCKS.values()]
     paths = [tmp_path / f"{number:03}" for number in range(len(cases))]
     for path, (content, _) in zip(paths, cases, strict=True):
         path.write_bytes(content)
-    with open_decoder("dali", SIDE, 1) as decoder:
+    with open_decoder(library, SIDE, 1) as decoder:
         pixels = decoder.decode([str(path) for path in paths]).on_host()
     assert [seen(each) for each in pixels] == [UPRIGHT[orientation] for _, orientation in cases]

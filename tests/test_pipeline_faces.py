@@ -212,6 +212,7 @@ def test_wrong_wishes_are_refused_before_anything_is_opened(folder, tmp_path):
         ({"faces": "none", "finder": {}}, "a finder is for faces 'all' or 'largest', not 'none'"),
         ({"faces": "none", "crops": print}, "crops are for faces 'all' or 'largest', not 'none'"),
         ({"faces": "all", "decoder": "dali"}, "decoder must be auto or pillow, not 'dali'"),
+        ({"faces": "all", "decoder": "nvimagecodec"}, "decoder must be auto or pillow, not 'nvimagecodec'"),
         ({"faces": "all", "finder": "yunet.onnx"}, "finder must be a FaceFinder, a mapping .* not 'yunet.onnx'"),
     ):
         with pytest.raises((ValueError, TypeError), match=sentence):

@@ -89,14 +89,24 @@ def _in_flight() -> int:
 
 
 def decoders() -> str:
-    """DALI's pixels and predictions against Pillow's."""
+    """The libraries' pixels and predictions against Pillow's."""
     record, rows = load("decoders"), []
-    for name, found in record["sets"].items():
-        share = 100 * len(found["changed"]) / found["images"]
-        differences = f"{found['mean']:.3f}", f"{found['worst_mean']:.2f}", str(found["largest"])
-        rows.append([name, f"{found['images']:,}", *differences, f"{len(found['changed'])} ({share:.2f} %)"])
-    header = ["DALI against Pillow", "images", "mean difference", "worst image", "largest", "changed predictions"]
-    measured = f"Grey levels of 255; DALI on {record['device']}, on {machine(record['environment'])}"
+    for name, sets in record["decoders"].items():
+        for images, found in sets.items():
+            share = 100 * len(found["changed"]) / found["images"]
+            differences = f"{found['mean']:.3f}", f"{found['worst_mean']:.2f}", str(found["largest"])
+            changed = f"{len(found['changed'])} ({share:.2f} %)"
+            rows.append([name, images, f"{found['images']:,}", *differences, changed])
+    header = [
+        "decoder",
+        "against Pillow's",
+        "images",
+        "mean difference",
+        "worst image",
+        "largest",
+        "changed predictions",
+    ]
+    measured = f"Grey levels of 255; all on {record['device']}, on {machine(record['environment'])}"
     return f"{table(header, rows)}\n\n{measured}"
 
 

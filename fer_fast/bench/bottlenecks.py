@@ -81,16 +81,17 @@ def _bottleneck(
 
 def _alone(key: Key, by_key: Mapping[Key, Row]) -> dict[str, Alone]:
     """The row of each stage of a folder of faces by itself, as far as it was measured."""
-    alone = {}
+    alone, decoders = {}, []
     for other, row in by_key.items():
-        decodes = (other.stage, other.form, other.images) == ("decode", decode.FORM, key.images)
-        # Else Pillow, for want of a card's decoder.
-        if decodes and (other.device == key.device or (other.device == "cpu" and "decode" not in alone)):
-            alone["decode"] = Alone.of(row)
+        if (other.stage, other.form, other.images) == ("decode", decode.FORM, key.images):
+            decoders.append((other.device == key.device, other.device == "cpu", Alone.of(row)))
         elif _is_model_of(key, other):
             alone["model"] = Alone.of(row)
         elif (other.stage, other.form) == ("folder", folder.WRITE_FORM):
             alone["write"] = Alone.of(row)
+    # The fastest of a card's decoders, as "auto" takes it; Pillow, for want of one; not another card's.
+    if found := max(((own, each) for own, is_pillow, each in decoders if own or is_pillow), default=None):
+        alone["decode"] = found[1]
     return alone
 
 

@@ -17,7 +17,7 @@ from fer_fast.version import __version__
 
 LIBRARIES = (
     *("torch", "openvino", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors"),
-    *("nvidia-dali-cuda130", "torch-tensorrt"),
+    *("nvidia-dali-cuda130", "nvidia-nvimgcodec-cu13", "torch-tensorrt"),
 )
 #: The vector and matrix instructions that decide how fast a model runs.
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")

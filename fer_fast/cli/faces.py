@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from fer_fast.cli.arguments import pixels, positive, threshold
+from fer_fast.decode.choice import LIBRARIES
 
 #: Options of the finder: how they are called here, and what `FaceFinder` calls them.
 _OF_FINDER = {
@@ -71,8 +72,9 @@ def check_face_arguments(arguments: argparse.Namespace) -> None:
                 raise ValueError(f"--{name.replace('_', '-')} needs --faces all or --faces largest")
         return
     check_largest(arguments)
-    if arguments.decoder == "dali":
-        raise ValueError("--faces cannot be had with --decoder dali, which knows no photos, only crops: leave one out")
+    if arguments.decoder in LIBRARIES:
+        said = f"--decoder {arguments.decoder}, which knows no photos, only crops"
+        raise ValueError(f"--faces cannot be had with {said}: leave one out")
     if arguments.draw is not None:
         from PIL import features
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fer_fast.decode.interface import Decoder
 from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, check_count, check_limits
 from fer_fast.machine.extras import is_installed, need
 from fer_fast.types import FerFastError
 
+if TYPE_CHECKING:
+    from fer_fast.decode.library import Library
+
 _log = logging.getLogger(__name__)
 
-#: The backends by name. "auto" is DALI for a GPU, if it is installed, and else Pillow, the reference for every other.
-DECODERS: tuple[str, ...] = ("auto", "pillow", "dali")
+#: The libraries that decode on a card, by the names of their decoders, and the modules that each takes.
+LIBRARIES: dict[str, tuple[str, ...]] = {"dali": ("nvidia.dali",), "nvimagecodec": ("torch", "nvidia.nvimgcodec")}
+#: The backends by name. "auto" is, for a GPU, the fastest of the libraries that are installed; and else Pillow, the
+#: reference for every other.
+DECODERS: tuple[str, ...] = ("auto", "pillow", *LIBRARIES)
 
 
 def open_decoder(
@@ -42,37 +50,76 @@ def open_decoder(
     Raises:
         ValueError: an unknown name, or a number that is not positive.
         TypeError: not a number, or one that has to be an integer and is none.
-        MissingExtraError: DALI is asked for and not installed.
+        MissingExtraError: a library is asked for and not installed.
         FerFastError: the device is not there.
     """
     check_decoder(name, image_size, workers, max_pixels, max_memory, max_seconds)
     cost: dict[str, Any] = {"max_pixels": max_pixels, "max_memory": max_memory, "max_seconds": max_seconds}
-    if name == "dali" or (name == "auto" and device != "cpu" and is_installed("nvidia.dali")):
+    opened = partial(_by_library, image_size=image_size, workers=workers, cost=cost, cards=device.split(","))
+    if name in LIBRARIES:
+        return opened(name)
+    installed = [each for each, modules in LIBRARIES.items() if all(map(is_installed, modules))]
+    if name == "auto" and device != "cpu" and installed:
         try:
-            return _dali(image_size, workers, cost, device.split(","))
+            name, why = _fastest(installed, device.split(",")[0], image_size)
+            decoder = opened(name)
+            decoder.why = why
+            _log.info("%s decodes: %s", name, why)
+            return decoder
         except FerFastError as error:
-            if name == "dali":
-                raise
             _log.warning("Pillow decodes: %s", error)
     from fer_fast.decode.pillow import PillowDecoder  # Pillow costs 40 ms: only for those who decode
 
     return PillowDecoder(image_size, workers, **cost)
 
 
-def _dali(image_size: int, workers: int | None, cost: dict[str, Any], cards: list[str]) -> Decoder:
-    need("decoder 'dali'", "cuda", modules=("nvidia.dali",))
-    from fer_fast.decode.dali import DaliDecoder
+def _fastest(installed: list[str], card: str, image_size: int) -> tuple[str, str]:
+    """The library that is the fastest on a card, whatever limits the caller has, and why it is taken."""
+    if len(installed) == 1:
+        return installed[0], "no other library for a card is installed"
+    from fer_fast.decode.fastest import fastest
+    from fer_fast.machine.devices import card_name
+
+    opened = partial(_by_library, image_size=image_size, workers=None, cost={}, cards=[card])
+    return fastest(installed, opened, card_name(card), image_size)
+
+
+def _by_library(name: str, image_size: int, workers: int | None, cost: dict[str, Any], cards: list[str]) -> Decoder:
+    _need(name)
+    from fer_fast.decode.nvidia import NvidiaDecoder
     from fer_fast.decode.several import SeveralDecoders
 
+    library = _library(name)
     opened: list[Decoder] = []
     try:
         for card in cards:
-            opened.append(DaliDecoder(image_size, workers, device=card, **cost))
+            opened.append(NvidiaDecoder(name, library, image_size, workers, device=card, **cost))
     except BaseException:
         for decoder in opened:
             decoder.close()
         raise
     return opened[0] if len(opened) == 1 else SeveralDecoders(opened)
+
+
+def _need(name: str) -> None:
+    """Refuses a library that is not installed, and imports it.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    # Read when it is imported: it tells standard error of every file that it does not decode. The file's row does, too.
+    os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
+    need(f"decoder {name!r}", "cuda", modules=LIBRARIES[name])
+
+
+def _library(name: str) -> type[Library]:
+    if name == "dali":
+        from fer_fast.decode.dali import Dali
+
+        return Dali
+    from fer_fast.decode.nvimagecodec import NvImageCodec
+
+    return NvImageCodec
 
 
 def check_decoder(
@@ -93,5 +140,5 @@ def check_decoder(
     for what, number in (("image_size", image_size), ("workers", workers)):
         check_count(what, number)
     check_limits(max_pixels, max_memory, max_seconds)
-    if name == "dali":
-        need("decoder 'dali'", "cuda", modules=("nvidia.dali",))
+    if name in LIBRARIES:
+        _need(name)

@@ -1,203 +1,122 @@
-"""Paths come in; pixels decoded and resized by NVIDIA DALI, on a GPU or on the CPU, go out.
-
-DALI takes encoded bytes, never paths: one file that it cannot read would end its pipeline. Headers are read and checked
-here first, and a batch on which it fails all the same is decoded again image by image.
-"""
+"""Encoded images come in, pixels decoded and resized by one DALI pipeline go out."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
 from collections.abc import Sequence
-from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_fast.decode.apart import Apart
-from fer_fast.decode.budget import Budget
-from fer_fast.decode.dali_batch import DaliBatch
-from fer_fast.decode.dali_pipeline import DaliPipeline, check_dali, reason_of
-from fer_fast.decode.formats.opening import prepare_codecs
-from fer_fast.decode.interface import Decoded, Decoder, plain
-from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS, limits_of
-from fer_fast.decode.pending import Pending
-from fer_fast.decode.threads import Threads
-from fer_fast.decode.views import Square
-from fer_fast.machine.devices import torch_device
-from fer_fast.machine.processors import usable_processors
+from fer_fast.decode.library import Encoded, Library, reason_of, turned
+from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    import torch
 
-    from fer_fast.decode.interface import Pixels
-
-_log = logging.getLogger(__name__)
-
-#: Files a reader's task.
-_CHUNK = 8
-#: Pipelines that take turns on a card, so that it decodes one batch while the next is handed over.
-_PIPELINES = 2
+    from fer_fast.decode.library import Part
 
 
-class DaliDecoder(Decoder):
-    """Decodes JPEG and PNG files by DALI, and what it would show otherwise than Pillow (CMYK, palettes) by Pillow.
+class Dali(Library):
+    """One DALI pipeline; built again after an error, and for a batch that is larger than any before."""
 
-    On a card pixels stay there: `Decoded.pixels` is a torch tensor. Headers are checked as for Pillow, and on what DALI
-    refuses Pillow has the last word, so that a file has the same status but for damage that DALI shows. nvImageCodec,
-    inside DALI, writes a line of its own to stderr for a damaged file; nothing can be set against that.
+    title = "DALI"
+
+    def __init__(self, side: int, card: int | None, threads: int) -> None:
+        super().__init__(side, card, threads)
+        import nvidia.dali as dali
+
+        self._dali: Any = dali
+        self._pipe: Any = None
+        self._most = 0
+
+    def run(self, encoded: Sequence[Encoded], batch: int) -> Part:
+        """See `Library.run`; it decodes all of them or raises."""
+        if self._pipe is None or len(encoded) > self._most:
+            self._build(max(batch, self._most))
+        try:
+            self._pipe.feed_input("encoded", [each.content for each in encoded])
+            self._pipe.schedule_run()
+            (images,) = self._pipe.share_outputs()
+            tensor = images.as_tensor()  # the dynamic executor leaves it to whoever holds it
+            self._pipe.release_outputs()
+        except Exception:
+            self._pipe = None  # DALI takes nothing more after an error
+            raise
+        orientations, places = [each.orientation for each in encoded], list(range(len(encoded)))
+        if self.card is None:
+            return turned(np.from_dlpack(tensor), orientations), places  # type: ignore[arg-type]
+        import torch
+        from torch.utils.dlpack import from_dlpack
+
+        pixels: torch.Tensor = from_dlpack(tensor)
+        turned(pixels, orientations)
+        torch.cuda.current_stream(pixels.device).synchronize()  # whatever stream the model runs on
+        return pixels, places
+
+    def _build(self, most: int) -> None:
+        dali = self._dali
+        on_card = self.card is not None
+        pipe = dali.Pipeline(
+            batch_size=most,
+            num_threads=self.threads,
+            device_id=self.card,
+            prefetch_queue_depth=1,  # the runners overlap batches; DALI's own queue would have to be filled first
+            exec_dynamic=True,
+        )
+        _define(dali, pipe, self.side, on_card)
+        pipe.build()
+        self._pipe, self._most = pipe, most
+
+
+def serialised(side: int, most: int) -> bytes:
+    """The pipeline for another program that runs DALI, on the CPU: encoded images, called encoded, to uint8 pixels.
+
+    It turns images itself, as far as DALI knows EXIF.
 
     Args:
-        image_size: S, the side in pixels of what comes out.
-        workers: threads that read and check files, and that decode where the CPU does; None takes the processors that
-            this process may use.
-        max_pixels, max_memory, max_seconds: see `open_decoder`; the memory is that of this machine, not of a card.
-        device: cpu, cuda or cuda:N.
+        side: S, the side in pixels of what comes out.
+        most: the largest batch.
 
     Raises:
-        FerFastError: if DALI is not installed or does not decode here, or there is no such card.
+        FerFastError: DALI does not define it.
     """
+    import nvidia.dali
+    from nvidia.dali._utils import dali_trace
 
-    name = "dali"
-
-    def __init__(
-        self,
-        image_size: int,
-        workers: int | None = None,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        device: str = "cpu",
-        max_memory: int | None = None,
-        max_seconds: float = DEFAULT_MAX_SECONDS,
-    ) -> None:
-        self.image_size = image_size
-        self.workers = workers or usable_processors()
-        self.limits = limits_of(self.workers, max_pixels, max_memory, max_seconds)
-        self.device = device
-        card = device if device == "cpu" else torch_device(device)
-        self._card = None if card == "cpu" else int(card.partition(":")[2])
-        self._pipelines = threading.local()
-        self._budget = Budget(self.limits.max_memory)
-        self._view = Square(image_size)
-        self._apart = Apart(self.workers, _CHUNK * self._view.most_bytes, self.limits, self._budget)
-        self._pending = Pending()
-        check_dali(DaliPipeline(image_size, self._card, 1), device)
-        prepare_codecs()
-        self._readers = Threads(self.workers, thread_name_prefix="fer-fast-read")
-        runners = 1 if self._card is None else _PIPELINES
-        self._runners = Threads(runners, thread_name_prefix="fer-fast-dali")
-
-    def submit(self, paths: Sequence[str]) -> Future[Decoded]:
-        """See `Decoder.submit`."""
-        paths = plain(paths)
-        batch = DaliBatch(self._pending.add(), paths, self._view, self.limits)
-        starts = range(0, len(paths), _CHUNK)
-        try:
-            reads = [self._readers.submit(self._read, batch, start) for start in starts]
-            self._runners.submit(self._run, batch, reads)
-        except RuntimeError as error:  # closed meanwhile, or no thread can be started
-            self._pending.refuse(batch.future, error)
-        return batch.future
-
-    def decode_content(self, encoded: bytes) -> npt.NDArray[np.uint8]:
-        """See `Decoder.decode_content`."""
-        self._pending.check()
-        return self._apart.decode_content(encoded, self._view)
-
-    def close(self) -> None:
-        """See `Decoder.close`."""
-        if self._pending.close():
-            self._readers.shutdown(wait=False, cancel_futures=True)
-            self._runners.shutdown(wait=False, cancel_futures=True)
-            self._apart.close()
-
-    def _read(self, batch: DaliBatch, start: int) -> None:
-        """Reads and checks a task's files, from `start` on; in a reader's thread."""
-        end = min(start + _CHUNK, len(batch.paths))
-        begun = time.perf_counter()
-        with self._budget.take(self.limits.small):
-            large = batch.read(start, end)
-        self.files_done += end - start
-        if large and not self._pending.closed:
-            pixels = list(np.empty((end - start, self.image_size, self.image_size, 3), np.uint8))
-            for place, answer in self._apart.decode(batch.paths[start:end], self._view, pixels, large):
-                batch.settle(start + place, answer, pixels[place])
-                self.files_done += 1
-        batch.add_time(time.perf_counter() - begun)
-
-    def _run(self, batch: DaliBatch, reads: list[Future[None]]) -> None:
-        """Decodes what the readers left; in a runner's thread."""
-        try:
-            for read in reads:
-                read.result()
-            begun = time.perf_counter()
-            pixels, indices = self._decoded(batch)
-            batch.seconds += time.perf_counter() - begun
-            batch.failures.sort(key=lambda failure: failure[0])
-            decoded = Decoded(pixels, indices, batch.failures, batch.seconds, batch.stamps)
-            self._pending.answer(batch.future, decoded)
-        except BaseException as error:
-            self._pending.fail(batch.future, error)
-            raise
-
-    def _decoded(self, batch: DaliBatch) -> tuple[Pixels, list[int]]:
-        """The batch's pixels and their places."""
-        if not hasattr(self._pipelines, "own"):
-            self._pipelines.own = DaliPipeline(self.image_size, self._card, self.workers)
-        pipeline: DaliPipeline = self._pipelines.own
-        parts: list[tuple[Pixels, list[int]]] = []
-        for places in batch.groups():
-            try:
-                parts.append((pipeline.run([batch.encoded[place] for place in places]), places))
-            except Exception as error:  # of DALI's own kinds
-                _log.info(
-                    "DALI failed on a batch of %d, which is decoded one by one: %s", len(places), reason_of(error)
-                )
-                parts += self._one_by_one(batch, pipeline, places)
-        if not parts or batch.own:
-            own = sorted(batch.own)
-            parts.append((_stacked([batch.own[place] for place in own], self.image_size, self._card), own))
-        return _merged(parts)
-
-    def _one_by_one(
-        self, batch: DaliBatch, pipeline: DaliPipeline, places: list[int]
-    ) -> list[tuple[Pixels, list[int]]]:
-        """What DALI makes of each image alone; what it refuses is decided by Pillow."""
-        parts = []
-        refused: Exception | None = None
-        for place in places:
-            try:
-                parts.append((pipeline.run([batch.encoded[place]]), [place]))
-            except Exception as error:
-                refused = error
-                batch.decode(place)
-        rescued = sum(place in batch.own for place in places)
-        if rescued and not parts:
-            assert refused is not None
-            _log.warning("DALI decodes none of %d images that Pillow decodes: %s", rescued, reason_of(refused))
-        return parts
+    dali: Any = nvidia.dali
+    tracing: Any = dali_trace
+    was = tracing.is_tracing_enabled()
+    tracing.set_tracing(enabled=False)  # of this machine's files and lines, which servers would tell their clients
+    try:
+        pipe = dali.Pipeline(batch_size=most, num_threads=1, device_id=None)
+        _define(dali, pipe, side, on_card=False, alone=True)
+        data: bytes = pipe.serialize()
+    except Exception as error:  # of DALI's own kinds
+        raise FerFastError(f"DALI does not serialise its pipeline: {reason_of(error)}") from error
+    finally:
+        tracing.set_tracing(enabled=was)
+    return data
 
 
-def _stacked(images: list[npt.NDArray[np.uint8]], side: int, card: int | None) -> Pixels:
-    pixels = np.stack(images) if images else np.empty((0, side, side, 3), np.uint8)
-    if card is None:
-        return pixels
-    import torch
-
-    return torch.from_numpy(pixels).to(f"cuda:{card}")
-
-
-def _merged(parts: list[tuple[Pixels, list[int]]]) -> tuple[Pixels, list[int]]:
-    """All images in the order of their places."""
-    places = [place for _, found in parts for place in found]
-    if len(parts) == 1:
-        return parts[0][0], places
-    order = sorted(range(len(places)), key=places.__getitem__)
-    arrays = [pixels for pixels, _ in parts if isinstance(pixels, np.ndarray)]
-    if arrays:
-        return np.concatenate(arrays)[order], sorted(places)
-    import torch
-
-    merged = torch.cat([pixels for pixels, _ in parts if isinstance(pixels, torch.Tensor)])[order]
-    torch.cuda.current_stream(merged.device).synchronize()  # the parts' memory is DALI's, which does not wait for torch
-    return merged, sorted(places)
+def _define(dali: Any, pipe: Any, side: int, on_card: bool, alone: bool = False) -> None:
+    """What a pipeline does; `alone`, another program feeds it, and it turns images itself."""
+    with pipe:
+        encoded = dali.fn.external_source(name="encoded", device="cpu", no_copy=not alone)
+        # Fancy upsampling: chroma on a card as on the CPU. What DALI knows of EXIF is not all.
+        images = dali.fn.decoders.image(
+            encoded,
+            device="mixed" if on_card else "cpu",
+            output_type=dali.types.RGB,
+            jpeg_fancy_upsampling=True,
+            adjust_orientation=alone,
+        )
+        # In two passes, rounded between, as Pillow does it: in one, every eighth pixel is a grey level off.
+        for axis in ("resize_x", "resize_y"):
+            images = dali.fn.resize(
+                images,
+                **{axis: side},
+                mode="stretch",
+                interp_type=dali.types.INTERP_LINEAR,
+                antialias=True,
+            )
+        pipe.set_outputs(images)

@@ -74,6 +74,7 @@ class Decoder(ABC):
         files_done: how many have been looked at so far, about; a sign of life.
         several: whether a file may give no picture, or more than one.
         columns: those that it adds to a table; see `Decoded.cells`.
+        why: "auto" took it; empty where it was named, or where there is no choice.
         files_at_once: how many make a batch that suits it; None is as many as the model's batch has images.
     """
 
@@ -84,6 +85,7 @@ class Decoder(ABC):
     files_done: int = 0
     several: bool = False
     columns: tuple[Column, ...] = ()
+    why: str = ""
     files_at_once: int | None = None
 
     @property

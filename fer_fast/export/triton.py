@@ -62,7 +62,7 @@ def repository(graph: Graph, name: str, backend: str, files: dict[str, bytes], d
         f"{name}/config.pbtxt": _classifier(graph, name, backend, next(iter(model)), len(classes)),
     }
     if decode:
-        from fer_fast.decode.dali_pipeline import serialised
+        from fer_fast.decode.dali import serialised
 
         decoding, joined = f"{name}_decode", f"{name}_{_ENCODED}"
         folder |= {

@@ -63,6 +63,18 @@ def torch_device(device: str) -> str:
     return f"cuda:{number}"
 
 
+def card_name(device: str) -> str:
+    """What torch calls the processor or the card that is meant by cpu, cuda or cuda:N.
+
+    Raises:
+        FerFastError: see `torch_device`.
+    """
+    import torch
+
+    found = torch_device(device)
+    return found if found == "cpu" else torch.cuda.get_device_name(found)
+
+
 def present_devices() -> tuple[str, ...]:
     """The kinds of device that this machine can compute on: cpu, and cuda if there is a card."""
     return ("cpu", "cuda") if cuda_is_present() else ("cpu",)

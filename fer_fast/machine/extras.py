@@ -29,8 +29,10 @@ EXTRAS: dict[str, Extra] = {
         "the torch engine, the fused op in torch, visualize, exports, bench", ("torch", "onnx", "onnxscript")
     ),
     "train": Extra("training", ("torch", "kornia", "matplotlib")),
-    "cuda": Extra("NVIDIA cards since Turing", ("torch", "nvidia.dali", "tensorrt", "onnx", "onnxscript")),
-    "cuda12": Extra("NVIDIA cards before Turing", ("torch", "nvidia.dali")),
+    "cuda": Extra(
+        "NVIDIA cards since Turing", ("torch", "nvidia.dali", "nvidia.nvimgcodec", "tensorrt", "onnx", "onnxscript")
+    ),
+    "cuda12": Extra("NVIDIA cards before Turing", ("torch", "nvidia.dali", "nvidia.nvimgcodec")),
     "features": Extra("feature losses in training", ("skimage",)),
     "parquet": Extra("tables in parquet", ("pyarrow",)),
     "plots": Extra("figures", ("matplotlib",)),

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fer_fast.decode.choice import LIBRARIES
 from fer_fast.engines.opened import Opened
 from fer_fast.machine.begun import begun
 from fer_fast.types import ItemRows, Row, Status
@@ -94,7 +95,8 @@ def check_faces(
     """Refuses a run over photos that cannot be, before anything is opened.
 
     Raises:
-        ValueError: an unknown name, a finder or `crops` where no faces are looked for, or DALI where they are.
+        ValueError: an unknown name, a finder or `crops` where no faces are looked for, or a library's decoder
+            where they are.
         TypeError: the finder is something else.
         FerFastError: the finder is closed, or was opened before a fork.
     """
@@ -106,8 +108,10 @@ def check_faces(
         if crops is not None:
             raise ValueError("crops are for faces 'all' or 'largest', not 'none'")
         return
-    if options.get("decoder") == "dali":
-        raise ValueError("faces are found in photos that Pillow decodes: decoder must be auto or pillow, not 'dali'")
+    if (decoder := options.get("decoder")) in LIBRARIES:
+        raise ValueError(
+            f"faces are found in photos that Pillow decodes: decoder must be auto or pillow, not {decoder!r}"
+        )
     if not (finder is None or isinstance(finder, Mapping) or hasattr(finder, "find_in")):
         raise TypeError(f"finder must be a FaceFinder, a mapping of its arguments or None, not {finder!r}")
     if isinstance(finder, Opened):

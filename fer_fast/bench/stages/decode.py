@@ -13,6 +13,7 @@ from fer_fast.bench.material import Material
 from fer_fast.bench.plain import BATCH, read_plainly
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.decode import open_decoder
+from fer_fast.decode.choice import LIBRARIES
 
 FORM = "fer_fast's decoder"
 PLAIN_FORM = "Pillow, one after the other"
@@ -31,14 +32,17 @@ def cases(material: Material) -> Iterator[Case]:
 
 
 def our_cases(material: Material) -> Iterator[Case]:
-    """Each folder by Pillow, which decodes where a card's decoder is not there, and by that of each card."""
+    """Each folder by Pillow, which decodes where a card's decoder is not there, and by those of each card."""
     for name in material.folders:
-        yield from (decoder_case(material, name, device) for device in dict.fromkeys(("cpu", *material.devices)))
+        yield decoder_case(material, name)
+        for device in material.devices:
+            if device != "cpu":
+                yield from (decoder_case(material, name, device, library) for library in LIBRARIES)
 
 
-def decoder_case(material: Material, name: str, device: str = "cpu") -> Case:
-    """A folder by the decoder that `fer-fast classify` uses for a device."""
-    key = Key("decode", FORM, "pillow" if device == "cpu" else "dali", device, "", DEFAULT_BATCH_SIZE, name)
+def decoder_case(material: Material, name: str, device: str = "cpu", decoder: str = "pillow") -> Case:
+    """A folder by a decoder that `fer-fast classify` may use for a device."""
+    key = Key("decode", FORM, decoder, device, "", DEFAULT_BATCH_SIZE, name)
     return Case(key, partial(_prepare, material, key), len(material.folders[name]), cost(material, name))
 
 

@@ -1,4 +1,4 @@
-"""The files of a batch come in; bytes for DALI, pixels of Pillow's and failures go out."""
+"""The files of a batch come in; bytes for a library of NVIDIA's, pixels of Pillow's and failures go out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from fer_fast.decode.apart import decoded_here
 from fer_fast.decode.codecs import Opened, decode_opened, opened
-from fer_fast.decode.dali_pipeline import Encoded
 from fer_fast.decode.formats.jpeg import JpegPicture
 from fer_fast.decode.formats.png import PngPicture
 from fer_fast.decode.interface import Decoded
+from fer_fast.decode.library import Encoded
 from fer_fast.decode.limits import Large, LargeError, Limits
 from fer_fast.decode.process import Answer
 from fer_fast.decode.views import Square
@@ -23,7 +23,7 @@ from fer_fast.types import DecodeError, Stamp
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-#: Of each format the modes that DALI turns into the same pixels as Pillow; all else is Pillow's.
+#: Of each format the modes that the libraries turn into the same pixels as Pillow; all else is Pillow's.
 _MODES: dict[str, tuple[str, ...]] = {"jpeg": ("L", "RGB"), "png": ("L", "RGB", "RGBA")}
 #: Of JPEG: baseline, extended and progressive, by Huffman codes; and the bytes in which a file must end.
 _CODINGS = (0xC0, 0xC1, 0xC2)
@@ -32,8 +32,8 @@ _END, _TAIL = b"\xff\xd9", 64
 _HOLE = bytes(64)
 
 
-class DaliBatch:
-    """What the readers find: bytes for DALI, pixels of Pillow's, failures."""
+class NvidiaBatch:
+    """What the readers find: bytes for the library, pixels of Pillow's, failures."""
 
     def __init__(self, future: Future[Decoded], paths: Sequence[str], view: Square, limits: Limits) -> None:
         self.future = future
@@ -55,7 +55,7 @@ class DaliBatch:
             try:
                 with opened(self.paths[place], self._view, self._limits) as file:
                     self.stamps[place] = file.stamp
-                    encoded = _for_dali(file, self._limits.small)
+                    encoded = _for_library(file, self._limits.small)
                     if encoded is not None:
                         self.encoded[place] = encoded
                         self._memory[place] = file.picture.memory
@@ -68,7 +68,7 @@ class DaliBatch:
         return large
 
     def groups(self) -> list[list[int]]:
-        """The places of what DALI decodes, in groups that take no more memory at once than half of the limit."""
+        """The places of what the library decodes, in groups that take no more memory at once than half of the limit."""
         groups: list[list[int]] = []
         taken = 0
         for place in sorted(self.encoded):
@@ -108,8 +108,8 @@ class DaliBatch:
         self.own[place] = pixels
 
 
-def _for_dali(file: Opened, most: int) -> Encoded | None:
-    """The bytes of a file that DALI shows as Pillow does, in no more memory than `most`; None of any other."""
+def _for_library(file: Opened, most: int) -> Encoded | None:
+    """The bytes of a file that the libraries show as Pillow does, in no more memory than `most`; None of any other."""
     picture = file.picture
     if picture.mode not in _MODES.get(file.kind, ()) or picture.memory > most:
         return None
