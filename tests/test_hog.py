@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from drawn_data import last_sentence
 from tiny_models import faces
+from training_runs import complaint
 
+from fer_fast.cli import run
 from fer_fast.engines.openvino_graph import openvino_core
 from fer_fast.engines.openvino_layers import OpenVinoLayers, ops
 from fer_fast.engines.openvino_library import openvino
 from fer_fast.models.cnn.config import CNNConfig
 from fer_fast.models.cnn.hog import hog_width, lay_hog
-from fer_fast.models.cnn.network import HOG
+from fer_fast.models.cnn.network import CNN, HOG
+from fer_fast.models.files.storage import save_model
+from fer_fast.train.recipe import RECIPES
 
 #: Features are 0 to 1; scikit-image sums in float64.
 FEATURE = 1e-5
@@ -126,3 +134,21 @@ def test_a_gradient_through_them_is_finite() -> None:
 def test_broken_rules_are_told(changes: dict[str, object], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         CNNConfig.from_dict({**CNNConfig().as_dict(), **changes})
+
+
+def test_a_recipe_that_asks_for_them_in_colour_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = (RECIPES / "cnn-deep-hog.toml").read_text()
+    (tmp_path / "colour.toml").write_text(
+        told.replace("[model]\n", '[model]\ncolour = "rgb"\nmean = [0.5, 0.5, 0.5]\nstd = [0.3, 0.3, 0.3]\n')
+    )
+    said = complaint([str(tmp_path / "colour.toml"), "--data", str(tmp_path), "--out", str(tmp_path / "run")], capsys)
+    assert "hog must be false where colour is 'rgb'" in said
+
+
+def test_a_checkpoint_of_another_class_count_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = CNN(CNNConfig(image_size=16, widths=(2,), dense=(3,), hog=True, classes=("no", "yes")))
+    network.config = dataclasses.replace(network.config, classes=("no", "yes", "both"))
+    save_model(network, tmp_path / "odd.safetensors")
+    place = tmp_path / "model.xml"
+    assert run(["export", str(tmp_path / "odd.safetensors"), "--format", "openvino", "-o", str(place)]) == 2
+    assert "'head.weight' must have the shape [3, 3], not [2, 3]" in last_sentence(capsys.readouterr().err, "fer-fast")
