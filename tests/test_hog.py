@@ -114,6 +114,22 @@ def test_rounding_decides_no_orientation(ways) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=FEATURE)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_halves_are_nearly_the_same(dtype: torch.dtype) -> None:
+    """Of flat pictures, too, whose norms halves do not have."""
+    maps = torch.from_numpy(pictures(48))  # whole numbers up to 255, which both types have
+    found = HOG().to(dtype)(maps.to(dtype))
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found.float().numpy(), torchs(maps.numpy()), rtol=0, atol=4e-3)  # 2^-8 of a half
+
+
+@pytest.mark.parametrize("ways", [torchs, laids])
+def test_rounding_is_no_gradient(ways) -> None:
+    """What is flat but for rounding has no features."""
+    noise = 1 + np.random.default_rng(0).integers(-2, 3, (1, 1, 16, 16)) * np.float32(2**-23)
+    np.testing.assert_allclose(ways(noise.astype(np.float32)), 0, atol=FEATURE)
+
+
 def test_a_gradient_through_them_is_finite() -> None:
     maps = torch.from_numpy(normalised(pictures(16))).requires_grad_()
     HOG()(maps).square().sum().backward()

@@ -22,6 +22,8 @@ CUT, EPSILON = 0.2, 1e-5
 #: A gradient is beyond a ray by more than this. Greys of different colours that are equal but for rounding, which is
 #: each engine's own, would otherwise be in the first orientation here and in the last one there.
 LEAST = 1e-6
+#: What a gradient's length, squared, must be above: a flat block's rounding would be normalised to whole features.
+SHORTEST = 1e-10
 
 
 def hog_width(side: int) -> int:
@@ -39,7 +41,8 @@ def lay_hog(layers: Layers[Value], x: Value, side: int) -> Value:
     """Maps [batch, 1, side, side] to features [batch, hog_width(side)], in scikit-image's order."""
     down, across = layers.product(_differences(side), x), layers.product(x, _differences(side).T)
     squares = layers.add(layers.multiply(down, down), layers.multiply(across, across))
-    shares = layers.multiply(_orientations(layers, down, across), layers.sqrt(squares))
+    lengths = layers.sqrt(layers.relu(layers.add(squares, _one(-SHORTEST))))
+    shares = layers.multiply(_orientations(layers, down, across), lengths)
     cells, count = layers.average_pool(shares, CELL, CELL), side // CELL
     corners = [(row, column) for row in range(BLOCK) for column in range(BLOCK)]
     blocks = layers.concatenate([_beside(layers, cells, corner, count - BLOCK + 1) for corner in corners], 1)

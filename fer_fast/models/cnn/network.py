@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_fast.models.cnn.config import CNNConfig
-from fer_fast.models.cnn.hog import BLOCK, CELL, CUT, EPSILON, LEAST, rays
+from fer_fast.models.cnn.hog import BLOCK, CELL, CUT, EPSILON, LEAST, SHORTEST, rays
 from fer_fast.models.network import Network
 
 
@@ -45,37 +45,37 @@ class Dense(nn.Module):
 
 
 class HOG(nn.Module):
-    """What `hog.lay_hog` lays; nothing in it is learnt."""
+    """What `hog.lay_hog` lays; nothing in it is learnt. It computes in fp32: a flat block's length is below fp16's."""
 
-    #: Added to a gradient's square: the root has no derivative at 0, which flat parts of an image are.
+    #: Added to a square where a derivative is asked for: the root has none at 0, which flat parts of an image are.
     TINY = 1e-34
 
-    def __init__(self) -> None:
-        super().__init__()
-        for name, values in zip(("cosines", "sines"), rays(), strict=True):
-            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
-
     def forward(self, x: Tensor) -> Tensor:
-        """Maps [batch, 1, side, side] to features [batch, hog_width(side)]."""
+        """Maps [batch, 1, side, side] to features [batch, hog_width(side)], of the same type."""
+        dtype, x = x.dtype, x.float()
         down = F.pad(x[:, :, 2:] - x[:, :, :-2], (0, 0, 1, 1))
         across = F.pad(x[..., 2:] - x[..., :-2], (1, 1))
-        shares = self._orientations(down, across) * (down.square() + across.square() + self.TINY).sqrt()
+        squares = (down.square() + across.square() - SHORTEST).relu()
+        if x.requires_grad:
+            squares = squares + self.TINY
+        shares = self._orientations(down, across) * squares.sqrt()
         cells = F.avg_pool2d(shares, CELL)
         rows, columns = (length - BLOCK + 1 for length in cells.shape[2:])
         corners = [(row, column) for row in range(BLOCK) for column in range(BLOCK)]
         blocks = torch.cat([cells[:, :, row : row + rows, column : column + columns] for row, column in corners], 1)
-        return _normalised(_normalised(blocks).clamp(max=CUT)).permute(0, 2, 3, 1).flatten(1)
+        return _normalised(_normalised(blocks).clamp(max=CUT)).permute(0, 2, 3, 1).flatten(1).to(dtype)
 
     def _orientations(self, down: Tensor, across: Tensor) -> Tensor:
         """Of each pixel 1 in the channel of its orientation, 0 in the others."""
-        sides = down * (down * self.get_buffer("cosines") - across * self.get_buffer("sines"))
-        beyond = F.pad((sides - LEAST).sign().relu(), (0, 0, 0, 0, 0, 1))
+        sides = torch.cat([down * cosine - across * sine for cosine, sine in zip(*rays(), strict=True)], 1)
+        beyond = F.pad((sides * down - LEAST).sign().relu(), (0, 0, 0, 0, 0, 1))
         return torch.cat([1 - beyond[:, :1], beyond[:, :-1] - beyond[:, 1:]], 1)
 
 
 def _normalised(blocks: Tensor) -> Tensor:
     """Each block [batch, block's values, rows, columns] over its length."""
-    return blocks / (blocks.square().sum(dim=1, keepdim=True) + EPSILON**2).sqrt()
+    squares = blocks.square().mean(dim=1, keepdim=True) * blocks.shape[1]
+    return blocks / (squares + EPSILON**2).sqrt()
 
 
 class CNN(Network):
