@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from cpp_programs import (
+    LITTLE_OPTIMISED,
     RGB,
     ROOT,
     answers_of,
@@ -24,7 +24,6 @@ from cpp_programs import (
 )
 from tiny_models import random_model, tiny_config
 
-import fer_fast
 from fer_fast.decode import pixels_of
 from fer_fast.export import export_model
 from fer_fast.export.graph import sealed
@@ -37,37 +36,19 @@ WITH_TENSORRT = "-DFER_FAST_TENSORRT=ON"
 DESCRIPTION = {"format": 1, "version": "0", "model": "m", "precision": "fp16", "image_size": SIDE, "batch_size": BATCH}
 
 
-@pytest.fixture(scope="module", params=["address,undefined", "thread"])
-def programs(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def programs(sanitized, tmp_path_factory):
     """The folder of the stranger's programs and the library, with the stand-ins, under the sanitizers."""
-    names = [
-        "classifier",
-        "description",
-        "engine",
-        "error",
-        "files",
-        "finder",
-        "json_object",
-        "numbers",
-        "openvino",
-        "openvino_library",
-        "photo",
-        "prior",
-        "processors",
-        "reduce",
-        "resize",
-        "shares",
-        "utf8",
-        "yuv",
-    ]
-    sources = [ROOT / "csrc/classifier" / f"{name}.cpp" for name in (*names, "tensorrt", "torch_missing")]
-    sources += [ROOT / "csrc/faces" / f"{name}.cpp" for name in ("cells", "crops", "framing")]
+    sanitizers, built = sanitized
     flags = ["-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Wno-psabi", "-Werror", "-ffp-contract=off", "-pthread"]
-    flags += [f"-fsanitize={request.param}", "-fno-sanitize-recover=all", "-isystem", ROOT / "tests/cpp/tensorrt_shim"]
-    flags += [f"-I{Path(fer_fast.cmake_prefix_path) / 'include'}", f"-I{ROOT / 'csrc/faces'}"]
+    flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-isystem", ROOT / "tests/cpp/tensorrt_shim"]
+    flags += [f"-I{built / 'prefix' / 'include'}", f"-I{ROOT / 'csrc/faces'}"]
     folder = tmp_path_factory.mktemp("cpp")
     library = folder / "library.so"
-    run("c++", *flags, "-shared", "-fPIC", *sources, ROOT / "csrc/tokens/threads.cpp", "-ldl", "-o", library)
+    objects = {path.name: path for path in (built / "build").glob("CMakeFiles/fer_fast_classifier.dir/**/*.o")}
+    del objects["tensorrt_missing.cpp.o"]
+    parts = [*objects.values(), *(built / "build" / f"libfer_fast_{name}.a" for name in ("faces", "tokens"))]
+    run("c++", *flags, "-shared", "-fPIC", ROOT / "csrc/classifier/tensorrt.cpp", *parts, "-ldl", "-o", library)
     for name in ("classify", "find"):
         source = ROOT / "tests/cpp/consumer" / f"{name}.cpp"
         run("c++", *flags, source, library, f"-Wl,-rpath,{folder}", "-o", folder / name)
@@ -225,7 +206,8 @@ def test_cmake_finds_what_it_is_told(tmp_path):
     (tmp_path / "root" / "lib").mkdir()
     (tmp_path / "root" / "empty.cpp").touch()
     run("c++", "-shared", tmp_path / "root" / "empty.cpp", "-o", tmp_path / "root" / "lib" / "libnvinfer.so")
-    build(ROOT, tmp_path / "build", WITH_TENSORRT, f"-DTensorRT_ROOT={tmp_path / 'root'}")
+    options = (WITH_TENSORRT, f"-DTensorRT_ROOT={tmp_path / 'root'}", LITTLE_OPTIMISED)
+    build(ROOT, tmp_path / "build", *options, targets=("fer_fast_classifier",))
     assert (tmp_path / "build" / "libfer_fast.so").is_file()
 
 

@@ -20,6 +20,7 @@ from shades import save_shade
 
 from fer_fast.models.files.paths import checkpoint_path, packaged_models
 
+pytestmark = pytest.mark.long
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 OP_OF_THE_WHEEL = """
