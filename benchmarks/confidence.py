@@ -24,7 +24,7 @@ from fer_fast.datasets.hard_views import hard_faces
 from fer_fast.datasets.resized import plain
 from fer_fast.evaluation.coverage import risk_coverage
 from fer_fast.machine.disk import check_place, write_whole
-from fer_fast.models.files.paths import packaged_models
+from fer_fast.models.files.paths import packaged_models, study_models
 from fer_fast.models.fusion.network import FusionModel
 from fer_fast.models.loading import load_model
 from fer_fast.train.autocast import autocast
@@ -137,7 +137,8 @@ def main() -> None:
     target = check_place(str(options.out))
     train, valid = load_faces(options.data, 64, "argmax10", "votes")
     hard = hard_faces(valid.pixels)
-    models: dict[str, Any] = {name: measured(load_model(name), train, valid, hard) for name in packaged_models()}
+    chosen = [name for name in packaged_models() if name not in study_models()]
+    models: dict[str, Any] = {name: measured(load_model(name), train, valid, hard) for name in chosen}
     write_whole(target, (json.dumps({"environment": environment(), "models": models}, indent=1) + "\n").encode())
 
 

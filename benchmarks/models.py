@@ -1,6 +1,8 @@
 """Evaluates the packaged models on FERPlus, as it is and by hard views: benchmarks/results/models.json goes out.
 
 python benchmarks/models.py --data FERPLUS
+
+The study's models have a program of their own, study.py.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from unittest.mock import patch
 from fer_fast.bench.environment import environment
 from fer_fast.evaluation import evaluate, json_text, scored_split
 from fer_fast.machine.disk import check_place, write_whole
-from fer_fast.models.files.paths import packaged_models
+from fer_fast.models.files.paths import packaged_models, study_models
 
 RESULTS = Path(__file__).parent / "results"
 #: The split whose report compares all engines and precisions.
@@ -38,7 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
     target = check_place(str(options.out))
     # Each report reads all splits, to look for copies.
     with patch.object(scored_split, "load_split", cache(scored_split.load_split)):
-        models = {model: evaluated(model, options.data) for model in packaged_models()}
+        chosen = [model for model in packaged_models() if model not in study_models()]
+        models = {model: evaluated(model, options.data) for model in chosen}
     write_whole(target, json_text({"environment": environment(), "models": models}).encode())
 
 

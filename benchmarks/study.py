@@ -1,6 +1,7 @@
 """Evaluates the study's models on FERPlus' test split and times them beside `tiny`: benchmarks/results/study.json.
 
-python benchmarks/study.py cnn-shallow.safetensors cnn-deep.safetensors --data FERPLUS
+python benchmarks/study.py --data FERPLUS                                  # those of the package
+python benchmarks/study.py cnn-deep.safetensors --data FERPLUS
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fer_fast.engines import Engine, open_engine
 from fer_fast.evaluation import evaluate, json_text, scored_split
 from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.models.files.paths import checkpoint_path, study_models
 
 RESULTS = Path(__file__).parent / "results"
 BATCH, ROUNDS = 64, 151
@@ -33,15 +35,17 @@ TIMED = ("fp32", "auto")
 def main(arguments: list[str] | None = None) -> None:
     """Evaluates, times, and writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", type=Path, help="checkpoints; a file's name is the model's")
+    told = "names or checkpoints; a file's name is the model's; without any those of the package"
+    parser.add_argument("models", nargs="*", help=told)
     parser.add_argument("--data", type=Path, required=True, help="FERPlus")
     parser.add_argument("--out", type=Path, default=RESULTS / "study.json")
     options = parser.parse_args(arguments)
+    models = [checkpoint_path(model) for model in options.models or study_models()]
     target, before = check_place(str(options.out)), environment()
     # Each report reads all splits, to look for copies.
     with patch.object(scored_split, "load_split", cache(scored_split.load_split)):
-        found = {path.stem: described(path, options.data) for path in options.models}
-    speeds = {precision: speed(options.models, precision) for precision in TIMED}
+        found = {path.stem: described(path, options.data) for path in models}
+    speeds = {precision: speed(models, precision) for precision in TIMED}
     about = before | {"load_average_after": load_average()}
     record = {"environment": about, "batch_size": BATCH, "beside": BESIDE, "models": found, "speed": speeds}
     write_whole(target, json_text(record).encode())

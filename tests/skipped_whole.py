@@ -14,7 +14,7 @@ from fer_fast.machine.extras import is_installed
 FILES: dict[str, tuple[str, ...]] = {
     "torch": (
         # The models and the fused op in torch, and the engines that run them or are compared with them.
-        *("backbone", "brought", "cnn", "cpp_architectures", "ensemble", "face_resnet", "laid"),
+        *("backbone", "brought", "cnn", "cpp_architectures", "ensemble", "face_resnet", "hog", "laid"),
         *("models", "quantised", "storage", "tokens", "torch_op", "traffic"),
         *("capture", "card", "engines_cuda", "engines_torch", "export", "tensorrt", "tensorrt_cut"),
         *("visualize", "visualize_layers"),

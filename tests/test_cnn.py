@@ -32,7 +32,7 @@ from fer_fast.train.recipe import RECIPES, Recipe, Stage, load_recipe
 from fer_fast.types import EMOTIONS
 from fer_fast.visualize import inspect_face
 
-PRESETS = ("cnn-shallow", "cnn-deep")
+PRESETS = ("cnn-shallow", "cnn-shallow-hog", "cnn-deep", "cnn-deep-hog")
 SEVEN = tuple(name for name in EMOTIONS if name != "contempt")
 
 
@@ -61,12 +61,14 @@ def path(network: CNN, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("name", "convolutions", "dense"), [("cnn-shallow", 2, 1), ("cnn-deep", 4, 2)])
-def test_presets_are_as_deep_as_the_papers(name: str, convolutions: int, dense: int) -> None:
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_as_deep_as_the_papers(name: str) -> None:
+    convolutions, dense = (2, 1) if "shallow" in name else (4, 2)
     config = load_recipe(name).config(SEVEN)
     assert isinstance(config, CNNConfig)
     assert config == dataclasses.replace(classifier_named("cnn").presets[name], classes=SEVEN)
     assert (config.image_size, config.colour, config.channels) == (48, "grey", 1)
+    assert config.hog == name.endswith("-hog")
     layers = [*CNN(config).modules()]
     assert sum(isinstance(layer, torch.nn.Conv2d) for layer in layers) == convolutions
     assert sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in layers) == convolutions
@@ -98,7 +100,11 @@ def test_dropout_is_of_training_alone(network: CNN) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"image_size": 51, "flip_average": True}, {"colour": "rgb", "mean": (0.5, 0.4, 0.3), "std": (0.3, 0.2, 0.3)}],
+    [
+        {"image_size": 51, "flip_average": True},
+        {"image_size": 51, "flip_average": True, "hog": True},
+        {"colour": "rgb", "mean": (0.5, 0.4, 0.3), "std": (0.3, 0.2, 0.3)},
+    ],
     ids=str,
 )
 def test_laid_is_torchs(changes: dict[str, object]) -> None:
@@ -165,8 +171,8 @@ def test_from_training_to_a_table(
     monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(calibrate, "ENOUGH", 1)
     told, changes = (
-        (RECIPES / "cnn-deep.toml").read_text(),
-        {"epochs = 6": "steps = 4", "batch_size = 64": "batch_size = 8"},
+        (RECIPES / "cnn-deep-hog.toml").read_text(),
+        {"epochs = 8": "steps = 4", "batch_size = 64": "batch_size = 8"},
     )
     for old, new in changes.items():
         assert old in told

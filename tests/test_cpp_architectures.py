@@ -18,10 +18,10 @@ from fer_fast.models.files.storage import save_model
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small CNN, a grey face-resnet, and an ensemble of one in colour and a fusion model."""
+    """A folder with two small CNNs, a grey face-resnet, and an ensemble of one in colour and a fusion model."""
     folder = tmp_path_factory.mktemp("models")
-    cnn = classifier_named("cnn").presets["cnn-deep"]
-    save_model(random_cnn(cnn), folder / "cnn.safetensors")
+    for name in ("cnn-deep", "cnn-deep-hog"):
+        save_model(random_cnn(classifier_named("cnn").presets[name]), folder / f"{name}.safetensors")
     grey = small_config(colour="grey", mean=(0.4,), std=(0.3,))
     save_model(random_network(grey), folder / "grey.safetensors")
     save_model(random_network(small_config()), folder / "resnet.safetensors")
@@ -30,7 +30,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["cnn", "grey", "ensemble"])
+@pytest.mark.parametrize("name", ["cnn-deep", "cnn-deep-hog", "grey", "ensemble"])
 def test_cpp_answers_as_python(name: str, models: Path, consumer: Path, tmp_path: Path) -> None:
     given, plain = odd_images(9, 200, least=20)
     export_model(models / f"{name}.safetensors", "openvino", tmp_path / "model.xml", batch_size=16)

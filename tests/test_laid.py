@@ -24,7 +24,7 @@ from fer_fast.engines.openvino_graph import openvino_core
 from fer_fast.engines.openvino_layers import OpenVinoLayers, laid, ops
 from fer_fast.engines.openvino_library import openvino
 from fer_fast.models.files.checkpoint import Checkpoint, read_checkpoint, read_finder
-from fer_fast.models.files.paths import packaged_models
+from fer_fast.models.files.paths import packaged_models, study_models
 from fer_fast.models.files.storage import build_finder, build_model
 from fer_fast.models.finder.layers import finder_shapes
 from fer_fast.models.finder.network import FinderNetwork
@@ -136,7 +136,8 @@ def test_int8_is_what_torch_simulates(measured: Checkpoint) -> None:
     assert np.abs(found - simulated).mean() < 0.7 * np.abs(simulated - exact).mean()
 
 
-@pytest.mark.parametrize("name", packaged_models())
+# Those of the study are held by test_cnn.py: in so few channels a value that falls on another step weighs more.
+@pytest.mark.parametrize("name", [name for name in packaged_models() if name not in study_models()])
 @torch.inference_mode()
 def test_int8_of_packaged_models(name: str) -> None:
     checkpoint = read_checkpoint(name)

@@ -18,6 +18,8 @@ import pytest
 from light_environments import ROOT, VERSIONS, call, environment, interpreter, sdist, settings, wheel
 from shades import save_shade
 
+from fer_fast.models.files.paths import checkpoint_path, packaged_models
+
 pytestmark = pytest.mark.long
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -189,6 +191,7 @@ def test_what_older_sources_left_is_not_in_the_wheel(sources, tmp_path):
     names = zipfile.ZipFile(built).namelist()
     assert {"fer_fast/_C.so", "fer_fast/cpp/lib/libfer_fast.so.1", "fer_fast/classifier.py"} <= set(names)
     assert not {"fer_fast/gone.py", "fer_fast/other.py"} & set(names)
+    assert {str(checkpoint_path(model).relative_to(ROOT)) for model in packaged_models()} <= set(names)
     assert packed.is_file()
 
 

@@ -1,17 +1,21 @@
-"""docs/models.md: the study's evaluations come in, their tables go out, beside what their paper reports."""
+"""docs/models.md, docs/small-cnns.md: the study's evaluations come in, tables go out, beside what the paper reports."""
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 
+from pages import shared
 from pages.shared import busy, load, machine, table
 
 from fer_fast.evaluation.lines import accuracy, number, percent
 from fer_fast.evaluation.report import run_of
 
-#: Test accuracy that Alizadeh & Fazel 2017 report, in %, of FER2013's own labels.
-PAPER = {"cnn-shallow": 54.0, "cnn-deep": 64.0}
-#: The same of each class, in the order of FERPlus.
+#: Accuracies that Alizadeh & Fazel 2017 report, validation and test, in %, of FER2013's own labels.
+PAPER = {"cnn-shallow": ("55", "54"), "cnn-deep": ("65", "64")}
+#: Of the hybrids it says that they are about as good as those without HOG.
+HYBRID = ("as without", "as without")
+#: Test accuracy of each class, in the order of FERPlus.
 PAPER_CLASSES = {
     "cnn-shallow": {
         **{"neutral": 39.9, "happiness": 75.0, "surprise": 67.5, "sadness": 32.0},
@@ -22,6 +26,7 @@ PAPER_CLASSES = {
         **{"anger": 53.0, "disgust": 70.0, "fear": 46.0},
     },
 }
+CLASSES = tuple(PAPER_CLASSES["cnn-deep"])
 
 
 def study() -> str:
@@ -33,7 +38,7 @@ def study() -> str:
         seen = [accuracy(full), accuracy(fresh), accuracy(six), percent(full["macro_f1"]), number(full["ece"])]
         size = [f"{model['weights']:,}", f"{model['bytes'] / 1e6:.2f}"]
         speeds = [f"{speed[name]['ratio']:.0f}" for speed in record["speed"].values()]
-        rows.append([f"`{name}`", *seen, f"{PAPER[name]:.1f}", *size, *speeds])
+        rows.append([f"`{name}`", *seen, PAPER.get(name, HYBRID)[1], *size, *speeds])
     beside = record["beside"]
     ratios = [f"speed, `{beside}` is 1, {precision}" for precision in record["speed"]]
     scores = ("accuracy (95 % interval), %", "leakage-free, %", "paper6, %", "macro F1, %", "ECE")
@@ -44,16 +49,44 @@ def study() -> str:
     return f"{table(header, rows)}\n\n{made}"
 
 
+def accuracies() -> str:
+    """A row a model: validation and test accuracy, and the paper's."""
+    rows = []
+    for name, model in load("study")["models"].items():
+        full, fresh = _scores(model)["full"], _scores(model)["leakage_free"]
+        valid, test = PAPER.get(name, HYBRID)
+        seen = [accuracy(full), accuracy(fresh), percent(full["macro_f1"]), f"{full['images']:,}"]
+        rows.append([f"`{name}`", f"{100 * _validation(name):.2f}", valid, seen[0], test, *seen[1:]])
+    header = ["model", "validation, %", "the paper's", "test (95 % interval), %", "the paper's", "leakage-free, %"]
+    return table([*header, "macro F1, %", "test images"], rows)
+
+
 def classes() -> str:
     """What share of each class is found, and what the paper reports."""
-    models = load("study")["models"]
-    names = [*next(iter(PAPER_CLASSES.values()))]
     rows = []
-    for name, model in models.items():
+    for name, model in load("study")["models"].items():
         each = _scores(model)["full"]["classes"]
-        rows.append([f"`{name}`", *(percent(each[one]["recall"], 1) for one in names)])
-        rows.append(["the paper's", *(f"{PAPER_CLASSES[name][one]:.1f}" for one in names)])
-    return table(["found, %", *names], rows)
+        rows.append([f"`{name}`", *(percent(each[one]["recall"], 1) for one in CLASSES)])
+        if name in PAPER_CLASSES:
+            rows.append(["the paper's", *(f"{PAPER_CLASSES[name][one]:.1f}" for one in CLASSES)])
+    return table(["found, %", *CLASSES], rows)
+
+
+def confusion() -> str:
+    """A table a model: what the faces of each class are taken for."""
+    tables = []
+    for name, model in load("study")["models"].items():
+        full = _scores(model)["full"]
+        counts = zip(full["classes"], full["confusion"], strict=True)
+        rows = [[truth, *(f"{100 * one / sum(row):.0f}" for one in row), f"{sum(row):,}"] for truth, row in counts]
+        tables.append(table([f"`{name}`: is / taken for, %", *full["classes"], "faces"], rows))
+    return "\n\n".join(tables)
+
+
+def _validation(name: str) -> float:
+    """The largest validation accuracy of a model's run, which is that of the weights that are kept."""
+    with (shared.RESULTS / "training" / f"{name.replace('-', '_')}.csv").open(newline="") as file:
+        return max(float(row["valid_accuracy"]) for row in csv.DictReader(file) if row["valid_accuracy"])
 
 
 def _scores(model: dict[str, Any], protocol: str = "paper7") -> dict[str, Any]:
@@ -61,4 +94,5 @@ def _scores(model: dict[str, Any], protocol: str = "paper7") -> dict[str, Any]:
     return run_of(model["test"], "chosen")["scores"][protocol]  # type: ignore[no-any-return]
 
 
-TABLES = {"study": study, "study classes": classes}
+TABLES = {"study": study}
+OWN_TABLES = {"accuracies": accuracies, "classes": classes, "confusion": confusion}

@@ -123,6 +123,9 @@ class OpenVinoLayers(Layers["Output"]):
     def sigmoid(self, x: Output) -> Output:
         return ops.sigmoid(x).output(0)
 
+    def sign(self, x: Output) -> Output:
+        return ops.sign(x).output(0)
+
     def sqrt(self, x: Output) -> Output:
         return ops.sqrt(x).output(0)
 
@@ -153,6 +156,9 @@ class OpenVinoLayers(Layers["Output"]):
 
     def multiply(self, x: Output, y: Output | Array) -> Output:
         return ops.multiply(x, _value(y)).output(0)
+
+    def divide(self, x: Output, y: Output) -> Output:
+        return ops.divide(x, y).output(0)
 
     def product(self, x: Output | Array, y: Output | Array) -> Output:
         return ops.matmul(_value(x), _value(y), False, False).output(0)

@@ -91,6 +91,10 @@ class Layers(ABC, Generic[Value]):
         """1 / (1 + exp(-x))."""
 
     @abstractmethod
+    def sign(self, x: Value) -> Value:
+        """-1, 0 or 1."""
+
+    @abstractmethod
     def sqrt(self, x: Value) -> Value:
         """The square root."""
 
@@ -125,6 +129,10 @@ class Layers(ABC, Generic[Value]):
     @abstractmethod
     def multiply(self, x: Value, y: Value | Array) -> Value:
         """The product of elements, broadcast as numpy does."""
+
+    @abstractmethod
+    def divide(self, x: Value, y: Value) -> Value:
+        """The quotient of elements, broadcast as numpy does."""
 
     @abstractmethod
     def product(self, x: Value | Array, y: Value | Array) -> Value:

@@ -23,7 +23,9 @@ class CNNArchitecture(ClassifierArchitecture):
     resizes = False  # its first dense layer has a weight for each pixel of the last map
     presets: ClassVar[Mapping[str, CNNConfig]] = {
         "cnn-shallow": CNNConfig(),
+        "cnn-shallow-hog": CNNConfig(hog=True),
         "cnn-deep": CNNConfig(widths=(16, 64, 128, 128), dense=(256, 128)),
+        "cnn-deep-hog": CNNConfig(widths=(16, 64, 128, 128), dense=(256, 128), hog=True),
     }
 
     def shapes(self, config: CNNConfig) -> Iterator[Shape]:

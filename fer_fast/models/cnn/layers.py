@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from fer_fast.models.cnn.config import CNNConfig
+from fer_fast.models.cnn.hog import lay_hog
 from fer_fast.models.layers import Layers, Value
 from fer_fast.models.tensors import Shape, Tensors, batch_norm_shapes, layer_shapes
 
@@ -36,6 +37,8 @@ class LaidCNN(Generic[Value]):
             x = self.layers.convolution(name, x, *self.tensors.folded(name, norm), padding=1)
             x = self.layers.relu(self.layers.max_pool(x, 2, stride=2))
         x = self.layers.reshape(x, [0, -1])
+        if config.hog:
+            x = self.layers.concatenate([x, lay_hog(self.layers, pixels, config.image_size)], 1)
         for place in range(len(config.dense)):
             x = self.layers.relu(self._linear(f"dense.{place}.linear", x))
         return self._linear("head", x)

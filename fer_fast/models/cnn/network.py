@@ -1,15 +1,18 @@
 """The network: normalised pixels come in, logits go out.
 
 It is that of Alizadeh & Fazel 2017: convolutions with batch norm, ReLU, max-pooling and dropout, then dense layers with
-ReLU and dropout, then the classes; shallow with two and one, deep with four and two. The widths are this package's.
+ReLU and dropout, then the classes; shallow with two and one, deep with four and two. In the hybrid ones HOG features of
+the image join the last map before the dense layers. The widths are this package's.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_fast.models.cnn.config import CNNConfig
+from fer_fast.models.cnn.hog import BLOCK, CELL, CUT, EPSILON, LEAST, SHORTEST, rays
 from fer_fast.models.network import Network
 
 
@@ -41,6 +44,40 @@ class Dense(nn.Module):
         return self.dropout(F.relu(self.linear(x)))  # type: ignore[no-any-return]
 
 
+class HOG(nn.Module):
+    """What `hog.lay_hog` lays; nothing in it is learnt. It computes in fp32: a flat block's length is below fp16's."""
+
+    #: Added to a square where a derivative is asked for: the root has none at 0, which flat parts of an image are.
+    TINY = 1e-34
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [batch, 1, side, side] to features [batch, hog_width(side)], of the same type."""
+        dtype, x = x.dtype, x.float()
+        down = F.pad(x[:, :, 2:] - x[:, :, :-2], (0, 0, 1, 1))
+        across = F.pad(x[..., 2:] - x[..., :-2], (1, 1))
+        squares = (down.square() + across.square() - SHORTEST).relu()
+        if x.requires_grad:
+            squares = squares + self.TINY
+        shares = self._orientations(down, across) * squares.sqrt()
+        cells = F.avg_pool2d(shares, CELL)
+        rows, columns = (length - BLOCK + 1 for length in cells.shape[2:])
+        corners = [(row, column) for row in range(BLOCK) for column in range(BLOCK)]
+        blocks = torch.cat([cells[:, :, row : row + rows, column : column + columns] for row, column in corners], 1)
+        return _normalised(_normalised(blocks).clamp(max=CUT)).permute(0, 2, 3, 1).flatten(1).to(dtype)
+
+    def _orientations(self, down: Tensor, across: Tensor) -> Tensor:
+        """Of each pixel 1 in the channel of its orientation, 0 in the others."""
+        sides = torch.cat([down * cosine - across * sine for cosine, sine in zip(*rays(), strict=True)], 1)
+        beyond = F.pad((sides * down - LEAST).sign().relu(), (0, 0, 0, 0, 0, 1))
+        return torch.cat([1 - beyond[:, :1], beyond[:, :-1] - beyond[:, 1:]], 1)
+
+
+def _normalised(blocks: Tensor) -> Tensor:
+    """Each block [batch, block's values, rows, columns] over its length."""
+    squares = blocks.square().mean(dim=1, keepdim=True) * blocks.shape[1]
+    return blocks / (squares + EPSILON**2).sqrt()
+
+
 class CNN(Network):
     """See the module's words.
 
@@ -53,6 +90,7 @@ class CNN(Network):
     def __init__(self, config: CNNConfig) -> None:
         super().__init__(config)
         self.maps = nn.Sequential(*(Map(*widths, config.dropout) for widths in config.convolutions()))
+        self.hog = HOG() if config.hog else None
         self.dense = nn.Sequential(*(Dense(*widths, config.dropout) for widths in config.dense_layers()))
         self.head = nn.Linear(config.dense[-1], len(config.classes))
 
@@ -62,4 +100,7 @@ class CNN(Network):
 
     def logits(self, pixels: Tensor) -> Tensor:
         """See `Network.logits`."""
-        return self.head(self.dense(self.maps(pixels).flatten(1)))  # type: ignore[no-any-return]
+        features = self.maps(pixels).flatten(1)
+        if self.hog is not None:
+            features = torch.cat([features, self.hog(pixels)], 1)
+        return self.head(self.dense(features))  # type: ignore[no-any-return]

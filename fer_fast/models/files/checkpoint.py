@@ -18,7 +18,6 @@ from fer_fast.machine.begun import begun
 from fer_fast.machine.disk import write_whole
 from fer_fast.models.config import ClassifierConfig
 from fer_fast.models.files.paths import (
-    WEIGHTS,
     any_path,
     checkpoint_path,
     finder_path,
@@ -288,7 +287,7 @@ def _weights_path(name: Any, path: Path) -> Path:
         return path
     if name not in packaged_models():
         raise CheckpointError(f"checkpoint {str(path)!r} has the weights of the packaged model {name!r}: there is none")
-    packaged = WEIGHTS / f"{name}.safetensors"
+    packaged = checkpoint_path(name)
     with safe_open(packaged, framework="numpy") as file:
         return _weights_path((file.metadata() or {}).get("weights"), packaged)
 

@@ -9,12 +9,19 @@ from fer_fast.models.files.onnx_file import has_description
 from fer_fast.types import CheckpointError
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
+#: Of models that are there to be compared with: "Study models" in docs/models.md.
+STUDY = WEIGHTS / "study"
 FINDERS = Path(__file__).parents[1] / "finders"
 
 
 def packaged_models() -> list[str]:
-    """Names of the checkpoints inside the package."""
-    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    """Names of the checkpoints inside the package, the study's among them."""
+    return sorted(path.stem for folder in (WEIGHTS, STUDY) for path in folder.glob("*.safetensors"))
+
+
+def study_models() -> list[str]:
+    """Names of those that are there to be compared with."""
+    return sorted(path.stem for path in STUDY.glob("*.safetensors"))
 
 
 def packaged_finders() -> list[str]:
@@ -29,7 +36,7 @@ def checkpoint_path(model: str | Path) -> Path:
         CheckpointError: if it is neither; the message names the packaged models.
         TypeError: it is no name and no path.
     """
-    return without_exports("model", _path("model", model, "a .safetensors file", WEIGHTS))
+    return without_exports("model", _path("model", model, "a .safetensors file", WEIGHTS, STUDY))
 
 
 def model_path(model: str | Path) -> Path:
@@ -38,7 +45,7 @@ def model_path(model: str | Path) -> Path:
     Raises:
         CheckpointError, TypeError: as `checkpoint_path`.
     """
-    return _path("model", model, "a .safetensors file, an export", WEIGHTS)
+    return _path("model", model, "a .safetensors file, an export", WEIGHTS, STUDY)
 
 
 def finder_path(finder: str | Path) -> Path:
@@ -63,7 +70,7 @@ def any_path(model: str | Path) -> Path:
     Raises:
         CheckpointError, TypeError: as `checkpoint_path`.
     """
-    return _path("model", model, "a .safetensors or .onnx file", WEIGHTS, FINDERS)
+    return _path("model", model, "a .safetensors or .onnx file", WEIGHTS, STUDY, FINDERS)
 
 
 def without_exports(what: str, path: Path) -> Path:
