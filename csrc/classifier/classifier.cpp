@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "crops.h"
+#include "crew.h"
 #include "engine.h"
 #include "meter.h"
 #include "photo.h"
 #include "prior.h"
 #include "resize.h"
-#include "sharing.h"
 #include "yuv.h"
 
 namespace fer_fast {
@@ -17,6 +16,7 @@ struct Classifier::Parts {
   OpenedModel model;
   Prior prior;
   OnCall on_call;
+  Owned<Crew> crew;
 
   template <typename Model>
   static std::unique_ptr<Parts> open(const Model& model, const Options& options, const std::string& prior) {
@@ -24,7 +24,8 @@ struct Classifier::Parts {
     metered(options.on_call, "open", 0, [&](Meter&) {
       OpenedModel opened = open_model(model, Kind::kClassifier, checked(options));
       Prior found = prior_for(prior, opened.description);
-      parts = std::make_unique<Parts>(Parts{std::move(opened), std::move(found), options.on_call});
+      auto crew = std::make_unique<Crew>(opened.engine->streams());
+      parts = std::make_unique<Parts>(Parts{std::move(opened), std::move(found), options.on_call, std::move(crew)});
       return std::size_t{0};
     });
     return parts;
@@ -33,27 +34,28 @@ struct Classifier::Parts {
   int64_t side() const { return model.description.image_size; }
   int64_t classes() const { return static_cast<int64_t>(model.description.classes.size()); }
 
-  // Probabilities of `count` images, [count][classes]: fill(first, taken, pixels) gives those of some, squares of RGB
-  // bytes.
+  // Probabilities of `count` images, [count][classes]: fill(first, taken, pixels, space) gives those of some, squares of
+  // RGB bytes.
   template <typename Fill>
   void run(int64_t count, float* probabilities, Meter& meter, const Fill& fill) const {
     // Few images are shared out evenly: every stream gets some.
     const int64_t streams = model.engine->streams(), bytes = side() * side() * 3;
     const int64_t batch = std::clamp<int64_t>((count + streams - 1) / streams, 1, model.batch_size);
-    // One thread more than streams: it makes pixels while they infer.
-    share_out(count, batch, static_cast<int>(streams) + 1, [&](int64_t first, int64_t taken) {
-      std::vector<uint8_t> pixels(static_cast<std::size_t>(taken * bytes));
-      meter.preprocess([&] { fill(first, taken, pixels.data()); });
+    // One thread more than streams, the caller's: it makes pixels while they infer.
+    crew->run((count + batch - 1) / batch, [&](int64_t piece, Workspace& space) {
+      const int64_t first = piece * batch, taken = std::min(batch, count - first);
+      uint8_t* const pixels = batch_in(space, *model.engine, taken * bytes);
+      meter.preprocess([&] { fill(first, taken, pixels, space); });
       float* const rows = probabilities + first * classes();
-      meter.infer([&] { model.engine->infer({pixels.data(), taken, side(), side()}, rows); });
+      meter.infer([&] { model.engine->infer({pixels, taken, side(), side()}, rows); });
       prior.apply(rows, taken);
     });
   }
 
   // The same of what is cut from frames, on any of the threads.
   void run(const std::vector<Cut>& cuts, float* probabilities, Meter& meter) const {
-    run(static_cast<int64_t>(cuts.size()), probabilities, meter, [&](int64_t first, int64_t taken, uint8_t* pixels) {
-      cut_faces(&cuts[static_cast<std::size_t>(first)], taken, side(), pixels);
+    run(static_cast<int64_t>(cuts.size()), probabilities, meter, [&](int64_t first, int64_t taken, uint8_t* pixels, Workspace& space) {
+      cut_faces(&cuts[static_cast<std::size_t>(first)], taken, side(), pixels, space);
     });
   }
 
@@ -109,10 +111,11 @@ void Classifier::classify(const ImageView* images, std::size_t count, float* pro
     check_count(count);
     for (std::size_t i = 0; i < count; ++i) check_image(images[i], i);
     const int64_t side = parts.side();
-    parts.run(static_cast<int64_t>(count), probabilities, meter, [&](int64_t first, int64_t taken, uint8_t* pixels) {
+    const auto fill = [&](int64_t first, int64_t taken, uint8_t* pixels, Workspace& space) {
       for (int64_t i = 0; i < taken; ++i, pixels += side * side * 3)
-        resize_to(RgbView(images[first + i]).view(), side, side, pixels, side * 3);
-    });
+        resize_to(RgbView(images[first + i], space).view(), side, side, pixels, side * 3, space);
+    };
+    parts.run(static_cast<int64_t>(count), probabilities, meter, fill);
     return count;
   });
 }

@@ -5,6 +5,7 @@
 #include "description.h"
 #include "fer_fast/classifier.h"
 #include "owned.h"
+#include "workspace.h"
 
 namespace fer_fast {
 
@@ -25,7 +26,12 @@ class Engine {
   virtual void infer(const Batch& images, float* out) = 0;
   // name=value lines.
   virtual std::string describe() const = 0;
+  // Where a batch's pixels are best: any will do.
+  virtual Buffer buffer(std::size_t bytes) const;
 };
+
+// The workspace's batch, of as many bytes at least.
+uint8_t* batch_in(Workspace& space, const Engine& engine, int64_t bytes);
 
 // A description, and what runs it.
 struct OpenedModel {
