@@ -32,9 +32,9 @@ def run(*command, check=True, **options):
     return done
 
 
-def build(source, folder, *options):
+def build(source, folder, *options, target="all"):
     run("cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DFER_FAST_CUDA=0", *options)
-    run("cmake", "--build", folder)
+    run("cmake", "--build", folder, "--target", target)
     return folder
 
 

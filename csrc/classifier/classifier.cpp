@@ -65,6 +65,22 @@ struct Classifier::Parts {
                                                  " for faces in photos, not " + std::to_string(side()));
   }
 
+  void check_enqueued(const DeviceImages& images) const {
+    const auto require_room = [&](const char* name, std::size_t there, std::size_t each, const char* unit) {
+      if (there / each >= images.count) return;
+      throw Error(ErrorCode::kInvalidArgument, std::string(name) + " must be at least count x " + unit + ", " +
+                                                   std::to_string(images.count) + " x " + std::to_string(each) + ", not " +
+                                                   std::to_string(there));
+    };
+    if (images.pixels == nullptr) throw Error(ErrorCode::kInvalidArgument, "pixels must not be null");
+    if (images.probabilities == nullptr) throw Error(ErrorCode::kInvalidArgument, "probabilities must not be null");
+    require_room("size", images.size, static_cast<std::size_t>(side() * side() * 3), "an image's bytes");
+    require_room("capacity", images.capacity, static_cast<std::size_t>(classes()), "classes");
+    if (prior.ratios.empty()) return;
+    throw Error(ErrorCode::kInvalidArgument,
+                "prior must be train for images on a card, where nothing is multiplied, not " + prior.text);
+  }
+
   std::vector<Prediction> predictions(const std::vector<float>& probabilities) const {
     std::vector<Prediction> found;
     for (std::size_t i = 0; i < probabilities.size(); i += model.description.classes.size()) {
@@ -153,6 +169,21 @@ std::vector<Prediction> Classifier::classify(const ImageView& frame, const std::
     std::vector<float> probabilities(boxes.size() * classes().size());
     classify(frame, boxes.data(), boxes.size(), probabilities.data());
     return parts().predictions(probabilities);
+  });
+}
+
+void Classifier::enqueue(const DeviceImages& images) const {
+  const Parts& parts = this->parts();
+  metered(parts.on_call, "enqueue", images.count, [&](Meter& meter) {
+    if (images.count == 0) return images.count;
+    parts.check_enqueued(images);
+    const int64_t side = parts.side(), count = static_cast<int64_t>(images.count), batch = parts.model.batch_size;
+    for (int64_t first = 0; first < count; first += batch) {
+      const Batch part{images.pixels + first * side * side * 3, std::min(batch, count - first), side, side};
+      float* const rows = images.probabilities + first * parts.classes();
+      meter.infer([&] { parts.model.engine->enqueue(part, rows, images.stream); });
+    }
+    return images.count;
   });
 }
 

@@ -15,6 +15,10 @@ Buffer Engine::buffer(std::size_t bytes) const {
   return {new uint8_t[bytes], [](uint8_t* memory) { delete[] memory; }};
 }
 
+void Engine::enqueue(const Batch&, float*, void*) {
+  throw Error(ErrorCode::kDeviceMissing, "images on a card are for an .engine alone, which runs there: this model is none");
+}
+
 uint8_t* batch_in(Workspace& space, const Engine& engine, int64_t bytes) {
   const auto needed = static_cast<std::size_t>(bytes);
   if (space.batch_bytes < needed) {

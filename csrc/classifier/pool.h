@@ -1,6 +1,7 @@
 // What one thread at a time may use comes in or is made, a lease of one goes out.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -9,7 +10,11 @@
 
 namespace fer_fast {
 
-template <typename Thing>
+// Which of those that are idle comes next: the last used, which a cache may have, or the one that rested longest, of those that
+// may still work at what they were given.
+enum class Next { kLastUsed, kLongestIdle };
+
+template <typename Thing, Next next = Next::kLastUsed>
 class Pool {
  public:
   // Before the first lease.
@@ -23,6 +28,7 @@ class Pool {
     explicit Lease(Pool& pool) : pool_(pool) {
       std::unique_lock lock(pool.mutex_);
       pool.returned_.wait(lock, [&] { return !pool.idle_.empty(); });
+      if (next == Next::kLongestIdle) std::rotate(pool.idle_.begin(), pool.idle_.begin() + 1, pool.idle_.end());
       thing_ = std::move(pool.idle_.back());
       pool.idle_.pop_back();
     }
