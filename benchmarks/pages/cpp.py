@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pages.shared import load, machine, table
+from pages.shared import RESULTS, busy, load, machine, table, unmeasured
 
 
 def embedding() -> str:
@@ -68,4 +68,35 @@ def callers() -> str:
     return f"{table(['', 'faces/s', 'ratio', 'processor time a face, ms'], rows)}\n\n{said}"
 
 
-TABLES = {"ship": ship, "embedding": embedding, "callers": callers}
+#: Who answers one face a call, as benchmarks/cpp/threads.cpp and benchmarks/threads.py name them.
+ANSWERERS = {"fer_fast": "C++", "bare": "bare OpenVINO", "replicas": "a loop of replicas", "python": "Python `predict`"}
+
+
+def threads() -> str:
+    """One face a call, from several threads."""
+    if not (RESULTS / "threads.json").exists():
+        return unmeasured("benchmarks/threads.py")
+    record = load("threads")
+    rows = [
+        [
+            f"{row['precision']}, threads: {count}, {ANSWERERS[way]}",
+            f"{found['rate']:,.0f}",
+            f"{found['over_bare']:.2f} x",
+            *(f"{found[name]:.2f}" for name in ("p50_ms", "p95_ms", "p99_ms")),
+        ]
+        for row in record["rows"]
+        for count, ways in row["threads"].items()
+        for way, found in ways.items()
+    ]
+    about = record["environment"]
+    said = (
+        "One face of the model's own size a call, call after call on each thread; medians of rounds in which all take "
+        "turns, of the ratio, too. Bare OpenVINO: a request a thread of one model (`THROUGHPUT`); replicas: models of one "
+        "thread each, one a processor, that take faces from a queue. "
+        f"Model `{record['model']}`, on {machine(about)}"
+        f"{busy(about, about['load_average'][0], about['load_average_after'][0])}"
+    )
+    return f"{table(['', 'calls/s', 'ratio to bare', 'p50, ms', 'p95, ms', 'p99, ms'], rows)}\n\n{said}"
+
+
+TABLES = {"ship": ship, "embedding": embedding, "callers": callers, "threads": threads}
