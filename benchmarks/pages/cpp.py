@@ -91,8 +91,8 @@ def threads() -> str:
     about = record["environment"]
     said = (
         "One face of the model's own size a call, call after call on each thread; medians of rounds in which all take "
-        "turns, of the ratio, too. Bare OpenVINO: a request a thread of one model (`THROUGHPUT`); replicas: models of one "
-        "thread each, one a processor, that take faces from a queue. "
+        "turns, of the ratio, too. Bare OpenVINO: a request a thread of one model (`THROUGHPUT`); replicas: models of "
+        "one thread each, one a processor, that take faces from a queue. "
         f"Model `{record['model']}`, on {machine(about)}"
         f"{busy(about, about['load_average'][0], about['load_average_after'][0])}"
     )

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
-#include <memory>
 
 namespace {
 
@@ -93,19 +92,25 @@ void run_until(cudaStream_t stream, const std::function<bool()>& reached) {
   }
 }
 
+std::shared_ptr<CUstream_st> made_stream() {
+  auto made = std::make_shared<CUstream_st>();
+  made->self = made;
+  return made;
+}
+
 // The stream that a null is.
 cudaStream_t named(cudaStream_t stream) {
-  static CUstream_st other;
-  return stream == nullptr ? &other : stream;
+  static const auto other = made_stream();
+  return stream == nullptr ? other.get() : stream;
 }
 
 // A place in a stream.
 struct Mark {
-  cudaStream_t stream;
+  std::shared_ptr<CUstream_st> stream;
   std::atomic<bool> reached{false};
 
   void wait() {
-    if (!reached) run_until(stream, [&] { return reached.load(); });
+    if (!reached) run_until(stream.get(), [&] { return reached.load(); });
   }
 };
 
@@ -230,13 +235,14 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   if (flags != cudaStreamNonBlocking) shim::refuse("the stream waits for the caller's");
-  *stream = new CUstream_st;
+  *stream = made_stream().get();
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  if (!stream->work.empty() || stream->capturing) shim::refuse("a stream was not waited for");
-  delete stream;
+  const std::shared_ptr<CUstream_st> last = std::move(stream->self);
+  const std::lock_guard lock(last->mutex);
+  if (!last->work.empty() || last->capturing) shim::refuse("a stream was not waited for");
   return cudaSuccess;
 }
 
@@ -286,7 +292,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const auto mark = std::make_shared<Mark>();
-  mark->stream = named(stream);
+  mark->stream = named(stream)->self;
   {
     const std::lock_guard lock(event->mutex);
     event->mark = mark;

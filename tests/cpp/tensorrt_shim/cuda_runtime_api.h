@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -40,6 +41,7 @@ struct CUstream_st {
   std::deque<ShimTask> work;
   bool busy = false, capturing = false;
   std::vector<ShimTask> captured;
+  std::shared_ptr<CUstream_st> self;  // until it is destroyed; who waits for a place in it has it, too
 };
 struct CUevent_st;
 struct CUgraph_st {
