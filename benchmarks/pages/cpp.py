@@ -99,4 +99,26 @@ def threads() -> str:
     return f"{table(['', 'calls/s', 'ratio to bare', 'p50, ms', 'p95, ms', 'p99, ms'], rows)}\n\n{said}"
 
 
-TABLES = {"ship": ship, "embedding": embedding, "callers": callers, "threads": threads}
+def soak() -> str:
+    """What a process holds while its threads open and close models, by the time that this has gone on."""
+    if not (RESULTS / "soak.json").exists():
+        return unmeasured("benchmarks/soak.py")
+    record = load("soak")
+    rows = [
+        [
+            f"{quarter['begin_minutes']:.0f} to {quarter['end_minutes']:.0f} minutes",
+            *(f"{quarter['mib'][name]:,.0f}" for name in ("least", "median", "most")),
+            *(" to ".join(f"{number}" for number in sorted(set(quarter[name]))) for name in ("files", "threads")),
+        ]
+        for quarter in record["quarters"]
+    ]
+    said = (
+        f"{record['rounds']} rounds in {record['minutes']:.0f} minutes: in each {record['callers']} threads open a "
+        f"`{record['model']}` and a finder each, classify and find with them and with a `{record['model']}` that all "
+        f"share, and close them, {record['models']:,} models in all. Behind each round, resident memory in MiB, open "
+        f"files and threads, the last two least and most. On {machine(record['environment'])}"
+    )
+    return f"{table(['', 'least', 'median', 'most', 'files', 'threads'], rows)}\n\n{said}"
+
+
+TABLES = {"ship": ship, "embedding": embedding, "callers": callers, "threads": threads, "soak": soak}
