@@ -107,8 +107,8 @@ def test_an_engine_that_cannot_be_captured_runs_without_graphs(classify, model, 
     assert "\ngraphs=none\n" in said
 
 
-def test_images_on_a_card_are_classified_there(programs, model):
-    run(programs / "device", model, timeout=300)
+def test_images_on_a_card_are_classified_there(programs, tmp_path):
+    run(programs / "device", write_model(tmp_path, prior=(0.5, 0.3, 0.2)), timeout=300)
 
 
 def test_probabilities_presume_the_mix(classify, tmp_path):
