@@ -4,6 +4,7 @@
 #include <atomic>
 #include <iostream>
 #include <stdexcept>
+#include <string>
 
 #include "../../csrc/classifier/pool.h"
 
@@ -85,6 +86,38 @@ void a_call_waits_for_no_other() {
   other.join();
 }
 
+// The first pieces of two calls wait for the others, which are left to the one thread that comes back from a third call.
+void calls_take_turns() {
+  Workers workers(1);
+  Gate busy[2], free, begun[2], end;
+  std::thread third([&] {
+    workers.run(2, [&](int64_t piece) {
+      busy[piece].open();
+      free.wait();
+    });
+  });
+  for (Gate& gate : busy) gate.wait();
+  std::string order;
+  const auto call = [&](int caller) {
+    workers.run(3, [&](int64_t piece) {
+      if (piece == 0) {
+        begun[caller].open();
+        end.wait();
+      } else {
+        order += caller == 0 ? 'a' : 'b';
+        if (order.size() == 4) end.open();
+      }
+    });
+  };
+  std::thread a(call, 0);
+  begun[0].wait();
+  std::thread b(call, 1);
+  begun[1].wait();
+  free.open();
+  for (std::thread* thread : {&a, &b, &third}) thread->join();
+  require(order == "abab", "the pieces of two calls take turns");
+}
+
 void what_fails_is_the_calls_alone() {
   Workers workers(3);
   std::vector<std::thread> callers;
@@ -142,6 +175,7 @@ int main() {
   for (const int threads : {0, 1, 5}) each_piece_is_done_once(threads);
   for (int i = 0; i < 100; ++i) two_run_side_by_side();
   a_call_waits_for_no_other();
+  calls_take_turns();
   what_fails_is_the_calls_alone();
   after_a_failure_nothing_is_begun();
   what_is_spare_is_used_again();
