@@ -54,9 +54,10 @@ struct Classifier::Parts {
 
   // The same of what is cut from frames, on any of the threads.
   void run(const std::vector<Cut>& cuts, float* probabilities, Meter& meter) const {
-    run(static_cast<int64_t>(cuts.size()), probabilities, meter, [&](int64_t first, int64_t taken, uint8_t* pixels, Workspace& space) {
+    const auto fill = [&](int64_t first, int64_t taken, uint8_t* pixels, Workspace& space) {
       cut_faces(&cuts[static_cast<std::size_t>(first)], taken, side(), pixels, space);
-    });
+    };
+    run(static_cast<int64_t>(cuts.size()), probabilities, meter, fill);
   }
 
   void check_side_can_be_cut() const {

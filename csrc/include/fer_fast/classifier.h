@@ -67,7 +67,7 @@ class FER_FAST_API Classifier {
   void classify(const ImageView& frame, const Box* boxes, std::size_t count, float* probabilities) const;
 
   // Images on the card that an .engine runs on, whose probabilities stay there, those of the prior train: behind what the
-  // stream was given before, and before what it is given next. Returns without waiting; what the card finds wrong later the
+  // stream was given before, and before what it is given next. Returns before the card is done; what goes wrong there later the
   // stream says. To destroy the classifier waits for all of it. Throws Error, of a model that runs on no card, too.
   void enqueue(const DeviceImages& images) const;
 

@@ -130,8 +130,8 @@ typedef struct {
   void* stream;
 } fer_fast_device_images;
 
-/* As fer_fast::Classifier::enqueue: images on the card of an .engine, on a stream of it. Returns without waiting. Safe from
- * many threads at once. */
+/* As fer_fast::Classifier::enqueue: images on the card of an .engine, on a stream of it. Returns before the card is done.
+ * Safe from many threads at once. */
 FER_FAST_API int32_t fer_fast_enqueue(const fer_fast_classifier* classifier, const fer_fast_device_images* images);
 
 /* 0 for null. */

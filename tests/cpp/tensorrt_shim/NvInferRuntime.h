@@ -6,7 +6,6 @@
 // engine makes, SHIM_FAILS what TensorRT says of every batch instead of running it.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
