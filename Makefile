@@ -10,6 +10,8 @@ DIR ?=
 
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
+# A worker for each processor; tests/workers.py says what runs in which.
+PYTEST := $(VENV)/bin/python -m pytest -n auto
 # Of the editable installs below: what Python reads is where it was.
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 WHEEL := build/wheel
@@ -21,11 +23,11 @@ demo: $(or $(wildcard $(VENV)/installed-test),$(VENV)/installed-demo)
 	$(VENV)/bin/python examples/demo.py $(DIR)
 
 test: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest
+	$(PYTEST)
 
 # Without torch, against the wheel of each Python that is found: 3.11 to 3.13; FER_FAST_PYTHONS=/path/python3.12:... names them.
 test-light: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest tests/test_pythons.py tests/test_wheel.py
+	$(PYTEST) tests/test_pythons.py tests/test_wheel.py
 
 # auditwheel says which Linux can take it, and refuses what needs libraries that it does not bring.
 wheel:
@@ -47,11 +49,12 @@ $(VENV)/installed-demo: $(SOURCES)
 	touch $@
 
 # Editable, so that the tests see what they stand beside; that the wheel works, too, is one of them. TensorRT for RTX builds
-# engines without a card; its packages would bring CUDA's along.
+# engines without a card; its packages would bring CUDA's along. Triton's ask for other releases of numpy and protobuf.
 $(VENV)/installed-test: $(SOURCES)
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(PIP) install '$(TORCH)' -e '.[test]'
 	$(PIP) install --no-deps tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings
+	$(PIP) install --no-deps nvidia-pytriton tritonclient
 	touch $@
 
 clean:

@@ -48,7 +48,7 @@ class Classifier(Opened):
         model: the name of a packaged model, or the path of a .safetensors checkpoint or of what `fer-fast export`
             wrote: an .xml or an .onnx, which OpenVINO runs, or an .engine, which TensorRT runs.
         device: auto, cpu, cuda, cuda:N, or several cards as cuda:0,cuda:1.
-        engine: auto, openvino, torch or tensorrt.
+        engine: auto, openvino, torch, tensorrt or tensorrt-fused; on a card auto measures, see docs/gpu.md.
         precision: auto, fp32, bf16, fp16 or int8; of an exported model auto or, for OpenVINO, fp32 or bf16: what was
             exported in int8 stays so, and the rest is computed in it.
         batch_size: images that the engine takes at once; None chooses, or is what the model was exported for.

@@ -141,7 +141,7 @@ def _card(card: Card) -> Finding:
 def _engines(found: list[Card]) -> Iterator[Finding]:
     seen = _seen()
     attempts = [("openvino", "cpu"), ("torch", "cpu")]
-    attempts += [(engine, device) for device in seen for engine in ("tensorrt", "torch")]
+    attempts += [(engine, device) for device in seen for engine in ("tensorrt", "tensorrt-fused", "torch")]
     for engine, device in attempts:
         yield _tried(f"{engine} on {device}", partial(_infer, engine, device), seen.get(device))
     if found and not seen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,12 @@ from typing import Any
 
 import pytest
 from skipped_whole import missing_for
+from workers import (  # noqa: F401 (hooks)
+    once,
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
 
 import fer_fast
 
@@ -103,6 +110,14 @@ def _log_as_it_was() -> Iterator[None]:
     logger.handlers[:] = handlers
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT is a KeyboardInterrupt here, too, where a shell that runs the tests beside it had them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def shades(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hundred images of the shades 0 to 99, and a file that is called as one."""
@@ -152,9 +167,9 @@ def ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The CUDA kernel's body, compiled for the host (`token_witnesses.Shim`)."""
-    from token_witnesses import Shim
+    from token_witnesses import Shim, compile_shim
 
-    return Shim(tmp_path_factory.mktemp("shim"))
+    return Shim(once(tmp_path_factory, "shim", compile_shim))
 
 
 @pytest.fixture(scope="session")
@@ -162,8 +177,19 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the C++ library is installed."""
     from cpp_programs import OPENVINO, install
 
-    folder: Path = install(tmp_path_factory.mktemp("cpp"), f"-DFER_FAST_OPENVINO_DIR={OPENVINO}")
-    return folder
+    options = [f"-DFER_FAST_OPENVINO_DIR={OPENVINO}"]
+    return once(tmp_path_factory, "cpp", lambda folder: install(folder, *options)) / "prefix"
+
+
+@pytest.fixture(scope="session", params=["address,undefined", "thread"])
+def sanitized(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Sanitizers, and the folder where the C++ library is built with them (build) and installed (prefix)."""
+    from cpp_programs import LITTLE_OPTIMISED, OPENVINO, install
+
+    options = [f"-DFER_FAST_OPENVINO_DIR={OPENVINO}", f"-DFER_FAST_SANITIZE={request.param}", LITTLE_OPTIMISED]
+    options.append("-DCMAKE_COMPILE_WARNING_AS_ERROR=ON")
+    name = request.param.replace(",", "-")
+    return request.param, once(tmp_path_factory, name, lambda folder: install(folder, *options))
 
 
 @pytest.fixture(scope="session")
@@ -171,5 +197,4 @@ def consumer(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a stranger's programs, built against that."""
     from cpp_programs import build_consumer
 
-    folder: Path = build_consumer(tmp_path_factory.mktemp("consumer"), prefix)
-    return folder
+    return once(tmp_path_factory, "consumer", lambda folder: build_consumer(folder, prefix))

@@ -21,6 +21,13 @@ RESIZING = (
     *(f"classifier/{name}" for name in ("resize", "reduce", "photo", "error", "yuv")),
     *(f"faces/{name}" for name in ("crops", "framing")),
 )
+#: Sanitizers, and what they are told of libraries that were not built with them.
+SANITIZERS = {
+    "address,undefined": {"ASAN_OPTIONS": "detect_leaks=1", "LSAN_OPTIONS": "suppressions={folder}/leaks.txt"},
+    "thread": {"TSAN_OPTIONS": "ignore_noninstrumented_modules=1"},
+}
+#: For what is not measured: it compiles in half the time.
+LITTLE_OPTIMISED = "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -g1"
 GREY, RGB, BGR, RGBA = range(4)
 BF16 = 2  # a Precision
 NUMBERS = 15  # of a face: box, landmarks, score
@@ -32,9 +39,10 @@ def run(*command, check=True, **options):
     return done
 
 
-def build(source, folder, *options, target="all"):
+def build(source, folder, *options, targets=()):
+    """Builds the targets, or all; the folder that they are in."""
     run("cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DFER_FAST_CUDA=0", *options)
-    run("cmake", "--build", folder, "--target", target)
+    run("cmake", "--build", folder, *(part for target in targets for part in ("--target", target)))
     return folder
 
 
@@ -45,9 +53,9 @@ def install(folder, *options):
     return folder / "prefix"
 
 
-def build_consumer(folder, prefix, *options):
-    """The stranger's programs, which know an install alone; the folder that they are in."""
-    return build(ROOT / "tests/cpp/consumer", folder, f"-DCMAKE_PREFIX_PATH={prefix}", *options)
+def build_consumer(folder, prefix, *options, programs=()):
+    """The stranger's programs, or some, which know an install alone; the folder that they are in."""
+    return build(ROOT / "tests/cpp/consumer", folder, f"-DCMAKE_PREFIX_PATH={prefix}", *options, targets=programs)
 
 
 def compiled(name, program, prefix, sources, *flags, compiler="c++"):

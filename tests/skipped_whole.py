@@ -16,10 +16,11 @@ FILES: dict[str, tuple[str, ...]] = {
         # The models and the fused op in torch, and the engines that run them or are compared with them.
         *("backbone", "brought", "cnn", "cpp_architectures", "ensemble", "face_resnet", "laid"),
         *("models", "quantised", "storage", "tokens", "torch_op", "traffic"),
-        *("capture", "engines_cuda", "engines_torch", "export", "tensorrt", "visualize"),
+        *("capture", "card", "engines_cuda", "engines_torch", "export", "tensorrt", "tensorrt_cut"),
+        *("visualize", "visualize_layers"),
         # The benchmark compares with torch.
         *("bench_command", "bench_faces", "bench_measure", "bench_page", "bench_report", "bench_stages"),
-        *("augment", "hard_views", "learner", "recalibrate", "reproduction", "resume", "start"),
+        *("augment", "feature_loss", "hard_views", "learner", "recalibrate", "reproduction", "resume", "start"),
         *("train", "train_finder", "train_refusals", "train_runs", "train_steps"),
     ),
     "onnx": ("exported_onnx", "yunet"),
@@ -27,6 +28,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "fsspec": ("remote",),
     "aiohttp": ("remote_web",),
     "nvidia.dali": ("dali",),
+    "pytriton": ("triton_server",),
     "av": (
         *("classify_video", "film", "film_colours", "film_damage", "film_parts", "film_regions"),
         *("cli_watch", "draw_film", "timeline", "watch", "watch_streams"),

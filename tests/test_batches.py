@@ -194,20 +194,16 @@ def test_a_wait_counts_signs_of_life_not_seconds(monkeypatch):
         assert wait_for(future, seconds, Pulse(), "it") == "come" and waits == [slice_seconds] * most
 
 
-def test_a_wait_sees_a_signal_that_another_thread_heard():
+def test_a_wait_sees_a_signal_that_another_thread_heard(interruptible):
     """As it may be the one that came when Python had looked for one, and did not wait yet."""
 
     def hear():
         time.sleep(0.2)
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            begun(hear, "somebody")
-            wait_for(Future(), 0, Pulse(), "it")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        begun(hear, "somebody")
+        wait_for(Future(), 0, Pulse(), "it")
 
 
 def test_files_that_each_take_their_time_are_no_stall():

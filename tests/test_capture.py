@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
-from fer_fast.engines import tensorrt
 from fer_fast.engines.replay import as_large_as_fits, capturing, is_memory_full
+from fer_fast.engines.tensorrt_context import Compiled, Context
 from fer_fast.types import FerFastError
 
 FULL = {
@@ -122,12 +120,12 @@ class NoContext:
 
 
 def test_a_context_that_is_null_for_want_of_memory_is_tried_smaller_and_another_is_told() -> None:
-    engine = object.__new__(tensorrt.TensorRtEngine)
 
     def contexts(last: str) -> object:
         broken = NoContext(last)
-        make = partial(engine._context, broken, broken, (1, 8, 8, 3), "logits")
-        return as_large_as_fits(lambda batch: make((batch, 8)), 4)
+        outputs = {"logits": ((1, 8), torch.float32)}
+        compiled = Compiled(broken, broken, "images", (1, 8, 8, 3), outputs)
+        return as_large_as_fits(lambda _: Context(compiled, torch.device("cpu")), 4)
 
     with pytest.raises(FerFastError, match=r"not hold a single image: TensorRT could not make a context: .*OutOfMem"):
         contexts(FULL["TensorRT"])

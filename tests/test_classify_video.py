@@ -294,7 +294,7 @@ def test_what_fails_is_raised(film: Path, classifier: Shades) -> None:
     assert given == [0, 1, 2, 3][: len(given)]
 
 
-def test_ctrl_c_ends_it(film: Path, classifier: Shades) -> None:
+def test_ctrl_c_ends_it(film: Path, classifier: Shades, interruptible: None) -> None:
     looking = finder()
     seen, find_in = [], looking.find_in
 
@@ -305,13 +305,9 @@ def test_ctrl_c_ends_it(film: Path, classifier: Shades) -> None:
         return find_in(pixels)
 
     looking.find_in = interrupted  # type: ignore[method-assign]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs beside it ignores the signal
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            for _ in classify_video(film, classifier, finder=looking):
-                pass
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        for _ in classify_video(film, classifier, finder=looking):
+            pass
     assert not threads_left("fer-fast-faces", "fer-fast-model")
 
 

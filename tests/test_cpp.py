@@ -16,16 +16,17 @@ from cpp_programs import (
     BF16,
     DESCRIBING,
     GREY,
+    LITTLE_OPTIMISED,
     OPENVINO,
     RESIZING,
     RGB,
     ROOT,
+    SANITIZERS,
     answers_of,
     assert_same,
     build,
     build_consumer,
     compiled,
-    install,
     odd_images,
     photo,
     python_answers,
@@ -205,19 +206,12 @@ def test_misuse_gives_errors(consumer, models):
     run(consumer / "misuse", models / "model.xml")
 
 
-#: Sanitizers, and what they are told of libraries that were not built with them.
-SANITIZERS = {
-    "address,undefined": {"ASAN_OPTIONS": "detect_leaks=1", "LSAN_OPTIONS": "suppressions={folder}/leaks.txt"},
-    "thread": {"TSAN_OPTIONS": "ignore_noninstrumented_modules=1"},
-}
 LEAKS = "leak:libopenvino\nleak:libtbb\n"
 
 
-@pytest.mark.parametrize("sanitizers", SANITIZERS)
-def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
-    prefix = install(tmp_path, f"-DFER_FAST_OPENVINO_DIR={OPENVINO}", f"-DFER_FAST_SANITIZE={sanitizers}")
+def test_sanitizers_find_nothing(sanitized, models, tmp_path):
+    sanitizers, library = sanitized
     flags = [f"-DCMAKE_{language}_FLAGS=-fsanitize={sanitizers}" for language in ("C", "CXX")]
-    programs = build_consumer(tmp_path / "consumer", prefix, *flags)
     (tmp_path / "leaks.txt").write_text(LEAKS)
     told = {name: value.format(folder=tmp_path) for name, value in SANITIZERS[sanitizers].items()}
     told["TBB_ENABLE_SANITIZERS"] = "1"  # TBB loads a library in a way that they do not take
@@ -226,7 +220,7 @@ def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
     drawn.save(tmp_path / "photo.ppm")
     write_images(tmp_path / "photos.bin", [(np.asarray(drawn), RGB, 5)])
     export_model("finder", "openvino", finder := tmp_path / "finder.xml")
-    for command in (
+    commands = (
         ("classify", models / "model.xml", tmp_path / "images.bin", tmp_path / "out.bin", 8),
         ("find", finder, models / "model.xml", tmp_path / "photos.bin", tmp_path / "out.bin", 4),
         ("find_c", finder, models / "model.xml", tmp_path / "photo.ppm"),
@@ -235,7 +229,10 @@ def test_sanitizers_find_nothing(models, tmp_path, sanitizers):
         ("told", finder, models / "model.xml"),
         ("classify_c", models / "model.xml"),
         ("tokens",),
-    ):
+    )
+    names = [name for name, *_ in commands]
+    programs = build_consumer(tmp_path / "consumer", library / "prefix", LITTLE_OPTIMISED, *flags, programs=names)
+    for command in commands:
         done = run(programs / command[0], *command[1:], env=os.environ | told)
         assert "Sanitizer" not in done.stderr
 

@@ -10,6 +10,7 @@ import tarfile
 import pytest
 from cpp_programs import ROOT, build, run
 
+pytestmark = pytest.mark.long
 #: What the library is built of.
 SOURCES = ("CMakeLists.txt", "pyproject.toml", "csrc")
 PROGRAM = """

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from cpp_programs import (
+    LITTLE_OPTIMISED,
     RGB,
     ROOT,
     answers_of,
@@ -32,10 +33,8 @@ from fer_fast.models.prior import ratios_of, with_ratios
 SIDE, CLASSES, BATCH = 24, ("mean", "other", "third"), 6
 ENGINE = f"shim {SIDE} {len(CLASSES)} {BATCH}"
 WITH_TENSORRT = "-DFER_FAST_TENSORRT=ON"
-DESCRIPTION = {"format": 1, "version": "0", "model": "m", "precision": "fp16", "image_size": SIDE, "batch_size": BATCH}
-
-
 SHIM = ROOT / "tests/cpp/tensorrt_shim"
+DESCRIPTION = {"format": 1, "version": "0", "model": "m", "precision": "fp16", "image_size": SIDE, "batch_size": BATCH}
 
 
 def empty_library(path):
@@ -54,7 +53,7 @@ def programs(request, tmp_path_factory):
     stand_ins = (f"-DCMAKE_MODULE_PATH={SHIM}", f"-DTensorRT_ROOT={SHIM}", f"-DTensorRT_LIBRARY={library}")
     choice = (f"-DFER_FAST_SANITIZE={request.param}", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=-O1 -Werror")
     # Nothing is installed: it would be with what it is linked to, the stand-in.
-    build(ROOT, folder, WITH_TENSORRT, "-DFER_FAST_INSTALL=OFF", *stand_ins, *choice, target="fer_fast_classifier")
+    build(ROOT, folder, WITH_TENSORRT, "-DFER_FAST_INSTALL=OFF", *stand_ins, *choice, targets=("fer_fast_classifier",))
     flags = ["-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-fsanitize={request.param}"]
     flags += ["-isystem", SHIM, f"-I{ROOT / 'csrc/include'}", f"-I{folder / 'include'}", f"-Wl,-rpath,{folder}"]
     for name in ("consumer/classify", "consumer/find", "tensorrt_shim/device"):
@@ -234,7 +233,8 @@ def test_cmake_finds_what_it_is_told(tmp_path):
     assert "did not find TensorRT, or its headers: give -DTensorRT_ROOT" in " ".join(done.stderr.split())
     shutil.copytree(SHIM, tmp_path / "root" / "include")
     empty_library(tmp_path / "root" / "lib" / "libnvinfer.so")
-    build(ROOT, tmp_path / "build", WITH_TENSORRT, f"-DTensorRT_ROOT={tmp_path / 'root'}")
+    options = (WITH_TENSORRT, f"-DTensorRT_ROOT={tmp_path / 'root'}", LITTLE_OPTIMISED)
+    build(ROOT, tmp_path / "build", *options, targets=("fer_fast_classifier",))
     assert (tmp_path / "build" / "libfer_fast.so").is_file()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cpp_programs import (
+    LITTLE_OPTIMISED,
     RGB,
     answers_of,
     assert_as_python,
@@ -28,6 +29,8 @@ from fer_fast.models.files.storage import save_model
 from fer_fast.models.prior import ratios_of, shares_of, with_ratios
 from fer_fast.types import EMOTIONS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def classify(tmp_path_factory):
@@ -35,7 +38,8 @@ def classify(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cpp")
     torch = Path(importlib.util.find_spec("torch").origin).parent
     options = ["-DFER_FAST_LIBTORCH=ON", f"-DTorch_DIR={torch / 'share/cmake/Torch'}"]
-    return build_consumer(folder / "consumer", install(folder, *options)) / "classify"
+    prefix = install(folder, LITTLE_OPTIMISED, *options)
+    return build_consumer(folder / "consumer", prefix, programs=("classify", "find")) / "classify"
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
@@ -73,20 +77,26 @@ def test_what_is_no_model_is_told(classify, tmp_path):
         assert done.returncode == 1 and re.match(words, done.stderr), done.stderr
 
 
-def test_another_processors_code_is_not_run(classify, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    """A package for a processor with avx99."""
+    folder = tmp_path_factory.mktemp("foreign")
+    save_model(random_model(tiny_config(sources=("image",))), folder / "model.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pt2, "instructions", lambda: "instruction avx99\n")
+        export_model(folder / "model.safetensors", "pt2", folder / "model.pt2")
+    return folder / "model.pt2"
+
+
+def test_another_processors_code_is_not_run(classify, foreign, tmp_path):
     assert "instruction " in pt2.instructions()
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu avx2 avx99\nbugs\t: none\n")
     assert pt2.instructions(tmp_path / "cpuinfo") == "instruction avx2\ninstruction avx99\n"
-    monkeypatch.setattr(pt2, "instructions", lambda: "instruction avx99\n")
-    save_model(random_model(tiny_config(sources=("image",))), tmp_path / "model.safetensors")
-    export_model(tmp_path / "model.safetensors", "pt2", tmp_path / "model.pt2")
-    done = run(classify, tmp_path / "model.pt2", "/dev/null", tmp_path / "out.bin", check=False)
+    done = run(classify, foreign, "/dev/null", tmp_path / "out.bin", check=False)
     assert done.returncode == 1 and re.match("4 the model '.*' was exported for a processor with avx99: ", done.stderr)
 
 
-def test_half_a_package_is_told(classify, tmp_path):
-    save_model(random_model(tiny_config(sources=("image",))), tmp_path / "model.safetensors")
-    export_model(tmp_path / "model.safetensors", "pt2", tmp_path / "model.pt2")
-    (tmp_path / "half.pt2").write_bytes((tmp_path / "model.pt2").read_bytes()[:5000])
+def test_half_a_package_is_told(classify, foreign, tmp_path):
+    (tmp_path / "half.pt2").write_bytes(foreign.read_bytes()[:5000])
     done = run(classify, tmp_path / "half.pt2", "/dev/null", tmp_path / "out.bin", check=False)
     assert done.returncode == 1 and re.match("3 the model '.*half.pt2' is damaged", done.stderr), done.stderr

@@ -57,7 +57,7 @@ def test_engines_and_decoders_are_tried(monkeypatch):
     assert found["cards"] == [Finding("NVIDIA card", None, "none")]
     assert {"webp", "avif", "heif"} <= {finding.name for finding in found["decoders"]}, "installed or not"
     extras = {finding.name: finding for finding in found["extras"]}
-    assert set(extras) == {"torch", "train", "parquet", "plots", "heif", "video", "remote"}, (
+    assert set(extras) == {"torch", "train", "features", "parquet", "plots", "heif", "video", "remote"}, (
         "without a card nothing for one"
     )
     assert extras["parquet"].works and extras["parquet"].said == f"tables in parquet, by pyarrow {pyarrow.__version__}"
@@ -102,7 +102,8 @@ def test_what_does_not_work_is_said_with_its_reason(monkeypatch):
     monkeypatch.setattr("fer_fast.decode.open_decoder", broken)
     found = examine()
     engines = {finding.name: finding for finding in found["engines"]}
-    assert set(engines) == {"openvino on cpu", "torch on cpu", "torch on cuda:0", "tensorrt on cuda:0"}
+    on_the_card = {f"{engine} on cuda:0" for engine in ("torch", "tensorrt", "tensorrt-fused")}
+    assert set(engines) == {"openvino on cpu", "torch on cpu", *on_the_card}
     assert found["faces"][0].said == "the library is broken"
     decoders = [finding for finding in found["decoders"] if finding.name.startswith(("pillow", "dali"))]
     assert len(decoders) == 3

@@ -53,6 +53,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Checkpoi
     [
         *(("torch", precision) for precision in ("fp32", "bf16", "fp16")),
         *(pytest.param("tensorrt", precision, marks=with_tensorrt) for precision in ("fp32", "bf16", "fp16", "int8")),
+        *(pytest.param("tensorrt-fused", precision, marks=with_tensorrt) for precision in ("bf16", "fp16")),
     ],
 )
 def test_agrees_with_the_reference(models: dict[str, tuple[Checkpoint, Any, Any]], engine: str, precision: str) -> None:
@@ -60,6 +61,15 @@ def test_agrees_with_the_reference(models: dict[str, tuple[Checkpoint, Any, Any]
         running = open_engine(checkpoint, engine=engine, device="cuda", precision=precision)
         assert_agree(running.infer(images), expected, precision)
         assert running.describe()["device"].startswith("cuda")
+
+
+def test_auto_measures_keeps_its_choice_and_agrees(models: dict[str, tuple[Checkpoint, Any, Any]]) -> None:
+    checkpoint, images, expected = models["paper"]
+    first = open_engine(checkpoint, device="cuda", precision="fp16")  # in which the tests before have built engines
+    said = first.describe()
+    assert_agree(first.infer(images), expected, "fp16")
+    assert f"{said['engine']} in fp16, batches of " in said["chosen"] and " measured" in said["chosen"]
+    assert open_engine(checkpoint, device="cuda", precision="fp16").describe()["chosen"] == said["chosen"]
 
 
 @pytest.mark.parametrize("engine", ["torch", pytest.param("tensorrt", marks=with_tensorrt)])
@@ -81,6 +91,7 @@ def test_a_finder_finds_the_same_faces(engine: str, precision: str) -> None:
     [
         "torch",
         pytest.param("tensorrt", marks=with_tensorrt),
+        pytest.param("tensorrt-fused", marks=with_tensorrt),
     ],
 )
 def test_replayed_graphs_keep_batches_apart(models: dict[str, tuple[Checkpoint, Any, Any]], engine: str) -> None:

@@ -18,7 +18,6 @@ from tiny_models import faces, random_model, tiny_config
 from fer_fast.engines import Engine, open_engine
 from fer_fast.engines import torch as torch_engine
 from fer_fast.engines.openvino import OpenVinoEngine
-from fer_fast.engines.tensorrt import TensorRtEngine
 from fer_fast.engines.torch import TorchEngine
 from fer_fast.machine.devices import cuda_is_present
 from fer_fast.models.files.checkpoint import Checkpoint, read_checkpoint
@@ -209,41 +208,21 @@ def test_no_cuda_card(checkpoints: dict[str, Checkpoint], engine: str, device: s
 
 def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
+
+    def fastest(_: Any, device: str, precision: str, *__: Any) -> TorchEngine:
+        opened.append((device, precision))
+        return object.__new__(TorchEngine)
+
     monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
-    monkeypatch.setattr(
-        TorchEngine, "__init__", lambda self, _, device, precision, *__: opened.append((device, precision))
-    )
+    monkeypatch.setattr("fer_fast.engines.card.fastest_engine", fastest)
     monkeypatch.setattr(TorchEngine, "describe", lambda self: {"precision": "fp16"})
-    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine: engine)
     open_engine(checkpoints["paper"])
     open_engine(checkpoints["paper"], device="cuda:1", precision="fp16")
     assert opened == [("auto", "auto"), ("cuda:1", "fp16")]
+    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine: engine)
     monkeypatch.setattr(OpenVinoEngine, "__init__", lambda self, *_: None)
     monkeypatch.setattr(OpenVinoEngine, "describe", lambda self: {"precision": "int8"})
     assert isinstance(open_engine(checkpoints["paper"], precision="int8"), OpenVinoEngine), "no card has int8 yet"
-
-
-def test_auto_takes_tensorrt_before_torch_on_a_card(
-    checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("fer_fast.machine.devices.cuda_is_present", lambda: True)
-    monkeypatch.setattr("fer_fast.engines.choice.is_installed", lambda name: name == "tensorrt")
-    monkeypatch.setattr("fer_fast.engines.choice.check_installed", lambda *_: None)
-    monkeypatch.setattr("fer_fast.engines.choice._called", lambda engine: engine)
-    for engine in (TorchEngine, TensorRtEngine):
-        monkeypatch.setattr(engine, "__init__", lambda self, *_: None)
-        monkeypatch.setattr(engine, "describe", lambda self: {"precision": "fp16"})
-    assert isinstance(open_engine(checkpoints["paper"]), TensorRtEngine)
-    assert isinstance(open_engine(checkpoints["paper"], engine="torch"), TorchEngine)
-
-    def refuse(*_: Any) -> None:
-        raise FerFastError("TensorRT 11 does not know this card")
-
-    monkeypatch.setattr(TensorRtEngine, "__init__", refuse)
-    assert isinstance(open_engine(checkpoints["paper"]), TorchEngine)
-    assert "torch runs the model: TensorRT 11 does not know this card" in caplog.text
-    with pytest.raises(FerFastError, match="does not know this card"):
-        open_engine(checkpoints["paper"], engine="tensorrt")
 
 
 def with_falls(checkpoint: Checkpoint, **falls: float) -> Checkpoint:

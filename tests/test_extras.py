@@ -24,7 +24,12 @@ from fer_fast.types import EMOTIONS, MissingExtraError
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What pip knows by another name than Python does.
-BROUGHT = {"torch_tensorrt": "tensorrt", "nvidia_dali_cuda130": "nvidia.dali", "nvidia_dali_cuda120": "nvidia.dali"}
+BROUGHT = {
+    "torch_tensorrt": "tensorrt",
+    "nvidia_dali_cuda130": "nvidia.dali",
+    "nvidia_dali_cuda120": "nvidia.dali",
+    "scikit_image": "skimage",
+}
 NO_TORCH = "torch, which is not installed: pip install 'fer-fast[{}]'"
 #: A command line, and what is missing there where nothing but the package is installed.
 LACKING = {

@@ -270,7 +270,7 @@ def test_a_full_disk_leaves_no_half_film_and_the_run_goes_on_from_there(tmp_path
 
 @pytest.mark.parametrize("call", [1, 5])
 def test_an_interrupt_that_comes_while_a_film_is_opened_is_one(
-    tmp_path: Path, filmed: Filmed, monkeypatch: pytest.MonkeyPatch, call: int
+    tmp_path: Path, filmed: Filmed, monkeypatch: pytest.MonkeyPatch, interruptible: None, call: int
 ) -> None:
     """FFmpeg reads by Python's functions, and what is raised in those gets lost. Who waits for it hears nothing."""
     out, seek, calls = tmp_path / "out.csv", _Places.seek, count(1)

@@ -5,9 +5,13 @@ rest all runs on one Python or another:
 
 - 3.11, which runs the whole suite with torch as well: what can differ without it, and that files are decoded and runs
   go on. The rest of reading files, lists and tables has nothing to do with torch.
-- 3.12 and 3.13: what their standard library, their numpy and the native part built for them might change, which is all
-  but what is said of this repository and two files that decode for minutes. Each format's own tests, and what is killed
-  a hundred times, run on the newest alone.
+- 3.13: what its standard library, its numpy and the native part built for it might change, which is all but what is
+  said of this repository and two files that decode for minutes.
+- 3.12, between two that run it all: of that, what Python itself has a part in, as imports, processes, threads, signals,
+  pickles, arguments and archives, and what calls the native part. Each format's own tests, what is killed a hundred
+  times, and what films' frames and faces' scores come to run on its neighbours alone.
+
+Each is a worker's alone where there are several (workers.py).
 
 FER_FAST_PYTHONS names interpreters, as light_environments.py says; where there is none of a version, that is skipped.
 """
@@ -18,16 +22,12 @@ import os
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from light_environments import ROOT, VERSIONS, beside, call, environment, interpreter, settings
 from skipped_whole import FILES
-
-from fer_fast.machine.processors import usable_processors
 
 TESTS = ROOT / "tests"
 #: What the tests need beside the package, and the extras that are small.
@@ -38,7 +38,7 @@ BESIDE = (
 #: thousands of damaged files one Python decodes as the other does, in minutes.
 HERE_ALONE = (
     *("docs", "gpu_script", "machine_code", "native", "nvrtc", "pages_*", "peers", "peers_photos", "reports"),
-    *("pythons", "wheel", "decode_boxes", "decode_holes"),
+    *("pythons", "wheel", "workers", "decode_boxes", "decode_holes"),
 )
 #: Rooms that torch is in no way part of.
 NEVER_TORCH = (
@@ -55,8 +55,15 @@ NEWEST_ALONE = (
     *("decode_tiff", "decode_webp", "orientation"),
     *("cli_stalls", "kills", "memory", "table_crashes"),
 )
+#: What is computed in numpy, or by libraries, from what other files read: answers, scores, drawings.
+NOT_BETWEEN = (
+    *("assignment", "classify_video", "draw_film", "film_*", "finding", "motion", "smoothing", "timeline"),
+    *("tracks", "drawing", "face_decoder", "face_predictions", "first_look", "framing", "photos_to_rows"),
+    *("predict_faces", "bench_cards", "bench_portraits", "calibration", "class_folders", "coverage", "evaluate*"),
+    *("ferplus", "labelled_boxes", "scale_page", "scores", "splits", "dlib_weights"),
+)
 #: By version, what does not run there.
-LEFT_OUT: dict[str, tuple[str, ...]] = {"3.11": NEVER_TORCH, "3.12": NEWEST_ALONE, "3.13": ()}
+LEFT_OUT: dict[str, tuple[str, ...]] = {"3.11": NEVER_TORCH, "3.12": NEWEST_ALONE + NOT_BETWEEN, "3.13": ()}
 
 
 def files(version: str) -> list[Path]:
@@ -65,52 +72,36 @@ def files(version: str) -> list[Path]:
     return [path for path in sorted(TESTS.glob("test_*.py")) if path not in left_out]
 
 
-def ended(version: str, folder: Path, begun: list[subprocess.Popen[bytes]]) -> int:
-    """The status of the run, made in a folder from which no fer_fast is imported but the installed one."""
-    folder.mkdir()
+def ended(version: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The suite's run, in a folder from which no fer_fast is imported but the installed one."""
     surroundings = settings() | {
         "PYTHONPATH": str(beside(version, *BESIDE)),
         "PYTHONDONTWRITEBYTECODE": "1",
         "FER_FAST_CACHE": str(folder / "cache"),
+        "FER_FAST_KILLS": "12",  # fewer than in the whole suite, which runs beside it
     }
     pytest_of_it = [environment(version), "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT]
     places = ["--basetemp", folder / "temporary", "--junitxml", folder / "cases.xml"]
     command = [*pytest_of_it, "-p", "no:cacheprovider", *places, *files(version)]
-    with (folder / "said.txt").open("wb") as out:
-        process = subprocess.Popen(command, cwd=folder, env=surroundings, stdout=out, stderr=subprocess.STDOUT)
-    begun.append(process)
-    return process.wait()
+    return subprocess.run(
+        command, cwd=folder, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pythons")
-
-
-@pytest.fixture(scope="module")
-def runs(folder: Path) -> Iterator[dict[str, Future[int]]]:
-    """The statuses, by version. As many run at once as there are processors, that of most tests first."""
-    there = [version for version in VERSIONS if interpreter(version)]
-    begun: list[subprocess.Popen[bytes]] = []
-    with ThreadPoolExecutor(usable_processors()) as threads:
-        yield {version: threads.submit(ended, version, folder / version, begun) for version in reversed(there)}
-        threads.shutdown(wait=False, cancel_futures=True)
-        for process in begun:
-            process.kill()
-
-
+@pytest.mark.long
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_suite_without_torch(version: str, runs: dict[str, Future[int]], folder: Path) -> None:
-    if version not in runs:
+def test_the_suite_without_torch(version: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    if interpreter(version) is None:
         pytest.skip(f"there is no Python {version}; FER_FAST_PYTHONS may name one")
-    status, text = runs[version].result(), (folder / version / "said.txt").read_text()
-    assert status == 0, text
-    (package,) = re.findall(r"^fer_fast of (.*)$", text, re.M)
+    folder = tmp_path_factory.mktemp(version)  # a short name: tests have folders below it
+    done = ended(version, folder)
+    assert done.returncode == 0, done.stdout
+    (package,) = re.findall(r"^fer_fast of (.*)$", done.stdout, re.M)
     assert Path(package).is_relative_to(environment(version).parents[1])
     chosen = {path.stem.removeprefix("test_") for path in files(version)}
     there = {re.split("[<>=]", each)[0] for each in BESIDE}
     could_not = {name for module, names in FILES.items() if module not in there for name in names}
-    assert skipped_whole(folder / version / "cases.xml") == chosen & could_not
+    assert skipped_whole(folder / "cases.xml") == chosen & could_not
 
 
 def skipped_whole(report: Path) -> set[str]:
@@ -149,5 +140,11 @@ def test_the_package_names_the_pythons_that_it_is_run_on() -> None:
 
 
 def test_every_named_file_is_there() -> None:
-    named = [*HERE_ALONE, *NEVER_TORCH, *NEWEST_ALONE, *(name for names in FILES.values() for name in names)]
+    named = [
+        *HERE_ALONE,
+        *NEVER_TORCH,
+        *NEWEST_ALONE,
+        *NOT_BETWEEN,
+        *(name for names in FILES.values() for name in names),
+    ]
     assert [name for name in named if not [*TESTS.glob(f"test_{name}.py")]] == []

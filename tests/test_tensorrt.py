@@ -81,7 +81,7 @@ def stand_in(monkeypatch, tmp_path, checkpoint):
     library, built = types.SimpleNamespace(Runtime=Runtime, __version__="11.0.0"), []
     monkeypatch.setattr(tensorrt_sources, "messages_of", lambda _: types.SimpleNamespace(last="why"))
     monkeypatch.setattr(tensorrt_sources, "engine_graph", lambda *_: b"graph")
-    monkeypatch.setattr(tensorrt_sources, "build_engine", lambda *_: built.append(1) or b"engine %d" % len(built))
+    monkeypatch.setattr(tensorrt_sources, "build_engine", lambda *_, **__: built.append(1) or b"engine %d" % len(built))
 
     def engines(precision="fp16", cached=True):
         return BuiltEngines(checkpoint, library, "cuda:0", precision, 64, cached)
@@ -210,6 +210,8 @@ def test_what_is_not_there_is_said(checkpoint, monkeypatch):
         match=r"engine 'tensorrt' needs tensorrt, which .*: pip install 'fer-fast\[cuda\]'",
     ):
         open_engine(checkpoint, engine="tensorrt")
+    with pytest.raises(MissingExtraError, match="engine 'tensorrt-fused' needs tensorrt, which"):
+        open_engine(checkpoint, engine="tensorrt-fused")
     monkeypatch.setitem(sys.modules, "tensorrt", types.SimpleNamespace(__version__="8.6.1"))
     with pytest.raises(FerFastError, match=r"tensorrt must be 10 or newer, not 8\.6\.1"):
         open_engine(checkpoint, engine="tensorrt")

@@ -11,10 +11,12 @@ import torch
 from training_runs import changed, draw_inputs, new_training
 
 from fer_fast.models.fusion.network import FusionModel
+from fer_fast.models.loading import load_model
 from fer_fast.train import run as run_module
 from fer_fast.train.learner import Learner
+from fer_fast.train.optimizer import new_optimizer
+from fer_fast.train.plan import planned
 from fer_fast.train.recipe import Recipe, Stage, load_recipe
-from fer_fast.train.run import _optimizer, _plan
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +59,31 @@ def test_of_equal_epochs_the_surer_is_the_best(
     assert training.best == (0.6, -2.0)
 
 
+@pytest.mark.parametrize(("every", "kept"), [(1, [0, 1, 2, 3]), (2, [0, 2]), (None, [])])
+def test_models_of_epochs_are_kept_where_they_are_asked_for(
+    inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int | None, kept: list[int]
+) -> None:
+    monkeypatch.setattr(run_module, "measure_falls", lambda *_: {})
+    training = new_training(inputs, tmp_path, {"--keep-every": str(every or "")})
+    start = {name: tensor.clone() for name, tensor in training.result.named_parameters()}
+    training.run(lambda row: None)
+    files = sorted((tmp_path / "epochs").glob("*"))
+    assert [file.name for file in files] == [f"epoch_{number:03}.safetensors" for number in kept]
+    if every == 1:
+        for file, weights in ((files[0], start), (files[-1], dict(training.result.named_parameters()))):
+            found = dict(load_model(file).named_parameters())
+            assert all(torch.equal(found[name], each.half().float()) for name, each in weights.items())
+        assert (tmp_path / "state.pt").exists()
+        (tmp_path / "epochs" / "epoch_000.safetensors").unlink()
+        new_training(inputs, tmp_path, {"--keep-every": "1"}).run(lambda row: None)
+        assert len([*(tmp_path / "epochs").glob("*")]) == 3, "a run that goes on has no start to keep"
+
+
 def test_steps_by_hand() -> None:
     epochs, steps = Stage(epochs=2), Stage(steps=4)
     recipe = Recipe(stages=(epochs, steps), learning_rate=0.1, batch_size=4)
     found = [
-        (step.number, step.epoch, step.place, step.stage is epochs, step.last_of_epoch) for step in _plan(recipe, 14)
+        (step.number, step.epoch, step.place, step.stage is epochs, step.last_of_epoch) for step in planned(recipe, 14)
     ]
     assert found == [  # 14 images are three batches; two images are left out
         *((0, 0, 0, True, False), (1, 0, 1, True, False), (2, 0, 2, True, True)),
@@ -76,7 +98,7 @@ def test_steps_by_hand() -> None:
 def test_rates_of_each_group(inputs: dict[str, str], schedule: str, steps: int) -> None:
     recipe = dataclasses.replace(load_recipe(inputs["recipe"]), schedule=schedule)
     learner = Learner(FusionModel(recipe.config(("no", "yes"))), frozen=False)
-    optimizer, scheduler = _optimizer(recipe, learner, ("layer1",), steps)
+    optimizer, scheduler = new_optimizer(recipe, learner, ("layer1",), steps)
     names = {parameter: name for name, parameter in learner.named_parameters()}
     rates: dict[str, tuple[float, float]] = {}
     for group in optimizer.param_groups:

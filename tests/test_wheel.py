@@ -18,6 +18,7 @@ import pytest
 from light_environments import ROOT, VERSIONS, call, environment, interpreter, sdist, settings, wheel
 from shades import save_shade
 
+pytestmark = pytest.mark.long
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 OP_OF_THE_WHEEL = """

@@ -70,20 +70,23 @@ class Traffic(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in ("bytes", "moved", "lanes", "warp_lanes", "thread_slots")]
 
 
+def compile_shim(folder: Path) -> None:
+    """The real CUDA kernel body, and the CPU twin, for the host with UndefinedBehaviorSanitizer."""
+    compiler = shutil.which("c++") or shutil.which("g++")
+    assert compiler is not None, "the tests build a C++17 shim; no compiler was found"
+    names = ["tokens.cpp", "cpu_level.cpp", "threads.cpp", "tokens_cpu.cpp", "cuda_plan.cpp"]
+    sources = [ROOT / "tests/cpp/tokens_shim.cpp", *(ROOT / "csrc/tokens" / name for name in names)]
+    flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", "-ffp-contract=off", "-Wno-psabi"]
+    sanitizer = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
+    options = [*flags, *sanitizer, "-DFER_FAST_CPU_LEVEL_NAME=baseline", f"-I{ROOT / 'csrc/include'}"]
+    subprocess.run([compiler, *options, *sources, "-o", folder / "libtokens_shim.so"], check=True)
+
+
 class Shim:
-    """The real CUDA kernel body, and the CPU twin, compiled for the host with UndefinedBehaviorSanitizer."""
+    """What `compile_shim` compiled."""
 
     def __init__(self, folder: Path) -> None:
-        compiler = shutil.which("c++") or shutil.which("g++")
-        assert compiler is not None, "the tests build a C++17 shim; no compiler was found"
-        library = folder / "libtokens_shim.so"
-        names = ["tokens.cpp", "cpu_level.cpp", "threads.cpp", "tokens_cpu.cpp", "cuda_plan.cpp"]
-        sources = [ROOT / "tests/cpp/tokens_shim.cpp", *(ROOT / "csrc/tokens" / name for name in names)]
-        flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", "-ffp-contract=off", "-Wno-psabi"]
-        sanitizer = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
-        options = [*flags, *sanitizer, "-DFER_FAST_CPU_LEVEL_NAME=baseline", f"-I{ROOT / 'csrc/include'}"]
-        subprocess.run([compiler, *options, *sources, "-o", library], check=True)
-        self._library = ctypes.CDLL(str(library))
+        self._library = ctypes.CDLL(str(folder / "libtokens_shim.so"))
 
     def cuda(self, **arguments) -> torch.Tensor:
         return self._write(self._library.shim_tokens, _tokens(**arguments), **arguments)

@@ -13,8 +13,10 @@ openvino      OpenVINO's runtime: an .xml and a .bin
 pt2           libtorch (AOTInductor), compiled for this machine; needs a C++ compiler
 tensorrt      TensorRT 10 or 11, for this machine's card: an .engine and an .engine.txt that describes it
 tensorrt-rtx  TensorRT for RTX, for any card from Turing to Blackwell but data centres' Hopper; needs no card here
+triton        a folder for Triton Inference Server and OpenVINO Model Server: the model for --backend, its labels, and
+              models that take encoded images, which Triton decodes by DALI
 
-All but openvino need the extra torch, tensorrt the extra cuda.
+All but openvino need the extra torch, tensorrt the extra cuda, and triton DALI, unless --no-decode leaves that out.
 
 A classifier's graph takes images, uint8 [batch, size, size, 3] RGB, and gives probabilities, float32
 [batch, classes]. The face finder's takes images whose sides are multiples of 32, and gives cells, float32
@@ -25,14 +27,14 @@ cell's corner, in cells; logarithms of its width and height in cells; x and y of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `fer-fast export` takes."""
-    from fer_fast.export import DEFAULT_BATCH_SIZE, DEFAULT_FIND_SIZE, FORMATS
+    from fer_fast.export import BACKENDS, DEFAULT_BATCH_SIZE, DEFAULT_FIND_SIZE, FORMATS, TRITON
 
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     add = parser.add_argument
     add("model", metavar="MODEL", help="a packaged model's name, finder, or a .safetensors checkpoint")
-    add("--format", required=True, choices=FORMATS, help="what to write")
-    add("-o", "--out", metavar="FILE", help="where (default: the model's name and the format's suffix, here)")
+    add("--format", required=True, choices=(*FORMATS, TRITON), help="what to write")
+    add("-o", "--out", metavar="PATH", help="where (default: the model's name and the format's suffix, here)")
     add("--precision", default="fp32", help="fp32, and by format fp16, bf16 or int8 (default: fp32)")
     batch = f"largest batch (default: {DEFAULT_BATCH_SIZE})"
     add("--batch-size", type=positive, default=DEFAULT_BATCH_SIZE, metavar="N", help=batch)
@@ -40,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--find-size", type=positive, default=DEFAULT_FIND_SIZE, metavar="N", help=longest)
     add_prior_argument(parser)
     add("--cards", default="", metavar="C,C", help="tensorrt-rtx: compute capabilities, 8.6,12.0 (default: all)")
+    add("--backend", choices=tuple(BACKENDS), help="triton: what is to run the model (default: onnxruntime)")
+    add("--no-decode", action="store_true", help="triton: the model alone, which takes pixels")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -57,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         find_size=arguments.find_size,
         cards=tuple(filter(None, arguments.cards.split(","))),
         prior=arguments.prior,
+        backend=arguments.backend,
+        decode=not arguments.no_decode,
     )
     if not arguments.quiet:
         for file in files:

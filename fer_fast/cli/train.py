@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_fast.cli.arguments import positive
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.resumable import resumable
 from fer_fast.machine.extras import need
@@ -52,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a model whose answers are learnt, too; may be repeated",
     )
+    add(
+        "--keep-every",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="keep the model of each Nth epoch, and of the start, in RUN/epochs, for visualize (default: none)",
+    )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)")
 
 
@@ -73,6 +81,8 @@ def training(arguments: argparse.Namespace) -> Training:
     """
     recipe, weights = _checked(arguments)
     need("fer-fast train", "train", modules=("torch", "kornia"))  # torch takes seconds: not for a wrong option
+    if recipe.feature_loss:
+        need("feature_loss", "features")
     import torch
 
     from fer_fast.models.classifier import classifier_of
@@ -80,6 +90,7 @@ def training(arguments: argparse.Namespace) -> Training:
     from fer_fast.models.loading import load_model
     from fer_fast.train.distil import taught
     from fer_fast.train.faces import load_faces
+    from fer_fast.train.handcrafted import described
     from fer_fast.train.run import Training
     from fer_fast.train.start import new_start, read_backbone_weights, tuned_start
 
@@ -93,6 +104,8 @@ def training(arguments: argparse.Namespace) -> Training:
     train, valid = load_faces(arguments.data, size, recipe.protocol, recipe.targets)
     if teachers:
         train = taught(train, teachers, recipe.distillation, arguments.out / "answers.safetensors", device)
+    cache = arguments.out / "features.safetensors"
+    features = described(train, recipe.feature_loss, cache) if recipe.feature_loss else {}
     if start is not None:
         beginning = tuned_start(recipe, train, start)
     elif weights:
@@ -100,7 +113,7 @@ def training(arguments: argparse.Namespace) -> Training:
     else:
         url = classifier_of(config).weights_url(config)
         beginning = new_start(recipe, train, read_backbone_weights(arguments.backbone, url) if url else {})
-    return Training(recipe, train, valid, arguments.out, beginning, device)
+    return Training(recipe, train, valid, arguments.out, beginning, device, arguments.keep_every, features)
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:

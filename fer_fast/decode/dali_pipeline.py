@@ -89,28 +89,63 @@ class DaliPipeline:
             prefetch_queue_depth=1,  # the runners overlap batches; DALI's own queue would have to be filled first
             exec_dynamic=True,
         )
-        with pipe:
-            encoded = dali.fn.external_source(name="encoded", device="cpu", no_copy=True)
-            # Fancy upsampling: chroma on a card as on the CPU. What DALI knows of EXIF is not all.
-            images = dali.fn.decoders.image(
-                encoded,
-                device="mixed" if on_card else "cpu",
-                output_type=dali.types.RGB,
-                jpeg_fancy_upsampling=True,
-                adjust_orientation=False,
-            )
-            # In two passes, rounded between, as Pillow does it: in one, every eighth pixel is a grey level off.
-            for axis in ("resize_x", "resize_y"):
-                images = dali.fn.resize(
-                    images,
-                    **{axis: self._side},
-                    mode="stretch",
-                    interp_type=dali.types.INTERP_LINEAR,
-                    antialias=True,
-                )
-            pipe.set_outputs(images)
+        _define(dali, pipe, self._side, on_card)
         pipe.build()
         self._pipe, self._most = pipe, most
+
+
+def serialised(side: int, most: int) -> bytes:
+    """The pipeline for another program that runs DALI, on the CPU: encoded images, called encoded, to uint8 pixels.
+
+    It turns images itself, as far as DALI knows EXIF.
+
+    Args:
+        side: S, the side in pixels of what comes out.
+        most: the largest batch.
+
+    Raises:
+        FerFastError: DALI does not define it.
+    """
+    import nvidia.dali
+    from nvidia.dali._utils import dali_trace
+
+    dali: Any = nvidia.dali
+    tracing: Any = dali_trace
+    was = tracing.is_tracing_enabled()
+    tracing.set_tracing(enabled=False)  # of this machine's files and lines, which servers would tell their clients
+    try:
+        pipe = dali.Pipeline(batch_size=most, num_threads=1, device_id=None)
+        _define(dali, pipe, side, on_card=False, alone=True)
+        data: bytes = pipe.serialize()
+    except Exception as error:  # of DALI's own kinds
+        raise FerFastError(f"DALI does not serialise its pipeline: {reason_of(error)}") from error
+    finally:
+        tracing.set_tracing(enabled=was)
+    return data
+
+
+def _define(dali: Any, pipe: Any, side: int, on_card: bool, alone: bool = False) -> None:
+    """What a pipeline does; `alone`, another program feeds it, and it turns images itself."""
+    with pipe:
+        encoded = dali.fn.external_source(name="encoded", device="cpu", no_copy=not alone)
+        # Fancy upsampling: chroma on a card as on the CPU. What DALI knows of EXIF is not all.
+        images = dali.fn.decoders.image(
+            encoded,
+            device="mixed" if on_card else "cpu",
+            output_type=dali.types.RGB,
+            jpeg_fancy_upsampling=True,
+            adjust_orientation=alone,
+        )
+        # In two passes, rounded between, as Pillow does it: in one, every eighth pixel is a grey level off.
+        for axis in ("resize_x", "resize_y"):
+            images = dali.fn.resize(
+                images,
+                **{axis: side},
+                mode="stretch",
+                interp_type=dali.types.INTERP_LINEAR,
+                antialias=True,
+            )
+        pipe.set_outputs(images)
 
 
 def _turned(pixels: npt.NDArray[np.uint8], turned: list[tuple[int, int]]) -> npt.NDArray[np.uint8]:

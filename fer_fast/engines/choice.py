@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from fer_fast.engines.interface import (
     check_device,
     keeps_accuracy,
 )
+from fer_fast.engines.measured import Candidate
 from fer_fast.engines.opened import alone, torch_is_inherited
 from fer_fast.engines.several import SeveralEngines
 from fer_fast.machine.extras import is_installed, need
@@ -48,15 +50,16 @@ def open_engine(
 
     Args:
         model: a checkpoint, or an exported model, which one engine alone runs.
-        engine: one of `ENGINES`.
+        engine: one of `ENGINES`; auto measures on a card what is fastest there, and keeps the choice.
         device: auto, cpu, cuda, cuda:N, or several cards as cuda:0,cuda:1; auto is a GPU if torch sees one and
             `engine` can use it.
         precision: auto, fp32, bf16, fp16 or int8; auto is the fastest that the device computes natively and that
-            keeps the model's accuracy. Of an exported model what was exported in int8, or for TensorRT, stays so;
-            of the rest auto is bf16 where the processor has it.
+            keeps the model's accuracy, on a card measured with the engine where that is auto, too. Of an exported
+            model what was exported in int8, or for TensorRT, stays so; of the rest auto is bf16 where the processor
+            has it.
         batch_size: the largest batch that `infer` will get.
         side: of a model that takes images of many sizes, the longest side that will come.
-        cached: use and fill the folder of compiled models.
+        cached: use and fill the folder of compiled models and of choices.
 
     Raises:
         ValueError: on an unknown name, or a combination that no engine offers; the message names the known ones.
@@ -94,8 +97,8 @@ def check_installed(engine: str, device: str) -> None:
     Raises:
         MissingExtraError: the engine or the device needs a package that is not installed.
     """
-    if engine == "tensorrt":
-        need("engine 'tensorrt'", "cuda", modules=("torch", "tensorrt"))
+    if engine.startswith("tensorrt"):
+        need(f"engine {engine!r}", "cuda", modules=("torch", "tensorrt"))
     elif engine == "torch":
         need("engine 'torch'", "torch", modules=("torch",))
     elif engine == "auto" and device.startswith("cuda"):
@@ -133,19 +136,38 @@ def _open(
 ) -> Engine:
     # Of int8 torch has none: a card without TensorRT leaves it to the processor.
     anywhere = engine == device == "auto" and precision == "int8" and not is_installed("tensorrt")
-    if engine == "openvino" or anywhere or (engine == "auto" and not _wants_cuda(device)):
+    if engine == "auto" and (anywhere or not _wants_cuda(device)):
+        engine = "openvino"
+    if engine != "auto":
+        return _named(model, Candidate(engine, precision, batch_size), device, side, cached)
+    from fer_fast.engines.card import fastest_engine
+
+    assert not isinstance(model, ExportedModel)  # one engine alone runs it
+
+    def opened(card: str, candidate: Candidate, may_go_on: Callable[[], bool] | None) -> Engine:
+        return _named(model, candidate, card, side, cached, may_go_on)
+
+    return fastest_engine(model, device, precision, batch_size, side, cached, opened)
+
+
+def _named(
+    model: Checkpoint | FinderCheckpoint | ExportedModel,
+    candidate: Candidate,
+    device: str,
+    side: int,
+    cached: bool,
+    may_go_on: Callable[[], bool] | None = None,
+) -> Engine:
+    """An engine of a name, after its first calls; `may_go_on`: see `build_engine`."""
+    engine, precision, batch_size = candidate.engine, candidate.precision, candidate.batch_size
+    if engine == "openvino":
         from fer_fast.engines.openvino import OpenVinoEngine
 
         return _called(OpenVinoEngine(model, device, precision, batch_size, cached))
-    if engine == "tensorrt" or (engine == "auto" and is_installed("tensorrt")):
+    if engine.startswith("tensorrt"):
         from fer_fast.engines.tensorrt import TensorRtEngine
 
-        try:
-            return _called(TensorRtEngine(model, device, precision, batch_size, cached, side))
-        except FerFastError as error:
-            if engine == "tensorrt":
-                raise
-            log.warning("torch runs the model: %s", error)
+        return _called(TensorRtEngine(model, device, precision, batch_size, cached, side, engine, may_go_on))
     if torch_is_inherited():  # OpenMP, by which torch spreads its work, may wait for ever for the threads of the parent
         raise FerFastError("torch was in use before fork: start processes that classify by spawn or forkserver")
     from fer_fast.engines.torch import TorchEngine

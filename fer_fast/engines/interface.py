@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fer_fast.engines.opened import Opened
+from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,14 +20,20 @@ if TYPE_CHECKING:
     from fer_fast.models.config import ClassifierConfig
     from fer_fast.models.finder.config import FinderConfig
 
-#: The engines by name. "auto" is OpenVINO on a CPU; on a card TensorRT, where it is installed and works, else torch.
-ENGINES: tuple[str, ...] = ("auto", "openvino", "torch", "tensorrt")
+#: The engines by name. "auto" is OpenVINO on a CPU; on a card the fastest of `FORMS`, measured there.
+ENGINES: tuple[str, ...] = ("auto", "openvino", "torch", "tensorrt", "tensorrt-fused")
+#: Those for a card, in the order in which they are tried: what opens soonest first.
+FORMS: tuple[str, ...] = ("torch", "tensorrt-fused", "tensorrt")
 DEVICES: tuple[str, ...] = ("auto", "cpu", "cuda", "cuda:N")
 PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16", "fp16", "int8")
 #: What a precision may cost, of an accuracy or an average precision of 0 to 1: "auto" takes none that costs more.
 LARGEST_FALL = 0.003
 #: The longest side that images will have, of a model that takes many sizes, unless told.
 DEFAULT_SIDE = 640
+
+
+class OutOfTimeError(FerFastError):
+    """A build was ended: it took longer than whoever asked for it wanted to wait."""
 
 
 class Engine(Opened):
@@ -34,9 +43,11 @@ class Engine(Opened):
         streams: how many `infer` calls at once keep the machine busy.
         device: where it computes: cpu or cuda:N; several are joined by commas.
         sides: what images may be: the model's own, or where it is compiled for a single shape that one.
+        chosen: of one that "auto" chose by measuring, what `describe` says of that.
     """
 
     kind = "engine"
+    chosen: Mapping[str, str] = MappingProxyType({})
     streams: int
     device: str
     sides: Sides
@@ -64,7 +75,8 @@ class Engine(Opened):
 
     @abstractmethod
     def describe(self) -> dict[str, str]:
-        """What runs and why: engine, version, device, precision, streams, tokens; on a processor threads; cache."""
+        """What runs and why: engine, version, device, precision, streams, tokens; on a processor threads; cache;
+        why "auto" chose it, where it measured."""
 
 
 def keeps_accuracy(config: ClassifierConfig | FinderConfig, precision: str) -> bool:

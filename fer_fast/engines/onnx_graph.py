@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,15 +34,31 @@ def onnx_bytes(module: nn.Module, sides: Sides, batch_size: int, output: str) ->
     Raises:
         MissingExtraError: onnx or onnxscript is not installed.
     """
+    return onnx_of(module, example(sides), free_dimensions(sides, batch_size), INPUT, (output,))
+
+
+def onnx_of(module: nn.Module, given: Tensor, free: dict[int, Any], name: str, outputs: Sequence[str]) -> bytes:
+    """The graph of a module with one input.
+
+    Args:
+        module: see `onnx_bytes`.
+        given: an input; its first dimension, the batch, is 2 at least, for one would be taken for a constant.
+        free: which of its dimensions may differ.
+        name: what it is called.
+        outputs: what the outputs are called.
+
+    Raises:
+        MissingExtraError: onnx or onnxscript is not installed.
+    """
     need("an ONNX graph", "torch", modules=("onnx", "onnxscript"))
     with _quiet(), torch.inference_mode():
         program: Any = torch.onnx.export(
             module,
-            (example(sides),),
+            (given,),
             dynamo=True,
-            dynamic_shapes=(free_dimensions(sides, batch_size),),
-            input_names=[INPUT],
-            output_names=[output],
+            dynamic_shapes=(free,),
+            input_names=[name],
+            output_names=list(outputs),
             opset_version=_OPSET,
             verbose=False,
         )
@@ -55,9 +71,14 @@ def example(sides: Sides) -> Tensor:
     return torch.zeros(2, *sides.example, 3, dtype=torch.uint8)
 
 
+def free_batch(batch_size: int) -> dict[int, Any]:
+    """The first dimension alone."""
+    return {0: torch.export.Dim("batch", min=1, max=max(batch_size, 2))}
+
+
 def free_dimensions(sides: Sides, batch_size: int) -> dict[int, Any]:
     """Which dimensions of images `torch.export` leaves free."""
-    free = {0: torch.export.Dim("batch", min=1, max=max(batch_size, 2))}
+    free = free_batch(batch_size)
     if sides.fixed:
         return free
     steps = [torch.export.Dim(name, min=1, max=sides.most // sides.step) for name in ("height_steps", "width_steps")]

@@ -1,4 +1,7 @@
-"""The engine for cards that TensorRT knows: the whole model as one TensorRT engine, kept on disk, in CUDA graphs.
+"""The engine for cards that TensorRT knows, kept on disk, in CUDA graphs, in two forms.
+
+`tensorrt` is the whole model as one engine of TensorRT's, `tensorrt-fused` backbone and Vision Transformer as an engine
+each with the native fused op between them, all three in one graph.
 
 TensorRT's own interface is used, not torch-tensorrt's compiler: the same graph then goes through TensorRT 10, 11 and
 TensorRT for RTX, and is built by the last in the tests, without a card. torch-tensorrt's package brings the library.
@@ -6,21 +9,21 @@ TensorRT for RTX, and is built by the last in the tests, without a card. torch-t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from fer_fast.engines.interface import DEFAULT_SIDE, Engine
-from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits, failing, opening
+from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, opening
 from fer_fast.engines.tensorrt_build import load_tensorrt
+from fer_fast.engines.tensorrt_cut import CutEngines
 from fer_fast.engines.tensorrt_sources import BuiltEngines, ExportedEngine, Source
 from fer_fast.engines.torch import tensor_of
 from fer_fast.machine.devices import torch_device
-from fer_fast.models.architecture import INPUT
 from fer_fast.models.files.exported import ExportedModel
-from fer_fast.types import FerFastError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,6 +34,11 @@ if TYPE_CHECKING:
 
 class TensorRtEngine(Engine):
     """TensorRT on one card; see `fer_fast.engines.Engine` for the methods.
+
+    Args:
+        model, device, precision, batch_size, cached, side: see `fer_fast.engines.open_engine`.
+        form: tensorrt or tensorrt-fused; an exported model has the first alone.
+        may_go_on: see `build_engine`.
 
     Raises:
         FerFastError: TensorRT is not installed, or does not support the card.
@@ -44,17 +52,21 @@ class TensorRtEngine(Engine):
         batch_size: int,
         cached: bool = True,
         side: int = DEFAULT_SIDE,
+        form: str = "tensorrt",
+        may_go_on: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__()
+        self.form = form
         self.library = load_tensorrt(model.description.library if isinstance(model, ExportedModel) else "tensorrt")
         self.device = torch_device("cuda" if device == "auto" else device)
         if self.device == "cpu":
-            raise ValueError(f"device must be auto, cuda or cuda:N for engine 'tensorrt', not {device!r}")
-        source: Source = (
-            ExportedEngine(model, self.library, precision)
-            if isinstance(model, ExportedModel)
-            else BuiltEngines(model, self.library, self.device, precision, side, cached)
-        )
+            raise ValueError(f"device must be auto, cuda or cuda:N for engine {form!r}, not {device!r}")
+        source: Source
+        if isinstance(model, ExportedModel):
+            source = ExportedEngine(model, self.library, precision)
+        else:
+            engines = CutEngines if form == "tensorrt-fused" else BuiltEngines
+            source = engines(model, self.library, self.device, precision, side, cached, may_go_on)
         self.precision, self._facts = source.precision, source.facts
         self.sides = source.sides if source.sides.fixed else source.sides.only(side)
         self.streams = STREAMS
@@ -69,7 +81,7 @@ class TensorRtEngine(Engine):
     def describe(self) -> dict[str, str]:
         """See `Engine.describe`."""
         return {
-            "engine": "tensorrt",
+            "engine": self.form,
             "version": str(self.library.__version__),
             "device": self.device,
             "precision": self.precision,
@@ -77,6 +89,7 @@ class TensorRtEngine(Engine):
             **self._facts,
             "graph": f"CUDA graph of {self.most} images",
             "cache": self.cache,
+            **self.chosen,
         }
 
     def _release(self) -> None:
@@ -84,24 +97,6 @@ class TensorRtEngine(Engine):
 
     def _captured(self, source: Source, batch: int) -> Replays:
         """Graphs of an engine for this batch: its contexts take memory for the largest batch that it was built for."""
-        engine, self.cache = source.engine(batch)
-        images = (batch, *self.sides.example, 3)
-        make = partial(self._context, engine, source.messages, images, source.output, source.output_shape(images))
-        return Replays(make, images, torch.device(self.device))
-
-    def _context(self, engine: Any, messages: Any, images: tuple[int, ...], name: str, shape: tuple[int, ...]) -> Model:
-        """A context of its own, which one thread at a time may use."""
-        context: Any = engine.create_execution_context()
-        if context is None:  # for want of memory, or not: its last message says which
-            raise RuntimeError(f"TensorRT could not make a context: {messages.last}")
-        context.set_input_shape(INPUT, images)
-        output = torch.empty(shape, device=self.device)
-        context.set_tensor_address(name, output.data_ptr())
-
-        def run(pixels: torch.Tensor) -> torch.Tensor:
-            context.set_tensor_address(INPUT, pixels.data_ptr())
-            if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
-                raise FerFastError(f"TensorRT failed on {self.device}")
-            return output
-
-        return run
+        images, device = (batch, *self.sides.example, 3), torch.device(self.device)
+        make, self.cache = source.models(images, device)
+        return Replays(make, images, device)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fer_fast.engines.interface import OutOfTimeError
 from fer_fast.machine.extras import pip_line
+from fer_fast.machine.signals import held_back
 from fer_fast.types import FerFastError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -44,7 +47,12 @@ def load_tensorrt(flavour: str) -> Any:
 
 
 def build_engine(
-    library: Any, onnx: bytes, batch_size: int, cards: tuple[str, ...] = (), sides: Sides | None = None
+    library: Any,
+    onnx: bytes,
+    batch_size: int,
+    cards: tuple[str, ...] = (),
+    sides: Sides | None = None,
+    may_go_on: Callable[[], bool] | None = None,
 ) -> bytes:
     """Compiles a graph whose types say the precision (strong typing), for batches of 1 to `batch_size`.
 
@@ -54,10 +62,12 @@ def build_engine(
         batch_size: the largest batch.
         cards: compute capabilities such as 8.6, of TensorRT for RTX alone; none is this card, or for RTX all.
         sides: what images may be, of a graph whose input leaves them free.
+        may_go_on: is asked at each step; False ends the build.
 
     Raises:
         ValueError: a card that the library does not build for.
         FerFastError: TensorRT refuses the graph.
+        OutOfTimeError: the build was ended.
     """
     messages = messages_of(library)
     builder = library.Builder(messages)
@@ -79,21 +89,35 @@ def build_engine(
         settings.num_compute_capabilities = len(cards)
         for place, card in enumerate(cards):
             settings.set_compute_capability(known[card], place)
-    engine = builder.build_serialized_network(network, settings)
+    engine = _built(library, builder, network, settings, may_go_on)
     if engine is None:
         raise FerFastError(f"TensorRT {library.__version__} could not build the engine: {messages.last}")
     return bytes(engine)
 
 
-def _profile(builder: Any, images: Any, batch_size: int, sides: Sides | None) -> Any:
+def _built(library: Any, builder: Any, network: Any, settings: Any, may_go_on: Callable[[], bool] | None) -> Any:
+    """The serialised engine; None if TensorRT could not build it."""
+    if may_go_on is None:
+        return builder.build_serialized_network(network, settings)
+    # TensorRT prints what is raised in a step, and goes on: a Ctrl-C would be lost.
+    with held_back() as signals:
+        monitor = monitor_of(library, lambda: not signals and may_go_on())
+        settings.progress_monitor = monitor  # which TensorRT does not own
+        engine = builder.build_serialized_network(network, settings)
+    if engine is None and not may_go_on():
+        raise OutOfTimeError("TensorRT's build was ended for want of time")
+    return engine
+
+
+def _profile(builder: Any, given: Any, batch_size: int, sides: Sides | None) -> Any:
     """The shapes that the engine takes; it is tuned for the largest."""
-    *_, height, width, channels = tuple(images.shape)
-    least, most = (height, width), (height, width)
+    least = most = tuple(given.shape)[1:]
     if sides is not None and not sides.fixed:
-        least, most = (sides.step, sides.step), (sides.most, sides.most)
+        *_, channels = most
+        least, most = (sides.step, sides.step, channels), (sides.most, sides.most, channels)
     profile = builder.create_optimization_profile()
-    largest = (batch_size, *most, channels)
-    profile.set_shape(images.name, (1, *least, channels), largest, largest)
+    largest = (batch_size, *most)
+    profile.set_shape(given.name, (1, *least), largest, largest)
     return profile
 
 
@@ -122,3 +146,25 @@ def messages_of(library: Any) -> Any:
             log.debug("TensorRT: %s", message)
 
     return Messages()
+
+
+def monitor_of(library: Any, may_go_on: Callable[[], bool]) -> Any:
+    """What TensorRT asks at each step of a build whether it may go on."""
+
+    class Monitor(library.IProgressMonitor):  # type: ignore[misc]
+        """TensorRT's progress monitor."""
+
+        def __init__(self) -> None:
+            library.IProgressMonitor.__init__(self)
+
+        def phase_start(self, *_: Any) -> None:
+            """Called by TensorRT."""
+
+        def phase_finish(self, *_: Any) -> None:
+            """Called by TensorRT."""
+
+        def step_complete(self, *_: Any) -> bool:
+            """Called by TensorRT."""
+            return may_go_on()
+
+    return Monitor()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from fer_fast.engines.onnx_graph import onnx_bytes
 from fer_fast.engines.tensorrt_build import build_engine, messages_of
+from fer_fast.engines.tensorrt_context import Compiled, Context
 from fer_fast.engines.torch import card_precision
 from fer_fast.machine.cache import Place
 from fer_fast.models.architecture import INPUT
@@ -18,6 +20,7 @@ from fer_fast.models.registry import architecture_of
 from fer_fast.types import CheckpointError, FerFastError
 
 if TYPE_CHECKING:
+    from fer_fast.engines.replay import Model
     from fer_fast.models.architecture import Sides
     from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
     from fer_fast.models.files.exported import ExportedModel
@@ -54,13 +57,32 @@ class Source(ABC):
     def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
         """For images of a shape, [batch, height, width, 3]."""
 
+    def models(self, images: tuple[int, ...], device: torch.device) -> tuple[Callable[[], Model], str]:
+        """What makes models for images of a shape, each for a thread, and what the cache did, see `engine`."""
+        engine, said = self.engine(images[0])
+        outputs = {self.output: (self.output_shape(images), torch.float32)}
+        compiled = Compiled(engine, self.messages, INPUT, images, outputs)
+
+        def make() -> Model:
+            context = Context(compiled, device)
+            return lambda pixels: context(pixels)[0]
+
+        return make, said
+
 
 class BuiltEngines(Source):
     """Engines that are built here, once a batch size.
 
     Raises:
         ValueError: a precision that TensorRT has not.
+
+    Attributes:
+        name: of the form.
+        precisions: that it has.
     """
+
+    name: ClassVar[str] = "tensorrt"
+    precisions: ClassVar[tuple[str, ...]] = PRECISIONS
 
     def __init__(
         self,
@@ -70,12 +92,14 @@ class BuiltEngines(Source):
         precision: str,
         side: int,
         cached: bool,
+        may_go_on: Callable[[], bool] | None = None,
     ) -> None:
-        if precision not in ("auto", *PRECISIONS):
+        if precision not in ("auto", *self.precisions):
             raise ValueError(
-                f"precision must be auto, {', '.join(PRECISIONS)} for engine 'tensorrt', not {precision!r}"
+                f"precision must be auto, {', '.join(self.precisions)} for engine {self.name!r}, not {precision!r}"
             )
         self._checkpoint, self._library, self._cached = checkpoint, library, cached
+        self._may_go_on = may_go_on
         self._card = torch.device(device)
         self._architecture = architecture_of(checkpoint)
         sides = self._architecture.sides(checkpoint)
@@ -85,17 +109,24 @@ class BuiltEngines(Source):
 
     def engine(self, batch_size: int) -> tuple[Any, str]:
         """See `Source.engine`."""
+        return self._kept(
+            self.key(batch_size),
+            batch_size,
+            lambda: engine_graph(self._checkpoint, self.precision, batch_size, self.sides),
+        )
+
+    def _kept(self, key: dict[str, str | int], batch_size: int, graph: Callable[[], bytes]) -> tuple[Any, str]:
+        """The engine of a key: from the cache, or built of a graph; and which."""
         self.messages = messages_of(self._library)
         runtime = self._library.Runtime(self.messages)
-        place = Place("tensorrt", self.key(batch_size)) if self._cached else None
+        place = Place("tensorrt", key) if self._cached else None
         if place is not None and (kept := place.fetch()) is not None:
             engine = runtime.deserialize_cuda_engine(kept)
             if engine is not None:
                 return engine, "hit"
             log.warning("engine %s cannot be used here and is built again", place.file)
         log.info("building the engine for this card in %s; that is done once", self.precision)
-        graph = engine_graph(self._checkpoint, self.precision, batch_size, self.sides)
-        blob = build_engine(self._library, graph, batch_size)
+        blob = build_engine(self._library, graph(), batch_size, may_go_on=self._may_go_on)
         engine = runtime.deserialize_cuda_engine(blob)
         if engine is None:
             raise FerFastError("TensorRT cannot read the engine that it built")

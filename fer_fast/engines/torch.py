@@ -84,6 +84,7 @@ class TorchEngine(Engine):
             **self._facts,
             **({"threads": str(torch.get_num_threads())} if self.device == "cpu" else {}),
             **({} if self._replays is None else {"graph": f"CUDA graph of {self.most} images"}),
+            **self.chosen,
         }
 
     def _release(self) -> None:

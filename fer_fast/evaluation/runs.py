@@ -39,6 +39,8 @@ COMBINATIONS: tuple[Combination, ...] = (
     Combination("openvino", "int8"),
     Combination("torch", "bf16"),
     Combination("torch", "fp16"),
+    Combination("tensorrt-fused", "bf16"),
+    Combination("tensorrt-fused", "fp16"),
     Combination("tensorrt", "bf16"),
     Combination("tensorrt", "fp16"),
     Combination("tensorrt", "int8"),

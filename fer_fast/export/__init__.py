@@ -1,4 +1,4 @@
-"""A model comes in; one file that another program runs without this package goes out."""
+"""A model comes in; one file, or a folder, that another program runs without this package goes out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from pathlib import Path
 from fer_fast.engines.interface import check_choice
 from fer_fast.engines.opened import alone
 from fer_fast.export.graph import Graph
-from fer_fast.machine.disk import check_place, write_whole
+from fer_fast.export.triton import BACKENDS, check_served, repository
+from fer_fast.machine.disk import check_new_folder, check_place, write_folder, write_whole
 from fer_fast.machine.extras import need
 from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint, read_either
 from fer_fast.models.prior import TRAIN, PriorLike, ratios_of, shares_of
 from fer_fast.types import OutputError
 
-__all__ = ["FORMATS", "FORMAT_PRECISIONS", "export_model"]
+__all__ = ["BACKENDS", "FORMATS", "FORMAT_PRECISIONS", "TRITON", "export_model"]
 
+#: The format that is a folder, another format's files among others.
+TRITON = "triton"
 #: Format -> suffix of its file, and the module whose `encode` makes it.
 FORMATS: dict[str, tuple[str, str]] = {
     "onnx": (".onnx", "fer_fast.export.onnx"),
@@ -57,6 +60,8 @@ def export_model(
     find_size: int = DEFAULT_FIND_SIZE,
     cards: tuple[str, ...] = (),
     prior: PriorLike = TRAIN,
+    backend: str | None = None,
+    decode: bool = True,
 ) -> list[Path]:
     """Writes a model for another program: images, uint8 [batch, height, width, 3] RGB, to what it says of them.
 
@@ -67,14 +72,17 @@ def export_model(
 
     Args:
         model: the name of a packaged model or finder, or the path of a checkpoint or of YuNet's .onnx.
-        format: one of `FORMATS`.
-        out: the file; None is the model's name with the format's suffix, in the current folder.
+        format: one of `FORMATS`; or triton, a folder that model servers read, see `fer_fast.export.triton`.
+        out: the file, or for triton the folder, which must be empty or not there; None is the model's name with the
+            format's suffix, in the current folder.
         precision: fp32, or where the format has it fp16, bf16 or int8; TensorRT computes what int8 leaves in fp16.
         batch_size: the largest batch.
         find_size: of a finder for TensorRT, which allocates for it, the longest side of images.
         cards: of tensorrt-rtx alone, the compute capabilities to build for, such as 8.6; none is all that it knows.
         prior: of a classifier the mix of classes that its probabilities are to presume, see `Classifier`; whatever
             runs the file then answers so.
+        backend: of triton alone, what is to run the model, one of `BACKENDS`; None is onnxruntime.
+        decode: of triton, whether the folder has the models that take encoded images; it needs DALI.
 
     Returns:
         The files that were written: the one asked for first.
@@ -87,31 +95,65 @@ def export_model(
         OutputError: the file cannot be written.
         OSError: there is no place for temporary files.
     """
-    check_choice("format", format, tuple(FORMATS))
-    check_choice(f"precision of format {format}", precision, FORMAT_PRECISIONS[format])
-    for name, value in (("batch_size", batch_size), ("find_size", find_size)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
-    if cards and format != "tensorrt-rtx":
-        raise ValueError(f"cards are for format tensorrt-rtx, not {format}: the others build for this machine or any")
-    suffix, module = FORMATS[format]
-    place = check_place(str(out) if out is not None else f"{Path(str(model)).stem}{suffix}")
-    if place.suffix != suffix:
-        raise ValueError(f"out must end in {suffix} for format {format}, not {place.name!r}")
-    checkpoint = _aimed(read_either(model), prior)
-    if format in _NEEDS:
-        extra, modules = _NEEDS[format]
-        need(f"format {format!r}", extra, modules=modules)
+    served = format == TRITON
+    check_choice("format", format, (*FORMATS, TRITON))
+    if not served and (backend is not None or not decode):
+        raise ValueError(f"backend and decode are for format triton, not {format}")
+    backend = "onnxruntime" if backend is None else backend
+    check_choice("backend", backend, tuple(BACKENDS))
+    form = BACKENDS[backend] if served else format
+    asked = f"backend {backend}" if served else f"format {format}"
+    _check_options(asked, form, precision, batch_size, find_size, cards)
+    name = Path(str(model)).stem
+    place = check_new_folder(str(out if out is not None else name)) if served else _checked_file(out, name, form)
+    graph = Graph(_aimed(read_either(model), prior), form, precision, batch_size, find_size, cards)
+    if served:
+        check_served(graph, name)
+    _check_installed(form, served and decode)
     tempfile.gettempdir()  # an OSError where there is no place for temporary files, of which torch makes a long story
-    encode: Callable[[Graph], dict[str, bytes]] = importlib.import_module(module).encode
+    encode: Callable[[Graph], dict[str, bytes]] = importlib.import_module(FORMATS[form][1]).encode
     with alone():  # the libraries that trace and write are those that engines open with
-        files = encode(Graph(checkpoint, format, precision, batch_size, find_size, cards))
+        files = encode(graph)
+        if served:
+            files = repository(graph, name, backend, files, decode)
     try:
+        if served:
+            return write_folder(place, files)
         for ending, data in files.items():
             write_whole(place.with_suffix(ending), data)
     except OSError as error:
         raise OutputError(f"the output {str(place)!r} cannot be written: {error.strerror or error}") from error
     return [place.with_suffix(ending) for ending in files]
+
+
+def _check_options(
+    asked: str, format: str, precision: str, batch_size: int, find_size: int, cards: tuple[str, ...]
+) -> None:
+    """Raises a ValueError for what a format, `asked` for by this name, does not take."""
+    check_choice(f"precision of {asked}", precision, FORMAT_PRECISIONS[format])
+    for name, value in (("batch_size", batch_size), ("find_size", find_size)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    if cards and format != "tensorrt-rtx":
+        raise ValueError(f"cards are for format tensorrt-rtx, not {asked}: the others build for this machine or any")
+
+
+def _checked_file(out: str | Path | None, name: str, format: str) -> Path:
+    """Where a format's file goes."""
+    suffix = FORMATS[format][0]
+    place = check_place(str(out) if out is not None else f"{name}{suffix}")
+    if place.suffix != suffix:
+        raise ValueError(f"out must end in {suffix} for format {format}, not {place.name!r}")
+    return place
+
+
+def _check_installed(format: str, decode: bool) -> None:
+    """Raises a MissingExtraError for what a format, or a folder's decoding, lacks."""
+    if format in _NEEDS:
+        extra, modules = _NEEDS[format]
+        need(f"format {format!r}", extra, modules=modules)
+    if decode:
+        need("format 'triton' with models that decode (without: --no-decode)", "cuda", modules=("nvidia.dali",))
 
 
 def _aimed(checkpoint: Checkpoint | FinderCheckpoint, prior: PriorLike) -> Checkpoint | FinderCheckpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 _DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 #: One of them is there where the card is NVIDIA's.
 _DRIVERS = (Path("/dev/nvidiactl"), Path("/usr/lib/wsl/lib/libcuda.so.1"))
+#: Linux' driver says its version here; in Windows' subsystem there is no such file.
+_VERSION = Path("/proc/driver/nvidia/version")
 
 
 def cuda_is_present() -> bool:
@@ -63,3 +66,13 @@ def torch_device(device: str) -> str:
 def present_devices() -> tuple[str, ...]:
     """The kinds of device that this machine can compute on: cpu, and cuda if there is a card."""
     return ("cpu", "cuda") if cuda_is_present() else ("cpu",)
+
+
+def driver_version() -> str:
+    """NVIDIA's driver in its own words; where they cannot be read, the CUDA that it has; empty without a card."""
+    with suppress(OSError):
+        return _VERSION.read_text().partition("\n")[0].strip()
+    import torch
+
+    # torch says nothing of it in public.
+    return f"for CUDA {torch._C._cuda_getDriverVersion()}" if torch.version.cuda else ""  # type: ignore[attr-defined]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import select
+import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -29,11 +31,36 @@ def check_place(name: str) -> Path:
         raise OutputRefusedError(f"the output {name!r} is a folder")
     if target.exists() and not target.is_file():
         raise OutputRefusedError(f"the output {name!r} is not a regular file")
+    _check_parent(target, name)
+    return target
+
+
+def check_new_folder(name: str) -> Path:
+    """Refuses a place where no folder could be put.
+
+    Returns:
+        Where the folder goes; a link's end, so that the link stays.
+
+    Raises:
+        OutputRefusedError: `name` is a file or a folder with something in it, or lies in no folder that can be written.
+    """
+    if is_url(name):
+        raise OutputRefusedError(f"the output {name!r} is no folder on a disk: write it to one, and copy it")
+    target = Path(os.path.realpath(name))
+    if target.exists() and not target.is_dir():
+        raise OutputRefusedError(f"the output {name!r} is no folder")
+    if target.is_dir() and any(target.iterdir()):
+        raise OutputRefusedError(f"the output {name!r} is a folder that is not empty")
+    _check_parent(target, name)
+    return target
+
+
+def _check_parent(target: Path, name: str) -> None:
+    """Refuses a place in no folder, or in one that cannot be written."""
     if not target.parent.is_dir():
         raise OutputRefusedError(f"the folder of the output {name!r} does not exist")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputRefusedError(f"the folder of the output {name!r} cannot be written")
-    return target
 
 
 def check_folder(option: str, name: str) -> Path:
@@ -85,6 +112,37 @@ def write_whole(path: Path, data: bytes | memoryview, lasting: bool = True) -> N
         file.keep(lasting)
     finally:
         file.discard()
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Writes a folder beside its place and moves it there, all of it on the disk.
+
+    The name beside it is always the same, so that what a killed process left there is taken away.
+
+    Args:
+        path: its place, where nothing is or an empty folder.
+        files: by path in it.
+
+    Returns:
+        The files' paths.
+
+    Raises:
+        OSError: the disk is full or fails, or something is in the folder meanwhile; its place is left as it was.
+    """
+    fresh = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        for name, data in files.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / name).write_bytes(data)
+            sync_file(fresh / name)
+        for folder in {(fresh / name).parent for name in files} | {fresh}:
+            sync_folder(folder)
+        fresh.replace(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return [path / name for name in files]
 
 
 class WholeFile:

@@ -31,6 +31,7 @@ EXTRAS: dict[str, Extra] = {
     "train": Extra("training", ("torch", "kornia", "matplotlib")),
     "cuda": Extra("NVIDIA cards since Turing", ("torch", "nvidia.dali", "tensorrt", "onnx", "onnxscript")),
     "cuda12": Extra("NVIDIA cards before Turing", ("torch", "nvidia.dali")),
+    "features": Extra("feature losses in training", ("skimage",)),
     "parquet": Extra("tables in parquet", ("pyarrow",)),
     "plots": Extra("figures", ("matplotlib",)),
     "heif": Extra("HEIC files", ("pillow_heif",)),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from fer_fast.models.cut import Cut
     from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
 
 #: What the input of every graph is called.
@@ -153,3 +154,20 @@ class Architecture(ABC, Generic[AnyCheckpoint]):
         Raises:
             CheckpointError: the weights do not fit their configuration.
         """
+
+    def cut_obstacle(self, checkpoint: AnyCheckpoint) -> str:
+        """Why the network cannot run in three parts, a sentence; empty where it can, see `cut`."""
+        return f"the network of a {checkpoint.config.architecture!r} has no fused op at which it could be cut"
+
+    def cut(self, checkpoint: AnyCheckpoint, precision: str) -> Cut:
+        """The form in three parts, on the CPU: for graph compilers but for the native op in the middle.
+
+        Args:
+            checkpoint: the model.
+            precision: of weights and activations: fp32, bf16 or fp16.
+
+        Raises:
+            CheckpointError: the weights do not fit their configuration.
+            ValueError: there is an obstacle.
+        """
+        raise ValueError(self.cut_obstacle(checkpoint))

@@ -73,6 +73,11 @@ class Network(nn.Module):
         """Parts by the names of their maps (`ClassifierArchitecture.drawn`), each a module that gives one."""
         return {}
 
+    def layers_with_maps(self) -> dict[str, nn.Module]:
+        """All parts that give maps: the stages by their names, then each convolution by torch's name of it."""
+        convolutions = {name: module for name, module in self.named_modules() if isinstance(module, nn.Conv2d)}
+        return {**self.stages(), **convolutions}
+
     def attentions(self) -> list[nn.Module]:
         """Its layers of attention, first to last, each a `fusion.vit.Attention`; none has no rollout."""
         return []

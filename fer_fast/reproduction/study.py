@@ -32,9 +32,9 @@ from fer_fast.reproduction.cached_taps import CachedTaps
 from fer_fast.reproduction.paper import TAPS, PaperRow, paper_rows
 from fer_fast.train.autocast import autocast
 from fer_fast.train.faces import Faces, faces_of, spread
+from fer_fast.train.optimizer import schedule
 from fer_fast.train.recipe import Recipe
 from fer_fast.train.record import keep
-from fer_fast.train.run import schedule
 from fer_fast.train.start import new_start, read_backbone_weights
 from fer_fast.types import FerFastError, counted
 

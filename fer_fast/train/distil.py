@@ -8,14 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from fer_fast.classifier import Classifier
 from fer_fast.datasets.resized import plain
 from fer_fast.train.faces import Faces
-from fer_fast.train.record import keep
+from fer_fast.train.record import keep_tensor, kept_tensor
 
 
 def taught(train: Faces, teachers: list[str], share: float, cache: Path, device: str = "auto") -> Faces:
@@ -50,10 +48,10 @@ def _answers(train: Faces, teacher: str, cache: Path, device: str) -> Tensor:
         file = cache.with_name(f"{cache.stem}-{model}{cache.suffix}")
         digest = hashlib.blake2b(train.pixels.numpy().tobytes(), digest_size=16).hexdigest()
         about = {"model": model, "faces": digest}
-        found = _read(file, about)
+        found = kept_tensor(file, "answers", about)
         if found is None:
             found = _ask(classifier, train.pixels)
-            keep(file, save({"answers": found}, about))
+            keep_tensor(file, "answers", found, about)
         return _of_classes(found, classifier.classes, train.classes)
 
 
@@ -64,14 +62,6 @@ def _of_classes(answers: Tensor, known: tuple[str, ...], wanted: tuple[str, ...]
     asked = answers[:, [known.index(name) for name in wanted]]
     # Of a face of which the teacher is sure that it is none of them, it says nothing.
     return asked / asked.sum(dim=1, keepdim=True).clamp_min(torch.finfo(asked.dtype).tiny)
-
-
-def _read(file: Path, about: dict[str, str]) -> Tensor | None:
-    try:
-        with safe_open(file, framework="pt") as stored:
-            return stored.get_tensor("answers") if stored.metadata() == about else None
-    except (OSError, SafetensorError):
-        return None
 
 
 def _ask(classifier: Classifier, faces: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_fast.models.network import Network
+from fer_fast.train.feature_loss import FeatureLoss
 
 #: What a stage of a recipe trains: the backbone with its auxiliary head, or everything.
 Part = Literal["backbone", "all"]
@@ -22,10 +23,15 @@ class Learner(nn.Module):
     Args:
         model: what to train.
         frozen: the backbone is not trained and its batch norms keep their statistics; there is no auxiliary head.
+        feature_loss: of a layer of the model, if it is to be held near handcrafted features; not kept, either.
+
+    Raises:
+        ValueError: if that layer is not trained.
     """
 
-    def __init__(self, model: Network, frozen: bool) -> None:
+    def __init__(self, model: Network, frozen: bool, feature_loss: FeatureLoss | None = None) -> None:
         super().__init__()
+        self.feature_loss = feature_loss
         self.model = model
         self.frozen = frozen or model.backbone is None
         self.auxiliary: nn.Linear | None = None
@@ -33,6 +39,10 @@ class Learner(nn.Module):
             self.auxiliary = nn.Linear(model.backbone_channels, len(model.config.classes))
         if self.frozen and model.backbone is not None:
             model.backbone.requires_grad_(False)
+        if feature_loss is not None:
+            held = model.layers_with_maps()[feature_loss.layer]
+            if not any(parameter.requires_grad for parameter in held.parameters()):
+                raise ValueError(f"feature_layer must be one that is trained, not {feature_loss.layer!r}")
 
     def train(self, mode: bool = True) -> Learner:
         """As `nn.Module.train`; a frozen backbone stays in eval mode."""

@@ -17,6 +17,8 @@ from fer_fast.models.registry import UNSAID
 
 #: Kinds of file that may hold a backbone to start from.
 WEIGHTS_FILES = ".safetensors or .pth"
+#: Handcrafted features that training knows (`handcrafted.FEATURES`, which needs torch).
+FEATURE_NAMES = ("hog", "lbp", "gabor")
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -114,6 +116,12 @@ class Recipe:
         balance: exponent of the class weights, 0 (none) to 1 (every class counts the same).
         distillation: share of the teacher's probabilities in the targets, where a teacher is given.
         augmentation: random changes of the images.
+        feature_loss: handcrafted features, "hog", "lbp", "gabor" or a list of them, that a layer is held near early in
+            the training (`feature_loss.FeatureLoss`).
+        feature_layer: that layer, of those that `fer-fast visualize --layers` knows.
+        feature_weight: of the features' loss in the first step.
+        feature_epochs: after which it has fallen, evenly, to 0.
+        weighting: of several features: "fixed", all the same, or "adaptive", by uncertainty.
     """
 
     stages: tuple[Stage, ...]
@@ -132,6 +140,12 @@ class Recipe:
     balance: float = 0.0
     distillation: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    # Said apart, by `feature_words`: without them a run is the same as before there were any.
+    feature_loss: tuple[str, ...] = field(default=(), repr=False)
+    feature_layer: str = field(default="", repr=False)
+    feature_weight: float = field(default=0.0, repr=False)
+    feature_epochs: float = field(default=0.0, repr=False)
+    weighting: str = field(default="fixed", repr=False)
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -149,11 +163,31 @@ class Recipe:
         _one_of(self, "protocol", FERPLUS_PROTOCOLS)
         _one_of(self, "targets", ("votes", "labels"))
         _one_of(self, "schedule", ("one-cycle", "constant"))
+        self._check_features()
         config = self.config(("0", "1"))
         if any(stage.part == "backbone" for stage in self.stages) and self.backbone_learning_rate == 0:
             raise ValueError("backbone_learning_rate must be above 0, where a stage trains the backbone")
         if self.model:
             self.check_for(config)
+
+    def _check_features(self) -> None:
+        names = self.feature_loss
+        names = (names,) if isinstance(names, str) else tuple(names)
+        object.__setattr__(self, "feature_loss", names)
+        _one_of(self, "weighting", ("fixed", "adaptive"))
+        if len({*names}) < len(names) or not {*names} <= {*FEATURE_NAMES}:
+            raise ValueError(f"feature_loss must be different ones of {', '.join(FEATURE_NAMES)}, not {list(names)!r}")
+        if not isinstance(self.feature_layer, str) or bool(self.feature_layer) != bool(names):
+            rule = "name a layer" if names else "be left out without feature_loss"
+            raise ValueError(f"feature_layer must {rule}, not {self.feature_layer!r}")
+        rule = "a number above 0" if names else "left out without feature_loss"
+        for name in ("feature_weight", "feature_epochs"):
+            _check(self, name, rule, lambda value: value > 0 if names else value == 0)
+
+    def feature_words(self) -> str:
+        """What is said of the features in a run's identity; empty where there are none."""
+        names = ("feature_loss", "feature_layer", "feature_weight", "feature_epochs", "weighting")
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names) if self.feature_loss else ""
 
     def check_for(self, config: ClassifierConfig) -> None:
         """Raises a ValueError where the recipe has what a model of this configuration does not."""

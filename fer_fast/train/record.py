@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
 
 from fer_fast.machine.disk import write_whole
 from fer_fast.types import FerFastError
@@ -62,6 +65,24 @@ def load_state(path: Path) -> dict[str, Any] | None:
         return torch.load(path, weights_only=True, map_location="cpu")  # type: ignore[no-any-return]
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise FerFastError(f"state {str(path)!r} is damaged; a run without it starts anew: {error}") from error
+
+
+def keep_tensor(path: Path, name: str, tensor: Tensor, about: dict[str, str]) -> None:
+    """Writes what took long to compute, and of what it was.
+
+    Raises:
+        FerFastError: as `keep`.
+    """
+    keep(path, save({name: tensor.contiguous()}, about))
+
+
+def kept_tensor(path: Path, name: str, about: dict[str, str]) -> Tensor | None:
+    """Reads it; None if there is none, it is damaged, or is of something else."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            return stored.get_tensor(name) if stored.metadata() == about else None
+    except (OSError, SafetensorError):
+        return None
 
 
 class Log:

@@ -6,11 +6,10 @@ import copy
 import dataclasses
 import hashlib
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,23 +17,27 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from fer_fast.datasets.hard_views import hard_faces
 from fer_fast.datasets.resized import as_pixels, plain
 from fer_fast.machine.extras import need
 from fer_fast.models.batch_norm import channels_last
+from fer_fast.models.files.storage import save_model
 from fer_fast.models.network import Network
 from fer_fast.train.augment import Augment, mixed
 from fer_fast.train.autocast import autocast
 from fer_fast.train.calibrate import RANGE_FACES, measure_falls, save_calibrated
 from fer_fast.train.curves import draw_curves
 from fer_fast.train.faces import Faces, spread
+from fer_fast.train.feature_loss import FeatureLoss, share_at
 from fer_fast.train.learner import Learner, balance_weights, seen_mix, weighted_loss
+from fer_fast.train.optimizer import averaging, new_optimizer
+from fer_fast.train.plan import Step, planned
 from fer_fast.train.recipe import Recipe, Stage
 from fer_fast.train.record import LOG_FIELDS, Log, keep, load_state, save_state
 from fer_fast.train.start import Start
-from fer_fast.types import MissingExtraError
+from fer_fast.types import FerFastError, MissingExtraError
 
 log = logging.getLogger(__name__)
 
@@ -42,17 +45,8 @@ log = logging.getLogger(__name__)
 SAVE_SECONDS = 180.0
 #: Steps between two rows of the log.
 LOG_STEPS = 50
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where a run is: the step's number, its epoch, its place in the epoch and the stage's settings."""
-
-    number: int
-    epoch: int
-    place: int
-    stage: Stage
-    last_of_epoch: bool
+#: The folder in a run's that the models of its epochs are kept in.
+EPOCHS = "epochs"
 
 
 class Training:
@@ -65,9 +59,11 @@ class Training:
         out: folder of the run.
         start: what to start from (`start.new_start`, `start.tuned_start`).
         device: "cpu" or "cuda".
+        keep_every: epochs from one kept model to the next, the start's being the first; 0 keeps none.
+        features: of `train`, as `handcrafted.described` has them; those of the recipe's `feature_loss`.
 
     Raises:
-        ValueError: if there are fewer images than a batch holds.
+        ValueError: if there are fewer images than a batch holds, or the features are not the recipe's.
     """
 
     def __init__(
@@ -78,6 +74,8 @@ class Training:
         out: Path,
         start: Start,
         device: str = "cpu",
+        keep_every: int = 0,
+        features: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
         if len(train) < recipe.batch_size or len(valid) == 0:
             raise ValueError(
@@ -88,16 +86,20 @@ class Training:
         if last.part == "all" and last.image_size not in (0, size):
             raise ValueError(f"the last stage must train at the model's image_size {size}, not {last.image_size}")
         self.recipe, self.train, self.valid, self.out = recipe, train, valid, out
-        self.device = torch.device(device)
+        self.device, self.keep_every = torch.device(device), keep_every
         torch.manual_seed(recipe.seed)
-        self.live = Learner(start.model, frozen=recipe.backbone_learning_rate == 0).to(self.device)
+        if {*features} != {*recipe.feature_loss}:
+            raise ValueError(f"features must be those of feature_loss {[*recipe.feature_loss]}, not {[*features]}")
+        self.features = features
+        bias = _feature_loss(recipe, start.model, features) if features else None
+        self.live = Learner(start.model, recipe.backbone_learning_rate == 0, bias).to(self.device)
         channels_last(self.live)
-        self.averaged = AveragedModel(self.live, multi_avg_fn=_averaging(recipe.average_decay), use_buffers=True)
+        self.averaged = AveragedModel(self.live, multi_avg_fn=averaging(recipe.average_decay), use_buffers=True)
         self.augment = Augment(recipe.augmentation)
         self.hard = hard_faces(valid.pixels) if recipe.augmentation.hard_chance else None
         self.weights = balance_weights(train.targets, recipe.balance).to(self.device)
-        self.steps = list(_plan(recipe, len(train)))
-        self.optimizer, self.scheduler = _optimizer(recipe, self.live, start.new_stages, len(self.steps))
+        self.steps = list(planned(recipe, len(train)))
+        self.optimizer, self.scheduler = new_optimizer(recipe, self.live, start.new_stages, len(self.steps))
         self.identity = _identity(recipe, train, valid, self.live)
         self.done = 0
         # The largest validation accuracy so far, with hard ones the mean of both; of equals, the smaller loss, negated.
@@ -123,6 +125,8 @@ class Training:
         rows = Log(self.out / "log.csv", self.done)
         saved = started = time.monotonic()
         first = self.done
+        if not self.done:
+            self._keep_epoch(0)
         for step in self.steps[self.done :]:
             self.losses.append(self._advance(step))
             self.done = step.number + 1
@@ -133,6 +137,7 @@ class Training:
                 report(row)
             if step.last_of_epoch:
                 self._draw(rows)
+                self._keep_epoch(step.epoch + 1)
             if step.last_of_epoch or time.monotonic() - saved > SAVE_SECONDS:
                 self._save()
                 saved = time.monotonic()
@@ -152,8 +157,10 @@ class Training:
             logits = self.live(images, step.stage.part)
         loss = weighted_loss(logits, targets, self.weights, recipe.auxiliary_weight)
         value = loss.item()
-        if not math.isfinite(value):
-            raise ArithmeticError(f"the loss is {value} at step {step.number}: lower the learning rate")
+        if share := self._feature_share(step):
+            loss = loss + share * self._feature_loss(chosen, size)
+        if not loss.isfinite():
+            raise ArithmeticError(f"the loss is {loss.item()} at step {step.number}: lower the learning rate")
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if not nn.utils.clip_grad_norm_(self.live.parameters(), 1.0).isfinite():
@@ -162,6 +169,21 @@ class Training:
         self.scheduler.step()
         self.averaged.update_parameters(self.live)
         return value
+
+    def _feature_share(self, step: Step) -> float:
+        if not self.features:
+            return 0.0
+        epoch = step.number / (len(self.train) // self.recipe.batch_size)
+        return share_at(self.recipe.feature_weight, self.recipe.feature_epochs, epoch)
+
+    def _feature_loss(self, chosen: Tensor, size: int) -> Tensor:
+        """Of the faces as they are, without views and mixup."""
+        images = plain(self.train.pixels[chosen].to(self.device), size)
+        features = {name: values[chosen].to(self.device) for name, values in self.features.items()}
+        assert self.live.feature_loss is not None
+        with autocast(self.device), sdpa_kernel(SDPBackend.MATH):
+            loss: Tensor = self.live.feature_loss(self.live.model, images, features)
+        return loss
 
     def _row(self, step: Step, steps_per_second: float) -> dict[str, Any]:
         row: dict[str, Any] = dict.fromkeys(LOG_FIELDS)
@@ -208,6 +230,16 @@ class Training:
         elif score > self.best and self._size(stage) == self.result.config.image_size:
             self.best = score
             self._save_model(logits, self.out / "best.safetensors")
+
+    def _keep_epoch(self, epoch: int) -> None:
+        """Keeps the averaged model as it is, not calibrated, where an epoch's is asked for."""
+        if self.keep_every and epoch % self.keep_every == 0:
+            path = self.out / EPOCHS / f"epoch_{epoch:03}.safetensors"
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_model(self.result, path)
+            except OSError as error:
+                raise FerFastError(f"{str(path)!r} cannot be written: {error}") from error
 
     def _draw(self, rows: Log) -> None:
         try:
@@ -259,16 +291,6 @@ class Training:
             getattr(self, part).load_state_dict(values)
 
 
-def _averaging(decay: float) -> Callable[..., None]:
-    """An exponential average that forgets its first steps: its reach grows to a fifth of the steps so far at most."""
-
-    def average(averaged: list[Tensor], live: list[Tensor], steps: Tensor) -> None:
-        done = float(steps)
-        get_ema_multi_avg_fn(min(decay, done / (done + 5)))(averaged, live, steps)  # type: ignore[no-untyped-call]
-
-    return average
-
-
 def _identity(recipe: Recipe, train: Faces, valid: Faces, start: nn.Module) -> str:
     """What a saved state must have in common with a run: recipe, faces, classes and the weights at the start.
 
@@ -282,52 +304,12 @@ def _identity(recipe: Recipe, train: Faces, valid: Faces, start: nn.Module) -> s
     for name, tensor in start.named_parameters():
         if tensor.ndim > 1:
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return f"{recipe} from {digest.hexdigest()}"
+    return f"{recipe}{recipe.feature_words()} from {digest.hexdigest()}"
 
 
-def _plan(recipe: Recipe, images: int) -> Iterator[Step]:
-    """Every step of the run; a last, smaller batch of an epoch is left out."""
-    per_epoch = images // recipe.batch_size
-    number = epoch = 0
-    for stage in recipe.stages:
-        left = stage.steps or stage.epochs * per_epoch
-        while left:
-            length = min(left, per_epoch)
-            for place in range(length):
-                yield Step(number, epoch, place, stage, place == length - 1)
-                number += 1
-            epoch, left = epoch + 1, left - length
-
-
-def _optimizer(
-    recipe: Recipe, learner: Learner, new_stages: tuple[str, ...], steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW; biases, norms and positions are not decayed; pre-trained layers learn at a rate of their own."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in learner.named_parameters():
-        pretrained = ".backbone." in name and not any(f".{stage}." in name for stage in new_stages)
-        decayed = parameter.ndim > 1 and "pos_embed" not in name
-        if parameter.requires_grad:
-            groups.setdefault((pretrained, decayed), []).append(parameter)
-    rates = {key: recipe.backbone_learning_rate if key[0] else recipe.learning_rate for key in groups}
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": parameters, "lr": rates[key], "weight_decay": recipe.weight_decay if key[1] else 0.0}
-            for key, parameters in groups.items()
-        ]
-    )
-    return optimizer, schedule(recipe, optimizer, steps)
-
-
-def schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """The recipe's course of the learning rate over `steps`; each group's own rate is its largest."""
-    if recipe.schedule == "constant":
-        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    rise = 0.2 if steps != 5 else 0.3  # a rise of one step is a division by zero in torch
-    rates = [group["lr"] for group in optimizer.param_groups]
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=rates, total_steps=steps, pct_start=rise, cycle_momentum=False
-    )
+def _feature_loss(recipe: Recipe, model: Network, features: Mapping[str, Tensor]) -> FeatureLoss:
+    channels = {name: values.shape[1] for name, values in features.items()}
+    return FeatureLoss(model, recipe.feature_layer, channels, recipe.weighting == "adaptive")
 
 
 def _generator(*seeds: int) -> torch.Generator:

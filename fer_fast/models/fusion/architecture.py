@@ -16,6 +16,8 @@ from fer_fast.models.tensors import Shape, Tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from fer_fast.models.cut import Cut
+    from fer_fast.models.files.checkpoint import Checkpoint
     from fer_fast.models.fusion.network import FusionModel
     from fer_fast.models.network import Network
 
@@ -100,3 +102,23 @@ class FusionArchitecture(ClassifierArchitecture):
         assert isinstance(network, FusionModel)
         network.tokens = fused_tokens
         return super().native(network)
+
+    def cut_obstacle(self, checkpoint: Checkpoint) -> str:
+        """There must be a backbone before the fused op."""
+        assert isinstance(checkpoint.config, FusionConfig)
+        return "" if checkpoint.config.taps else "a model of the image alone has no backbone"
+
+    def cut(self, checkpoint: Checkpoint, precision: str) -> Cut:
+        """Backbone, its batch norms folded; the native op; Vision Transformer."""
+        from fer_fast.models.batch_norm import fold_batch_norm
+        from fer_fast.models.dtypes import DTYPES
+        from fer_fast.models.fusion.cut import cut
+        from fer_fast.models.fusion.network import FusionModel
+
+        if obstacle := self.cut_obstacle(checkpoint):
+            raise ValueError(obstacle)
+        network = self._built(checkpoint)
+        assert isinstance(network, FusionModel)
+        fold_batch_norm(network)
+        network.round_to(DTYPES[precision])
+        return cut(network)

@@ -1,6 +1,5 @@
 """What a model makes of one face: feature maps, attention rollout, probabilities."""
 
-# ruff: noqa: E402 (what is missing is said before it is imported)
 from __future__ import annotations
 
 import math
@@ -11,16 +10,12 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-
-from fer_fast.machine.extras import need
-
-need("fer_fast.visualize", "torch", modules=("torch",))
-
 import torch
 from torch import Tensor, nn
 
 from fer_fast.models.config import ClassifierConfig
 from fer_fast.models.fusion.vit import Attention
+from fer_fast.models.layer_maps import watched
 from fer_fast.models.network import Network
 from fer_fast.models.prior import PriorLike, ratios_of, shares_of, with_ratios
 from fer_fast.types import FerFastError, Prediction
@@ -62,11 +57,7 @@ def inspect_face(model: Network, pixels: npt.NDArray[np.uint8], prior: PriorLike
         ValueError: if its shape is another, or the model cannot have that prior.
         FerFastError: if the model gives a value that is not finite.
     """
-    size = model.config.image_size
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
-        raise TypeError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
-    if pixels.shape != (size, size, 3):
-        raise ValueError(f"pixels must be {[size, size, 3]}, not {list(pixels.shape)}")
+    check_pixels(model, pixels)
     classes = model.config.classes
     ratios = ratios_of(shares_of(prior, classes), model.config.prior, classes)
     images = torch.tensor(pixels, device=model.get_buffer("pixel_mean").device)[None]  # [1, size, size, 3]
@@ -81,6 +72,20 @@ def inspect_face(model: Network, pixels: npt.NDArray[np.uint8], prior: PriorLike
     if ratios is not None:
         probabilities = with_ratios(probabilities[None], ratios)[0]
     return Inspection(model.config, pixels, maps, rollout, Prediction(classes, probabilities))
+
+
+def check_pixels(model: Network, pixels: npt.NDArray[np.uint8]) -> None:
+    """Whether these are a face for this model.
+
+    Raises:
+        TypeError: if they are not a uint8 array.
+        ValueError: if its shape is not [size, size, 3].
+    """
+    size = model.config.image_size
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        raise TypeError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
+    if pixels.shape != (size, size, 3):
+        raise ValueError(f"pixels must be {[size, size, 3]}, not {list(pixels.shape)}")
 
 
 def _square(shares: Tensor) -> npt.NDArray[np.float32]:
@@ -101,16 +106,9 @@ def channel_means(model: Network, images: Tensor) -> dict[str, Tensor]:
     Returns:
         fp32 [batch, h, w] by name. Empty for a fusion model of the image alone.
     """
-    means: dict[str, Tensor] = {}
-
-    def keep(name: str, layer: nn.Module, inputs: object, output: Tensor) -> None:
-        means[name] = output.float().mean(dim=1)
-
-    with ExitStack() as hooks:
-        for name, layer in model.stages().items():
-            hooks.enter_context(layer.register_forward_hook(partial(keep, name)))
+    with watched(model.stages()) as maps:
         model.trained(images)
-    return means
+    return {name: output.float().mean(dim=1) for name, output in maps.items()}
 
 
 @torch.no_grad()
