@@ -57,7 +57,7 @@ def main():
         try:
             core.CudaCode(cubin, device)
         except RuntimeError as error:
-            assert str(error) == f"fused_tokens: {words} failed: invalid argument", error
+            assert str(error) == f"CUDA: {words} failed: invalid argument", error
         else:
             raise AssertionError(words)
     random = np.random.default_rng(0)
@@ -75,6 +75,10 @@ def main():
         core.fused_tokens_cuda(code, *arrays, *rest, Interface(out), stream=stream)
         np.testing.assert_allclose(out, wanted, rtol=1e-5, atol=1e-5)
     assert [array.streams for array in arrays[0]] == [[77]] * 3
+    pixels = np.full((2, 3, 32, 32), np.nan, np.float32)
+    addresses = [array.ctypes.data for array in (means[0], inv_stds[0], pixels)]
+    code.write_image(core.ImageCall(image.ctypes.data, image.shape[:3], *addresses, "float32", 3, True), 5)
+    np.testing.assert_array_equal(pixels, ((image - means[0]) * inv_stds[0]).transpose(0, 3, 1, 2))
     zero = Packed(tap)
     out = Interface(np.empty((2, 4, 256), np.float16))
     core.fused_tokens_cuda(code, [zero], [Interface(means[1])], [Interface(inv_stds[1])], [2], 2, [False], out)

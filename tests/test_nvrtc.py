@@ -76,6 +76,7 @@ class Counted:
 
     def compile(self, program: str, headers: dict[str, str], architecture: int) -> bytes:
         assert "take_shares" in headers["tokens_kernel.h"] and "fused_tokens_uint8_float16_runs(" in program
+        assert "take_pixels" in headers["image_kernel.h"] and "normalised_image_float16_four(" in program
         self.asked.append(architecture)
         return b"a cubin for %d" % architecture
 
@@ -94,11 +95,11 @@ def test_a_kernel_is_compiled_once_a_card(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_code_that_a_card_does_not_load_is_the_machines_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(cubin: bytes, device: int) -> None:
-        raise RuntimeError(f"fused_tokens: cuDeviceGet failed on {device} with {cubin.decode()}")
+        raise RuntimeError(f"CUDA: cuDeviceGet failed on {device} with {cubin.decode()}")
 
     monkeypatch.setattr(compiled, "compiled_kernel", lambda architecture: b"code for %d" % architecture)
     monkeypatch.setattr(native, "core", lambda: SimpleNamespace(CudaCode=refuses))
-    with pytest.raises(FerFastError, match=r"^fused_tokens: cuDeviceGet failed on 7 with code for 61"):
+    with pytest.raises(FerFastError, match=r"^CUDA: cuDeviceGet failed on 7 with code for 61"):
         compiled.code_for(7, 61)
 
 

@@ -1,4 +1,4 @@
-// The module fer_fast._cuda: the fused op's CUDA twin on addresses. To import it takes neither a card nor a driver.
+// The module fer_fast._cuda: the kernels that nvcc built, on addresses. To import it takes neither a card nor a driver.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -7,6 +7,8 @@
 #include "device_arrays.h"
 #include "fail.h"
 #include "fer_fast/tokens_cuda.h"
+#include "image_call.h"
+#include "image_cuda.h"
 #include "token_call.h"
 
 namespace py = pybind11;
@@ -22,6 +24,10 @@ void write(const TokenCall& call, void* out, uintptr_t stream) {
 
 void write_tokens(const TokenCall& call, uintptr_t out, uintptr_t stream) {
   write(call, reinterpret_cast<void*>(out), stream);
+}
+
+void write_image(const ImageView& image, uintptr_t stream) {
+  normalised_image_cuda(image, reinterpret_cast<void*>(stream));
 }
 
 void fused_tokens(const py::sequence& sources, const py::sequence& means, const py::sequence& inv_stds,
@@ -40,6 +46,8 @@ PYBIND11_MODULE(_cuda, module) {
   fer_fast::translate_errors();
   fer_fast::define_token_call(module).def("write", &fer_fast::write_tokens, py::call_guard<py::gil_scoped_release>(),
                                           "out"_a, "stream"_a);
+  fer_fast::define_image_call(module).def("write", &fer_fast::write_image, py::call_guard<py::gil_scoped_release>(),
+                                          "stream"_a);
   module.def("fused_tokens_cuda", &fer_fast::fused_tokens, "sources"_a, "means"_a, "inv_stds"_a, "patches"_a, "grid"_a,
              "reduce_mean"_a, "out"_a, "stream"_a = 0);
 }

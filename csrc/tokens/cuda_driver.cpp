@@ -6,6 +6,7 @@
 
 #include "cuda_plan.h"
 #include "cuda_program.h"
+#include "image_plan.h"
 
 namespace fer_fast {
 namespace {
@@ -61,7 +62,7 @@ void check(CUresult status, const char* what) {
   const char* text = nullptr;
   driver().cuGetErrorString(status, &text);
   const std::string said = text != nullptr ? text : "error " + std::to_string(status);
-  throw std::runtime_error(std::string("fused_tokens: ") + what + " failed: " + said);
+  throw std::runtime_error(std::string("CUDA: ") + what + " failed: " + said);
 }
 
 // A context for as long as this lives.
@@ -94,15 +95,26 @@ void CudaCode::fused_tokens(const SourceView* sources, int64_t source_count, int
   for (int64_t s = 0; s < source_count; ++s) {
     CudaSource& source = plan[s];
     if (source.blocks == 0) continue;
-    const std::string entry = cuda_entry(source.view.dtype, out_dtype, source.path);
-    void* function = nullptr;
-    check(driver().cuModuleGetFunction(&function, module_, entry.c_str()), "cuModuleGetFunction");
-    void* arguments[] = {&source};
-    check(driver().cuLaunchKernel(function, static_cast<unsigned>(source.blocks), 1, 1,
-                                  static_cast<unsigned>(source.threads), 1, 1,
-                                  static_cast<unsigned>(source.shared_bytes), stream, arguments, nullptr),
-          "the launch");
+    launch(cuda_entry(source.view.dtype, out_dtype, source.path), source.blocks, source.threads, source.shared_bytes,
+           stream, &source);
   }
+}
+
+void CudaCode::normalised_image(const ImageView& view, void* stream) const {
+  CudaImage image = plan_cuda_image(view);
+  if (image.blocks == 0) return;
+  const Current current(context_);
+  launch(image_entry(view.out_dtype, image.path), image.blocks, image.threads, image.shared_bytes, stream, &image);
+}
+
+void CudaCode::launch(const std::string& entry, int32_t blocks, int32_t threads, int32_t shared_bytes, void* stream,
+                      void* argument) const {
+  void* function = nullptr;
+  check(driver().cuModuleGetFunction(&function, module_, entry.c_str()), "cuModuleGetFunction");
+  void* arguments[] = {argument};
+  check(driver().cuLaunchKernel(function, static_cast<unsigned>(blocks), 1, 1, static_cast<unsigned>(threads), 1, 1,
+                                static_cast<unsigned>(shared_bytes), stream, arguments, nullptr),
+        "the launch");
 }
 
 }  // namespace fer_fast

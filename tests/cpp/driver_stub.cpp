@@ -8,6 +8,7 @@
 
 #include "../../csrc/tokens/cuda_dispatch.h"
 #include "../../csrc/tokens/cuda_program.h"
+#include "../../csrc/tokens/image_dispatch.h"
 
 using namespace fer_fast;
 
@@ -65,10 +66,16 @@ int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned 
                    unsigned shared_bytes, void* stream, void** arguments, void**) {
   const std::string name = static_cast<const char*>(function);
   free(function);
-  const auto& source = *static_cast<const CudaSource*>(arguments[0]);
   printf("%s on %zu\n", name.c_str(), reinterpret_cast<size_t>(stream));
   fflush(stdout);
   if (pushed != 1 || y != 1 || z != 1 || shared_bytes > sizeof(cuda_shared)) return kInvalid;
+  if (name.rfind("normalised_image_", 0) == 0) {
+    const auto& image = *static_cast<const CudaImage*>(arguments[0]);
+    if (name != image_entry(image.view.out_dtype, image.path)) return kInvalid;
+    with_image_kernel(image, [&](auto kernel) { run_blocks(x, threads, [&] { kernel(image); }); });
+    return 0;
+  }
+  const auto& source = *static_cast<const CudaSource*>(arguments[0]);
   for (const DType out : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
     if (name != cuda_entry(source.view.dtype, out, source.path)) continue;
     with_kernel(source, out, [&](auto kernel) { run_blocks(x, threads, [&] { kernel(source); }); });
