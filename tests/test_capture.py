@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from fer_fast.types import FerFastError
 FULL = {
     "torch": "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.19 GiB",
     "CUDA": "CUDA error: out of memory",
-    "driver": "fused_tokens: cuModuleLoadData failed: out of memory",
+    "driver": "CUDA: cuModuleLoadData failed: out of memory",
     "TensorRT": "IExecutionContext::... Error Code 2: OutOfMemory (Requested size was 1073741824 bytes.)",
     "TensorRT's allocator": "Requested amount of GPU memory (1073741824 bytes) could not be allocated.",
     "cuBLAS": "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
@@ -112,22 +112,23 @@ def test_what_is_raised_in_a_capture_that_ends_is_raised(streams: list[str]) -> 
 
 
 class NoContext:
-    """TensorRT's engine that gives none, and its last message."""
+    """TensorRT's engine that gives none."""
 
-    def __init__(self, last: str) -> None:
-        self.last = last
+    device_memory_size_v2 = 0
 
-    def create_execution_context(self) -> None:
-        return None
+    def create_execution_context(self, strategy: str) -> None:
+        assert strategy == "ours"
 
 
 def test_a_context_that_is_null_for_want_of_memory_is_tried_smaller_and_another_is_told() -> None:
     engine = object.__new__(tensorrt.TensorRtEngine)
+    strategies = SimpleNamespace(USER_MANAGED="ours")
+    engine.library = SimpleNamespace(ExecutionContextAllocationStrategy=strategies)
+    engine.device = "cpu"
 
     def contexts(last: str) -> object:
-        broken = NoContext(last)
-        make = partial(engine._context, broken, broken, (1, 8, 8, 3), "logits")
-        return as_large_as_fits(lambda batch: make((batch, 8)), 4)
+        source = SimpleNamespace(messages=SimpleNamespace(last=last))
+        return as_large_as_fits(lambda batch: engine._models(source, {batch: NoContext()})((batch, 8, 8, 3)), 4)
 
     with pytest.raises(FerFastError, match=r"not hold a single image: TensorRT could not make a context: .*OutOfMem"):
         contexts(FULL["TensorRT"])

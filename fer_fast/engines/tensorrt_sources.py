@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Raise it when the graph that is built changes: old engines are then left alone.
-GRAPH_VERSION = 4
+GRAPH_VERSION = 5
 PRECISIONS: tuple[str, ...] = (*DTYPES, "int8")
 
 
@@ -37,7 +37,7 @@ class Source(ABC):
         sides: what images may be.
         output: what their output is called.
         facts: what is said of them.
-        messages: what TensorRT says of the last engine and of its contexts.
+        messages: what TensorRT says of engines and of their contexts.
     """
 
     precision: str
@@ -48,7 +48,7 @@ class Source(ABC):
 
     @abstractmethod
     def engine(self, batch_size: int) -> tuple[Any, str]:
-        """TensorRT's engine for batches of 1 to a number, and what the cache did: hit, stored, or why not."""
+        """TensorRT's engine for batches of a number, and what the cache did: hit, stored, or why not."""
 
     @abstractmethod
     def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ class Source(ABC):
 
 
 class BuiltEngines(Source):
-    """Engines that are built here, once a batch size.
+    """Engines that are built here, once a batch size, and for that alone.
 
     Raises:
         ValueError: a precision that TensorRT has not.
@@ -76,6 +76,7 @@ class BuiltEngines(Source):
                 f"precision must be auto, {', '.join(PRECISIONS)} for engine 'tensorrt', not {precision!r}"
             )
         self._checkpoint, self._library, self._cached = checkpoint, library, cached
+        self.messages = messages_of(library)
         self._card = torch.device(device)
         self._architecture = architecture_of(checkpoint)
         sides = self._architecture.sides(checkpoint)
@@ -85,7 +86,6 @@ class BuiltEngines(Source):
 
     def engine(self, batch_size: int) -> tuple[Any, str]:
         """See `Source.engine`."""
-        self.messages = messages_of(self._library)
         runtime = self._library.Runtime(self.messages)
         place = Place("tensorrt", self.key(batch_size)) if self._cached else None
         if place is not None and (kept := place.fetch()) is not None:
@@ -95,7 +95,8 @@ class BuiltEngines(Source):
             log.warning("engine %s cannot be used here and is built again", place.file)
         log.info("building the engine for this card in %s; that is done once", self.precision)
         graph = engine_graph(self._checkpoint, self.precision, batch_size, self.sides)
-        blob = build_engine(self._library, graph, batch_size)
+        timings = Place("timings", self._machine()) if self._cached else None
+        blob = build_engine(self._library, graph, batch_size, least=batch_size, timings=timings)
         engine = runtime.deserialize_cuda_engine(blob)
         if engine is None:
             raise FerFastError("TensorRT cannot read the engine that it built")
@@ -107,7 +108,6 @@ class BuiltEngines(Source):
 
     def key(self, batch_size: int) -> dict[str, str | int]:
         """What makes it another engine."""
-        major, minor = torch.cuda.get_device_capability(self._card)
         return {
             "model": self._checkpoint.digest,
             "graph": GRAPH_VERSION,
@@ -115,9 +115,16 @@ class BuiltEngines(Source):
             "precision": self.precision,
             "batch_size": batch_size,
             "side": self.sides.step,
+            **self._machine(),
+            "torch": torch.__version__,
+        }
+
+    def _machine(self) -> dict[str, str | int]:
+        """What makes timings others."""
+        major, minor = torch.cuda.get_device_capability(self._card)
+        return {
             "tensorrt": str(self._library.__version__),
             "card": f"{torch.cuda.get_device_name(self._card)} {major}.{minor}",
-            "torch": torch.__version__,
         }
 
 
@@ -134,14 +141,20 @@ class ExportedEngine(Source):
             raise ValueError(f"precision must be auto or {exported} for an .engine of {exported}, not {precision!r}")
         self._model, self._library = model, library
         self.precision, self.sides, self.output, self.facts = exported, model.sides, model.output, {}
+        self._engine: Any = None
 
     def engine(self, batch_size: int) -> tuple[Any, str]:
-        """See `Source.engine`; one engine does for all.
+        """See `Source.engine`; one engine does for all up to the largest.
 
         Raises:
             FerFastError: it is for another TensorRT, or for other cards.
             CheckpointError: it is not what its description says.
         """
+        if self._engine is None:
+            self._engine = self._read()
+        return self._engine, "not used"
+
+    def _read(self) -> Any:
         name = str(self._model.path)
         self.messages = messages_of(self._library)
         engine = self._library.Runtime(self.messages).deserialize_cuda_engine(self._model.graph)
@@ -152,7 +165,7 @@ class ExportedEngine(Source):
             )
         if not self._is_described(engine):
             raise CheckpointError(f"the model {name!r} is damaged: it is not what its description says")
-        return engine, "not used"
+        return engine
 
     def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
         """See `Source.output_shape`."""

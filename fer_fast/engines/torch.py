@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fer_fast.engines.interface import DEFAULT_SIDE, Engine, keeps_accuracy
-from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, opening
+from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, graphs_of, opening
 from fer_fast.machine.devices import torch_device
 from fer_fast.machine.processors import quota_threads
 from fer_fast.models.registry import architecture_of
@@ -56,7 +56,7 @@ class TorchEngine(Engine):
         with opening("torch", self.device), self._exactly():
             self.model = architecture.eager(checkpoint, self.precision).to(card)
             self._replays, self.most = as_large_as_fits(
-                lambda batch: Replays(lambda: self.model, (batch, *self.sides.example, 3), card), batch_size
+                lambda batch: Replays(lambda: lambda _: self.model, (batch, *self.sides.example, 3), card), batch_size
             )
 
     @torch.inference_mode()
@@ -83,7 +83,7 @@ class TorchEngine(Engine):
             "streams": str(self.streams),
             **self._facts,
             **({"threads": str(torch.get_num_threads())} if self.device == "cpu" else {}),
-            **({} if self._replays is None else {"graph": f"CUDA graph of {self.most} images"}),
+            **({} if self._replays is None else {"graph": graphs_of(self.most)}),
         }
 
     def _release(self) -> None:
