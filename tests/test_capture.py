@@ -14,6 +14,9 @@ from fer_fast.types import FerFastError
 FULL = {
     "torch": "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.19 GiB",
     "CUDA": "CUDA error: out of memory",
+    "CUDA by name": "cudaErrorMemoryAllocation (a tensor of 8 MB)",
+    "CUDA by number": "Cuda failure: 2 [engine.cpp::allocate::100]",
+    "driver by number": "CUDA error 2 [commonRunner.cpp, 37]: cuMemAlloc",
     "driver": "CUDA: cuModuleLoadData failed: out of memory",
     "TensorRT": "IExecutionContext::... Error Code 2: OutOfMemory (Requested size was 1073741824 bytes.)",
     "TensorRT's allocator": "Requested amount of GPU memory (1073741824 bytes) could not be allocated.",
@@ -23,6 +26,8 @@ FULL = {
 }
 OTHER = (
     "CUDA error: misaligned address",
+    "CUDA error: 209 (no kernel image)",
+    "CUDA error 2000",
     "CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`",
     "TensorRT could not make a context: Error Code 4: API Usage Error (no optimization profile)",
     "CUDA error: operation failed due to a previous error during capture",

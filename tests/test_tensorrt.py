@@ -10,7 +10,7 @@ import torch
 from tiny_models import faces, random_model, tiny_config
 
 from fer_fast.engines import open_engine, tensorrt_sources
-from fer_fast.engines.replay import as_large_as_fits, opening
+from fer_fast.engines.replay import as_large_as_fits, is_memory_full, opening
 from fer_fast.engines.tensorrt_build import build_engine, keep_timings, load_tensorrt, take_timings
 from fer_fast.engines.tensorrt_sources import BuiltEngines, ExportedEngine, engine_graph
 from fer_fast.export.graph import sealed
@@ -151,6 +151,23 @@ def test_a_foreign_or_damaged_engine_is_built_again(stand_in, caplog, damage):
     assert running.engine(8) == (b"engine 2", "stored")
     assert ("cannot be used here" if damage == "foreign" else "is damaged") in caplog.text
     assert running.engine(8) == (b"engine 2", "hit")
+
+
+def test_an_engine_that_the_card_has_no_room_for_is_kept(stand_in, monkeypatch):
+    running, built = stand_in[0](), stand_in[2]
+    running.engine(8)
+
+    def full(*_):
+        running.messages.last = "Error Code 2: OutOfMemory (Requested size was 1073741824 bytes.)"
+
+    monkeypatch.setattr(Runtime, "deserialize_cuda_engine", full)
+    with pytest.raises(FerFastError, match=r"^TensorRT cannot load engine .*\.blob: Error Code 2: OutOfMemory") as told:
+        running.engine(8)
+    assert is_memory_full(told.value) and len(built) == 1
+    with pytest.raises(
+        FerFastError, match=r"^TensorRT cannot read the engine that it built: Error Code 2: OutOfMemory"
+    ):
+        running.engine(1)
 
 
 def test_a_cache_that_cannot_be_written_is_told_of(stand_in, monkeypatch):

@@ -173,14 +173,17 @@ def failing(engine: str, device: str) -> Iterator[None]:
         raise FerFastError(f"{engine} failed on {device}: {' '.join(str(error).split())}") from error
 
 
-#: How libraries say that a card's memory is full: torch, the driver and CUDA's runtime; TensorRT, in two ways; cuBLAS,
-#: cuDNN and their like, by the name of a status.
-_FULL = re.compile(r"out[ _]?of[ _]?memory|could not be allocated|ALLOC(ATION)?_FAILED", re.IGNORECASE)
+#: How libraries say that a card's memory is full: torch, the driver and CUDA's runtime, in words, by name or as
+#: number 2; TensorRT, in two ways; cuBLAS, cuDNN and their like, by the name of a status.
+_FULL = re.compile(
+    r"out[ _]?of[ _]?memory|MemoryAllocation|could not be allocated|ALLOC(ATION)?_FAILED|cuda (error|failure):? 2\b",
+    re.IGNORECASE,
+)
 
 
-def is_memory_full(error: BaseException) -> bool:
-    """Whether a library's error says that there is no memory left: less of it may do."""
-    return _FULL.search(str(error)) is not None
+def is_memory_full(said: BaseException | str) -> bool:
+    """Whether a library's error, or its last message, says that there is no memory left: less of it may do."""
+    return _FULL.search(str(said)) is not None
 
 
 def as_large_as_fits(make: Callable[[int], T], batch_size: int) -> tuple[T, int]:

@@ -23,6 +23,8 @@ LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
         "pip install --no-deps tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings",
     ),
 }
+#: Of TensorRT's last error, where there was none.
+SILENT = "it does not say why"
 #: Oldest version of each flavour's interface.
 _OLDEST = {"tensorrt": (10, 1), "tensorrt-rtx": (1, 0)}
 
@@ -142,7 +144,7 @@ def messages_of(library: Any) -> Any:
 
         def __init__(self) -> None:
             library.ILogger.__init__(self)
-            self.last = "it does not say why"
+            self.last = SILENT
 
         def log(self, severity: Any, message: str) -> None:
             """Called by TensorRT."""

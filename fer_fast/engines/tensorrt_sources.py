@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fer_fast.engines.onnx_graph import onnx_bytes
-from fer_fast.engines.tensorrt_build import build_engine, messages_of
+from fer_fast.engines.replay import is_memory_full
+from fer_fast.engines.tensorrt_build import SILENT, build_engine, messages_of
 from fer_fast.engines.torch import card_precision
 from fer_fast.machine.cache import Place
 from fer_fast.models.architecture import INPUT
@@ -86,12 +87,15 @@ class BuiltEngines(Source):
 
     def engine(self, batch_size: int) -> tuple[Any, str]:
         """See `Source.engine`."""
+        self.messages.last = SILENT  # of this engine
         runtime = self._library.Runtime(self.messages)
         place = Place("tensorrt", self.key(batch_size)) if self._cached else None
         if place is not None and (kept := place.fetch()) is not None:
             engine = runtime.deserialize_cuda_engine(kept)
             if engine is not None:
                 return engine, "hit"
+            if is_memory_full(self.messages.last):  # a smaller one may do, and this one is whole
+                raise FerFastError(f"TensorRT cannot load engine {place.file}: {self.messages.last}")
             log.warning("engine %s cannot be used here and is built again", place.file)
         log.info("building the engine for this card in %s; that is done once", self.precision)
         graph = engine_graph(self._checkpoint, self.precision, batch_size, self.sides)
@@ -99,7 +103,7 @@ class BuiltEngines(Source):
         blob = build_engine(self._library, graph, batch_size, least=batch_size, timings=timings)
         engine = runtime.deserialize_cuda_engine(blob)
         if engine is None:
-            raise FerFastError("TensorRT cannot read the engine that it built")
+            raise FerFastError(f"TensorRT cannot read the engine that it built: {self.messages.last}")
         return engine, "not used" if place is None else place.store(blob)
 
     def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
