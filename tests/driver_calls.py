@@ -1,5 +1,7 @@
 """Run where libcuda.so.1 is a stub without a card: calls `fused_tokens_cuda` on arrays that say they are on one."""
 
+import ctypes
+import importlib.util
 import sys
 
 import numpy as np
@@ -48,6 +50,34 @@ def refused(code, *arguments, **options):
     except (TypeError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
     raise AssertionError("it was not refused")
+
+
+def refused_by_nvccs(*arguments):
+    """What a call of the module says that nvcc built."""
+    from fer_fast import _cuda
+
+    try:
+        _cuda.fused_tokens_cuda(*arguments)
+    except ValueError as error:
+        return str(error)
+    raise AssertionError("it was not refused")
+
+
+def check_cards(one, source, out):
+    """Arrays on other cards, or on none, by the interface as by DLPack."""
+    stub = ctypes.CDLL("libcuda.so.1")
+    rule = "must be on the card of the call, 0, got 1"
+    second, host = np.array(source), np.array(source)
+    stub.stub_put(ctypes.c_uint64(second.ctypes.data), 1)
+    stub.stub_put(ctypes.c_uint64(host.ctypes.data), -1)
+    code = core.CudaCode(b"a cubin", 0)
+    assert refused(code, [Interface(second)], *one, out) == f"ValueError: sources[0]: {rule}"
+    words = f"ValueError: sources[0]: must be on a card, got the address {host.ctypes.data}"
+    assert refused(code, [Interface(host)], *one, out) == words
+    if importlib.util.find_spec("fer_fast._cuda"):
+        for first, other in ((Packed(source), Interface(second)), (Interface(source), Packed(source, (2, 1)))):
+            arguments = ([first, other], one[0] * 2, one[1] * 2, one[2] * 2, one[3], one[4] * 2, out)
+            assert refused_by_nvccs(*arguments) == f"sources[1]: {rule}"
 
 
 def main():
@@ -117,6 +147,7 @@ def main():
     ):
         given = Interface(source) if isinstance(source, np.ndarray) else source
         assert refused(code, [given], *one, to) == said, refused(code, [given], *one, to)
+    check_cards(one, np.ascontiguousarray(tap), out)
     sys.stdout.flush()
 
 

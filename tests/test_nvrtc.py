@@ -91,6 +91,9 @@ def test_a_kernel_is_compiled_once_a_card(tmp_path: Path, monkeypatch: pytest.Mo
     for file in tmp_path.iterdir():
         file.write_bytes(file.read_bytes()[:-1] + b"?")  # damaged: made again
     assert compiled.compiled_kernel(61) == b"a cubin for 61" and compiler.asked == [61, 75, 61]
+    compiler.version = "0.1"
+    assert compiled.compiled_kernel(75) == b"a cubin for 75"
+    assert compiler.asked == [61, 75, 61, 75], "another compiler's code is another's"
 
 
 def test_code_that_a_card_does_not_load_is_the_machines_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
 // The module fer_fast._cuda: the kernels that nvcc built, on addresses. To import it takes neither a card nor a driver.
+#include <cuda_runtime_api.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -30,11 +31,25 @@ void write_image(const ImageView& image, uintptr_t stream) {
   normalised_image_cuda(image, reinterpret_cast<void*>(stream));
 }
 
+// A card is current for as long as this lives. What fails here, the launch tells.
+struct Current {
+  explicit Current(int device) {
+    cudaGetDevice(&before);
+    cudaSetDevice(device < 0 ? before : device);
+  }
+  ~Current() { cudaSetDevice(before); }
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+
+  int before = 0;
+};
+
 void fused_tokens(const py::sequence& sources, const py::sequence& means, const py::sequence& inv_stds,
                   const std::vector<int64_t>& patches, int64_t grid, const std::vector<bool>& reduce_mean,
                   const py::object& out, uintptr_t stream) {
   const DeviceCall device = check_device_call(sources, means, inv_stds, patches, grid, reduce_mean, out, stream);
   const py::gil_scoped_release release;
+  const Current current(device.arrays.device());
   write(device.call, device.out, stream);
 }
 

@@ -14,6 +14,7 @@ namespace {
 // Of cuda.h, what is used here: the package is built without CUDA's headers.
 using CUresult = int;
 constexpr CUresult kSuccess = 0;
+constexpr int kDeviceOrdinal = 9;  // CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
 
 // The functions of libcuda, by their own names.
 struct Driver {
@@ -27,6 +28,7 @@ struct Driver {
   CUresult (*cuLaunchKernel)(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                              unsigned block_y, unsigned block_z, unsigned shared_bytes, void* stream, void** arguments,
                              void** extra);
+  CUresult (*cuPointerGetAttribute)(void* data, int attribute, unsigned long long pointer);
   CUresult (*cuGetErrorString)(CUresult status, const char** text);
 };
 
@@ -48,6 +50,7 @@ Driver open_driver() {
   find(library, "cuModuleLoadData", &driver.cuModuleLoadData);
   find(library, "cuModuleGetFunction", &driver.cuModuleGetFunction);
   find(library, "cuLaunchKernel", &driver.cuLaunchKernel);
+  find(library, "cuPointerGetAttribute", &driver.cuPointerGetAttribute);
   find(library, "cuGetErrorString", &driver.cuGetErrorString);
   return driver;
 }
@@ -115,6 +118,12 @@ void CudaCode::launch(const std::string& entry, int32_t blocks, int32_t threads,
   check(driver().cuLaunchKernel(function, static_cast<unsigned>(blocks), 1, 1, static_cast<unsigned>(threads), 1, 1,
                                 static_cast<unsigned>(shared_bytes), stream, arguments, nullptr),
         "the launch");
+}
+
+int card_of(uintptr_t address) {
+  int card = -1;
+  check(driver().cuInit(0), "cuInit");
+  return driver().cuPointerGetAttribute(&card, kDeviceOrdinal, address) == kSuccess ? card : -1;
 }
 
 }  // namespace fer_fast

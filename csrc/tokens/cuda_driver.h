@@ -34,4 +34,7 @@ class CudaCode {
   void* module_ = nullptr;
 };
 
+// The number of the card on which an address lies; -1: on none. Throws std::runtime_error where there is no driver.
+int card_of(uintptr_t address);
+
 }  // namespace fer_fast

@@ -30,11 +30,13 @@ def compiled_kernel(architecture: int) -> bytes:
     core = native.core()
     program, headers = core.cuda_program(), dict(core.cuda_headers())
     text = "\0".join((program, *headers, *headers.values()))
-    key: dict[str, str | int] = {"architecture": architecture, "source": hashlib.sha256(text.encode()).hexdigest()}
+    nvrtc = find_nvrtc(architecture)
+    source = hashlib.sha256(text.encode()).hexdigest()
+    key: dict[str, str | int] = {"architecture": architecture, "source": source, "nvrtc": nvrtc.version}
     place = Place("kernel", key)
     if (kept := place.fetch()) is not None:
         return bytes(kept)
-    begun, nvrtc = time.monotonic(), find_nvrtc(architecture)
+    begun = time.monotonic()
     cubin = nvrtc.compile(program, headers, architecture)
     seconds = time.monotonic() - begun
     log.info("the fused op's kernel: compiled by NVRTC %s in %.1f s, %s", nvrtc.version, seconds, place.store(cubin))
