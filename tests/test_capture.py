@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -116,26 +117,62 @@ def test_what_is_raised_in_a_capture_that_ends_is_raised(streams: list[str]) -> 
     assert streams[-1] == "before"
 
 
-class NoContext:
-    """TensorRT's engine that gives none."""
+class Compiled:
+    """TensorRT's engine, and its context; one that gives none, by `last`."""
 
-    device_memory_size_v2 = 0
+    device_memory_size_v2 = 48
 
-    def create_execution_context(self, strategy: str) -> None:
+    def __init__(self, last: str = "") -> None:
+        self.last = last
+        self.addresses: dict[str, int] = {}
+        self.memory: list[tuple[int, int]] = []
+
+    def create_execution_context(self, strategy: str) -> Compiled | None:
         assert strategy == "ours"
+        return None if self.last else self
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def set_tensor_address(self, name: str, address: int) -> None:
+        self.addresses[name] = address
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        self.memory.append((address, size))
+
+    def execute_async_v3(self, stream: int) -> bool:
+        return stream == 77
+
+
+def tensorrt_engine() -> tensorrt.TensorRtEngine:
+    engine = object.__new__(tensorrt.TensorRtEngine)
+    engine.library = SimpleNamespace(ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="ours"))
+    engine.device = "cpu"
+    return engine
 
 
 def test_a_context_that_is_null_for_want_of_memory_is_tried_smaller_and_another_is_told() -> None:
-    engine = object.__new__(tensorrt.TensorRtEngine)
-    strategies = SimpleNamespace(USER_MANAGED="ours")
-    engine.library = SimpleNamespace(ExecutionContextAllocationStrategy=strategies)
-    engine.device = "cpu"
+    engine = tensorrt_engine()
 
     def contexts(last: str) -> object:
-        source = SimpleNamespace(messages=SimpleNamespace(last=last))
-        return as_large_as_fits(lambda batch: engine._models(source, {batch: NoContext()})((batch, 8, 8, 3)), 4)
+        broken = Compiled(last)
+        make = partial(engine._context, broken, broken, (1, 8, 8, 3), "logits")
+        return as_large_as_fits(lambda batch: make((batch, 8)), 4)
 
     with pytest.raises(FerFastError, match=r"not hold a single image: TensorRT could not make a context: .*OutOfMem"):
         contexts(FULL["TensorRT"])
     with pytest.raises(RuntimeError, match=r"^TensorRT could not make a context: no profile$"):
         contexts("no profile")
+
+
+def test_a_contexts_memory_is_torchs_so_that_graphs_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=77))
+    context, pixels = Compiled(), torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
+    run = tensorrt_engine()._context(context, context, (1, 8, 8, 3), "logits", (1, 8))
+    output = run(pixels)
+    assert output.shape == (1, 8) and context.shape == (1, 8, 8, 3)
+    assert context.addresses == {"images": pixels.data_ptr(), "logits": output.data_ptr()}
+    ((address, size),) = context.memory
+    assert size == 48 and address not in (0, pixels.data_ptr(), output.data_ptr())
+    run(pixels)
+    assert len(context.memory) == 2, "given anew at each call, and so of the pool of the graph that is captured"

@@ -103,7 +103,7 @@ class Card:
 
 def test_a_batch_runs_the_smallest_graph_that_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card(monkeypatch)
-    replays = Replays(lambda: card.model, (40, 4, 4, 3), CPU)
+    replays = Replays(card.model, (40, 4, 4, 3), CPU)
     random = np.random.default_rng(0)
     for batch, size in ((1, 1), (2, 8), (8, 8), (9, 32), (32, 32), (33, 40), (40, 40), (1, 1)):
         images = random.integers(0, 256, (batch, 4, 4, 3), dtype=np.uint8)
@@ -115,7 +115,7 @@ def test_a_batch_runs_the_smallest_graph_that_holds_it(monkeypatch: pytest.Monke
 
 def test_graphs_of_a_stream_share_memory_and_those_of_another_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card(monkeypatch)
-    Replays(lambda: card.model, (32, 4, 4, 3), CPU)
+    Replays(card.model, (32, 4, 4, 3), CPU)
     sizes = (32, 8, 1)  # the largest first
     wanted = [(size, f"stream {number}", f"pool {number}") for number in (0, 1) for size in sizes]
     assert card.captured == wanted
@@ -123,7 +123,7 @@ def test_graphs_of_a_stream_share_memory_and_those_of_another_do_not(monkeypatch
 
 def test_an_answer_is_the_callers_own(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card(monkeypatch)
-    replays = Replays(lambda: card.model, (8, 4, 4, 3), CPU)
+    replays = Replays(card.model, (8, 4, 4, 3), CPU)
     first = replays(torch.full((3, 4, 4, 3), 7, dtype=torch.uint8))
     for _ in range(replay.STREAMS):
         replays(torch.full((3, 4, 4, 3), 9, dtype=torch.uint8))

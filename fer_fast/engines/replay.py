@@ -52,16 +52,16 @@ class Replays:
     """Captured graphs of one model; safe to call from many threads.
 
     Args:
-        make: gives for each stream what gives models: uint8 [batch, height, width, 3] to an output [batch, ...], both
-            on the card, launched on the current stream. Those of one stream never run at once.
+        make: gives for images of a shape a model of its own to each graph: uint8 [batch, height, width, 3] to an output
+            [batch, ...], both on the card, launched on the current stream.
         images: shape of the largest batch, [batch, height, width, 3].
         device: the card.
     """
 
-    def __init__(self, make: Callable[[], Models], images: tuple[int, ...], device: torch.device) -> None:
+    def __init__(self, make: Models, images: tuple[int, ...], device: torch.device) -> None:
         self._free: queue.SimpleQueue[_Stream] = queue.SimpleQueue()
         for _ in range(STREAMS):
-            self._free.put(_Stream(make(), images, device))
+            self._free.put(_Stream(make, images, device))
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float32]:
         """The output for one batch, float32 [batch, ...]; images in memory or on the card."""

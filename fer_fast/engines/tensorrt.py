@@ -7,22 +7,13 @@ TensorRT for RTX, and is built by the last in the tests, without a card. torch-t
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from fer_fast.engines.interface import DEFAULT_SIDE, Engine
-from fer_fast.engines.replay import (
-    STREAMS,
-    Models,
-    Replays,
-    as_large_as_fits,
-    failing,
-    graphs_of,
-    opening,
-    sizes_up_to,
-)
+from fer_fast.engines.replay import STREAMS, Model, Replays, as_large_as_fits, failing, graphs_of, opening, sizes_up_to
 from fer_fast.engines.tensorrt_build import load_tensorrt
 from fer_fast.engines.tensorrt_sources import BuiltEngines, ExportedEngine, Source
 from fer_fast.engines.torch import tensor_of
@@ -94,38 +85,30 @@ class TensorRtEngine(Engine):
     def _captured(self, source: Source, batch: int) -> Replays:
         """Graphs of each size, of an engine for it."""
         found = {size: source.engine(size) for size in sizes_up_to(batch)}
-        self.cache = ", ".join(dict.fromkeys(state for _, state in found.values()))
-        engines = {size: engine for size, (engine, _) in found.items()}
-        images = (batch, *self.sides.example, 3)
-        return Replays(partial(self._models, source, engines), images, torch.device(self.device))
+        self.cache = ", ".join(dict.fromkeys(said for _, said in found.values()))
 
-    def _models(self, source: Source, engines: dict[int, Any]) -> Models:
-        """Contexts of one stream, which never run at once: one memory does for all."""
-        needed = max(engine.device_memory_size_v2 for engine in engines.values())
-        memory = torch.empty(needed, dtype=torch.uint8, device=self.device)
-        return lambda images: self._context(engines[images[0]], source, images, memory)
+        def model(images: tuple[int, ...]) -> Model:
+            engine, _ = found[images[0]]
+            return self._context(engine, source.messages, images, source.output, source.output_shape(images))
 
-    def _context(self, engine: Any, source: Source, images: tuple[int, ...], memory: torch.Tensor) -> _Context:
-        """A context for images of a shape."""
+        return Replays(model, (batch, *self.sides.example, 3), torch.device(self.device))
+
+    def _context(self, engine: Any, messages: Any, images: tuple[int, ...], name: str, shape: tuple[int, ...]) -> Model:
+        """A context of its own, which one thread at a time may use."""
         context: Any = engine.create_execution_context(self.library.ExecutionContextAllocationStrategy.USER_MANAGED)
         if context is None:  # for want of memory, or not: its last message says which
-            raise RuntimeError(f"TensorRT could not make a context: {source.messages.last}")
-        context.set_device_memory(memory.data_ptr(), memory.numel())
+            raise RuntimeError(f"TensorRT could not make a context: {messages.last}")
         context.set_input_shape(INPUT, images)
-        output = torch.empty(source.output_shape(images), device=self.device)
-        context.set_tensor_address(source.output, output.data_ptr())
-        return _Context(context, memory, output)
+        output = torch.empty(shape, device=self.device)
+        context.set_tensor_address(name, output.data_ptr())
 
+        def run(pixels: torch.Tensor) -> torch.Tensor:
+            # Of torch's pool, where the graphs of a stream share it; torch gives it to nobody else before this has run.
+            memory = torch.empty(engine.device_memory_size_v2, dtype=torch.uint8, device=self.device)
+            context.set_device_memory(memory.data_ptr(), memory.numel())
+            context.set_tensor_address(INPUT, pixels.data_ptr())
+            if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
+                raise FerFastError(f"TensorRT failed on {self.device}")
+            return output
 
-class _Context(NamedTuple):
-    """A context, which one thread at a time may use, with the memory that it uses: a `Model`."""
-
-    context: Any
-    memory: torch.Tensor
-    output: torch.Tensor
-
-    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        self.context.set_tensor_address(INPUT, pixels.data_ptr())
-        if not self.context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
-            raise FerFastError(f"TensorRT failed on {pixels.device}")
-        return self.output
+        return run

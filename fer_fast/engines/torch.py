@@ -56,7 +56,7 @@ class TorchEngine(Engine):
         with opening("torch", self.device), self._exactly():
             self.model = architecture.eager(checkpoint, self.precision).to(card)
             self._replays, self.most = as_large_as_fits(
-                lambda batch: Replays(lambda: lambda _: self.model, (batch, *self.sides.example, 3), card), batch_size
+                lambda batch: Replays(lambda _: self.model, (batch, *self.sides.example, 3), card), batch_size
             )
 
     @torch.inference_mode()
