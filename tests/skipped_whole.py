@@ -19,7 +19,7 @@ FILES: dict[str, tuple[str, ...]] = {
         *("capture", "engines_cuda", "engines_torch", "export", "image", "replay", "tensorrt", "visualize"),
         # The benchmark compares with torch.
         *("bench_command", "bench_faces", "bench_measure", "bench_page", "bench_report", "bench_stages"),
-        *("augment", "hard_views", "learner", "recalibrate", "reproduction", "resume", "start"),
+        *("augment", "bench_suites", "hard_views", "learner", "recalibrate", "reproduction", "resume", "start"),
         *("train", "train_finder", "train_refusals", "train_runs", "train_steps"),
     ),
     "onnx": ("exported_onnx", "yunet"),

@@ -17,7 +17,7 @@ from PIL import Image
 from tiny_models import random_model, tiny_config
 
 from fer_fast import Classifier, FerFastError
-from fer_fast.bench import limits, suite
+from fer_fast.bench import forms, limits, suite
 from fer_fast.bench.forms import Graphs
 from fer_fast.bench.images import make_faces, make_photos
 from fer_fast.bench.material import Material, compared, convolution_flop, given_folder, made_folders
@@ -328,6 +328,18 @@ def test_each_row_is_there_once_and_the_short_run_has_what_auto_chooses(material
     assert precisions == {"", "fp32"}
     with pytest.raises(ValueError, match="there is nothing to measure"):
         suite.cases(material, graphs, suite.Choice(("tokens",), ("openvino",)), runs)
+
+
+def test_a_card_has_every_engines_form_side_by_side(material, graphs, monkeypatch):
+    monkeypatch.setattr(forms, "ENGINES", ("auto", "openvino", "torch", "tensorrt", "tensorrt-parts"))
+    monkeypatch.setitem(vars(material), "chosen", {"cuda": ("torch", "bf16")})
+    rows = [case.key for case in model.cases(material, graphs, "cuda", 32)]
+    assert {(key.form, key.engine, key.precision) for key in rows if key.form in model.OUR_FORMS} == {
+        *((model.FUSED_FORM, engine, precision) for engine in ("torch", "tensorrt-parts")
+          for precision in ("fp32", "bf16", "fp16")),
+        *((model.ENGINES_FORM, "tensorrt", precision) for precision in ("fp32", "bf16", "fp16", "int8")),
+    }  # fmt: skip
+    assert len(rows) == len(set(rows))
 
 
 def test_precisions_decide_nothing_where_nothing_is_computed(material, graphs):
