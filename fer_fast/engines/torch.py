@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from fer_fast.engines.interface import DEFAULT_SIDE, Engine, keeps_accuracy
 from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, graphs_of, opening
 from fer_fast.machine.devices import torch_device
 from fer_fast.machine.processors import quota_threads
+from fer_fast.models.card import fit_to_card
 from fer_fast.models.registry import architecture_of
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ class TorchEngine(Engine):
             self.model = architecture.eager(checkpoint, self.precision)
             return
         self.sides = self.sides if self.sides.fixed else self.sides.only(side)
-        with opening("torch", self.device), self._exactly():
+        with opening("torch", self.device), self._flags():
             self.model = architecture.eager(checkpoint, self.precision).to(card)
+            fit_to_card(self.model, self.precision, torch.cuda.get_device_capability(card)[0])
             self._replays, self.most = as_large_as_fits(
                 lambda batch: Replays(lambda _: self.model, (batch, *self.sides.example, 3), card), batch_size
             )
@@ -67,11 +69,13 @@ class TorchEngine(Engine):
                 return self.model(pixels).float().numpy()  # type: ignore[no-any-return]
             return np.concatenate([self._replays(part) for part in torch.split(pixels, self.most)])
 
-    def _exactly(self) -> AbstractContextManager[None]:
-        """On a GPU torch rounds the inputs of fp32 convolutions to ten bits by default; fp32 means fp32 here."""
-        if self.precision != "fp32":
-            return nullcontext()
-        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # type: ignore[no-any-return,no-untyped-call]
+    def _flags(self) -> AbstractContextManager[None]:
+        """Of cuDNN, which decide what is captured: sizes are fixed, so it times its ways and takes the fastest.
+
+        torch lets it round the inputs of fp32 convolutions to ten bits by default; fp32 means fp32 here.
+        """
+        rounds = self.precision != "fp32"
+        return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=rounds)  # type: ignore[no-any-return,no-untyped-call]
 
     def describe(self) -> dict[str, str]:
         """See `Engine.describe`."""

@@ -77,6 +77,10 @@ class Network(nn.Module):
         """The backbone's deepest map alone, [batch, backbone_channels, h, w]."""
         raise NotImplementedError(f"{type(self).__name__} has no backbone")
 
+    def first_convolution(self) -> nn.Conv2d | None:
+        """What alone reads the normalised pixels, and so may have `pixel_channels`; None: it is not the only one."""
+        return None
+
     def stages(self) -> dict[str, nn.Module]:
         """Parts by the names of their maps (`ClassifierArchitecture.drawn`), each a module that gives one."""
         return {}
@@ -93,7 +97,8 @@ class Network(nn.Module):
             return self.image_op(images, *statistics, self.pixel_channels, dtype, self.pixel_planes)
         if self.config.colour == "grey":
             images = (as_planes(images) * self.get_buffer("luma").float()).mean(dim=1, keepdim=True)
-        return normalise(images, *statistics).to(dtype).contiguous(memory_format=torch.channels_last)
+        form = torch.contiguous_format if self.pixel_planes else torch.channels_last
+        return normalise(images, *statistics).to(dtype).contiguous(memory_format=form)
 
     def round_to(self, dtype: torch.dtype) -> None:
         """Rounds weights, and with them activations; pixels are still normalised in fp32."""
