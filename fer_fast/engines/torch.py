@@ -56,7 +56,8 @@ class TorchEngine(Engine):
         self.sides = self.sides if self.sides.fixed else self.sides.only(side)
         with opening("torch", self.device), self._flags():
             self.model = architecture.eager(checkpoint, self.precision).to(card)
-            fit_to_card(self.model, self.precision, torch.cuda.get_device_capability(card)[0])
+            major, _ = torch.cuda.get_device_capability(card)
+            self._facts = self._facts | fit_to_card(self.model, self.precision, major)
             self._replays, self.most = as_large_as_fits(
                 lambda batch: Replays(lambda _: self.model, (batch, *self.sides.example, 3), card), batch_size
             )

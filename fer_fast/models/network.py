@@ -81,6 +81,10 @@ class Network(nn.Module):
         """What alone reads the normalised pixels, and so may have `pixel_channels`; None: it is not the only one."""
         return None
 
+    def fuse_convolutions(self) -> bool:
+        """Puts cuDNN's fused convolutions in the place of others (`convolutions.py`); whether it has any such."""
+        return False
+
     def stages(self) -> dict[str, nn.Module]:
         """Parts by the names of their maps (`ClassifierArchitecture.drawn`), each a module that gives one."""
         return {}
