@@ -11,7 +11,7 @@ import queue
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +93,7 @@ class _Stream:
         with torch.cuda.device(device), torch.inference_mode():
             self.images = torch.zeros(images, dtype=torch.uint8, device=device)
             torch.cuda.synchronize()
-            pool = torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+            pool = torch.cuda.graph_pool_handle()
             # The largest first: what it took is enough for the others.
             largest_first = reversed(sizes_up_to(images[0]))
             captured = {size: self._captured(models((size, *images[1:])), size, pool) for size in largest_first}
@@ -113,7 +113,7 @@ class _Stream:
             self.stream.synchronize()
         return self.answer[:batch].numpy().copy()
 
-    def _captured(self, model: Model, size: int, pool: tuple[int, int]) -> _Graph:
+    def _captured(self, model: Model, size: int, pool: Any) -> _Graph:
         graph, images = torch.cuda.CUDAGraph(), self.images[:size]
         with torch.cuda.stream(self.stream):
             for _ in range(_WARM_UP):
@@ -129,9 +129,7 @@ def _pinned(shape: torch.Size) -> Tensor:
 
 
 @contextmanager
-def capturing(
-    graph: torch.cuda.CUDAGraph, stream: torch.cuda.Stream, pool: tuple[int, int] | None = None
-) -> Iterator[None]:
+def capturing(graph: torch.cuda.CUDAGraph, stream: torch.cuda.Stream, pool: Any = None) -> Iterator[None]:
     """Captures what is launched inside. A capture that fails raises what went wrong in it, on the stream of before.
 
     `torch.cuda.graph` alone leaves the thread on the stream of a capture that it cannot end, and raises that it cannot.

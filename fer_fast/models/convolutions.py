@@ -11,6 +11,7 @@ import logging
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 log = logging.getLogger(__name__)
 
@@ -20,22 +21,26 @@ _TOLERANCES = {torch.float32: 1e-4, torch.float16: 0.01, torch.bfloat16: 0.05}
 
 def convolution_relu(convolution: nn.Conv2d, pixels: Tensor, added: Tensor | None = None) -> Tensor:
     """`relu(convolution(pixels) + added)` by one kernel of cuDNN's."""
-    shape = (convolution.stride, convolution.padding, convolution.dilation, convolution.groups)
+    weight, bias, stride, dilation = convolution.weight, convolution.bias, convolution.stride, convolution.dilation
+    padding = convolution.padding
+    assert not isinstance(padding, str)  # torch's other way to say it
     if added is None:
-        return torch.cudnn_convolution_relu(pixels, convolution.weight, convolution.bias, *shape)
-    return torch.cudnn_convolution_add_relu(pixels, convolution.weight, added, 1.0, convolution.bias, *shape)
+        return torch.cudnn_convolution_relu(pixels, weight, bias, stride, padding, dilation, convolution.groups)
+    return torch.cudnn_convolution_add_relu(
+        pixels, weight, added, 1.0, bias, stride, padding, dilation, convolution.groups
+    )
 
 
 def fuses(device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> bool:
     """Whether cuDNN has both kernels on a card for such numbers, and they are right."""
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randn(2, 64, 14, 14, generator=generator)
-    convolution = nn.Conv2d(64, 64, 3, padding=1)
-    nn.init.normal_(convolution.weight, std=0.04, generator=generator)
-    pixels, convolution = (
-        each.to(device, dtype).to(memory_format=memory_format)  # type: ignore[union-attr]
-        for each in (pixels, convolution)
-    )
+    pixels = torch.randn(2, 64, 14, 14, generator=generator).to(device, dtype).contiguous(memory_format=memory_format)
+    # Not made of chance: that would draw from the process's own generator.
+    convolution: nn.Conv2d = skip_init(nn.Conv2d, 64, 64, 3, padding=1)  # type: ignore[no-untyped-call]
+    for weights in (convolution.weight, convolution.bias):
+        nn.init.normal_(weights, std=0.04, generator=generator)
+    convolution.to(device, dtype)
+    convolution.weight.data = convolution.weight.data.contiguous(memory_format=memory_format)
     try:
         with torch.inference_mode():
             wanted = F.relu(convolution(pixels)), F.relu(convolution(pixels) + pixels)
