@@ -11,9 +11,7 @@ namespace fer_fast {
 
 constexpr int64_t kWide = 16;  // bytes of an access
 
-inline int64_t element_size(DType dtype) {
-  return dtype == DType::kFloat32 ? 4 : dtype == DType::kUInt8 ? 1 : 2;
-}
+inline int64_t element_size(DType dtype) { return dtype == DType::kFloat32 ? 4 : dtype == DType::kUInt8 ? 1 : 2; }
 
 inline bool on_grid(const void* pointer, int64_t bytes) {
   return reinterpret_cast<uintptr_t>(pointer) % static_cast<uintptr_t>(bytes) == 0;

@@ -20,7 +20,7 @@ const std::pair<const char*, const char*> kHeaders[] = {
 
 constexpr DType kDTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kUInt8};
 constexpr ImagePath kImagePaths[] = {ImagePath::kThree, ImagePath::kFour, ImagePath::kEight, ImagePath::kPlanes,
-                                    ImagePath::kSingle};
+                                     ImagePath::kSingle};
 constexpr CudaPath kPaths[] = {CudaPath::kRuns, CudaPath::kPixels, CudaPath::kPlanes, CudaPath::kSingle};
 
 const char* dtype_name(DType dtype) {
@@ -43,10 +43,11 @@ const char* path_name(ImagePath path) {
   return kNames[static_cast<int32_t>(path)];
 }
 
-// An entry of a plain name for an instance of a kernel: that one's launch bounds, argument, body and template arguments.
+// An entry of a plain name for an instance of a kernel: that one's launch bounds, argument, body and template
+// arguments.
 std::string entry(const std::string& name, const char* bounds, const char* argument, const std::string& body) {
-  return std::string("extern \"C\" __global__ void __launch_bounds__(") + bounds + ") " + name + "(const fer_fast::" +
-         argument + " argument) { fer_fast::" + body + "(argument); }\n";
+  return std::string("extern \"C\" __global__ void __launch_bounds__(") + bounds + ") " + name +
+         "(const fer_fast::" + argument + " argument) { fer_fast::" + body + "(argument); }\n";
 }
 
 template <typename Path>

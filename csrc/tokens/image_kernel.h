@@ -12,9 +12,9 @@ namespace {
 
 // A block's shared memory.
 struct ImageShare {
-  uint8_t* pixels;   // [count, 3]
+  uint8_t* pixels;    // [count, 3]
   float* statistics;  // the means, then the inverse deviations
-  int64_t first;     // of all images' pixels
+  int64_t first;      // of all images' pixels
   int32_t count;
 
   __device__ __forceinline__ ImageShare(const CudaImage& image, int64_t share, uint4* memory) {

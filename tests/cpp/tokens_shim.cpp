@@ -81,8 +81,8 @@ void shim_traffic(const SourceView* sources, int64_t source_count, int64_t grid,
   found[1] = shim_load_traffic;
 }
 
-// The image kernel, its blocks no more than `most_blocks`, and what it moves: stores, then loads. Returns its path, or -1
-// with a message for a ValueError.
+// The image kernel, its blocks no more than `most_blocks`, and what it moves: stores, then loads. Returns its path, or
+// -1 with a message for a ValueError.
 int shim_image(const ImageView* view, int64_t most_blocks, ShimTraffic* found, char* message, int64_t message_size) {
   int path = -1;
   with_message(message, message_size, [&] {
