@@ -133,7 +133,7 @@ Memory DeviceArrays::by_interface(const py::handle& array, const std::string& na
   const std::string dtype = interface_dtype(about["typestr"].cast<std::string>(), name);
   const auto sizes = about["shape"].cast<std::vector<int64_t>>();
   const auto address = about["data"].cast<AddressAndReadOnly>().first;
-  if (address != 0) {                     // of no element
+  if (address != 0) {                     // an array without elements has none
     const int device = card_of(address);  // the interface does not say
     if (device < 0) fail(name, ": must be on a card, got the address ", address);
     check_device(device, name);
