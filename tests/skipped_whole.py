@@ -16,7 +16,7 @@ FILES: dict[str, tuple[str, ...]] = {
         # The models and the fused op in torch, and the engines that run them or are compared with them.
         *("backbone", "brought", "cnn", "cpp_architectures", "ensemble", "face_resnet", "laid"),
         *("models", "quantised", "storage", "tokens", "torch_op", "traffic"),
-        *("capture", "card", "engines_cuda", "engines_torch", "export", "image", "replay", "tensorrt", "visualize"),
+        *("capture", "engines_cuda", "engines_torch", "export", "fitted", "image", "replay", "tensorrt", "visualize"),
         # The benchmark compares with torch.
         *("bench_command", "bench_faces", "bench_measure", "bench_page", "bench_report", "bench_stages"),
         *("augment", "bench_suites", "hard_views", "learner", "recalibrate", "reproduction", "resume", "start"),
