@@ -37,7 +37,7 @@ def fuses(device: torch.device, dtype: torch.dtype, memory_format: torch.memory_
     pixels = torch.randn(2, 64, 14, 14, generator=generator).to(device, dtype).contiguous(memory_format=memory_format)
     # Not made of chance: that would draw from the process's own generator.
     convolution: nn.Conv2d = skip_init(nn.Conv2d, 64, 64, 3, padding=1)  # type: ignore[no-untyped-call]
-    for weights in (convolution.weight, convolution.bias):
+    for weights in convolution.parameters():
         nn.init.normal_(weights, std=0.04, generator=generator)
     convolution.to(device, dtype)
     convolution.weight.data = convolution.weight.data.contiguous(memory_format=memory_format)
