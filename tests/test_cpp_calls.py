@@ -31,6 +31,18 @@ def test_each_call_is_told(consumer, model, tmp_path):
     assert done.stdout == done.stderr == ""
 
 
+def test_what_was_called_before_begins_no_thread_and_takes_no_memory_for_pixels(consumer, model, tmp_path):
+    export_model("finder", "openvino", tmp_path / "finder.xml")
+    said = run(consumer / "steady", tmp_path / "finder.xml", model, timeout=300).stdout
+    assert said == "face 0 0\nfaces 0 0\nboxes 0 0\nphotos 0 0\n"
+
+
+@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+def test_threads_share_the_pieces_of_calls(prefix, tmp_path, sanitizers):
+    flags = ("-g", "-O1", "-Wall", "-Wextra", "-pthread", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all")
+    run(compiled("workers", tmp_path / "workers", prefix, ["classifier/workers"], *flags), timeout=300)
+
+
 class Options(ctypes.Structure):
     """fer_fast_options."""
 

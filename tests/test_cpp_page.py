@@ -36,6 +36,15 @@ def test_the_first_program_says_what_the_page_says(prefix, tmp_path):
     assert "image 0: data must not be null" in done.stderr
 
 
+def test_images_on_a_card_are_handed_over_as_it_says(prefix, tmp_path):
+    """Compiled alone: tests/cpp/tensorrt_shim/device.cpp runs the same."""
+    given = "const uint8_t* pixels, float* probabilities, void* stream"
+    (block,) = blocks("Images on a card", "cpp")
+    (tmp_path / "card.cpp").write_text(f"#include <fer_fast/classifier.h>\nvoid classify({given}) {{\n{block}}}\n")
+    flags = ("-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{prefix / 'include'}")
+    run("c++", *flags, tmp_path / "card.cpp")
+
+
 #: What the blocks of two sections stand in: a function, options, and what is done with a frame.
 AROUND = """
 #include <fer_fast/classifier.h>

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 TARGETS = ("aarch64-linux-gnu", "aarch64-linux-musl", "aarch64-macos", "x86_64-windows-gnu")
 #: Of csrc/classifier, what is an engine's, or asks Linux' loader.
-NOT_THESE = ("openvino_library", "tensorrt", "torch")
+NOT_THESE = ("card", "openvino_library", "tensorrt", "tensorrt_messages", "tensorrt_slot", "torch")
 #: The fused op on a CPU, for any.
 TOKENS = ("tokens", "threads", "cpu_level", "tokens_cpu")
 FLAGS = ("-std=c++17", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off", "-DFER_FAST_CPU_LEVEL_NAME=baseline")

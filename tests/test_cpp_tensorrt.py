@@ -33,25 +33,33 @@ from fer_fast.models.prior import ratios_of, with_ratios
 SIDE, CLASSES, BATCH = 24, ("mean", "other", "third"), 6
 ENGINE = f"shim {SIDE} {len(CLASSES)} {BATCH}"
 WITH_TENSORRT = "-DFER_FAST_TENSORRT=ON"
+SHIM = ROOT / "tests/cpp/tensorrt_shim"
 DESCRIPTION = {"format": 1, "version": "0", "model": "m", "precision": "fp16", "image_size": SIDE, "batch_size": BATCH}
 
 
-@pytest.fixture(scope="module")
-def programs(sanitized, tmp_path_factory):
+def empty_library(path):
+    """What CMake shall find as TensorRT's: the stand-in is all in its header."""
+    path.parent.mkdir(parents=True)
+    path.with_suffix(".cpp").touch()
+    run("c++", "-shared", "-fPIC", path.with_suffix(".cpp"), "-o", path)
+    return path
+
+
+@pytest.fixture(scope="module", params=["address,undefined", "thread"])
+def programs(request, tmp_path_factory):
     """The folder of the stranger's programs and the library, with the stand-ins, under the sanitizers."""
-    sanitizers, built = sanitized
-    flags = ["-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Wno-psabi", "-Werror", "-ffp-contract=off", "-pthread"]
-    flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-isystem", ROOT / "tests/cpp/tensorrt_shim"]
-    flags += [f"-I{built / 'prefix' / 'include'}", f"-I{ROOT / 'csrc/faces'}"]
     folder = tmp_path_factory.mktemp("cpp")
-    library = folder / "library.so"
-    objects = {path.name: path for path in (built / "build").glob("CMakeFiles/fer_fast_classifier.dir/**/*.o")}
-    del objects["tensorrt_missing.cpp.o"]
-    parts = [*objects.values(), *(built / "build" / f"libfer_fast_{name}.a" for name in ("faces", "tokens"))]
-    run("c++", *flags, "-shared", "-fPIC", ROOT / "csrc/classifier/tensorrt.cpp", *parts, "-ldl", "-o", library)
-    for name in ("classify", "find"):
-        source = ROOT / "tests/cpp/consumer" / f"{name}.cpp"
-        run("c++", *flags, source, library, f"-Wl,-rpath,{folder}", "-o", folder / name)
+    library = empty_library(folder / "tensorrt" / "libnvinfer.so")
+    stand_ins = (f"-DCMAKE_MODULE_PATH={SHIM}", f"-DTensorRT_ROOT={SHIM}", f"-DTensorRT_LIBRARY={library}")
+    choice = (f"-DFER_FAST_SANITIZE={request.param}", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=-O1 -Werror")
+    # Nothing is installed: it would be with what it is linked to, the stand-in.
+    build(ROOT, folder, WITH_TENSORRT, "-DFER_FAST_INSTALL=OFF", *stand_ins, *choice, targets=("fer_fast_classifier",))
+    flags = ["-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-fsanitize={request.param}"]
+    flags += ["-isystem", SHIM, f"-I{ROOT / 'csrc/include'}", f"-I{folder / 'include'}", f"-Wl,-rpath,{folder}"]
+    for name in ("consumer/classify", "consumer/find", "tensorrt_shim/device"):
+        source = ROOT / "tests/cpp" / f"{name}.cpp"
+        libraries = (folder / "libfer_fast.so", folder / "libcuda_shim.so")
+        run("c++", *flags, source, *libraries, "-o", folder / source.stem)
     return folder
 
 
@@ -87,7 +95,19 @@ def test_batches_threads_and_cards(classify, model, tmp_path, device):
     found, said = answers_of(classify, model, given, tmp_path, threads=8, device=device)
     np.testing.assert_allclose(found, stand_ins_answers(plain), atol=1e-5)
     card = 1 if device == "cuda:1" else 0
-    assert f"engine=tensorrt\nversion=10.0.1\ndevice=cuda:{card}\nprecision=fp16\nstreams=2\n" in said
+    assert f"engine=tensorrt\nversion=10.0.1\ndevice=cuda:{card}\nprecision=fp16\nstreams=2\ngraphs=1,6\n" in said
+
+
+def test_an_engine_that_cannot_be_captured_runs_without_graphs(classify, model, tmp_path):
+    given, plain = odd_images(20, 90)
+    told = os.environ | {"SHIM_UNCAPTURABLE": "1"}
+    found, said = answers_of(classify, model, given, tmp_path, threads=4, env=told)
+    np.testing.assert_allclose(found, stand_ins_answers(plain), atol=1e-5)
+    assert "\ngraphs=none\n" in said
+
+
+def test_images_on_a_card_are_classified_there(programs, tmp_path):
+    run(programs / "device", write_model(tmp_path, prior=(0.5, 0.3, 0.2)), timeout=300)
 
 
 def test_probabilities_presume_the_mix(classify, tmp_path):
@@ -161,6 +181,13 @@ def test_a_batch_that_fails_is_told(classify, model, tmp_path, why, code):
     assert (done.returncode, done.stderr) == (1, f"{code} TensorRT failed: {why}\n")
 
 
+def test_a_graph_that_fails_is_told(classify, model, tmp_path):
+    write_images(tmp_path / "images.bin", odd_images(3, 30)[0])
+    command = (classify, model, tmp_path / "images.bin", tmp_path / "out.bin")
+    done = run(*command, check=False, env=os.environ | {"SHIM_GRAPH_FAILS": "1"})
+    assert (done.returncode, done.stderr) == (1, "7 TensorRT failed: unspecified launch failure\n")
+
+
 def test_faces_are_found(programs, model, tmp_path):
     """By the stand-in's face in each photo that is light enough; a finder of another size than it says is told."""
     facts = {"kind": "finder", "sides": "32 96", "strides": "8 16 32", "cells": 15}
@@ -170,6 +197,8 @@ def test_faces_are_found(programs, model, tmp_path):
     write_images(tmp_path / "photos.bin", [(light, RGB, 0), (dark, RGB, 0), (light[:, :150], RGB, 0)])
     command = (programs / "find", finder, model, tmp_path / "photos.bin", tmp_path / "out.bin", 4, "auto", 96)
     assert "engine=tensorrt\n" in run(*command).stdout
+    done = run(*command, check=False, env=os.environ | {"SHIM_FAILS": "it broke"})
+    assert (done.returncode, done.stderr) == (1, "7 TensorRT failed: it broke\n")
     data = (tmp_path / "out.bin").read_bytes()
     sizes = np.frombuffer(data, np.int64, 1), np.frombuffer(data, np.int64, 1, 8 + 4 * 18)
     assert sizes == (1, 0)
@@ -202,10 +231,8 @@ def test_cmake_finds_what_it_is_told(tmp_path):
     done = run("cmake", "-S", ROOT, "-B", tmp_path / "none", WITH_TENSORRT, *nowhere, check=False, env=told)
     assert done.returncode == 1
     assert "did not find TensorRT, or its headers: give -DTensorRT_ROOT" in " ".join(done.stderr.split())
-    shutil.copytree(ROOT / "tests/cpp/tensorrt_shim", tmp_path / "root" / "include")
-    (tmp_path / "root" / "lib").mkdir()
-    (tmp_path / "root" / "empty.cpp").touch()
-    run("c++", "-shared", tmp_path / "root" / "empty.cpp", "-o", tmp_path / "root" / "lib" / "libnvinfer.so")
+    shutil.copytree(SHIM, tmp_path / "root" / "include")
+    empty_library(tmp_path / "root" / "lib" / "libnvinfer.so")
     options = (WITH_TENSORRT, f"-DTensorRT_ROOT={tmp_path / 'root'}", LITTLE_OPTIMISED)
     build(ROOT, tmp_path / "build", *options, targets=("fer_fast_classifier",))
     assert (tmp_path / "build" / "libfer_fast.so").is_file()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pages.shared import load, machine, table
+from pages.shared import RESULTS, busy, load, machine, table, unmeasured
 
 
 def embedding() -> str:
@@ -68,4 +68,57 @@ def callers() -> str:
     return f"{table(['', 'faces/s', 'ratio', 'processor time a face, ms'], rows)}\n\n{said}"
 
 
-TABLES = {"ship": ship, "embedding": embedding, "callers": callers}
+#: Who answers one face a call, as benchmarks/cpp/threads.cpp and benchmarks/threads.py name them.
+ANSWERERS = {"fer_fast": "C++", "bare": "bare OpenVINO", "replicas": "a loop of replicas", "python": "Python `predict`"}
+
+
+def threads() -> str:
+    """One face a call, from several threads."""
+    if not (RESULTS / "threads.json").exists():
+        return unmeasured("benchmarks/threads.py")
+    record = load("threads")
+    rows = [
+        [
+            f"{row['precision']}, threads: {count}, {ANSWERERS[way]}",
+            f"{found['rate']:,.0f}",
+            f"{found['over_bare']:.2f} x",
+            *(f"{found[name]:.2f}" for name in ("p50_ms", "p95_ms", "p99_ms")),
+        ]
+        for row in record["rows"]
+        for count, ways in row["threads"].items()
+        for way, found in ways.items()
+    ]
+    about = record["environment"]
+    said = (
+        "One face of the model's own size a call, call after call on each thread; medians of rounds in which all take "
+        "turns, of the ratio, too. Bare OpenVINO: a request a thread of one model (`THROUGHPUT`); replicas: models of "
+        "one thread each, one a processor, that take faces from a queue. "
+        f"Model `{record['model']}`, on {machine(about)}"
+        f"{busy(about, about['load_average'][0], about['load_average_after'][0])}"
+    )
+    return f"{table(['', 'calls/s', 'ratio to bare', 'p50, ms', 'p95, ms', 'p99, ms'], rows)}\n\n{said}"
+
+
+def soak() -> str:
+    """What a process holds while its threads open and close models, by the time that this has gone on."""
+    if not (RESULTS / "soak.json").exists():
+        return unmeasured("benchmarks/soak.py")
+    record = load("soak")
+    rows = [
+        [
+            f"{quarter['begin_minutes']:.0f} to {quarter['end_minutes']:.0f} minutes",
+            *(f"{quarter['mib'][name]:,.0f}" for name in ("least", "median", "most")),
+            *(" to ".join(f"{number}" for number in sorted(set(quarter[name]))) for name in ("files", "threads")),
+        ]
+        for quarter in record["quarters"]
+    ]
+    said = (
+        f"{record['rounds']} rounds in {record['minutes']:.0f} minutes: in each {record['callers']} threads open a "
+        f"`{record['model']}` and a finder each, classify and find with them and with a `{record['model']}` that all "
+        f"share, and close them, {record['models']:,} models in all. Behind each round, resident memory in MiB, open "
+        f"files and threads, the last two least and most. On {machine(record['environment'])}"
+    )
+    return f"{table(['', 'least', 'median', 'most', 'files', 'threads'], rows)}\n\n{said}"
+
+
+TABLES = {"ship": ship, "embedding": embedding, "callers": callers, "threads": threads, "soak": soak}

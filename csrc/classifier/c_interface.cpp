@@ -131,6 +131,16 @@ int32_t fer_fast_classify_boxes(const fer_fast_classifier* classifier, const fer
   });
 }
 
+int32_t fer_fast_enqueue(const fer_fast_classifier* classifier, const fer_fast_device_images* images) {
+  return coded([&] {
+    require(classifier != nullptr, "classifier must not be null");
+    require(images != nullptr, "images must not be null");
+    const fer_fast_device_images known = known_part(images, sizeof(fer_fast_device_images), "images");
+    classifier->classifier.enqueue(
+        {known.pixels, known.size, known.count, known.probabilities, known.capacity, known.stream});
+  });
+}
+
 size_t fer_fast_class_count(const fer_fast_classifier* classifier) {
   return classifier == nullptr ? 0 : classifier->classifier.classes().size();
 }

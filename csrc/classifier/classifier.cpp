@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "crops.h"
+#include "crew.h"
 #include "engine.h"
 #include "meter.h"
 #include "photo.h"
 #include "prior.h"
 #include "resize.h"
-#include "sharing.h"
 #include "yuv.h"
 
 namespace fer_fast {
@@ -17,6 +16,7 @@ struct Classifier::Parts {
   OpenedModel model;
   Prior prior;
   OnCall on_call;
+  Owned<Crew> crew;
 
   template <typename Model>
   static std::unique_ptr<Parts> open(const Model& model, const Options& options, const std::string& prior) {
@@ -24,7 +24,8 @@ struct Classifier::Parts {
     metered(options.on_call, "open", 0, [&](Meter&) {
       OpenedModel opened = open_model(model, Kind::kClassifier, checked(options));
       Prior found = prior_for(prior, opened.description);
-      parts = std::make_unique<Parts>(Parts{std::move(opened), std::move(found), options.on_call});
+      auto crew = std::make_unique<Crew>(opened.engine->streams());
+      parts = std::make_unique<Parts>(Parts{std::move(opened), std::move(found), options.on_call, std::move(crew)});
       return std::size_t{0};
     });
     return parts;
@@ -33,34 +34,52 @@ struct Classifier::Parts {
   int64_t side() const { return model.description.image_size; }
   int64_t classes() const { return static_cast<int64_t>(model.description.classes.size()); }
 
-  // Probabilities of `count` images, [count][classes]: fill(first, taken, pixels) gives those of some, squares of RGB
-  // bytes.
+  // Probabilities of `count` images, [count][classes]: fill(first, taken, pixels, space) gives those of some, squares of
+  // RGB bytes.
   template <typename Fill>
   void run(int64_t count, float* probabilities, Meter& meter, const Fill& fill) const {
     // Few images are shared out evenly: every stream gets some.
     const int64_t streams = model.engine->streams(), bytes = side() * side() * 3;
     const int64_t batch = std::clamp<int64_t>((count + streams - 1) / streams, 1, model.batch_size);
-    // One thread more than streams: it makes pixels while they infer.
-    share_out(count, batch, static_cast<int>(streams) + 1, [&](int64_t first, int64_t taken) {
-      std::vector<uint8_t> pixels(static_cast<std::size_t>(taken * bytes));
-      meter.preprocess([&] { fill(first, taken, pixels.data()); });
+    // One thread more than streams, the caller's: it makes pixels while they infer.
+    crew->run((count + batch - 1) / batch, [&](int64_t piece, Workspace& space) {
+      const int64_t first = piece * batch, taken = std::min(batch, count - first);
+      uint8_t* const pixels = batch_in(space, *model.engine, taken * bytes);
+      meter.preprocess([&] { fill(first, taken, pixels, space); });
       float* const rows = probabilities + first * classes();
-      meter.infer([&] { model.engine->infer({pixels.data(), taken, side(), side()}, rows); });
+      meter.infer([&] { model.engine->infer({pixels, taken, side(), side()}, rows); });
       prior.apply(rows, taken);
     });
   }
 
   // The same of what is cut from frames, on any of the threads.
   void run(const std::vector<Cut>& cuts, float* probabilities, Meter& meter) const {
-    run(static_cast<int64_t>(cuts.size()), probabilities, meter, [&](int64_t first, int64_t taken, uint8_t* pixels) {
-      cut_faces(&cuts[static_cast<std::size_t>(first)], taken, side(), pixels);
-    });
+    const auto fill = [&](int64_t first, int64_t taken, uint8_t* pixels, Workspace& space) {
+      cut_faces(&cuts[static_cast<std::size_t>(first)], taken, side(), pixels, space);
+    };
+    run(static_cast<int64_t>(cuts.size()), probabilities, meter, fill);
   }
 
   void check_side_can_be_cut() const {
     if (side() <= kMaxCropSide) return;
     throw Error(ErrorCode::kInvalidArgument, "the model's image_size must be at most " + std::to_string(kMaxCropSide) +
                                                  " for faces in photos, not " + std::to_string(side()));
+  }
+
+  void check_enqueued(const DeviceImages& images) const {
+    const auto require_room = [&](const char* name, std::size_t there, std::size_t each, const char* unit) {
+      if (there / each >= images.count) return;
+      throw Error(ErrorCode::kInvalidArgument, std::string(name) + " must be at least count x " + unit + ", " +
+                                                   std::to_string(images.count) + " x " + std::to_string(each) + ", not " +
+                                                   std::to_string(there));
+    };
+    if (images.pixels == nullptr) throw Error(ErrorCode::kInvalidArgument, "pixels must not be null");
+    if (images.probabilities == nullptr) throw Error(ErrorCode::kInvalidArgument, "probabilities must not be null");
+    require_room("size", images.size, static_cast<std::size_t>(side() * side() * 3), "an image's bytes");
+    require_room("capacity", images.capacity, static_cast<std::size_t>(classes()), "classes");
+    if (prior.ratios.empty()) return;
+    throw Error(ErrorCode::kInvalidArgument,
+                "prior must be train for images on a card, where nothing is multiplied, not " + prior.text);
   }
 
   std::vector<Prediction> predictions(const std::vector<float>& probabilities) const {
@@ -109,10 +128,11 @@ void Classifier::classify(const ImageView* images, std::size_t count, float* pro
     check_count(count);
     for (std::size_t i = 0; i < count; ++i) check_image(images[i], i);
     const int64_t side = parts.side();
-    parts.run(static_cast<int64_t>(count), probabilities, meter, [&](int64_t first, int64_t taken, uint8_t* pixels) {
+    const auto fill = [&](int64_t first, int64_t taken, uint8_t* pixels, Workspace& space) {
       for (int64_t i = 0; i < taken; ++i, pixels += side * side * 3)
-        resize_to(RgbView(images[first + i]).view(), side, side, pixels, side * 3);
-    });
+        resize_to(RgbView(images[first + i], space).view(), side, side, pixels, side * 3, space);
+    };
+    parts.run(static_cast<int64_t>(count), probabilities, meter, fill);
     return count;
   });
 }
@@ -150,6 +170,21 @@ std::vector<Prediction> Classifier::classify(const ImageView& frame, const std::
     std::vector<float> probabilities(boxes.size() * classes().size());
     classify(frame, boxes.data(), boxes.size(), probabilities.data());
     return parts().predictions(probabilities);
+  });
+}
+
+void Classifier::enqueue(const DeviceImages& images) const {
+  const Parts& parts = this->parts();
+  metered(parts.on_call, "enqueue", images.count, [&](Meter& meter) {
+    if (images.count == 0) return images.count;
+    parts.check_enqueued(images);
+    const int64_t side = parts.side(), count = static_cast<int64_t>(images.count), batch = parts.model.batch_size;
+    for (int64_t first = 0; first < count; first += batch) {
+      const Batch part{images.pixels + first * side * side * 3, std::min(batch, count - first), side, side};
+      float* const rows = images.probabilities + first * parts.classes();
+      meter.infer([&] { parts.model.engine->enqueue(part, rows, images.stream); });
+    }
+    return images.count;
   });
 }
 

@@ -11,6 +11,25 @@ namespace fer_fast {
 
 const Error no_memory(ErrorCode::kOutOfMemory, "out of memory");
 
+Buffer Engine::buffer(std::size_t bytes) const {
+  return {new uint8_t[bytes], [](uint8_t* memory) { delete[] memory; }};
+}
+
+void Engine::enqueue(const Batch&, float*, void*) {
+  throw Error(ErrorCode::kDeviceMissing, "images on a card are for an .engine alone, which runs there: this model is none");
+}
+
+uint8_t* batch_in(Workspace& space, const Engine& engine, int64_t bytes) {
+  const auto needed = static_cast<std::size_t>(bytes);
+  if (space.batch_bytes < needed) {
+    space.batch_bytes = 0;
+    space.batch.reset();  // before the other is taken
+    space.batch = engine.buffer(needed);
+    space.batch_bytes = needed;
+  }
+  return space.batch.get();
+}
+
 int64_t batch_size_of(const Options& options, const Description& description) {
   const auto most = static_cast<std::size_t>(description.batch_size);
   if (options.batch_size > most) {

@@ -5,6 +5,7 @@
 #include "description.h"
 #include "fer_fast/classifier.h"
 #include "owned.h"
+#include "workspace.h"
 
 namespace fer_fast {
 
@@ -23,9 +24,17 @@ class Engine {
   virtual int streams() const = 0;
   // 1 <= count <= the batch size that it was opened for; from any number of threads. Throws Error.
   virtual void infer(const Batch& images, float* out) = 0;
+  // The same from and to memory of the engine's card, on a stream of it; returns before it is done. An engine that computes
+  // elsewhere throws Error.
+  virtual void enqueue(const Batch& images, float* out, void* stream);
   // name=value lines.
   virtual std::string describe() const = 0;
+  // Where a batch's pixels are best: any will do.
+  virtual Buffer buffer(std::size_t bytes) const;
 };
+
+// The workspace's batch, of as many bytes at least.
+uint8_t* batch_in(Workspace& space, const Engine& engine, int64_t bytes);
 
 // A description, and what runs it.
 struct OpenedModel {

@@ -3,12 +3,12 @@
 #include <sstream>
 
 #include "cells.h"
+#include "crew.h"
 #include "engine.h"
 #include "fer_fast/faces.h"
 #include "meter.h"
 #include "photo.h"
 #include "resize.h"
-#include "sharing.h"
 
 namespace fer_fast {
 namespace {
@@ -64,27 +64,30 @@ Face face_of(const float* row, double x_factor, double y_factor) {
 struct FaceFinder::Parts {
   OpenedModel model;
   FinderOptions options;
+  Owned<Crew> crew;
 
   template <typename Model>
   static std::unique_ptr<Parts> open(const Model& model, const FinderOptions& options) {
     std::unique_ptr<Parts> parts;
     metered(options.on_call, "open", 0, [&](Meter&) {
-      parts = std::make_unique<Parts>(Parts{open_model(model, Kind::kFinder, engine_options(options)), options});
-      const int64_t most = parts->model.description.most_side;
+      OpenedModel opened = open_model(model, Kind::kFinder, engine_options(options));
+      const int64_t most = opened.description.most_side;
       require(options.find_size <= most, "find_size",
               "at most the " + std::to_string(most) + " that the model was exported for", options.find_size);
+      auto crew = std::make_unique<Crew>(opened.engine->streams());
+      parts = std::make_unique<Parts>(Parts{std::move(opened), options, std::move(crew)});
       return std::size_t{0};
     });
     return parts;
   }
 
-  std::vector<Face> find(const ImageView& photo, Meter& meter) const {
-    Seen seen;
-    meter.preprocess([&] { seen = seen_of(photo, options.find_size, model.description.least_side); });
-    std::vector<float> cells(
-        static_cast<std::size_t>(model.description.outputs(seen.canvas_height, seen.canvas_width)));
-    meter.infer(
-        [&] { model.engine->infer({seen.pixels.data(), 1, seen.canvas_height, seen.canvas_width}, cells.data()); });
+  std::vector<Face> find(const ImageView& photo, Meter& meter, Workspace& space) const {
+    const Seen seen = seen_of(photo, options.find_size, model.description.least_side);
+    uint8_t* const pixels = batch_in(space, *model.engine, seen.bytes());
+    meter.preprocess([&] { see(photo, seen, pixels, space); });
+    std::vector<float>& cells = space.cells;
+    cells.resize(static_cast<std::size_t>(model.description.outputs(seen.canvas_height, seen.canvas_width)));
+    meter.infer([&] { model.engine->infer({pixels, 1, seen.canvas_height, seen.canvas_width}, cells.data()); });
     check_scores(cells);
     const std::vector<float> rows =
         faces_in(cells.data(), seen.canvas_height, seen.canvas_width, options.score, kFaceOverlap);
@@ -121,10 +124,9 @@ std::vector<std::vector<Face>> FaceFinder::find(const std::vector<ImageView>& ph
   metered(parts.options.on_call, "find", photos.size(), [&](Meter& meter) {
     for (std::size_t i = 0; i < photos.size(); ++i) check_image(photos[i], i);
     found.resize(photos.size());
-    // One thread more than streams: it reduces a photo while they infer.
-    const int threads = parts.model.engine->streams() + 1;
-    share_out(static_cast<int64_t>(photos.size()), 1, threads, [&](int64_t photo, int64_t) {
-      found[static_cast<std::size_t>(photo)] = parts.find(photos[static_cast<std::size_t>(photo)], meter);
+    // One thread more than streams, the caller's: it reduces a photo while they infer.
+    parts.crew->run(static_cast<int64_t>(photos.size()), [&](int64_t photo, Workspace& space) {
+      found[static_cast<std::size_t>(photo)] = parts.find(photos[static_cast<std::size_t>(photo)], meter, space);
     });
     std::size_t faces = 0;
     for (const std::vector<Face>& of_one : found) faces += of_one.size();

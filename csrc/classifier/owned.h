@@ -28,7 +28,8 @@ class Owned {
     if (getpid() != owner_) static_cast<void>(thing_.release());
   }
 
-  // Throws Error in a child of the process that opened it.
+  // Throw Error in a child of the process that opened it.
+  Thing& operator*() const { return *operator->(); }
   Thing* operator->() const {
     if (getpid() == owner_) return thing_.get();
     throw Error(ErrorCode::kInvalidArgument,

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <sstream>
 
-#include "crops.h"
 #include "reduce.h"
 #include "resize.h"
+#include "workspace.h"
 #include "yuv.h"
 
 namespace fer_fast {
@@ -31,9 +31,9 @@ Span span_of(const double* row, int64_t side, int64_t pixels) {
   return {begin, std::clamp<int64_t>(static_cast<int64_t>(std::ceil(high + more)), begin + 1, pixels) - begin};
 }
 
-RgbView part_of(const Cut& cut, int64_t side) {
+RgbView part_of(const Cut& cut, int64_t side, Workspace& space) {
   const Span across = span_of(cut.matrix, side, cut.photo->width), down = span_of(cut.matrix + 3, side, cut.photo->height);
-  return {*cut.photo, across.begin, down.begin, across.count, down.count};
+  return {*cut.photo, across.begin, down.begin, across.count, down.count, space};
 }
 
 int64_t whole_steps(int64_t side, int64_t step) { return (side + step - 1) / step * step; }
@@ -52,9 +52,12 @@ Seen seen_of(const ImageView& photo, int64_t longest, int64_t step) {
   }
   seen.canvas_width = whole_steps(seen.width, step);
   seen.canvas_height = whole_steps(seen.height, step);
-  seen.pixels.resize(static_cast<std::size_t>(seen.canvas_width * seen.canvas_height * 3));
-  reduce_to(RgbView(photo).view(), seen.width, seen.height, seen.pixels.data(), seen.canvas_width * 3);
   return seen;
+}
+
+void see(const ImageView& photo, const Seen& seen, uint8_t* out, Workspace& space) {
+  if (seen.width != seen.canvas_width || seen.height != seen.canvas_height) std::fill_n(out, seen.bytes(), uint8_t{0});
+  reduce_to(RgbView(photo, space).view(), seen.width, seen.height, out, seen.canvas_width * 3, space);
 }
 
 Cut cut_of(const ImageView& photo, const Face& face, Framing framing, int64_t side, int64_t find_size) {
@@ -87,17 +90,16 @@ Cut cut_of(const ImageView& frame, const Box& box, std::size_t index, int64_t si
   return cut;
 }
 
-void cut_faces(const Cut* cuts, int64_t count, int64_t side, uint8_t* out) {
-  Cropper cropper;
+void cut_faces(const Cut* cuts, int64_t count, int64_t side, uint8_t* out, Workspace& space) {
   for (int64_t i = 0; i < count; ++i, out += side * side * 3) {
-    const RgbView part = part_of(cuts[i], side);
+    const RgbView part = part_of(cuts[i], side, space);
     const ImageView& photo = part.view();
     double matrix[6];
     std::copy(cuts[i].matrix, cuts[i].matrix + 6, matrix);
     matrix[2] -= static_cast<double>(part.x());
     matrix[5] -= static_cast<double>(part.y());
     const int64_t pixel = bytes_a_pixel(photo.format), stride = photo.stride == 0 ? photo.width * pixel : photo.stride;
-    cropper.cut({photo.data, photo.width, photo.height, stride, pixel}, matrix, side, out);
+    space.cropper.cut({photo.data, photo.width, photo.height, stride, pixel}, matrix, side, out);
     if (photo.format != PixelFormat::kBgr8) continue;
     for (int64_t byte = 0; byte < side * side * 3; byte += 3) std::swap(out[byte], out[byte + 2]);
   }

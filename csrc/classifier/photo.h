@@ -1,22 +1,26 @@
 // A photo comes in; what a finder sees of it, and a classifier of its faces, goes out.
 #pragma once
 
-#include <vector>
-
 #include "fer_fast/faces.h"
 #include "framing.h"
 
 namespace fer_fast {
 
-// A photo reduced, RGB without gaps, on black that makes its sides whole steps.
+struct Workspace;
+
+// The sizes of a photo reduced, on black that makes its sides whole steps.
 struct Seen {
-  std::vector<uint8_t> pixels;  // [canvas_height][canvas_width][3]
   int64_t width, height;        // of the photo in it, at the left upper corner
   int64_t canvas_width, canvas_height;
+
+  int64_t bytes() const { return canvas_width * canvas_height * 3; }
 };
 
 // The photo's longer side becomes `longest` at most. The view has been checked.
 Seen seen_of(const ImageView& photo, int64_t longest, int64_t step);
+
+// Writes [canvas_height][canvas_width][3], RGB.
+void see(const ImageView& photo, const Seen& seen, uint8_t* out, Workspace& space);
 
 // Where a face is to be cut from its photo.
 struct Cut {
@@ -31,6 +35,6 @@ Cut cut_of(const ImageView& photo, const Face& face, Framing framing, int64_t si
 Cut cut_of(const ImageView& frame, const Box& box, std::size_t index, int64_t side);
 
 // Writes [count][side][side][3], RGB.
-void cut_faces(const Cut* cuts, int64_t count, int64_t side, uint8_t* out);
+void cut_faces(const Cut* cuts, int64_t count, int64_t side, uint8_t* out, Workspace& space);
 
 }  // namespace fer_fast

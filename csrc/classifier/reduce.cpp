@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "resize.h"
+#include "workspace.h"
 
 namespace fer_fast {
 namespace {
@@ -47,20 +48,22 @@ WriteMeans write_means_of(PixelFormat format) {
 
 }  // namespace
 
-void reduce_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride) {
+void reduce_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride, Workspace& space) {
   const int64_t across = std::max<int64_t>(1, image.width / width), down = std::max<int64_t>(1, image.height / height);
-  if (across == 1 && down == 1) return resize_to(image, width, height, out, stride);
+  if (across == 1 && down == 1) return resize_to(image, width, height, out, stride, space);
   const int64_t pixel = bytes_a_pixel(image.format), bytes = image.width * pixel, channels = pixel == 1 ? 1 : 3;
   const int64_t row_stride = image.stride == 0 ? bytes : image.stride;
   ImageView means;
   means.width = (image.width + across - 1) / across;
   means.height = (image.height + down - 1) / down;
   means.format = image.format == PixelFormat::kRgba8 ? PixelFormat::kRgb8 : image.format;
-  std::vector<uint8_t> pixels(static_cast<std::size_t>(means.width * means.height * channels));
+  std::vector<uint8_t>& pixels = space.reduce_means;
+  pixels.resize(static_cast<std::size_t>(means.width * means.height * channels));
   means.data = pixels.data();
   means.size = pixels.size();
   const WriteMeans write = write_means_of(image.format);
-  std::vector<uint32_t> sums(static_cast<std::size_t>(bytes));
+  std::vector<uint32_t>& sums = space.reduce_sums;
+  sums.resize(static_cast<std::size_t>(bytes));
   for (int64_t y = 0; y < means.height; ++y) {
     const int64_t taken = std::min(down, image.height - y * down);
     std::fill(sums.begin(), sums.end(), 0);
@@ -73,7 +76,7 @@ void reduce_to(const ImageView& image, int64_t width, int64_t height, uint8_t* o
   // Pillow has these in single precision.
   const auto part_across = static_cast<float>(static_cast<double>(image.width) / static_cast<double>(across));
   const auto part_down = static_cast<float>(static_cast<double>(image.height) / static_cast<double>(down));
-  resize_part_to(means, part_across, part_down, width, height, out, stride);
+  resize_part_to(means, part_across, part_down, width, height, out, stride, space);
 }
 
 }  // namespace fer_fast

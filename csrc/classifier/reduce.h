@@ -5,8 +5,10 @@
 
 namespace fer_fast {
 
+struct Workspace;
+
 // As resize_to, bit for bit as fer_fast/decode/pixels.py reduces: blocks of whole pixels become their means, as
 // Pillow's reduce makes them, and what is left is resized.
-void reduce_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride);
+void reduce_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride, Workspace& space);
 
 }  // namespace fer_fast

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "workspace.h"
 #include "yuv.h"
 
 namespace fer_fast {
@@ -18,26 +19,15 @@ constexpr int kDigits = 32 - 8 - 2;
   throw Error(ErrorCode::kInvalidArgument, "image " + std::to_string(index) + ": " + rule);
 }
 
-// Of one side: which source pixels make each target pixel, and their weights.
-struct Weights {
-  struct Window {
-    int64_t begin, count;
-  };
-  std::vector<Window> windows;   // [target]
-  std::vector<int32_t> weights;  // [target][stride]
-  int64_t stride = 0;
-};
-
 // Pillow's precompute_coeffs with its bilinear filter, a triangle that widens when the image shrinks.
 // `part` is how much of the source's side is seen, from its beginning.
-Weights weights_of(int64_t source, double part, int64_t target) {
+void find_weights(int64_t source, double part, int64_t target, std::vector<double>& exact, ResizeWeights& found) {
   const double scale = part / static_cast<double>(target);
   const double support = std::max(scale, 1.0), inverse = 1.0 / support;
-  Weights found;
   found.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
   found.windows.resize(static_cast<std::size_t>(target));
   found.weights.assign(static_cast<std::size_t>(target * found.stride), 0);
-  std::vector<double> exact(static_cast<std::size_t>(found.stride));
+  exact.resize(static_cast<std::size_t>(found.stride));
   for (int64_t place = 0; place < target; ++place) {
     const double center = (static_cast<double>(place) + 0.5) * scale;
     const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(center - support + 0.5));
@@ -55,7 +45,6 @@ Weights weights_of(int64_t source, double part, int64_t target) {
     }
     found.windows[static_cast<std::size_t>(place)] = {begin, end - begin};
   }
-  return found;
 }
 
 uint8_t rounded(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kDigits, 0, 255)); }
@@ -64,7 +53,7 @@ constexpr int32_t kHalf = 1 << (kDigits - 1);
 
 // One row of kChannels channels, kStep bytes a pixel, to as many pixels as there are windows.
 template <int kStep, int kChannels>
-void shrink_row(const uint8_t* row, const Weights& weights, uint8_t* out) {
+void shrink_row(const uint8_t* row, const ResizeWeights& weights, uint8_t* out) {
   for (std::size_t place = 0; place < weights.windows.size(); ++place) {
     const auto [begin, count] = weights.windows[place];
     const int32_t* weight = &weights.weights[place * static_cast<std::size_t>(weights.stride)];
@@ -78,7 +67,7 @@ void shrink_row(const uint8_t* row, const Weights& weights, uint8_t* out) {
   }
 }
 
-using ShrinkRow = void (*)(const uint8_t*, const Weights&, uint8_t*);
+using ShrinkRow = void (*)(const uint8_t*, const ResizeWeights&, uint8_t*);
 
 ShrinkRow shrink_row_of(PixelFormat format) {
   switch (format) {
@@ -96,16 +85,15 @@ struct Rows {
 };
 
 // Every row to `line` bytes.
-Bytes pass_across(const Rows& rows, ShrinkRow shrink, const Weights& across, int64_t line) {
-  Bytes out(static_cast<std::size_t>(rows.count * line));
+void pass_across(const Rows& rows, ShrinkRow shrink, const ResizeWeights& across, int64_t line, Bytes& out) {
+  out.resize(static_cast<std::size_t>(rows.count * line));
   for (int64_t y = 0; y < rows.count; ++y) shrink(rows.data + y * rows.stride, across, &out[static_cast<std::size_t>(y * line)]);
-  return out;
 }
 
 // Rows of `line` bytes to as many as there are windows.
-Bytes pass_down(const Rows& rows, int64_t line, const Weights& down) {
-  Bytes out(down.windows.size() * static_cast<std::size_t>(line));
-  std::vector<int32_t> sums(static_cast<std::size_t>(line));
+void pass_down(const Rows& rows, int64_t line, const ResizeWeights& down, std::vector<int32_t>& sums, Bytes& out) {
+  out.resize(down.windows.size() * static_cast<std::size_t>(line));
+  sums.resize(static_cast<std::size_t>(line));
   for (std::size_t y = 0; y < down.windows.size(); ++y) {
     const auto [begin, count] = down.windows[y];
     const int32_t* weight = &down.weights[y * static_cast<std::size_t>(down.stride)];
@@ -116,7 +104,6 @@ Bytes pass_down(const Rows& rows, int64_t line, const Weights& down) {
     }
     std::transform(sums.begin(), sums.end(), &out[y * sums.size()], rounded);
   }
-  return out;
 }
 
 // Rows of pixels of one, three or four channels to RGB.
@@ -218,13 +205,13 @@ void check_count(std::size_t count) {
               "count must be at most " + std::to_string(kMost) + ", not " + std::to_string(count));
 }
 
-void resize_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride) {
+void resize_to(const ImageView& image, int64_t width, int64_t height, uint8_t* out, int64_t stride, Workspace& space) {
   const auto across = static_cast<double>(image.width), down = static_cast<double>(image.height);
-  resize_part_to(image, across, down, width, height, out, stride);
+  resize_part_to(image, across, down, width, height, out, stride, space);
 }
 
 void resize_part_to(const ImageView& image, double across, double down, int64_t width, int64_t height, uint8_t* out,
-                    int64_t stride) {
+                    int64_t stride, Workspace& space) {
   const int64_t pixel = bytes_a_pixel(image.format), resized = pixel == 1 ? 1 : 3, line = width * resized;
   const Rows source{image.data, image.stride == 0 ? image.width * pixel : image.stride, image.height};
   const bool same = width == image.width && height == image.height;
@@ -232,15 +219,17 @@ void resize_part_to(const ImageView& image, double across, double down, int64_t 
     return write_rgb(source, width, pixel, image.format, out, stride);
   }
   const ShrinkRow shrink = shrink_row_of(image.format);
-  const Weights columns = weights_of(image.width, across, width), rows = weights_of(image.height, down, height);
+  const ResizeWeights &columns = space.resize_columns, &rows = space.resize_rows;
+  find_weights(image.width, across, width, space.resize_exact, space.resize_columns);
+  find_weights(image.height, down, height, space.resize_exact, space.resize_rows);
   // Each pass rounds, so that their order shows. Since version 13 Pillow begins with the side that saves the most work.
-  Bytes pixels;
+  Bytes &first = space.resize_first, &pixels = space.resize_second;
   if (image.height > height && image.height - height > 2 * (image.width - width)) {
-    const Bytes fewer = pass_down(source, image.width * pixel, rows);
-    pixels = pass_across({fewer.data(), image.width * pixel, height}, shrink, columns, line);
+    pass_down(source, image.width * pixel, rows, space.resize_sums, first);
+    pass_across({first.data(), image.width * pixel, height}, shrink, columns, line, pixels);
   } else {
-    const Bytes narrow = pass_across(source, shrink, columns, line);
-    pixels = pass_down({narrow.data(), line, image.height}, line, rows);
+    pass_across(source, shrink, columns, line, first);
+    pass_down({first.data(), line, image.height}, line, rows, space.resize_sums, pixels);
   }
   write_rgb({pixels.data(), line, height}, width, resized, image.format, out, stride);
 }

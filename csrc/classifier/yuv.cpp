@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "workspace.h"
+
 namespace fer_fast {
 namespace {
 
@@ -65,18 +67,20 @@ void write_rgb(const Row& row, int64_t begin, int64_t count, const Factors& fact
 
 bool is_yuv(PixelFormat format) { return format >= PixelFormat::kNv12 && format <= PixelFormat::kYuyv; }
 
-RgbView::RgbView(const ImageView& image, int64_t x, int64_t y, int64_t width, int64_t height) : view_(image) {
+RgbView::RgbView(const ImageView& image, int64_t x, int64_t y, int64_t width, int64_t height, Workspace& space)
+    : view_(image) {
   if (!is_yuv(image.format)) return;
   x_ = x;
   y_ = y;
-  pixels_.resize(static_cast<std::size_t>(width * height * 3));
+  std::vector<uint8_t>& pixels = space.rgb;
+  pixels.resize(static_cast<std::size_t>(width * height * 3));
   const Factors factors = factors_of(image.matrix, image.range);
   for (int64_t line = 0; line < height; ++line) {
-    write_rgb(row_of(image, y + line), x, width, factors, &pixels_[static_cast<std::size_t>(line * width * 3)]);
+    write_rgb(row_of(image, y + line), x, width, factors, &pixels[static_cast<std::size_t>(line * width * 3)]);
   }
   view_ = {};
-  view_.data = pixels_.data();
-  view_.size = pixels_.size();
+  view_.data = pixels.data();
+  view_.size = pixels.size();
   view_.width = width;
   view_.height = height;
 }

@@ -71,7 +71,7 @@ def _lbp(faces: Grey) -> Tensor:
     from skimage.feature import local_binary_pattern
 
     levels = faces.astype(np.uint8)
-    codes = np.stack([local_binary_pattern(face, _NEIGHBOURS, 1, "uniform") for face in levels])
+    codes = np.stack([local_binary_pattern(face, _NEIGHBOURS, 1, "uniform") for face in levels])  # type: ignore[no-untyped-call]
     patterns = F.one_hot(torch.from_numpy(codes).long(), _NEIGHBOURS + 2).permute(0, 3, 1, 2)
     return F.avg_pool2d(patterns.float(), _CELL)
 
@@ -84,7 +84,7 @@ def _gabor(faces: Grey) -> Tensor:
     found = []
     for frequency in _FREQUENCIES:
         for place in range(_DIRECTIONS):
-            kernel = torch.from_numpy(gabor_kernel(frequency, np.pi * place / _DIRECTIONS))
+            kernel = torch.from_numpy(gabor_kernel(frequency, np.pi * place / _DIRECTIONS))  # type: ignore[no-untyped-call]
             both = torch.stack([kernel.real, kernel.imag])[:, None].float()  # [2, 1, height, width]
             height, width = kernel.shape
             around = F.pad(maps, (width // 2, width // 2, height // 2, height // 2), mode="reflect")

@@ -13,6 +13,7 @@
 #include "../../csrc/classifier/resize.h"
 #include "../../csrc/classifier/shares.h"
 #include "../../csrc/classifier/utf8.h"
+#include "../../csrc/classifier/workspace.h"
 #include "../../csrc/classifier/yuv.h"
 #include "../../csrc/faces/cells.h"
 #include "../../csrc/faces/crops.h"
@@ -71,12 +72,15 @@ static void resize(const uint8_t* data, std::size_t size) {
   }
   const int64_t side = 1 + (narrow >> 2);
   std::vector<uint8_t> square(static_cast<std::size_t>(side * side * 3));
-  resize_to(RgbView(image).view(), side, side, square.data(), side * 3);
-  seen_of(image, 32 + side, 32);
+  Workspace space;
+  resize_to(RgbView(image, space).view(), side, side, square.data(), side * 3, space);
+  const Seen seen = seen_of(image, 32 + side, 32);
+  std::vector<uint8_t> canvas(static_cast<std::size_t>(seen.bytes()));
+  see(image, seen, canvas.data(), space);
   try {
     const auto place = static_cast<float>(numbers[3]), wide = static_cast<float>(kind);
     const Cut cut = cut_of(image, Box{place, place / 2, wide, wide + 1}, 0, side);
-    cut_faces(&cut, 1, side, square.data());
+    cut_faces(&cut, 1, side, square.data(), space);
   } catch (const Error&) {
   }
 }

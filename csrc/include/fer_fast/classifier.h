@@ -66,6 +66,11 @@ class FER_FAST_API Classifier {
   std::vector<Prediction> classify(const ImageView& frame, const std::vector<Box>& boxes) const;
   void classify(const ImageView& frame, const Box* boxes, std::size_t count, float* probabilities) const;
 
+  // Images on the card that an .engine runs on, whose probabilities stay there, those of the prior train: behind what the
+  // stream was given before, and before what it is given next. Returns before the card is done; what goes wrong there later the
+  // stream says. To destroy the classifier waits for all of it. Throws Error, of a model that runs on no card, too.
+  void enqueue(const DeviceImages& images) const;
+
   // The faces that the finder finds in a photo, by falling area, with their predictions: each is cropped from the photo's
   // own pixels as the model was trained, as `fer_fast.Classifier.predict_faces` does in Python. Many photos are faster:
   // their faces share batches. Throws Error.
@@ -74,8 +79,8 @@ class FER_FAST_API Classifier {
 
   const std::vector<std::string>& classes() const;
   int64_t image_size() const;  // side in pixels of what the model sees
-  // What runs: name=value lines of engine, version, device, precision, streams, of an .xml threads and pinning, image_size,
-  // batch_size, framing, prior, model, exported_by.
+  // What runs: name=value lines of engine, version, device, precision, streams, of an .xml threads and pinning, of an .engine
+  // graphs (the batch sizes of which it has one), image_size, batch_size, framing, prior, model, exported_by.
   std::string describe() const;
 
  private:

@@ -119,6 +119,21 @@ typedef struct {
 FER_FAST_API int32_t fer_fast_classify_boxes(const fer_fast_classifier* classifier, const fer_fast_image* frame,
                                              const fer_fast_box* boxes, size_t count, float* probabilities, size_t capacity);
 
+/* As fer_fast::DeviceImages: its pointers are a card's. */
+typedef struct {
+  size_t struct_size;
+  const uint8_t* pixels;
+  size_t size;
+  size_t count;
+  float* probabilities;
+  size_t capacity;
+  void* stream;
+} fer_fast_device_images;
+
+/* As fer_fast::Classifier::enqueue: images on the card of an .engine, on a stream of it. Returns before the card is done.
+ * Safe from many threads at once. */
+FER_FAST_API int32_t fer_fast_enqueue(const fer_fast_classifier* classifier, const fer_fast_device_images* images);
+
 /* 0 for null. */
 FER_FAST_API size_t fer_fast_class_count(const fer_fast_classifier* classifier);
 FER_FAST_API int64_t fer_fast_image_size(const fer_fast_classifier* classifier);

@@ -69,6 +69,17 @@ struct ImageView {
   YuvRange range = YuvRange::kNone;
 };
 
+// Images on a card, and where what is found of them is to go there; nothing is owned. Pixels are of the model's own size:
+// nothing is resized.
+struct DeviceImages {
+  const uint8_t* pixels = nullptr;  // [count][image_size][image_size][3], RGB without gaps
+  std::size_t size = 0;             // bytes that may be read from `pixels` on
+  std::size_t count = 0;
+  float* probabilities = nullptr;  // [count][classes]
+  std::size_t capacity = 0;        // floats that may be written from `probabilities` on
+  void* stream = nullptr;          // a cudaStream_t of the card, not captured; null is its default stream
+};
+
 // A face in a frame, by the caller's own finder, in pixels of it; parts of it may lie outside. The first pixel's centre is at
 // 0.5, 0.5.
 struct Box {
@@ -104,10 +115,10 @@ enum class Pinning : int32_t {
 
 // What a call took, as on_call is told it.
 struct Call {
-  const char* what;        // open, classify, classify_faces or find
+  const char* what;        // open, classify, classify_faces, enqueue or find
   const char* error;       // what() of the Error that it ends with; null of a call that ends well
   std::size_t images = 0;  // faces, frames or photos that were given
-  std::size_t faces = 0;   // that were classified or found; 0 of a call that ends with an Error
+  std::size_t faces = 0;   // that were classified, enqueued or found; 0 of a call that ends with an Error
   double preprocess_ms = 0;  // in which pixels were made for the model, the sum of all threads
   double infer_ms = 0;       // in which the engine was waited for, likewise
   double call_ms = 0;        // from the call's beginning to its end

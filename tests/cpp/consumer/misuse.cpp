@@ -108,10 +108,14 @@ int main(int argc, char** argv) {
   expect(ErrorCode::kInvalidArgument, "count must be at most 164703072086692425, not 18446744073709551615",
          [&] { classifier.classify(&good, std::numeric_limits<std::size_t>::max(), row); });
   classifier.classify(nullptr, 0, nullptr);
+  expect(ErrorCode::kDeviceMissing, "images on a card are for an .engine alone, which runs there: this model is none", [&] {
+    classifier.enqueue({pixels.data(), std::numeric_limits<std::size_t>::max(), 1, row, 64, nullptr});
+  });
   if (!classifier.classify(std::vector<ImageView>{}).empty()) ++failures;
 
   fer_fast::Classifier moved = std::move(classifier);
   expect(ErrorCode::kInvalidArgument, "was moved from", [&] { classifier.classify(good); });
+  expect(ErrorCode::kInvalidArgument, "was moved from", [&] { classifier.enqueue({}); });
   expect(ErrorCode::kInvalidArgument, "was moved from", [&] { classifier.describe(); });
   expect(ErrorCode::kInvalidArgument, "was moved from", [&] { classifier.classes(); });
   const fer_fast::Prediction after = moved.classify(good);

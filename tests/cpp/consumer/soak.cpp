@@ -1,10 +1,12 @@
-// FINDER MODEL THREADS PHASES CALLS: in each phase threads open models, use them and one that all share, and close them. A line
-// a phase says what the process holds then: resident KiB, open files, threads.
+// FINDER MODEL THREADS PHASES CALLS [SECONDS]: in each phase threads open models, use them and one that all share, and close
+// them; there are so many phases, and more until so many seconds are over. A line a phase says what the process holds then:
+// resident KiB, open files, threads.
 #include <fer_fast/classifier.h>
 #include <fer_fast/fer_fast.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -50,9 +52,10 @@ void use(const std::string& finder_file, const std::string& model, const fer_fas
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) return 2;
+  if (argc != 6 && argc != 7) return 2;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(argc == 7 ? std::stoi(argv[6]) : 0);
   const fer_fast::Classifier shared(argv[2]);
-  for (int phase = 0; phase < std::stoi(argv[4]); ++phase) {
+  for (int phase = 0; phase < std::stoi(argv[4]) || std::chrono::steady_clock::now() < end; ++phase) {
     std::vector<std::thread> threads;
     for (int i = 0; i < std::stoi(argv[3]); ++i) {
       threads.emplace_back(use, argv[1], argv[2], std::cref(shared), std::stoi(argv[5]));

@@ -134,6 +134,7 @@ int main(int argc, char** argv) {
   char *graph, *weights;
   size_t graph_size, weights_size;
   float row[8], same[8];
+  const fer_fast_device_images on_card = {sizeof(on_card), pixels, SIZE_MAX, 1, same, 8, NULL};
   fer_fast_classifier* classifier;
   REQUIRE(argc == 3);
   REQUIRE(strcmp(fer_fast_version(), FER_FAST_VERSION) == 0 && fer_fast_abi() == FER_FAST_ABI);
@@ -141,6 +142,7 @@ int main(int argc, char** argv) {
   REQUIRE(refuses_other_structs(classifier, argv[1]) == 0);
   REQUIRE(tells(argv[1]) == 0);
   REQUIRE(fer_fast_classify(classifier, &image, 1, row, 8) == FER_FAST_OK);
+  REQUIRE(fer_fast_enqueue(classifier, &on_card) == FER_FAST_DEVICE_MISSING);
   fer_fast_close(classifier);
   graph = bytes_of(argv[1], &graph_size);
   weights = bytes_of(argv[2], &weights_size);

@@ -1,11 +1,14 @@
 // TensorRT's runtime on the host, as much of it as the classifier calls, by the names and types of TensorRT 10's interface. An
 // engine's bytes are the text "shim IMAGE_SIZE CLASSES BATCH_SIZE"; the first class gets the mean of the image's bytes over 255,
 // the others share the rest. Of a face finder they are "finder MOST_SIDE BATCH_SIZE": its first cell is a face of 32 pixels
-// about 4, 4 with the mean for its score. What is made on a card must end on it, and before what it was made of. SHIM_CONTEXTS is how many
-// contexts an engine makes, SHIM_FAILS what TensorRT says of every batch instead of running it.
+// about 4, 4 with the mean for its score. What is made on a card must end on it, and before what it was made of. A context needs
+// memory of the caller's, writes all of it, and must have run once before it is captured. SHIM_CONTEXTS is how many contexts an
+// engine makes, SHIM_FAILS what TensorRT says of every batch instead of running it.
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <sstream>
 #include <string>
 
@@ -18,6 +21,7 @@ namespace nvinfer1 {
 using AsciiChar = char;
 enum class DataType : int32_t { kFLOAT = 0, kUINT8 = 5 };
 enum class TensorIOMode : int32_t { kNONE, kINPUT, kOUTPUT };
+enum class ExecutionContextAllocationStrategy : int32_t { kSTATIC, kON_PROFILE_CHANGE, kUSER_MANAGED };
 enum class OptProfileSelector : int32_t { kMIN, kOPT, kMAX };
 
 struct Dims64 {
@@ -74,6 +78,8 @@ class ShimPart {
   int parts_ = 0;
 };
 
+constexpr int64_t kScratch = 64;
+
 class IExecutionContext : public ShimPart {
  public:
   IExecutionContext(ShimPart* engine, ShimFacts facts) : ShimPart(engine), facts_(facts) {}
@@ -83,7 +89,14 @@ class IExecutionContext : public ShimPart {
     return true;
   }
 
+  void setDeviceMemoryV2(void* memory, int64_t size) noexcept {
+    if (size != kScratch) shim::refuse("a context's memory is of another size");
+    shim::check_on_card(memory, kScratch);
+    scratch_ = static_cast<char*>(memory);
+  }
+
   bool setInputShape(char const*, Dims const& dims) noexcept {
+    ran_ = false;
     count_ = dims.d[0];
     height_ = dims.d[1];
     width_ = dims.d[2];
@@ -103,11 +116,17 @@ class IExecutionContext : public ShimPart {
     auto* row = static_cast<float*>(outputs_);
     shim::check_on_card(images, static_cast<std::size_t>(count * bytes));
     shim::check_on_card(row, static_cast<std::size_t>(count * outputs) * sizeof(float));
-    stream->work.emplace_back([=]() mutable {
-      for (int64_t image = 0; image < count; ++image, images += bytes, row += outputs) {
+    if (scratch_ == nullptr) shim::refuse("a context has no memory");
+    if (stream->capturing && !ran_) shim::refuse("a context is captured that never ran");
+    ran_ = true;
+    shim::add(stream, [=, scratch = scratch_] {
+      std::memset(scratch, 1, kScratch);  // of another context that runs meanwhile the thread sanitizer tells
+      const auto* image_bytes = images;
+      auto* into = row;  // a graph runs again
+      for (int64_t image = 0; image < count; ++image, image_bytes += bytes, into += outputs) {
         int64_t sum = 0;
-        for (int64_t i = 0; i < bytes; ++i) sum += images[i];
-        facts.answer(static_cast<float>(static_cast<double>(sum) / (255.0 * static_cast<double>(bytes))), outputs, row);
+        for (int64_t i = 0; i < bytes; ++i) sum += image_bytes[i];
+        facts.answer(static_cast<float>(static_cast<double>(sum) / (255.0 * static_cast<double>(bytes))), outputs, into);
       }
     });
     return true;
@@ -118,6 +137,8 @@ class IExecutionContext : public ShimPart {
   int64_t count_ = 0, height_ = 0, width_ = 0;
   void* images_ = nullptr;
   void* outputs_ = nullptr;
+  char* scratch_ = nullptr;
+  bool ran_ = false;
 };
 
 class ICudaEngine : public ShimPart {
@@ -140,7 +161,9 @@ class ICudaEngine : public ShimPart {
   Dims getProfileShape(char const*, int32_t, OptProfileSelector) const noexcept {
     return {4, {facts_.batch, facts_.side, facts_.side, 3}};
   }
-  IExecutionContext* createExecutionContext() noexcept {
+  int64_t getDeviceMemorySizeV2() const noexcept { return kScratch; }
+  IExecutionContext* createExecutionContext(ExecutionContextAllocationStrategy strategy) noexcept {
+    if (strategy != ExecutionContextAllocationStrategy::kUSER_MANAGED) shim::refuse("a context takes memory of its own");
     const bool there = static_cast<std::size_t>(parts()) < shim::setting("SHIM_CONTEXTS", 9);
     return there ? new IExecutionContext(this, facts_) : nullptr;
   }

@@ -7,5 +7,7 @@ struct CUctx_st {
 using CUcontext = CUctx_st*;
 enum CUresult { CUDA_SUCCESS };
 
+extern "C" {
 CUresult cuCtxGetCurrent(CUcontext* context);
 CUresult cuCtxSetCurrent(CUcontext context);
+}
