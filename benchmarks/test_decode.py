@@ -1,6 +1,6 @@
 """Decoding by itself, each folder by the decoder and by plain Pillow."""
 
-STAGE = "decode"
+STAGES = ("decode",)
 
 
 def test_decode(case, timed):

@@ -1,6 +1,6 @@
 """End to end, by fer_fast and by plain scripts."""
 
-STAGE = "folder"
+STAGES = ("folder",)
 
 
 def test_folder(case, timed):

@@ -1,6 +1,6 @@
 """The whole model in each form, one call at a time."""
 
-STAGE = "model"
+STAGES = ("model",)
 
 
 def test_model(case, timed):

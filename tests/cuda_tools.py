@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 PATHS = ("runs", "pixels", "planes", "single")  # CudaPath in csrc/tokens/cuda_source.h
+IMAGE_PATHS = ("three", "four", "eight", "planes", "single")  # ImagePath in csrc/tokens/cuda_image.h
 
 
 class Kernel(NamedTuple):
-    """An instance of the kernel, as machine code.
+    """An instance of a kernel, as machine code.
 
     Attributes:
-        path: how it reads: runs, pixels, planes or single.
+        kernel: which: tokens or image.
+        path: how it reads: runs, pixels, planes or single; of the image kernel, how it writes.
         of_image: whether it reads uint8.
         accesses: of global memory, by instruction: LDG.E.128.CONSTANT and how often it is there.
         in_flight: loads before the first store to shared memory, which has to wait for them.
@@ -26,6 +28,7 @@ class Kernel(NamedTuple):
         spilled: bytes of a thread's own memory: stack, and what registers are spilled to.
     """
 
+    kernel: str
     path: str
     of_image: bool
     accesses: Counter[str]
@@ -43,7 +46,7 @@ def tool(name: str) -> str | None:
 
 
 def kernels_of(cubin: Path, accesses: Callable[[Path], dict[str, list[str]]] | None = None) -> list[Kernel]:
-    """All instances of the kernel in a cubin; `accesses` reads them by name where nvdisasm does not know the card."""
+    """All instances of kernels in a cubin; `accesses` reads them by name where nvdisasm does not know the card."""
     usage = _said("cuobjdump", "-res-usage", cubin)
     resources = {
         name: (int(registers), int(stack) + int(local))
@@ -59,13 +62,17 @@ def kernels_of(cubin: Path, accesses: Callable[[Path], dict[str, list[str]]] | N
     return found
 
 
-def _instance(name: str) -> tuple[str, bool]:
-    """Path, and whether it reads uint8: of a template's instance by nvcc, or of an entry for NVRTC."""
+def _instance(name: str) -> tuple[str, str, bool]:
+    """Which kernel, its path, and whether it reads uint8: of nvcc's instance, or of an entry for NVRTC."""
     if entry := re.fullmatch(r"fused_tokens_([a-z0-9]+)_[a-z0-9]+_([a-z]+)", name):
-        return entry[2], entry[1] == "uint8"
+        return "tokens", entry[2], entry[1] == "uint8"
+    if entry := re.fullmatch(r"normalised_image_[a-z0-9]+_([a-z]+)", name):
+        return "image", entry[1], True
+    if instance := re.search(r"image_kernelI.*LNS_9ImagePathE(\d)E", name):
+        return "image", IMAGE_PATHS[int(instance[1])], True
     instance = re.search(r"token_kernelI(.*)LNS_8CudaPathE(\d)E", name)
     assert instance is not None, name
-    return PATHS[int(instance[2])], instance[1].startswith("h")
+    return "tokens", PATHS[int(instance[2])], instance[1].startswith("h")
 
 
 def _accesses(cubin: Path) -> dict[str, list[str]]:
@@ -77,19 +84,23 @@ def _accesses(cubin: Path) -> dict[str, list[str]]:
 
 def assert_wide(kernels: list[Kernel]) -> None:
     """Every instance is there; of the wide ones each access of global memory is one of sixteen bytes."""
-    paths = [(kernel.path, kernel.of_image) for kernel in kernels]
-    inputs = {("runs", False): 3, ("pixels", False): 3, ("planes", False): 3, ("single", False): 3}
-    inputs |= {("runs", True): 1, ("single", True): 1}
+    paths = [kernel[:3] for kernel in kernels]
+    inputs = {("tokens", path, False): 3 for path in PATHS}
+    inputs |= {("tokens", "runs", True): 1, ("tokens", "single", True): 1}
+    inputs |= {("image", path, True): 1 for path in IMAGE_PATHS}
     assert {path: paths.count(path) for path in paths} == {path: 3 * count for path, count in inputs.items()}
     for kernel in kernels:
         assert kernel.spilled == 0, kernel
-        assert kernel.registers <= 96, "three blocks of 192 threads must fit a multiprocessor's 65,536 registers"
+        most = 64 if kernel.kernel == "image" else 96
+        assert kernel.registers <= most, "four blocks of 256 threads, or three of 192, must fit 65,536 registers"
         if kernel.path == "single":
             continue
-        assert kernel.in_flight >= 4, kernel  # kInFlight
+        if kernel.kernel == "tokens":
+            assert kernel.in_flight >= 4, kernel  # kInFlight
         narrow = {access: count for access, count in kernel.accesses.items() if "128" not in access.split(".")}
         # Of an image's channels, twelve bytes, the means and the inverse deviations.
-        assert sum(narrow.values()) == (2 if kernel.of_image else 0), kernel
+        statistics = (1 if kernel.kernel == "image" else 2) if kernel.of_image else 0
+        assert sum(narrow.values()) == statistics, kernel
         assert all(access.startswith("LDG") for access in narrow), kernel
         assert all(access.startswith(("LDG", "STG")) for access in kernel.accesses), kernel
         assert any(access.startswith("STG") for access in kernel.accesses), kernel

@@ -1,5 +1,7 @@
 """Run where libcuda.so.1 is a stub without a card: calls `fused_tokens_cuda` on arrays that say they are on one."""
 
+import ctypes
+import importlib.util
 import sys
 
 import numpy as np
@@ -50,6 +52,34 @@ def refused(code, *arguments, **options):
     raise AssertionError("it was not refused")
 
 
+def refused_by_nvccs(*arguments):
+    """What a call of the module says that nvcc built."""
+    from fer_fast import _cuda
+
+    try:
+        _cuda.fused_tokens_cuda(*arguments)
+    except ValueError as error:
+        return str(error)
+    raise AssertionError("it was not refused")
+
+
+def check_cards(one, source, out):
+    """Arrays on other cards, or on none, by the interface as by DLPack."""
+    stub = ctypes.CDLL("libcuda.so.1")
+    rule = "must be on the card of the call, 0, got 1"
+    second, host = np.array(source), np.array(source)
+    stub.stub_put(ctypes.c_uint64(second.ctypes.data), 1)
+    stub.stub_put(ctypes.c_uint64(host.ctypes.data), -1)
+    code = core.CudaCode(b"a cubin", 0)
+    assert refused(code, [Interface(second)], *one, out) == f"ValueError: sources[0]: {rule}"
+    words = f"ValueError: sources[0]: must be on a card, got the address {host.ctypes.data}"
+    assert refused(code, [Interface(host)], *one, out) == words
+    if importlib.util.find_spec("fer_fast._cuda"):
+        for first, other in ((Packed(source), Interface(second)), (Interface(source), Packed(source, (2, 1)))):
+            arguments = ([first, other], one[0] * 2, one[1] * 2, one[2] * 2, one[3], one[4] * 2, out)
+            assert refused_by_nvccs(*arguments) == f"sources[1]: {rule}"
+
+
 def main():
     """Prints the stub's lines, and fails where anything is not as it should be."""
     code = core.CudaCode(b"a cubin", 0)
@@ -57,7 +87,7 @@ def main():
         try:
             core.CudaCode(cubin, device)
         except RuntimeError as error:
-            assert str(error) == f"fused_tokens: {words} failed: invalid argument", error
+            assert str(error) == f"CUDA: {words} failed: invalid argument", error
         else:
             raise AssertionError(words)
     random = np.random.default_rng(0)
@@ -75,6 +105,10 @@ def main():
         core.fused_tokens_cuda(code, *arrays, *rest, Interface(out), stream=stream)
         np.testing.assert_allclose(out, wanted, rtol=1e-5, atol=1e-5)
     assert [array.streams for array in arrays[0]] == [[77]] * 3
+    pixels = np.full((2, 3, 32, 32), np.nan, np.float32)
+    addresses = [array.ctypes.data for array in (means[0], inv_stds[0], pixels)]
+    code.write_image(core.ImageCall(image.ctypes.data, image.shape[:3], *addresses, "float32", 3, True), 5)
+    np.testing.assert_array_equal(pixels, ((image - means[0]) * inv_stds[0]).transpose(0, 3, 1, 2))
     zero = Packed(tap)
     out = Interface(np.empty((2, 4, 256), np.float16))
     core.fused_tokens_cuda(code, [zero], [Interface(means[1])], [Interface(inv_stds[1])], [2], 2, [False], out)
@@ -113,6 +147,7 @@ def main():
     ):
         given = Interface(source) if isinstance(source, np.ndarray) else source
         assert refused(code, [given], *one, to) == said, refused(code, [given], *one, to)
+    check_cards(one, np.ascontiguousarray(tap), out)
     sys.stdout.flush()
 
 

@@ -6,6 +6,7 @@ For tests of what is around TensorRT: which graphs it gets, which tensors its co
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +34,13 @@ class HostEngine:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
 
-    def create_execution_context(self) -> HostEngine:
+    device_memory_size_v2 = 16
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        assert address and size == self.device_memory_size_v2
+
+    def create_execution_context(self, strategy: object) -> HostEngine:
+        assert strategy == "ours"
         context = object.__new__(HostEngine)
         context._session, context._shapes, context._addresses = self._session, {}, {}
         return context
@@ -66,20 +73,27 @@ class HostRuntime:
 
 
 class HostReplays:
-    """`Replays` without a graph and a stream: a smaller batch leaves the end of the buffer as it was."""
+    """`Replays` without a graph and a stream: a smaller batch leaves the end of the buffer as it was.
 
-    def __init__(self, make: Any, images: tuple[int, ...], device: torch.device) -> None:
-        self._model, self._images = make(), torch.zeros(images, dtype=torch.uint8)
+    `ran` has the sizes that ran.
+    """
+
+    def __init__(self, make: Any, images: tuple[int, ...], device: torch.device, sizes: Sequence[int]) -> None:
+        self._models = {size: make((size, *images[1:])) for size in sizes}
+        self._images, self.ran = torch.zeros(images, dtype=torch.uint8), []
 
     def __call__(self, images: torch.Tensor) -> Any:
         self._images[: len(images)].copy_(images)
-        return self._model(self._images)[: len(images)].numpy().copy()
+        size = next(size for size in self._models if size >= len(images))
+        self.ran.append(size)
+        return self._models[size](self._images[:size])[: len(images)].numpy().copy()
 
 
 def put_in_place(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lets the engines for a card run on the processor by it; gives the batch sizes of the engines that are built."""
     built = []
-    library = SimpleNamespace(Runtime=HostRuntime, __version__="11.0.0")
+    strategies = SimpleNamespace(USER_MANAGED="ours")
+    library = SimpleNamespace(Runtime=HostRuntime, ExecutionContextAllocationStrategy=strategies, __version__="11.0.0")
 
     def build(_: Any, graph: bytes, batch_size: int, **__: Any) -> bytes:
         built.append(batch_size)

@@ -237,6 +237,19 @@ def test_a_model_that_auto_does_not_choose_is_not_ours():
     assert pairs_of(rows) == [(f"{OURS}, openvino, bf16", f"{FUSED}, torch, fp32", 1.5)]
 
 
+def test_on_a_card_what_auto_measured_is_ours_beside_faster_rows():
+    rows = [
+        row("model", FUSED, "torch", "bf16", 90.0, device="cuda"),
+        row("model", FUSED, "tensorrt-fused", "bf16", 120.0, device="cuda"),
+        row("model", OURS, "tensorrt", "bf16", 150.0, device="cuda"),
+        row("model", WRITTEN, "torch", "fp32", 20.0, device="cuda"),
+    ]
+    chosen = CHOSEN | {"cuda": ("tensorrt-fused", "bf16")}
+    assert findings.ours(rows, chosen) == [rows[1]]
+    pairs = [(pair["theirs"]["engine"], pair["median"]) for pair in findings.alternatives(rows, chosen)]
+    assert pairs == [("tensorrt", 0.8), ("torch", 6.0)]
+
+
 WHOLE = row("folder", folder.FORM, "openvino", "bf16", 80.0, images="faces", note="2 decode workers, 1 streams")
 SUMMARY = Summary(ran={"workers": 2, "streams": "1"}, seconds=10.0, stages=Stages(decode=16.0, model=5.0, write=1.0))
 

@@ -331,6 +331,34 @@ def test_each_row_is_there_once_and_the_short_run_has_what_auto_chooses(material
         suite.cases(material, graphs, suite.Choice(("tokens",), ("openvino",)), runs)
 
 
+def test_a_card_has_every_engines_form_side_by_side(material, graphs, monkeypatch):
+    monkeypatch.setitem(vars(material), "chosen", {"cuda": ("torch", "bf16")})
+    rows = [case.key for case in model.cases(material, graphs, "cuda", 32)]
+    assert {(key.form, key.engine, key.precision) for key in rows if key.form in model.OUR_FORMS} == {
+        *((model.FUSED_FORM, engine, precision) for engine in ("torch", "tensorrt-fused")
+          for precision in ("fp32", "bf16", "fp16")),
+        *((model.ENGINES_FORM, "tensorrt", precision) for precision in ("fp32", "bf16", "fp16", "int8")),
+    }  # fmt: skip
+    assert len(rows) == len(set(rows))
+
+
+def test_what_auto_measured_on_a_card_is_the_row_that_is_ours(material, graphs, monkeypatch):
+    closed = []
+    monkeypatch.delitem(vars(material), "chosen", raising=False)
+    monkeypatch.setattr(material, "devices", ("cuda",))
+    monkeypatch.setattr("fer_fast.bench.material.open_engine", lambda *_, device: SimpleNamespace(
+        describe=lambda: {"engine": "tensorrt-fused", "precision": "bf16", "chosen": f"measured on {device}"},
+        close=lambda: closed.append(device),
+    ))  # fmt: skip
+    try:
+        assert material.chosen == {"cuda": ("tensorrt-fused", "bf16")} and closed == ["cuda"]
+        cases = {case.key: case.quick for case in model.cases(material, graphs, "cuda", 32)}
+    finally:
+        vars(material).pop("chosen", None)
+    short = [(key.form, key.engine, key.precision) for key, quick in cases.items() if quick]
+    assert short == [(model.WRITTEN_FORM, "torch", "fp32"), (model.FUSED_FORM, "tensorrt-fused", "bf16")]
+
+
 def test_precisions_decide_nothing_where_nothing_is_computed(material, graphs):
     short, told = (
         cases_of(material, graphs, "startup", quick=True, **chosen) for chosen in ({}, {"precisions": ("fp32",)})

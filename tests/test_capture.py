@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from fer_fast.engines import tensorrt_context
 from fer_fast.engines.replay import as_large_as_fits, capturing, is_memory_full
-from fer_fast.engines.tensorrt_context import Compiled, Context
+from fer_fast.engines.tensorrt_context import Context
 from fer_fast.types import FerFastError
 
 FULL = {
     "torch": "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.19 GiB",
     "CUDA": "CUDA error: out of memory",
-    "driver": "fused_tokens: cuModuleLoadData failed: out of memory",
+    "CUDA by name": "cudaErrorMemoryAllocation (a tensor of 8 MB)",
+    "CUDA by number": "Cuda failure: 2 [engine.cpp::allocate::100]",
+    "driver by number": "CUDA error 2 [commonRunner.cpp, 37]: cuMemAlloc",
+    "driver": "CUDA: cuModuleLoadData failed: out of memory",
     "TensorRT": "IExecutionContext::... Error Code 2: OutOfMemory (Requested size was 1073741824 bytes.)",
     "TensorRT's allocator": "Requested amount of GPU memory (1073741824 bytes) could not be allocated.",
     "cuBLAS": "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
@@ -21,6 +27,8 @@ FULL = {
 }
 OTHER = (
     "CUDA error: misaligned address",
+    "CUDA error: 209 (no kernel image)",
+    "CUDA error 2000",
     "CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`",
     "TensorRT could not make a context: Error Code 4: API Usage Error (no optimization profile)",
     "CUDA error: operation failed due to a previous error during capture",
@@ -109,25 +117,61 @@ def test_what_is_raised_in_a_capture_that_ends_is_raised(streams: list[str]) -> 
     assert streams[-1] == "before"
 
 
-class NoContext:
-    """TensorRT's engine that gives none, and its last message."""
+class Compiled:
+    """TensorRT's engine, and its context; one that gives none, by `last`."""
 
-    def __init__(self, last: str) -> None:
+    device_memory_size_v2 = 48
+
+    def __init__(self, last: str = "") -> None:
         self.last = last
+        self.addresses: dict[str, int] = {}
+        self.memory: list[tuple[int, int]] = []
 
-    def create_execution_context(self) -> None:
-        return None
+    def create_execution_context(self, strategy: str) -> Compiled | None:
+        assert strategy == "ours"
+        return None if self.last else self
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def set_tensor_address(self, name: str, address: int) -> None:
+        self.addresses[name] = address
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        self.memory.append((address, size))
+
+    def execute_async_v3(self, stream: int) -> bool:
+        return stream == 77
+
+
+CPU = torch.device("cpu")
+
+
+def at_host(engine: Compiled, last: str = "") -> tensorrt_context.Compiled:
+    library = SimpleNamespace(ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="ours"))
+    outputs, messages = {"logits": ((1, 8), torch.float32)}, SimpleNamespace(last=last)
+    return tensorrt_context.Compiled(library, engine, messages, "images", (1, 8, 8, 3), outputs)
 
 
 def test_a_context_that_is_null_for_want_of_memory_is_tried_smaller_and_another_is_told() -> None:
-
     def contexts(last: str) -> object:
-        broken = NoContext(last)
-        outputs = {"logits": ((1, 8), torch.float32)}
-        compiled = Compiled(broken, broken, "images", (1, 8, 8, 3), outputs)
-        return as_large_as_fits(lambda _: Context(compiled, torch.device("cpu")), 4)
+        context = at_host(Compiled(last), last)
+        return as_large_as_fits(lambda _: Context(context, CPU), 4)
 
     with pytest.raises(FerFastError, match=r"not hold a single image: TensorRT could not make a context: .*OutOfMem"):
         contexts(FULL["TensorRT"])
     with pytest.raises(RuntimeError, match=r"^TensorRT could not make a context: no profile$"):
         contexts("no profile")
+
+
+def test_a_contexts_memory_is_torchs_so_that_graphs_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=77))
+    context, pixels = Compiled(), torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
+    run = Context(at_host(context), CPU)
+    (output,) = run(pixels)
+    assert output.shape == (1, 8) and context.shape == (1, 8, 8, 3)
+    assert context.addresses == {"images": pixels.data_ptr(), "logits": output.data_ptr()}
+    ((address, size),) = context.memory
+    assert size == 48 and address not in (0, pixels.data_ptr(), output.data_ptr())
+    run(pixels)
+    assert len(context.memory) == 2, "given anew at each call, and so of the pool of the graph that is captured"

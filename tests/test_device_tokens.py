@@ -44,6 +44,7 @@ def test_arrays_of_any_library_become_tokens(stub: Path) -> None:
         "fused_tokens_uint8_float32_runs on 77",
         "fused_tokens_float32_float32_runs on 77",
         "fused_tokens_float32_float32_planes on 77",
+        "normalised_image_float32_planes on 5",
         "fused_tokens_float32_float16_runs on 0",
         "fused_tokens_float32_float32_runs on 0",
     ]

@@ -58,7 +58,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Checkpoi
 )
 def test_agrees_with_the_reference(models: dict[str, tuple[Checkpoint, Any, Any]], engine: str, precision: str) -> None:
     for checkpoint, images, expected in models.values():
-        running = open_engine(checkpoint, engine=engine, device="cuda", precision=precision)
+        running = open_engine(checkpoint, engine=engine, device="cuda", precision=precision, batch_size=8)
         assert_agree(running.infer(images), expected, precision)
         assert running.describe()["device"].startswith("cuda")
 

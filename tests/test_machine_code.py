@@ -1,4 +1,4 @@
-"""What the CUDA kernel became, read from its machine code: by nvcc for each card since Turing, by NVRTC for Pascal."""
+"""What the CUDA kernels became, read from its machine code: by nvcc for each card since Turing, by NVRTC for Pascal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ def by_nvcc(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Kernel]]
     folder = tmp_path_factory.mktemp("cubins")
 
     def compiled(architecture: int) -> list[Kernel]:
-        cubin = folder / f"sm_{architecture}.cubin"
         flags = [
             "-std=c++17",
             "-O3",
@@ -33,8 +32,12 @@ def by_nvcc(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Kernel]]
             f"-arch=sm_{architecture}",
             f"-I{ROOT / 'csrc/include'}",
         ]
-        subprocess.run(["nvcc", *flags, ROOT / "csrc/tokens/tokens_cuda.cu", "-o", cubin], check=True)
-        return kernels_of(cubin)
+        found = []
+        for name in ("tokens_cuda", "image_cuda"):
+            cubin = folder / f"{name}_{architecture}.cubin"
+            subprocess.run(["nvcc", *flags, ROOT / f"csrc/tokens/{name}.cu", "-o", cubin], check=True)
+            found += kernels_of(cubin)
+        return found
 
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(ARCHITECTURES, pool.map(compiled, ARCHITECTURES), strict=True))

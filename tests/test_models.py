@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 
@@ -16,11 +17,13 @@ from fer_fast.models.classifier import classifier_of
 from fer_fast.models.files.checkpoint import read_checkpoint
 from fer_fast.models.files.paths import packaged_models, study_models
 from fer_fast.models.fusion.algebraic import AlgebraicModel
+from fer_fast.models.fusion.architecture import FusionArchitecture
 from fer_fast.models.fusion.config import PRESETS, SOURCES, FusionConfig
 from fer_fast.models.fusion.network import FusionModel
 from fer_fast.models.fusion.sources import TAP_CHANNELS, source_size
 from fer_fast.models.fusion.vit import Block
 from fer_fast.models.resizing import resize_matrix
+from fer_fast.ops.image import normalised_image
 from fer_fast.ops.tokens import fused_tokens, fused_tokens_reference
 from fer_fast.types import EMOTIONS
 
@@ -174,6 +177,23 @@ def test_normalised_keeps_grey_levels_apart_in_bf16() -> None:
     exact = grey[..., 0].double().flatten() / 255 - 0.485
     # One rounding to bf16's 8 bits at the end. A mean of 123.7 in bf16 would be 124, half a grey level off.
     assert ((pixels[0, 0].double().flatten() - exact).abs() <= 2**-8 * exact.abs() + 1e-7).all()
+
+
+def test_an_engines_form_normalises_by_the_native_op(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, images = random_model(tiny_config()), torch.from_numpy(faces(2, 64))
+    called: list[tuple[object, ...]] = []
+
+    def op(*arguments: object) -> torch.Tensor:
+        called.append(arguments[3:])
+        return normalised_image(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("fer_fast.ops.image.normalised_image", op)
+    native = FusionArchitecture().native(copy.deepcopy(model))
+    native.round_to(torch.bfloat16)
+    wanted = model.normalised(images).bfloat16()
+    assert torch.equal(native.normalised(images), wanted)
+    assert called == [(3, torch.bfloat16, False)]
+    assert torch.equal(native.normalised(images.permute(0, 3, 1, 2).float()), wanted) and len(called) == 1
 
 
 @pytest.mark.parametrize(("size", "sides"), [(224, [224, 56, 28, 14, 7]), (50, [50, 13, 7, 4, 2]), (1, [1] * 5)])

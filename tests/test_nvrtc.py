@@ -76,6 +76,7 @@ class Counted:
 
     def compile(self, program: str, headers: dict[str, str], architecture: int) -> bytes:
         assert "take_shares" in headers["tokens_kernel.h"] and "fused_tokens_uint8_float16_runs(" in program
+        assert "take_pixels" in headers["image_kernel.h"] and "normalised_image_float16_four(" in program
         self.asked.append(architecture)
         return b"a cubin for %d" % architecture
 
@@ -87,18 +88,41 @@ def test_a_kernel_is_compiled_once_a_card(tmp_path: Path, monkeypatch: pytest.Mo
     found = [compiled.compiled_kernel(architecture) for architecture in (61, 61, 75, 61)]
     assert found == [b"a cubin for 61", b"a cubin for 61", b"a cubin for 75", b"a cubin for 61"]
     assert compiler.asked == [61, 75]
-    for file in tmp_path.iterdir():
+    for file in tmp_path.glob("kernel-*"):
         file.write_bytes(file.read_bytes()[:-1] + b"?")  # damaged: made again
     assert compiled.compiled_kernel(61) == b"a cubin for 61" and compiler.asked == [61, 75, 61]
+    compiler.version = "0.1"
+    assert compiled.compiled_kernel(75) == b"a cubin for 75"
+    assert compiler.asked == [61, 75, 61, 75], "another compiler's code is another's"
+
+
+def test_without_an_nvrtc_what_was_compiled_last_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path))
+    compiler = Counted()
+    monkeypatch.setattr(compiled, "find_nvrtc", lambda architecture: compiler)
+    compiled.compiled_kernel(75)
+    monkeypatch.setattr(compiled, "find_nvrtc", nvrtc.find_nvrtc)
+    monkeypatch.setattr(nvrtc, "_libraries", list)
+    assert compiled.compiled_kernel(75) == b"a cubin for 75"
+    assert "there is no NVRTC: pip install nvidia-cuda-nvrtc; what NVRTC 0.0 compiled before is used" in caplog.text
+    with pytest.raises(FerFastError, match=r"capability 8\.6, and there is no NVRTC"):
+        compiled.compiled_kernel(86)
+    for file in tmp_path.glob("kernel-*"):
+        file.unlink()
+    with pytest.raises(FerFastError, match=r"capability 7\.5, and there is no NVRTC"):
+        compiled.compiled_kernel(75)
 
 
 def test_code_that_a_card_does_not_load_is_the_machines_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(cubin: bytes, device: int) -> None:
-        raise RuntimeError(f"fused_tokens: cuDeviceGet failed on {device} with {cubin.decode()}")
+        raise RuntimeError(f"CUDA: cuDeviceGet failed on {device} with {cubin.decode()}")
 
     monkeypatch.setattr(compiled, "compiled_kernel", lambda architecture: b"code for %d" % architecture)
     monkeypatch.setattr(native, "core", lambda: SimpleNamespace(CudaCode=refuses))
-    with pytest.raises(FerFastError, match=r"^fused_tokens: cuDeviceGet failed on 7 with code for 61"):
+    with pytest.raises(FerFastError, match=r"^CUDA: cuDeviceGet failed on 7 with code for 61"):
         compiled.code_for(7, 61)
 
 

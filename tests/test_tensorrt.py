@@ -10,8 +10,8 @@ import torch
 from tiny_models import faces, random_model, tiny_config
 
 from fer_fast.engines import open_engine, tensorrt_sources
-from fer_fast.engines.replay import as_large_as_fits, opening
-from fer_fast.engines.tensorrt_build import build_engine, load_tensorrt
+from fer_fast.engines.replay import as_large_as_fits, is_memory_full, opening
+from fer_fast.engines.tensorrt_build import build_engine, keep_timings, load_tensorrt, take_timings
 from fer_fast.engines.tensorrt_sources import BuiltEngines, ExportedEngine, engine_graph
 from fer_fast.export.graph import sealed
 from fer_fast.machine.cache import Place
@@ -81,7 +81,9 @@ def stand_in(monkeypatch, tmp_path, checkpoint):
     library, built = types.SimpleNamespace(Runtime=Runtime, __version__="11.0.0"), []
     monkeypatch.setattr(tensorrt_sources, "messages_of", lambda _: types.SimpleNamespace(last="why"))
     monkeypatch.setattr(tensorrt_sources, "engine_graph", lambda *_: b"graph")
-    monkeypatch.setattr(tensorrt_sources, "build_engine", lambda *_, **__: built.append(1) or b"engine %d" % len(built))
+    monkeypatch.setattr(
+        tensorrt_sources, "build_engine", lambda *_, **how: built.append(how) or b"engine %d" % len(built)
+    )
 
     def engines(precision="fp16", cached=True):
         return BuiltEngines(checkpoint, library, "cuda:0", precision, 64, cached)
@@ -99,6 +101,53 @@ def test_an_engine_is_built_once(stand_in):
     assert engines("bf16").engine(8)[1] == "stored"
     assert engines("bf16", cached=False).engine(8) == (b"engine 5", "not used")
     assert len(built) == 5
+    assert [how["least"] for how in built] == [8, 16, 8, 8, 8], "each for its own batch alone"
+    assert built[0]["timings"].file == built[2]["timings"].file != built[3]["timings"].file, "of one TensorRT"
+    assert built[4]["timings"] is None
+
+
+def test_the_graph_of_the_largest_batch_serves_the_smaller_ones(stand_in, monkeypatch):
+    engines, _, built = stand_in
+    asked = []
+    monkeypatch.setattr(tensorrt_sources, "engine_graph", lambda *given: asked.append(given[2]) or b"graph")
+    source = engines()
+    for size in (32, 8, 1):
+        source.engine(size)
+    assert asked == [32] and [how["least"] for how in built] == [32, 8, 1]
+    engines("bf16").engine(8)
+    assert asked == [32, 8]
+
+
+class Settings:
+    """TensorRT's, as far as timings go: `given` is what was set."""
+
+    def __init__(self, refuses=()):
+        self._refuses, self.given = refuses, []
+
+    def create_timing_cache(self, blob):
+        return types.SimpleNamespace(blob=blob, serialize=lambda: blob + b"+")
+
+    def set_timing_cache(self, timed, ignore_mismatch):
+        assert not ignore_mismatch
+        self.given.append(timed.blob)
+        return timed.blob not in self._refuses
+
+    def get_timing_cache(self):
+        return self.create_timing_cache(self.given[-1])
+
+
+def test_timings_of_another_driver_are_left(monkeypatch, tmp_path, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path))
+    timings, settings = Place("timings", {}), Settings(refuses=[b"old"])
+    take_timings(settings, timings)
+    keep_timings(settings, timings)
+    assert settings.given == [b""] and timings.fetch() == b"+" and not caplog.text
+    take_timings(settings, timings)
+    assert settings.given == [b"", b"+"]
+    timings.store(b"old")
+    take_timings(settings, timings)
+    assert settings.given[2:] == [b"old", b""] and "is of no use here and is timed again" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["foreign", "damaged"])
@@ -114,6 +163,23 @@ def test_a_foreign_or_damaged_engine_is_built_again(stand_in, caplog, damage):
     assert running.engine(8) == (b"engine 2", "stored")
     assert ("cannot be used here" if damage == "foreign" else "is damaged") in caplog.text
     assert running.engine(8) == (b"engine 2", "hit")
+
+
+def test_an_engine_that_the_card_has_no_room_for_is_kept(stand_in, monkeypatch):
+    running, built = stand_in[0](), stand_in[2]
+    running.engine(8)
+
+    def full(*_):
+        running.messages.last = "Error Code 2: OutOfMemory (Requested size was 1073741824 bytes.)"
+
+    monkeypatch.setattr(Runtime, "deserialize_cuda_engine", full)
+    with pytest.raises(FerFastError, match=r"^TensorRT cannot load engine .*\.blob: Error Code 2: OutOfMemory") as told:
+        running.engine(8)
+    assert is_memory_full(told.value) and len(built) == 1
+    with pytest.raises(
+        FerFastError, match=r"^TensorRT cannot read the engine that it built: Error Code 2: OutOfMemory"
+    ):
+        running.engine(1)
 
 
 def test_a_cache_that_cannot_be_written_is_told_of(stand_in, monkeypatch):
@@ -167,8 +233,9 @@ def test_an_exported_engine_is_read_not_built(stand_in, monkeypatch, tmp_path, k
     if kind == "finder":
         engine.shapes["images"] = (-1, -1, -1, 3)
     monkeypatch.setattr(Runtime, "deserialize_cuda_engine", lambda _, blob: engine if blob == b"of an L4" else None)
-    source = ExportedEngine(exported(tmp_path, kind, facts), library, "auto")
-    assert source.engine(4) == (engine, "not used") and not built
+    model = exported(tmp_path, kind, facts)
+    source = ExportedEngine(model, library, "auto")
+    assert source.engine(4) == source.engine(1) == (engine, "not used") and not built
     assert (source.precision, source.output) == ("fp16", "probabilities" if kind == "classifier" else "cells")
     for spoil in (
         {"most": (5, *engine.most[1:])},
@@ -180,7 +247,7 @@ def test_an_exported_engine_is_read_not_built(stand_in, monkeypatch, tmp_path, k
         vars(spoiled).update(spoil)
         monkeypatch.setattr(Runtime, "deserialize_cuda_engine", lambda _, blob, spoiled=spoiled: spoiled)
         with pytest.raises(CheckpointError, match=r"m\.engine' is damaged: it is not what its description says"):
-            source.engine(4)
+            ExportedEngine(model, library, "auto").engine(4)
 
 
 def test_an_engine_for_another_card_is_told(stand_in, tmp_path):
@@ -213,7 +280,7 @@ def test_what_is_not_there_is_said(checkpoint, monkeypatch):
     with pytest.raises(MissingExtraError, match="engine 'tensorrt-fused' needs tensorrt, which"):
         open_engine(checkpoint, engine="tensorrt-fused")
     monkeypatch.setitem(sys.modules, "tensorrt", types.SimpleNamespace(__version__="8.6.1"))
-    with pytest.raises(FerFastError, match=r"tensorrt must be 10 or newer, not 8\.6\.1"):
+    with pytest.raises(FerFastError, match=r"tensorrt must be 10\.1 or newer, not 8\.6\.1"):
         open_engine(checkpoint, engine="tensorrt")
     monkeypatch.setitem(sys.modules, "tensorrt", types.SimpleNamespace(__version__="10.15.1"))
     with pytest.raises(ValueError, match="device must be auto, cuda or cuda:N for engine 'tensorrt', not 'cpu'"):

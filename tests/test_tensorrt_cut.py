@@ -71,10 +71,32 @@ def test_compiled_parts_and_the_native_op_are_joined(
         engine = TensorRtEngine(checkpoint, "cuda", precision, 4, form="tensorrt-fused")
         said = engine.describe()
         assert (said["engine"], said["tokens"], said["cache"]) == ("tensorrt-fused", "fused op", cache)
-        assert built == [4 * views, 4 * views]
-        for part in (slice(0, 5), slice(0, 1), slice(1, 4)):  # more than a graph takes, less, and much less
+        assert said["graph"] == "CUDA graphs of 1 and 4 images"
+        assert built == [4 * views, 4 * views, views, views], "for each size one before and one after the fused op"
+        for part in (slice(0, 5), slice(0, 1), slice(1, 4)):  # more than a graph takes, one, and less than the largest
             assert_agree(engine.infer(images[part]), expected[part], precision)
+        assert engine._replays.ran == [4, 1, 1, 4]
         engine.close()
+
+
+def test_what_is_measured_is_built_for_the_largest_batch_alone(
+    models: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    from host_tensorrt import put_in_place
+
+    monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path))
+    built = put_in_place(monkeypatch)
+    checkpoint, images, expected = models["all"]
+    for form, parts_of_it in (("tensorrt-fused", 2), ("tensorrt", 1)):
+        built.clear()
+        measured = TensorRtEngine(checkpoint, "cuda", "fp32", 4, form=form, largest_alone=True)
+        assert (built, measured.describe()["graph"]) == ([4] * parts_of_it, "CUDA graph of 4 images")
+        assert_agree(measured.infer(images[:1]), expected[:1], "fp32")
+        measured.close()
+        whole = TensorRtEngine(checkpoint, "cuda", "fp32", 4, form=form)
+        assert (built, whole.describe()["cache"]) == ([4] * parts_of_it + [1] * parts_of_it, "hit, stored")
+        whole.close()
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])

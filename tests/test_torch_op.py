@@ -123,9 +123,9 @@ class MadeUpCard:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, refuses: bool = False, built: bool = True) -> None:
         self.log: list[object] = []
-        monkeypatch.setattr(torch_op, "_architecture", lambda device: 61)
+        monkeypatch.setattr("fer_fast.ops.card.architecture", lambda device: 61)
         monkeypatch.setattr(native, "has_cuda_code", lambda architecture: built)
-        monkeypatch.setattr(torch_op, "code_for", self._code_for)
+        monkeypatch.setattr("fer_fast.ops.card.code_for", self._code_for)
         monkeypatch.setattr(torch.cuda, "device", self._device)
         monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=(device, 77)))
         monkeypatch.setattr(native, "cuda", lambda: SimpleNamespace(TokenCall=self._call))

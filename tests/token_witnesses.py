@@ -70,11 +70,19 @@ class Traffic(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in ("bytes", "moved", "lanes", "warp_lanes", "thread_slots")]
 
 
+class Image(NamedTuple):
+    """What the image kernel did. `path`: ImagePath in csrc/tokens/cuda_image.h."""
+
+    path: str
+    stores: Traffic
+    loads: Traffic
+
+
 def compile_shim(folder: Path) -> None:
-    """The real CUDA kernel body, and the CPU twin, for the host with UndefinedBehaviorSanitizer."""
+    """The real CUDA kernels' bodies, and the CPU twin, for the host with UndefinedBehaviorSanitizer."""
     compiler = shutil.which("c++") or shutil.which("g++")
     assert compiler is not None, "the tests build a C++17 shim; no compiler was found"
-    names = ["tokens.cpp", "cpu_level.cpp", "threads.cpp", "tokens_cpu.cpp", "cuda_plan.cpp"]
+    names = ["tokens.cpp", "cpu_level.cpp", "threads.cpp", "tokens_cpu.cpp", "cuda_plan.cpp", "image_plan.cpp"]
     sources = [ROOT / "tests/cpp/tokens_shim.cpp", *(ROOT / "csrc/tokens" / name for name in names)]
     flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", "-ffp-contract=off", "-Wno-psabi"]
     sanitizer = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
@@ -111,6 +119,19 @@ class Shim:
         found, tokens = (Traffic * 2)(), _tokens(**arguments)  # which must outlive the call
         self._library.shim_traffic(*_call(tokens, **arguments), ctypes.c_int64(index), found)
         return found[0], found[1]
+
+    def image(self, images, mean, inv_std, out, planes: bool = False, most_blocks: int = 3) -> Image:
+        """The image kernel into `out`, its channels last, or as planes."""
+        view, found, message = _ImageView(), (Traffic * 2)(), ctypes.create_string_buffer(1000)
+        view.pixels, view.mean, view.inv_std = images.data_ptr(), mean.data_ptr(), inv_std.data_ptr()
+        view.batch, view.height, view.width, _ = images.shape
+        view.out, view.out_dtype = out.data_ptr(), DTYPE_NUMBERS[out.dtype]
+        view.channels, view.planes = out.shape[1 if planes else -1], planes
+        size, blocks = ctypes.c_int64(1000), ctypes.c_int64(most_blocks)
+        path = self._library.shim_image(ctypes.byref(view), blocks, found, message, size)
+        if path < 0:
+            raise ValueError(message.value.decode())
+        return Image(("three", "four", "eight", "planes", "single")[path], *found)
 
     def refusal(self, address: int, **arguments) -> str:
         """What is said of tokens that are to be written there; empty if nothing is."""
@@ -151,6 +172,17 @@ class _View(ctypes.Structure):
         ("inv_std_size", ctypes.c_int64),
         ("patch", ctypes.c_int64),
         ("reduce_mean", ctypes.c_bool),
+    ]
+
+
+class _ImageView(ctypes.Structure):
+    _fields_ = [  # ImageView in csrc/tokens/cuda_image.h
+        ("pixels", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("batch", "height", "width")),
+        *((name, ctypes.c_void_p) for name in ("mean", "inv_std", "out")),
+        ("out_dtype", ctypes.c_int32),
+        ("channels", ctypes.c_int64),
+        ("planes", ctypes.c_bool),
     ]
 
 

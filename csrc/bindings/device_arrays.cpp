@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cuda_driver.h"
 #include "fail.h"
 
 namespace py = pybind11;
@@ -100,10 +101,7 @@ Memory DeviceArrays::by_dlpack(const py::handle& array, const std::string& name)
   if (type != kDLCuda && type != kDLCudaManaged) {
     fail(name, ": must be on a card, got DLPack's device type ", type);
   }
-  if (device_ >= 0 && device != device_) {
-    fail(name, ": must be on the card of the call, ", device_, ", got ", device);
-  }
-  device_ = device;
+  check_device(device, name);
   // Its producer sees to it that what is read on that stream was written.
   const py::object held = array.attr("__dlpack__")("stream"_a = stream_number(stream_));
   if (!PyCapsule_IsValid(held.ptr(), "dltensor"))
@@ -117,6 +115,13 @@ Memory DeviceArrays::by_dlpack(const py::handle& array, const std::string& name)
   return {reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset, dlpack_dtype(tensor, name), sizes, strides};
 }
 
+void DeviceArrays::check_device(int device, const std::string& name) {
+  if (device_ >= 0 && device != device_) {
+    fail(name, ": must be on the card of the call, ", device_, ", got ", device);
+  }
+  device_ = device;
+}
+
 Memory DeviceArrays::by_interface(const py::handle& array, const std::string& name) {
   const py::object said = array.attr("__cuda_array_interface__");
   if (!py::isinstance<py::dict>(said)) throw py::cast_error("no dict");
@@ -128,6 +133,11 @@ Memory DeviceArrays::by_interface(const py::handle& array, const std::string& na
   const std::string dtype = interface_dtype(about["typestr"].cast<std::string>(), name);
   const auto sizes = about["shape"].cast<std::vector<int64_t>>();
   const auto address = about["data"].cast<AddressAndReadOnly>().first;
+  if (address != 0) {                     // an array without elements has none
+    const int device = card_of(address);  // the interface does not say
+    if (device < 0) fail(name, ": must be on a card, got the address ", address);
+    check_device(device, name);
+  }
   if (about.contains("stream") && !about["stream"].is_none()) {
     const auto written = about["stream"].cast<uintptr_t>();
     if (stream_number(written) != stream_number(stream_)) {

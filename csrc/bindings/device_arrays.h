@@ -22,7 +22,12 @@ class DeviceArrays {
   Memory memory(const pybind11::handle& array, const std::string& name);
   std::vector<Memory> memories(const pybind11::sequence& arrays, const std::string& name);
 
+  // Of all that were given so far; -1: none was.
+  int device() const { return device_; }
+
  private:
+  // All are on one.
+  void check_device(int device, const std::string& name);
   Memory by_dlpack(const pybind11::handle& array, const std::string& name);
   Memory by_interface(const pybind11::handle& array, const std::string& name);
 

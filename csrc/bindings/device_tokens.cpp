@@ -8,6 +8,7 @@
 #include "cuda_driver.h"
 #include "cuda_program.h"
 #include "device_arrays.h"
+#include "image_call.h"
 #include "token_call.h"
 
 namespace py = pybind11;
@@ -33,6 +34,10 @@ void write_on_card(const CudaCode& code, const TokenCall& call, uintptr_t out, u
   launch(code, call, reinterpret_cast<void*>(out), stream);
 }
 
+void write_image_on_card(const CudaCode& code, const ImageView& image, uintptr_t stream) {
+  code.normalised_image(image, reinterpret_cast<void*>(stream));
+}
+
 }  // namespace
 
 void define_device_tokens(py::module_& module) {
@@ -40,9 +45,11 @@ void define_device_tokens(py::module_& module) {
   const py::call_guard<py::gil_scoped_release> unlocked;
   module.def("cuda_program", &cuda_program);
   module.def("cuda_headers", &cuda_headers);
+  define_image_call(module);
   py::class_<CudaCode>(module, "CudaCode")
       .def(py::init<const std::string&, int>(), "cubin"_a, "device"_a, unlocked)
-      .def("write", &write_on_card, "call"_a, "out"_a, "stream"_a, unlocked);
+      .def("write", &write_on_card, "call"_a, "out"_a, "stream"_a, unlocked)
+      .def("write_image", &write_image_on_card, "image"_a, "stream"_a, unlocked);
   module.def("fused_tokens_cuda", &fused_tokens_on_card, "code"_a, "sources"_a, "means"_a, "inv_stds"_a, "patches"_a,
              "grid"_a, "reduce_mean"_a, "out"_a, "stream"_a = 0);
 }

@@ -67,6 +67,12 @@ Statistic statistic(const Memory& memory, const char* name, size_t index) {
 
 }  // namespace
 
+DType out_dtype_named(const std::string& name) {
+  const std::optional<DType> dtype = dtype_named(name);
+  if (!dtype) fail<DTypeError>("out_dtype: must be float32, float16 or bfloat16, got ", name);
+  return *dtype;
+}
+
 TokenCall check_call(const std::vector<Memory>& sources, const std::vector<Memory>& means,
                      const std::vector<Memory>& inv_stds, const std::vector<int64_t>& patches, int64_t grid,
                      const std::vector<bool>& reduce_mean, const std::string& out_dtype) {
@@ -86,11 +92,9 @@ TokenCall check_call(const std::vector<Memory>& sources, const std::vector<Memor
     view.reduce_mean = reduce_mean[s];
     call.sources.push_back(view);
   }
-  const std::optional<DType> dtype = dtype_named(out_dtype);
-  if (!dtype) fail<DTypeError>("out_dtype: must be float32, float16 or bfloat16, got ", out_dtype);
   call.grid = grid;
-  call.out_dtype = *dtype;
-  check_tokens(call.sources.data(), call.source_count(), grid, *dtype);
+  call.out_dtype = out_dtype_named(out_dtype);
+  check_tokens(call.sources.data(), call.source_count(), grid, call.out_dtype);
   call.shape = {call.sources[0].batch, grid * grid, token_width(call.sources.data(), call.source_count())};
   return call;
 }

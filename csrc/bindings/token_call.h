@@ -26,6 +26,9 @@ struct TokenCall {
   int64_t source_count() const { return static_cast<int64_t>(sources.size()); }
 };
 
+// Throws DTypeError where there is none of that name.
+DType out_dtype_named(const std::string& name);
+
 // Throws std::invalid_argument or DTypeError with the argument, the rule and what came.
 TokenCall check_call(const std::vector<Memory>& sources, const std::vector<Memory>& means,
                      const std::vector<Memory>& inv_stds, const std::vector<int64_t>& patches, int64_t grid,

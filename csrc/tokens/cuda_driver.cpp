@@ -6,6 +6,7 @@
 
 #include "cuda_plan.h"
 #include "cuda_program.h"
+#include "image_plan.h"
 
 namespace fer_fast {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 // Of cuda.h, what is used here: the package is built without CUDA's headers.
 using CUresult = int;
 constexpr CUresult kSuccess = 0;
+constexpr int kDeviceOrdinal = 9;  // CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
 
 // The functions of libcuda, by their own names.
 struct Driver {
@@ -26,6 +28,7 @@ struct Driver {
   CUresult (*cuLaunchKernel)(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                              unsigned block_y, unsigned block_z, unsigned shared_bytes, void* stream, void** arguments,
                              void** extra);
+  CUresult (*cuPointerGetAttribute)(void* data, int attribute, unsigned long long pointer);
   CUresult (*cuGetErrorString)(CUresult status, const char** text);
 };
 
@@ -47,6 +50,7 @@ Driver open_driver() {
   find(library, "cuModuleLoadData", &driver.cuModuleLoadData);
   find(library, "cuModuleGetFunction", &driver.cuModuleGetFunction);
   find(library, "cuLaunchKernel", &driver.cuLaunchKernel);
+  find(library, "cuPointerGetAttribute", &driver.cuPointerGetAttribute);
   find(library, "cuGetErrorString", &driver.cuGetErrorString);
   return driver;
 }
@@ -61,7 +65,7 @@ void check(CUresult status, const char* what) {
   const char* text = nullptr;
   driver().cuGetErrorString(status, &text);
   const std::string said = text != nullptr ? text : "error " + std::to_string(status);
-  throw std::runtime_error(std::string("fused_tokens: ") + what + " failed: " + said);
+  throw std::runtime_error(std::string("CUDA: ") + what + " failed: " + said);
 }
 
 // A context for as long as this lives.
@@ -94,15 +98,32 @@ void CudaCode::fused_tokens(const SourceView* sources, int64_t source_count, int
   for (int64_t s = 0; s < source_count; ++s) {
     CudaSource& source = plan[s];
     if (source.blocks == 0) continue;
-    const std::string entry = cuda_entry(source.view.dtype, out_dtype, source.path);
-    void* function = nullptr;
-    check(driver().cuModuleGetFunction(&function, module_, entry.c_str()), "cuModuleGetFunction");
-    void* arguments[] = {&source};
-    check(driver().cuLaunchKernel(function, static_cast<unsigned>(source.blocks), 1, 1,
-                                  static_cast<unsigned>(source.threads), 1, 1,
-                                  static_cast<unsigned>(source.shared_bytes), stream, arguments, nullptr),
-          "the launch");
+    launch(cuda_entry(source.view.dtype, out_dtype, source.path), source.blocks, source.threads, source.shared_bytes,
+           stream, &source);
   }
+}
+
+void CudaCode::normalised_image(const ImageView& view, void* stream) const {
+  CudaImage image = plan_cuda_image(view);
+  if (image.blocks == 0) return;
+  const Current current(context_);
+  launch(image_entry(view.out_dtype, image.path), image.blocks, image.threads, image.shared_bytes, stream, &image);
+}
+
+void CudaCode::launch(const std::string& entry, int32_t blocks, int32_t threads, int32_t shared_bytes, void* stream,
+                      void* argument) const {
+  void* function = nullptr;
+  check(driver().cuModuleGetFunction(&function, module_, entry.c_str()), "cuModuleGetFunction");
+  void* arguments[] = {argument};
+  check(driver().cuLaunchKernel(function, static_cast<unsigned>(blocks), 1, 1, static_cast<unsigned>(threads), 1, 1,
+                                static_cast<unsigned>(shared_bytes), stream, arguments, nullptr),
+        "the launch");
+}
+
+int card_of(uintptr_t address) {
+  int card = -1;
+  check(driver().cuInit(0), "cuInit");
+  return driver().cuPointerGetAttribute(&card, kDeviceOrdinal, address) == kSuccess ? card : -1;
 }
 
 }  // namespace fer_fast

@@ -1,9 +1,9 @@
-// The CUDA twin by way of the driver alone, for where no nvcc built it: machine code comes in, launches go out.
+// The kernels by way of the driver alone, for where no nvcc built it: machine code comes in, launches go out.
 #pragma once
 
 #include <string>
 
-#include "fer_fast/tokens.h"
+#include "cuda_image.h"
 
 namespace fer_fast {
 
@@ -19,12 +19,22 @@ class CudaCode {
   void fused_tokens(const SourceView* sources, int64_t source_count, int64_t grid, void* out, DType out_dtype,
                     void* stream) const;
 
+  // As normalised_image_cuda, likewise.
+  void normalised_image(const ImageView& view, void* stream) const;
+
   int device() const { return device_; }
 
  private:
+  // The context must be current; the launch has one argument.
+  void launch(const std::string& entry, int32_t blocks, int32_t threads, int32_t shared_bytes, void* stream,
+              void* argument) const;
+
   int device_;
   void* context_ = nullptr;  // the primary one, which CUDA's runtime, and so torch, has too
   void* module_ = nullptr;
 };
+
+// The number of the card on which an address lies; -1: on none. Throws std::runtime_error where there is no driver.
+int card_of(uintptr_t address);
 
 }  // namespace fer_fast

@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <sstream>
 #include <string>
 
+#include "aligned.h"
 #include "tokens_math.h"
 
 namespace fer_fast {
 namespace {
 
-constexpr int64_t kWide = 16;  // bytes of an access
 // Of a share's pixels: small enough that a multiprocessor holds some blocks, one reading while another writes.
 constexpr int64_t kShareBytes = 16 * 1024;
 // Of a block: every card has it without being asked.
@@ -25,19 +24,6 @@ constexpr int64_t kMostSide = kSharedBytes / (2 * 12);
 constexpr int64_t kTurns = 4;
 // What the wide ways count in 32 bits: a source's elements of a token, and an image's shares. No model comes near.
 constexpr int64_t kMostCounted = INT32_MAX;
-
-int64_t element_size(DType dtype) { return dtype == DType::kFloat32 ? 4 : dtype == DType::kUInt8 ? 1 : 2; }
-
-bool on_grid(const void* pointer, int64_t bytes) {
-  return reinterpret_cast<uintptr_t>(pointer) % static_cast<uintptr_t>(bytes) == 0;
-}
-
-void check_aligned(const std::string& name, const void* pointer, int64_t bytes) {
-  if (on_grid(pointer, bytes)) return;
-  std::ostringstream message;
-  message << name << ": must be aligned to its elements of " << bytes << " bytes, got the address " << pointer;
-  throw std::invalid_argument(message.str());
-}
 
 void check_addresses(const SourceView* sources, int64_t source_count, const void* out, DType out_dtype) {
   if (out == nullptr && sources[0].batch > 0) throw std::invalid_argument("out: must not be null");

@@ -19,6 +19,8 @@ const std::pair<const char*, const char*> kHeaders[] = {
 };
 
 constexpr DType kDTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kUInt8};
+constexpr ImagePath kImagePaths[] = {ImagePath::kThree, ImagePath::kFour, ImagePath::kEight, ImagePath::kPlanes,
+                                     ImagePath::kSingle};
 constexpr CudaPath kPaths[] = {CudaPath::kRuns, CudaPath::kPixels, CudaPath::kPlanes, CudaPath::kSingle};
 
 const char* dtype_name(DType dtype) {
@@ -36,6 +38,23 @@ const char* path_name(CudaPath path) {
   return kNames[static_cast<int32_t>(path)];
 }
 
+const char* path_name(ImagePath path) {
+  constexpr const char* kNames[] = {"three", "four", "eight", "planes", "single"};
+  return kNames[static_cast<int32_t>(path)];
+}
+
+// An entry of a plain name for an instance of a kernel: that one's launch bounds, argument, body and template
+// arguments.
+std::string entry(const std::string& name, const char* bounds, const char* argument, const std::string& body) {
+  return std::string("extern \"C\" __global__ void __launch_bounds__(") + bounds + ") " + name +
+         "(const fer_fast::" + argument + " argument) { fer_fast::" + body + "(argument); }\n";
+}
+
+template <typename Path>
+std::string number_of(const char* type, Path path) {
+  return std::string("static_cast<fer_fast::") + type + ">(" + std::to_string(static_cast<int32_t>(path)) + ")";
+}
+
 // As with_kernel has them.
 bool is_there(DType source, DType out, CudaPath path) {
   const bool of_image = path == CudaPath::kRuns || path == CudaPath::kSingle;
@@ -48,17 +67,25 @@ std::string cuda_entry(DType source, DType out, CudaPath path) {
   return std::string("fused_tokens_") + dtype_name(source) + "_" + dtype_name(out) + "_" + path_name(path);
 }
 
+std::string image_entry(DType out, ImagePath path) {
+  return std::string("normalised_image_") + dtype_name(out) + "_" + path_name(path);
+}
+
 std::string cuda_program() {
-  std::string program = "#include \"tokens_kernel.h\"\n";
+  std::string program = "#include \"tokens_kernel.h\"\n#include \"image_kernel.h\"\n";
   for (const DType out : kDTypes) {
     for (const DType source : kDTypes) {
       for (const CudaPath path : kPaths) {
         if (!is_there(source, out, path)) continue;
-        program += "extern \"C\" __global__ void __launch_bounds__(fer_fast::kCudaThreads, fer_fast::kCudaBlocks) " +
-                   cuda_entry(source, out, path) + "(const fer_fast::CudaSource source) { fer_fast::take_shares<" +
-                   type_of(source) + ", " + type_of(out) + ", static_cast<fer_fast::CudaPath>(" +
-                   std::to_string(static_cast<int32_t>(path)) + ")>(source); }\n";
+        const std::string types = std::string(type_of(source)) + ", " + type_of(out) + ", ";
+        program += entry(cuda_entry(source, out, path), "fer_fast::kCudaThreads, fer_fast::kCudaBlocks", "CudaSource",
+                         "take_shares<" + types + number_of("CudaPath", path) + ">");
       }
+    }
+    if (out == DType::kUInt8) continue;
+    for (const ImagePath path : kImagePaths) {
+      program += entry(image_entry(out, path), "fer_fast::kImageThreads, fer_fast::kImageBlocks", "CudaImage",
+                       "take_pixels<" + std::string(type_of(out)) + ", " + number_of("ImagePath", path) + ">");
     }
   }
   return program;

@@ -1,4 +1,4 @@
-// Sixteen bytes of numbers, for the CUDA twin's kernel: floats come in, a word of memory goes out.
+// Sixteen bytes of numbers, for the kernels on a card: floats come in, a word of memory goes out.
 //
 // CUDA's own uint4 and intrinsics, because nvcc splits an assignment of any other struct of sixteen bytes.
 #pragma once
@@ -53,6 +53,9 @@ template <typename Number, int32_t Count>
 struct alignas(sizeof(Number) * Count < 16 ? sizeof(Number) * Count : 16) Neighbours {
   Number numbers[Count];
 };
+
+// A block's shared memory, whatever a kernel makes of it.
+extern __shared__ uint4 cuda_shared[];
 
 }  // namespace
 }  // namespace fer_fast

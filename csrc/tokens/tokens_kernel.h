@@ -135,8 +135,6 @@ __device__ __forceinline__ void write_elements(const CudaSource& source) {
   }
 }
 
-extern __shared__ uint4 cuda_shared[];
-
 // A block takes one share after another.
 template <typename In, typename Out, CudaPath kPath>
 __device__ __forceinline__ void take_shares(const CudaSource& source) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from fer_fast.bench.case import Agreement, Prepared
 from fer_fast.bench.compiled import Compiler
 from fer_fast.bench.material import Material, compared
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
+from fer_fast.engines.interface import ENGINES
 from fer_fast.models.batch_norm import channels_last
 from fer_fast.models.fusion.algebraic import AlgebraicModel
 from fer_fast.models.quantised import quantise
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
 #: What torch computes natively, by device; fp16 is emulated on a CPU.
 TORCH_PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
+
+
+def on_card() -> list[tuple[str, str]]:
+    """Engine and precision of all that runs a model on a card, side by side."""
+    engines = [name for name in ENGINES if name not in ("auto", "openvino")]
+    return [*itertools.product(engines, TORCH_PRECISIONS["cuda"]), ("tensorrt", "int8")]
 
 
 class Taps(nn.Module):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fer_fast.engines.interface import ENGINES as ALL_ENGINES
 from fer_fast.engines.interface import PRECISIONS as ENGINE_PRECISIONS
 from fer_fast.engines.interface import check_choice
 
@@ -19,8 +20,10 @@ DEVICES: tuple[str, ...] = ("cpu", "cuda")
 STAGES: tuple[str, ...] = ("decode", "backbone", "tokens", "vit", "model", "folder", "faces", "latency", "startup")
 #: Those that measure a part of a model, which its architecture has or has not.
 PARTS = frozenset({"backbone", "tokens", "vit"})
+#: TensorRT's forms, each an engine.
+TENSORRT: tuple[str, ...] = tuple(name for name in ALL_ENGINES if name.startswith("tensorrt"))
 #: What computes a row that has a choice; decoding, writing and starting have none.
-ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile", "tensorrt")
+ENGINES: tuple[str, ...] = ("openvino", "native", "torch", "torch.compile", *TENSORRT)
 COMPUTED_PRECISIONS: tuple[str, ...] = tuple(name for name in ENGINE_PRECISIONS if name != "auto")
 DEFAULT_BATCH_SIZES: tuple[int, ...] = (32,)
 

@@ -15,7 +15,7 @@ from fer_fast.bench.suite import (
     STAGES,
     Choice,
 )
-from fer_fast.cli.arguments import names, natural, positives
+from fer_fast.cli.arguments import names, natural, positive, positives
 from fer_fast.cli.console import check_stdout, print_out, say
 from fer_fast.cli.output import check_outputs, write_output
 from fer_fast.cli.progress import Progress
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _ABOUT
     add = parser.add_argument
     add("--quick", action="store_true", help="the short run: 30 seconds instead of 3 minutes")
+    add("--seconds", type=positive, metavar="N", help="measure for so long (default: 150, quick 22)")
     add("--stages", type=names, default=STAGES, metavar="A,B", help=f"of {', '.join(STAGES)} (default: all)")
     add("--engines", type=names, default=ENGINES, metavar="A,B", help=f"of {', '.join(ENGINES)} (default: all)")
     add(
@@ -87,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fer_fast.bench.run import Plan, run_benchmark
 
     seconds, burst = QUICK if arguments.quick else FULL
+    seconds = arguments.seconds or seconds
     images = (QUICK_FACES, QUICK_PHOTOS, QUICK_WITH_FACES) if arguments.quick else (FACES, PHOTOS, WITH_FACES)
     with tempfile.TemporaryDirectory(prefix="fer-fast-bench-") as work, Progress(arguments.quiet) as progress:
         plan = Plan(arguments.model, arguments.images, *images, arguments.seed, Path(work), seconds, burst)

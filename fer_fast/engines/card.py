@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
 
 #: Raise it when what is measured, or how, changes: choices of before are then made again.
-METHOD = 1
+METHOD = 2
 #: Batches, of which those below the caller's are measured, too.
 BATCH_SIZES = (256, 128, 32, 8)
 #: Images that are told apart; a batch of them is that many again and again.
@@ -43,14 +43,14 @@ def fastest_engine(
     batch_size: int,
     side: int,
     cached: bool,
-    opened: Callable[[str, Candidate, Callable[[], bool] | None], Engine],
+    opened: Callable[[str, Candidate, Callable[[], bool] | None, bool], Engine],
 ) -> Engine:
     """The fastest on a card, see `fer_fast.engines.measured.fastest`.
 
     Args:
         model, precision, batch_size, side, cached: see `fer_fast.engines.open_engine`.
         device: auto, cuda or cuda:N.
-        opened: opens a candidate on a device, see `Trials.open`.
+        opened: opens a candidate on a device, see `Trials.open` and `sizes_for`.
 
     Raises:
         FerFastError: there is no such card, or nothing runs there.
@@ -98,18 +98,25 @@ class CardTrials:
         card: torch.device,
         batch_size: int,
         side: int,
-        opened: Callable[[Candidate, Callable[[], bool] | None], Engine],
+        opened: Callable[[Candidate, Callable[[], bool] | None, bool], Engine],
     ) -> None:
         self._model, self._card, self._opened = model, card, opened
         self._batch_size, self._side = batch_size, side
 
-    def open(self, candidate: Candidate, may_go_on: Callable[[], bool] | None = None) -> Engine:
+    def open(self, candidate: Candidate) -> Engine:
         """See `Trials.open`."""
+        return self._open(candidate, None, largest_alone=False)
+
+    def open_largest(self, candidate: Candidate, may_go_on: Callable[[], bool] | None) -> Engine:
+        """See `Trials.open_largest`."""
+        return self._open(candidate, may_go_on, largest_alone=True)
+
+    def _open(self, candidate: Candidate, may_go_on: Callable[[], bool] | None, largest_alone: bool) -> Engine:
         torch.cuda.empty_cache()  # what torch keeps of a form that is closed, TensorRT could not take
-        return self._opened(candidate, may_go_on)
+        return self._opened(candidate, may_go_on, largest_alone)
 
     def fault(self, engine: Engine, candidate: Candidate) -> str:
-        """A whole batch, and one image alone."""
+        """Some images in one batch, and one alone."""
         images, expected = self._images, self._expected
         return fault_of(engine.infer(images), expected, candidate.precision) or fault_of(
             engine.infer(images[:1]), expected[:1], candidate.precision

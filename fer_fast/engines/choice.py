@@ -144,8 +144,8 @@ def _open(
 
     assert not isinstance(model, ExportedModel)  # one engine alone runs it
 
-    def opened(card: str, candidate: Candidate, may_go_on: Callable[[], bool] | None) -> Engine:
-        return _named(model, candidate, card, side, cached, may_go_on)
+    def opened(card: str, candidate: Candidate, may_go_on: Callable[[], bool] | None, largest_alone: bool) -> Engine:
+        return _named(model, candidate, card, side, cached, may_go_on, largest_alone)
 
     return fastest_engine(model, device, precision, batch_size, side, cached, opened)
 
@@ -157,8 +157,9 @@ def _named(
     side: int,
     cached: bool,
     may_go_on: Callable[[], bool] | None = None,
+    largest_alone: bool = False,
 ) -> Engine:
-    """An engine of a name, after its first calls; `may_go_on`: see `build_engine`."""
+    """An engine of a name, after its first calls; `may_go_on`: see `build_engine`, `largest_alone`: `sizes_for`."""
     engine, precision, batch_size = candidate.engine, candidate.precision, candidate.batch_size
     if engine == "openvino":
         from fer_fast.engines.openvino import OpenVinoEngine
@@ -167,13 +168,14 @@ def _named(
     if engine.startswith("tensorrt"):
         from fer_fast.engines.tensorrt import TensorRtEngine
 
-        return _called(TensorRtEngine(model, device, precision, batch_size, cached, side, engine, may_go_on))
+        how = side, engine, may_go_on, largest_alone
+        return _called(TensorRtEngine(model, device, precision, batch_size, cached, *how))
     if torch_is_inherited():  # OpenMP, by which torch spreads its work, may wait for ever for the threads of the parent
         raise FerFastError("torch was in use before fork: start processes that classify by spawn or forkserver")
     from fer_fast.engines.torch import TorchEngine
 
     assert not isinstance(model, ExportedModel)  # torch runs none
-    return _called(TorchEngine(model, device, precision, batch_size, side))
+    return _called(TorchEngine(model, device, precision, batch_size, side, largest_alone))
 
 
 def _called(engine: Engine) -> Engine:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from fer_fast.engines.interface import Engine, OutOfTimeError
@@ -36,8 +38,11 @@ class Candidate:
 class Trials(Protocol):
     """What is done with a candidate; all of it may raise a FerFastError or a RuntimeError, which leaves it out."""
 
-    def open(self, candidate: Candidate, may_go_on: Callable[[], bool] | None = None) -> Engine:
-        """The engine, after its first calls; building it ends with an OutOfTimeError when it may not go on."""
+    def open(self, candidate: Candidate) -> Engine:
+        """The engine as whoever asked for it gets it, after its first calls."""
+
+    def open_largest(self, candidate: Candidate, may_go_on: Callable[[], bool] | None) -> Engine:
+        """For its largest batch alone, which opens sooner; a build that may not go on ends with an OutOfTimeError."""
 
     def fault(self, engine: Engine, candidate: Candidate) -> str:
         """What is wrong with its answers; empty if they are those of fp32, to a tolerance."""
@@ -58,12 +63,11 @@ class Kept(Protocol):
 
 @dataclass
 class Contest:
-    """What was tried, and of that the fastest, which stays open.
+    """What was tried, and how fast it was; one at a time is open.
 
     Attributes:
         trials: see `Trials`.
         time_is_up: whether no other candidate may begin.
-        best: the fastest engine so far.
         seconds: of each candidate that ran.
         failed: why the others did not.
         late: those for which no time was left.
@@ -71,7 +75,6 @@ class Contest:
 
     trials: Trials
     time_is_up: Callable[[], bool]
-    best: Engine | None = None
     seconds: dict[Candidate, float] = field(default_factory=dict)
     failed: dict[Candidate, str] = field(default_factory=dict)
     late: list[Candidate] = field(default_factory=list)
@@ -86,50 +89,57 @@ class Contest:
         for candidate in candidates:
             if self.seconds and self.time_is_up():
                 self.late.append(candidate)
-            else:
-                self._try(candidate)
+                continue
+            # What runs already is enough: then a build ends when time is up.
+            may_go_on = (lambda: not self.time_is_up()) if self.seconds else None
+            engine = self._right(candidate, partial(self.trials.open_largest, candidate, may_go_on))
+            if engine is not None:
+                with closing(engine):
+                    self._time(candidate, engine)
 
-    def close(self) -> None:
-        """Closes the fastest, too."""
-        if self.best is not None:
-            self.best.close()
+    def winner(self) -> Engine:
+        """The fastest, opened for batches of every size; what is wrong in those is left out, and the next one wins.
 
-    def _try(self, candidate: Candidate) -> None:
-        # What runs already is enough: then a build ends when time is up.
-        may_go_on = (lambda: not self.time_is_up()) if self.seconds else None
-        try:
-            engine = self.trials.open(candidate, may_go_on)
-        except OutOfTimeError as error:
-            log.warning("%s is left out: %s", candidate, error)
-            self.late.append(candidate)
-            return
-        except (FerFastError, RuntimeError) as error:
-            self._leave_out(candidate, str(error))
-            return
-        try:
-            self._compare(candidate, engine)
-        finally:
-            if engine is not self.best:
-                engine.close()
+        Raises:
+            FerFastError: none is right.
+        """
+        while self.seconds:
+            first = self.first
+            if (engine := self._right(first, partial(self.trials.open, first))) is not None:
+                return engine
+        raise FerFastError(f"no engine runs the model: {'; '.join(f'{k}: {v}' for k, v in self.failed.items())}")
 
-    def _compare(self, candidate: Candidate, engine: Engine) -> None:
+    def _right(self, candidate: Candidate, opened: Callable[[], Engine]) -> Engine | None:
+        """The engine, if it opens and its answers are right."""
+        with ExitStack() as unwanted:
+            try:
+                engine = opened()
+                unwanted.callback(engine.close)
+                fault = self.trials.fault(engine, candidate)
+            except OutOfTimeError as error:
+                log.warning("%s is left out: %s", candidate, error)
+                self.late.append(candidate)
+                return None
+            except (FerFastError, RuntimeError) as error:
+                fault = str(error)
+            if not fault:
+                unwanted.pop_all()
+                return engine
+        self._leave_out(candidate, fault)
+        return None
+
+    def _time(self, candidate: Candidate, engine: Engine) -> None:
         try:
-            if fault := self.trials.fault(engine, candidate):
-                self._leave_out(candidate, fault)
-                return
             seconds = self.trials.seconds(engine)
         except (FerFastError, RuntimeError) as error:
             self._leave_out(candidate, str(error))
             return
         log.info("%s: %.3f ms", candidate, 1000 * seconds)
         self.seconds[candidate] = seconds
-        if self.first == candidate:
-            before, self.best = self.best, engine
-            if before is not None:
-                before.close()
 
     def _leave_out(self, candidate: Candidate, why: str) -> None:
         log.warning("%s is left out: %s", candidate, why)
+        self.seconds.pop(candidate, None)
         self.failed[candidate] = why
 
     def said(self) -> str:
@@ -156,7 +166,8 @@ def fastest(
 ) -> Engine:
     """The engine that was chosen here before, or else the one that is measured to be the fastest.
 
-    First the candidates are compared, then the winner in smaller batches.
+    First the candidates are compared, then the winner in smaller batches; each for its largest batch alone, so that
+    what smaller ones need is made for the winner only, after that.
 
     Args:
         candidates: in the order in which they are tried.
@@ -175,20 +186,15 @@ def fastest(
     log.info("measuring what is fastest on this card, for about %.0f seconds at most; that is done once", budget)
     begun = clock()
     contest = Contest(trials, lambda: clock() - begun >= budget)
-    try:
-        contest.hold(candidates)
-        if not contest.seconds:
-            raise FerFastError(f"no engine runs the model: {'; '.join(f'{k}: {v}' for k, v in contest.failed.items())}")
+    contest.hold(candidates)
+    if contest.seconds:
         contest.hold([replace(contest.first, batch_size=each) for each in batch_sizes])
-        chosen, said = contest.first, contest.said()
-        log.info("auto takes %s", said)
-        _keep(kept, chosen, said)
-        assert contest.best is not None
-        contest.best.chosen = {"chosen": said}
-    except BaseException:
-        contest.close()
-        raise
-    return contest.best
+    engine = contest.winner()
+    said = contest.said()
+    log.info("auto takes %s", said)
+    _keep(kept, contest.first, said)
+    engine.chosen = {"chosen": said}
+    return engine
 
 
 def _keep(kept: Kept, chosen: Candidate, said: str) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from fer_fast.engines.interface import DEFAULT_SIDE, Engine
-from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, opening
+from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, graphs_of, opening, sizes_for
 from fer_fast.engines.tensorrt_build import load_tensorrt
 from fer_fast.engines.tensorrt_cut import CutEngines
 from fer_fast.engines.tensorrt_sources import BuiltEngines, ExportedEngine, Source
@@ -39,6 +39,7 @@ class TensorRtEngine(Engine):
         model, device, precision, batch_size, cached, side: see `fer_fast.engines.open_engine`.
         form: tensorrt or tensorrt-fused; an exported model has the first alone.
         may_go_on: see `build_engine`.
+        largest_alone: see `sizes_for`.
 
     Raises:
         FerFastError: TensorRT is not installed, or does not support the card.
@@ -54,6 +55,7 @@ class TensorRtEngine(Engine):
         side: int = DEFAULT_SIDE,
         form: str = "tensorrt",
         may_go_on: Callable[[], bool] | None = None,
+        largest_alone: bool = False,
     ) -> None:
         super().__init__()
         self.form = form
@@ -69,7 +71,7 @@ class TensorRtEngine(Engine):
             source = engines(model, self.library, self.device, precision, side, cached, may_go_on)
         self.precision, self._facts = source.precision, source.facts
         self.sides = source.sides if source.sides.fixed else source.sides.only(side)
-        self.streams = STREAMS
+        self.streams, self._largest_alone = STREAMS, largest_alone
         with opening("TensorRT", self.device), torch.cuda.device(torch.device(self.device)):
             self._replays, self.most = as_large_as_fits(partial(self._captured, source), batch_size)
 
@@ -87,7 +89,7 @@ class TensorRtEngine(Engine):
             "precision": self.precision,
             "streams": str(self.streams),
             **self._facts,
-            "graph": f"CUDA graph of {self.most} images",
+            "graph": graphs_of(sizes_for(self.most, self._largest_alone)),
             "cache": self.cache,
             **self.chosen,
         }
@@ -96,7 +98,9 @@ class TensorRtEngine(Engine):
         self.__dict__.pop("_replays", None)
 
     def _captured(self, source: Source, batch: int) -> Replays:
-        """Graphs of an engine for this batch: its contexts take memory for the largest batch that it was built for."""
+        """Graphs of each size, of engines for it; the largest engine comes first, see `BuiltEngines`."""
         images, device = (batch, *self.sides.example, 3), torch.device(self.device)
-        make, self.cache = source.models(images, device)
-        return Replays(make, images, device)
+        sizes = sizes_for(batch, self._largest_alone)
+        found = {size: source.models((size, *images[1:]), device) for size in reversed(sizes)}
+        self.cache = ", ".join(dict.fromkeys(said for _, said in found.values()))
+        return Replays(lambda shape: found[shape[0]][0](), images, device, sizes)

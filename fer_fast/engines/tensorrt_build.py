@@ -13,6 +13,7 @@ from fer_fast.machine.signals import held_back
 from fer_fast.types import FerFastError, MissingExtraError
 
 if TYPE_CHECKING:
+    from fer_fast.machine.cache import Place
     from fer_fast.models.architecture import Sides
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,10 @@ LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
         "pip install --no-deps tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings",
     ),
 }
+#: Of TensorRT's last error, where there was none.
+SILENT = "it does not say why"
 #: Oldest version of each flavour's interface.
-_OLDEST = {"tensorrt": 10, "tensorrt-rtx": 1}
+_OLDEST = {"tensorrt": (10, 1), "tensorrt-rtx": (1, 0)}
 
 
 def load_tensorrt(flavour: str) -> Any:
@@ -41,8 +44,9 @@ def load_tensorrt(flavour: str) -> Any:
         library = [importlib.import_module(name) for name in modules][-1]
     except (ImportError, OSError) as error:
         raise MissingExtraError(f"{flavour} is not there ({error}): {hint}") from error
-    if int(library.__version__.partition(".")[0]) < _OLDEST[flavour]:
-        raise FerFastError(f"{flavour} must be {_OLDEST[flavour]} or newer, not {library.__version__}: {hint}")
+    if tuple(map(int, library.__version__.split(".")[:2])) < _OLDEST[flavour]:
+        oldest = ".".join(map(str, _OLDEST[flavour]))
+        raise FerFastError(f"{flavour} must be {oldest} or newer, not {library.__version__}: {hint}")
     return library
 
 
@@ -53,8 +57,11 @@ def build_engine(
     cards: tuple[str, ...] = (),
     sides: Sides | None = None,
     may_go_on: Callable[[], bool] | None = None,
+    *,
+    least: int = 1,
+    timings: Place | None = None,
 ) -> bytes:
-    """Compiles a graph whose types say the precision (strong typing), for batches of 1 to `batch_size`.
+    """Compiles a graph whose types say the precision (strong typing), for batches of `least` to `batch_size`.
 
     Args:
         library: what `load_tensorrt` gives.
@@ -63,6 +70,8 @@ def build_engine(
         cards: compute capabilities such as 8.6, of TensorRT for RTX alone; none is this card, or for RTX all.
         sides: what images may be, of a graph whose input leaves them free.
         may_go_on: is asked at each step; False ends the build.
+        least: the smallest batch; an engine of one batch alone needs to be good at no other.
+        timings: where what was timed on this card lies, for the next engine; it is read, and written again.
 
     Raises:
         ValueError: a card that the library does not build for.
@@ -80,7 +89,7 @@ def build_engine(
         raise FerFastError(f"TensorRT {library.__version__} does not take the graph: {reasons}")
     settings = builder.create_builder_config()
     settings.clear_flag(library.BuilderFlag.TF32)  # on by default, strongly typed or not; fp32 means fp32
-    settings.add_optimization_profile(_profile(builder, network.get_input(0), batch_size, sides))
+    settings.add_optimization_profile(_profile(builder, network.get_input(0), least, batch_size, sides))
     if cards:
         known = capabilities(library)
         for card in cards:
@@ -89,10 +98,28 @@ def build_engine(
         settings.num_compute_capabilities = len(cards)
         for place, card in enumerate(cards):
             settings.set_compute_capability(known[card], place)
+    if timings is not None:
+        take_timings(settings, timings)
     engine = _built(library, builder, network, settings, may_go_on)
     if engine is None:
         raise FerFastError(f"TensorRT {library.__version__} could not build the engine: {messages.last}")
+    if timings is not None:
+        keep_timings(settings, timings)
     return bytes(engine)
+
+
+def take_timings(settings: Any, timings: Place) -> None:
+    """Gives the builder what was timed before, or nothing yet; what it does not take, another driver's, is left."""
+    timed = settings.create_timing_cache(bytes(timings.fetch() or b""))
+    if timed is None or not settings.set_timing_cache(timed, False):
+        log.info("what TensorRT timed before, %s, is of no use here and is timed again", timings.file)
+        settings.set_timing_cache(settings.create_timing_cache(b""), False)
+
+
+def keep_timings(settings: Any, timings: Place) -> None:
+    """Keeps what was timed, with what had been before."""
+    if (timed := settings.get_timing_cache()) is not None:
+        timings.store(bytes(timed.serialize()))
 
 
 def _built(library: Any, builder: Any, network: Any, settings: Any, may_go_on: Callable[[], bool] | None) -> Any:
@@ -109,7 +136,7 @@ def _built(library: Any, builder: Any, network: Any, settings: Any, may_go_on: C
     return engine
 
 
-def _profile(builder: Any, given: Any, batch_size: int, sides: Sides | None) -> Any:
+def _profile(builder: Any, given: Any, smallest: int, batch_size: int, sides: Sides | None) -> Any:
     """The shapes that the engine takes; it is tuned for the largest."""
     least = most = tuple(given.shape)[1:]
     if sides is not None and not sides.fixed:
@@ -117,7 +144,7 @@ def _profile(builder: Any, given: Any, batch_size: int, sides: Sides | None) -> 
         least, most = (sides.step, sides.step, channels), (sides.most, sides.most, channels)
     profile = builder.create_optimization_profile()
     largest = (batch_size, *most)
-    profile.set_shape(given.name, (1, *least), largest, largest)
+    profile.set_shape(given.name, (smallest, *least), largest, largest)
     return profile
 
 
@@ -137,7 +164,7 @@ def messages_of(library: Any) -> Any:
 
         def __init__(self) -> None:
             library.ILogger.__init__(self)
-            self.last = "it does not say why"
+            self.last = SILENT
 
         def log(self, severity: Any, message: str) -> None:
             """Called by TensorRT."""

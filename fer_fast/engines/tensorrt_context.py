@@ -17,6 +17,7 @@ class Compiled:
     """An engine with what its contexts need to know of it.
 
     Attributes:
+        library: what `load_tensorrt` gives.
         engine: TensorRT's.
         messages: what TensorRT says of it.
         name: what its input is called.
@@ -24,6 +25,7 @@ class Compiled:
         outputs: shape for that and dtype of each output, by name.
     """
 
+    library: Any
     engine: Any
     messages: Any
     name: str
@@ -39,8 +41,10 @@ class Context:
     """
 
     def __init__(self, compiled: Compiled, device: torch.device) -> None:
-        self._name, self._engine = compiled.name, compiled.engine  # which the context goes on using
-        self._context: Any = compiled.engine.create_execution_context()
+        self._name = compiled.name
+        self._engine: Any = compiled.engine  # which the context goes on using
+        ours = compiled.library.ExecutionContextAllocationStrategy.USER_MANAGED
+        self._context: Any = compiled.engine.create_execution_context(ours)
         if self._context is None:
             raise RuntimeError(f"TensorRT could not make a context: {compiled.messages.last}")
         self._context.set_input_shape(compiled.name, compiled.shape)
@@ -51,6 +55,9 @@ class Context:
 
     def __call__(self, given: Tensor) -> list[Tensor]:
         """The outputs, launched on the current stream; the next call writes them anew."""
+        # Of torch's pool, where the graphs of a stream share it; torch gives it to nobody else before this has run.
+        memory = torch.empty(self._engine.device_memory_size_v2, dtype=torch.uint8, device=given.device)
+        self._context.set_device_memory(memory.data_ptr(), memory.numel())
         self._context.set_tensor_address(self._name, given.data_ptr())
         if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise FerFastError(f"TensorRT failed on {given.device}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -44,10 +45,10 @@ class Part:
         """Its ONNX graph, for batches of 1 to a number."""
         return onnx_of(self.module, self.given, free_batch(batch_size), self.input, tuple(self.outputs))
 
-    def compiled(self, engine: Any, messages: Any, batch_size: int) -> Compiled:
+    def compiled(self, library: Any, engine: Any, messages: Any, batch_size: int) -> Compiled:
         """Its engine with what contexts need to know."""
         outputs = {name: ((batch_size, *each.shape[1:]), each.dtype) for name, each in self.outputs.items()}
-        return Compiled(engine, messages, self.input, (batch_size, *self.given.shape[1:]), outputs)
+        return Compiled(library, engine, messages, self.input, (batch_size, *self.given.shape[1:]), outputs)
 
 
 class CutEngines(BuiltEngines):
@@ -68,10 +69,8 @@ class CutEngines(BuiltEngines):
 
     def models(self, images: tuple[int, ...], device: torch.device) -> tuple[Callable[[], Model], str]:
         """See `Source.models`."""
-        cut = self._architecture.cut(self._checkpoint, self.precision)
-        (before, first), (after, second) = (
-            self._compiled(part, cut.views * images[0]) for part in parts(cut, self.sides, self.output)
-        )
+        cut, both = self._cut
+        (before, first), (after, second) = (self._compiled(part, cut.views * images[0]) for part in both)
         tokens = cut.tokens.to(device)
 
         def make() -> Model:
@@ -80,10 +79,16 @@ class CutEngines(BuiltEngines):
 
         return make, first if first == second else f"{first}, {second}"
 
+    @cached_property
+    def _cut(self) -> tuple[Cut, Sequence[Part]]:
+        """The network in parts, and what of it is compiled; the same for each batch size."""
+        cut = self._architecture.cut(self._checkpoint, self.precision)
+        return cut, parts(cut, self.sides, self.output)
+
     def _compiled(self, part: Part, batch_size: int) -> tuple[Compiled, str]:
         key = {**self.key(batch_size), "part": part.name}
-        engine, said = self._kept(key, batch_size, lambda: part.graph(batch_size))
-        return part.compiled(engine, self.messages, batch_size), said
+        engine, said = self._kept(key, batch_size, lambda: part.graph(batch_size), part.name)
+        return part.compiled(self._library, engine, self.messages, batch_size), said
 
 
 def parts(cut: Cut, sides: Sides, output: str) -> Sequence[Part]:

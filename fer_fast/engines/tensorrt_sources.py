@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from fer_fast.engines.onnx_graph import onnx_bytes
-from fer_fast.engines.tensorrt_build import build_engine, messages_of
+from fer_fast.engines.replay import is_memory_full
+from fer_fast.engines.tensorrt_build import SILENT, build_engine, messages_of
 from fer_fast.engines.tensorrt_context import Compiled, Context
 from fer_fast.engines.torch import card_precision
 from fer_fast.machine.cache import Place
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Raise it when the graph that is built changes: old engines are then left alone.
-GRAPH_VERSION = 4
+GRAPH_VERSION = 5
 PRECISIONS: tuple[str, ...] = (*DTYPES, "int8")
 
 
@@ -40,7 +41,7 @@ class Source(ABC):
         sides: what images may be.
         output: what their output is called.
         facts: what is said of them.
-        messages: what TensorRT says of the last engine and of its contexts.
+        messages: what TensorRT says of engines and of their contexts.
     """
 
     precision: str
@@ -48,10 +49,11 @@ class Source(ABC):
     output: str
     facts: dict[str, str]
     messages: Any
+    _library: Any
 
     @abstractmethod
     def engine(self, batch_size: int) -> tuple[Any, str]:
-        """TensorRT's engine for batches of 1 to a number, and what the cache did: hit, stored, or why not."""
+        """TensorRT's engine for batches of a number, and what the cache did: hit, stored, or why not."""
 
     @abstractmethod
     def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
@@ -61,7 +63,7 @@ class Source(ABC):
         """What makes models for images of a shape, each for a thread, and what the cache did, see `engine`."""
         engine, said = self.engine(images[0])
         outputs = {self.output: (self.output_shape(images), torch.float32)}
-        compiled = Compiled(engine, self.messages, INPUT, images, outputs)
+        compiled = Compiled(self._library, engine, self.messages, INPUT, images, outputs)
 
         def make() -> Model:
             context = Context(compiled, device)
@@ -71,7 +73,7 @@ class Source(ABC):
 
 
 class BuiltEngines(Source):
-    """Engines that are built here, once a batch size.
+    """Engines that are built here, once a batch size, and for that alone.
 
     Raises:
         ValueError: a precision that TensorRT has not.
@@ -99,7 +101,9 @@ class BuiltEngines(Source):
                 f"precision must be auto, {', '.join(self.precisions)} for engine {self.name!r}, not {precision!r}"
             )
         self._checkpoint, self._library, self._cached = checkpoint, library, cached
+        self.messages = messages_of(library)
         self._may_go_on = may_go_on
+        self._graphs: dict[str, bytes] = {}
         self._card = torch.device(device)
         self._architecture = architecture_of(checkpoint)
         sides = self._architecture.sides(checkpoint)
@@ -115,21 +119,33 @@ class BuiltEngines(Source):
             lambda: engine_graph(self._checkpoint, self.precision, batch_size, self.sides),
         )
 
-    def _kept(self, key: dict[str, str | int], batch_size: int, graph: Callable[[], bytes]) -> tuple[Any, str]:
-        """The engine of a key: from the cache, or built of a graph; and which."""
-        self.messages = messages_of(self._library)
+    def _kept(
+        self, key: dict[str, str | int], batch_size: int, graph: Callable[[], bytes], part: str = ""
+    ) -> tuple[Any, str]:
+        """The engine of a key: from the cache, or built of a graph, the first one of that part of the model; and which.
+
+        A graph is for all batches up to the one for which it was made, and it takes seconds to make: the largest is
+        asked for first.
+        """
+        self.messages.last = SILENT  # of this engine
         runtime = self._library.Runtime(self.messages)
         place = Place("tensorrt", key) if self._cached else None
         if place is not None and (kept := place.fetch()) is not None:
             engine = runtime.deserialize_cuda_engine(kept)
             if engine is not None:
                 return engine, "hit"
+            if is_memory_full(self.messages.last):  # a smaller one may do, and this one is whole
+                raise FerFastError(f"TensorRT cannot load engine {place.file}: {self.messages.last}")
             log.warning("engine %s cannot be used here and is built again", place.file)
         log.info("building the engine for this card in %s; that is done once", self.precision)
-        blob = build_engine(self._library, graph(), batch_size, may_go_on=self._may_go_on)
+        if part not in self._graphs:
+            self._graphs[part] = graph()
+        timings = Place("timings", self._machine()) if self._cached else None
+        how: dict[str, Any] = {"may_go_on": self._may_go_on, "least": batch_size, "timings": timings}
+        blob = build_engine(self._library, self._graphs[part], batch_size, **how)
         engine = runtime.deserialize_cuda_engine(blob)
         if engine is None:
-            raise FerFastError("TensorRT cannot read the engine that it built")
+            raise FerFastError(f"TensorRT cannot read the engine that it built: {self.messages.last}")
         return engine, "not used" if place is None else place.store(blob)
 
     def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
@@ -138,7 +154,6 @@ class BuiltEngines(Source):
 
     def key(self, batch_size: int) -> dict[str, str | int]:
         """What makes it another engine."""
-        major, minor = torch.cuda.get_device_capability(self._card)
         return {
             "model": self._checkpoint.digest,
             "graph": GRAPH_VERSION,
@@ -146,9 +161,16 @@ class BuiltEngines(Source):
             "precision": self.precision,
             "batch_size": batch_size,
             "side": self.sides.step,
+            **self._machine(),
+            "torch": torch.__version__,
+        }
+
+    def _machine(self) -> dict[str, str | int]:
+        """What makes timings others."""
+        major, minor = torch.cuda.get_device_capability(self._card)
+        return {
             "tensorrt": str(self._library.__version__),
             "card": f"{torch.cuda.get_device_name(self._card)} {major}.{minor}",
-            "torch": torch.__version__,
         }
 
 
@@ -165,14 +187,20 @@ class ExportedEngine(Source):
             raise ValueError(f"precision must be auto or {exported} for an .engine of {exported}, not {precision!r}")
         self._model, self._library = model, library
         self.precision, self.sides, self.output, self.facts = exported, model.sides, model.output, {}
+        self._engine: Any = None
 
     def engine(self, batch_size: int) -> tuple[Any, str]:
-        """See `Source.engine`; one engine does for all.
+        """See `Source.engine`; one engine does for all up to the largest.
 
         Raises:
             FerFastError: it is for another TensorRT, or for other cards.
             CheckpointError: it is not what its description says.
         """
+        if self._engine is None:
+            self._engine = self._read()
+        return self._engine, "not used"
+
+    def _read(self) -> Any:
         name = str(self._model.path)
         self.messages = messages_of(self._library)
         engine = self._library.Runtime(self.messages).deserialize_cuda_engine(self._model.graph)
@@ -183,7 +211,7 @@ class ExportedEngine(Source):
             )
         if not self._is_described(engine):
             raise CheckpointError(f"the model {name!r} is damaged: it is not what its description says")
-        return engine, "not used"
+        return engine
 
     def output_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
         """See `Source.output_shape`."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from fer_fast.engines.interface import DEFAULT_SIDE, Engine, keeps_accuracy
-from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, opening
+from fer_fast.engines.replay import STREAMS, Replays, as_large_as_fits, failing, graphs_of, opening, sizes_for
 from fer_fast.machine.devices import torch_device
 from fer_fast.machine.processors import quota_threads
+from fer_fast.models.card import fit_to_card
 from fer_fast.models.registry import architecture_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ log = logging.getLogger(__name__)
 
 
 class TorchEngine(Engine):
-    """PyTorch without a compiler, which refuses cards before Volta; see `fer_fast.engines.Engine` for the methods."""
+    """PyTorch without a compiler, which refuses cards before Volta; see `fer_fast.engines.Engine` for the methods.
+
+    Args:
+        checkpoint, device, precision, batch_size, side: see `fer_fast.engines.open_engine`.
+        largest_alone: see `sizes_for`.
+    """
 
     def __init__(
         self,
@@ -37,6 +43,7 @@ class TorchEngine(Engine):
         precision: str,
         batch_size: int = 32,
         side: int = DEFAULT_SIDE,
+        largest_alone: bool = False,
     ) -> None:
         super().__init__()
         self.device = torch_device(device)
@@ -44,7 +51,7 @@ class TorchEngine(Engine):
         self._facts, self.sides = architecture.eager_facts, architecture.sides(checkpoint)
         card = torch.device(self.device)
         self.precision = _precision(precision, card, checkpoint.config)
-        self.most = batch_size
+        self.most, self._largest_alone = batch_size, largest_alone
         self._replays: Replays | None = None
         # torch spreads one batch over all cores; on a card another one is copied meanwhile.
         self.streams = 1 if self.device == "cpu" else STREAMS
@@ -53,11 +60,11 @@ class TorchEngine(Engine):
             self.model = architecture.eager(checkpoint, self.precision)
             return
         self.sides = self.sides if self.sides.fixed else self.sides.only(side)
-        with opening("torch", self.device), self._exactly():
+        with opening("torch", self.device), self._flags():
             self.model = architecture.eager(checkpoint, self.precision).to(card)
-            self._replays, self.most = as_large_as_fits(
-                lambda batch: Replays(lambda: self.model, (batch, *self.sides.example, 3), card), batch_size
-            )
+            major, _ = torch.cuda.get_device_capability(card)
+            self._facts = self._facts | fit_to_card(self.model, self.precision, major)
+            self._replays, self.most = as_large_as_fits(self._captured, batch_size)
 
     @torch.inference_mode()
     def _infer(self, images: Pixels) -> npt.NDArray[np.float32]:
@@ -67,11 +74,18 @@ class TorchEngine(Engine):
                 return self.model(pixels).float().numpy()  # type: ignore[no-any-return]
             return np.concatenate([self._replays(part) for part in torch.split(pixels, self.most)])
 
-    def _exactly(self) -> AbstractContextManager[None]:
-        """On a GPU torch rounds the inputs of fp32 convolutions to ten bits by default; fp32 means fp32 here."""
-        if self.precision != "fp32":
-            return nullcontext()
-        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # type: ignore[no-any-return,no-untyped-call]
+    def _captured(self, batch: int) -> Replays:
+        """Graphs of each size, of one model."""
+        images, sizes = (batch, *self.sides.example, 3), sizes_for(batch, self._largest_alone)
+        return Replays(lambda _: self.model, images, torch.device(self.device), sizes)
+
+    def _flags(self) -> AbstractContextManager[None]:
+        """Of cuDNN, which decide what is captured: sizes are fixed, so it times its ways and takes the fastest.
+
+        torch lets it round the inputs of fp32 convolutions to ten bits by default; fp32 means fp32 here.
+        """
+        rounds = self.precision != "fp32"
+        return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=rounds)  # type: ignore[no-any-return,no-untyped-call]
 
     def describe(self) -> dict[str, str]:
         """See `Engine.describe`."""
@@ -83,7 +97,7 @@ class TorchEngine(Engine):
             "streams": str(self.streams),
             **self._facts,
             **({"threads": str(torch.get_num_threads())} if self.device == "cpu" else {}),
-            **({} if self._replays is None else {"graph": f"CUDA graph of {self.most} images"}),
+            **({} if self._replays is None else {"graph": graphs_of(sizes_for(self.most, self._largest_alone))}),
             **self.chosen,
         }
 

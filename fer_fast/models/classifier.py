@@ -142,6 +142,9 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
 
     def native(self, network: Network) -> Network:
         """The same network as torch runs it, with the native ops, and changed at will; in fp32, eval mode."""
+        from fer_fast.ops.image import normalised_image
+
+        network.image_op = normalised_image
         # Before the weights are rounded: a norm that follows a rounded convolution adds half of its error again.
         return _folded(network)
 

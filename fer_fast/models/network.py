@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from fer_fast.models.config import LUMA, ClassifierConfig
+from fer_fast.ops.image import as_planes, normalise, normalised_image_reference
 
 #: What pixels are normalised with, whatever the precision is.
 _EXACT = ("luma", "pixel_mean", "pixel_inv_std")
@@ -20,6 +23,9 @@ class Network(nn.Module):
     Attributes:
         config: that of the model, which calibration replaces.
         backbone: a part that may start trained, and that a recipe can freeze or train at a rate of its own.
+        image_op: what normalises uint8 images. The reference is torch's own; an engine puts the native op here.
+        pixel_channels: that the first convolution takes, see `normalised_image`.
+        pixel_planes: whether it takes one channel after the other in memory.
         backbone_channels: of the map that `trained` gives with the logits, on which training may put a head; 0: none.
     """
 
@@ -30,6 +36,8 @@ class Network(nn.Module):
         self.config = config
         self.backbone: nn.Module | None = None
         self.backbone_channels = 0
+        self.image_op: Callable[..., Tensor] = normalised_image_reference
+        self.pixel_channels, self.pixel_planes = 3, False
         self.register_buffer("pixel_mean", torch.tensor(config.mean).mul(255), persistent=False)
         if config.colour == "grey":
             # Thrice, as the mean over three channels is taken of it.
@@ -69,6 +77,14 @@ class Network(nn.Module):
         """The backbone's deepest map alone, [batch, backbone_channels, h, w]."""
         raise NotImplementedError(f"{type(self).__name__} has no backbone")
 
+    def first_convolution(self) -> nn.Conv2d | None:
+        """What alone reads the normalised pixels, and so may have `pixel_channels`; None: it is not the only one."""
+        return None
+
+    def fuse_convolutions(self) -> bool:
+        """Puts cuDNN's fused convolutions in the place of others (`convolutions.py`); whether it has any such."""
+        return False
+
     def stages(self) -> dict[str, nn.Module]:
         """Parts by the names of their maps (`ClassifierArchitecture.drawn`), each a module that gives one."""
         return {}
@@ -83,11 +99,15 @@ class Network(nn.Module):
         return []
 
     def normalised(self, images: Tensor) -> Tensor:
-        """What the network sees, float [batch, channels, size, size], from images as `forward` takes them."""
+        """What the network sees, [batch, pixel_channels or 1, size, size], from images as `forward` takes them."""
         dtype = next(self.parameters()).dtype
+        statistics = self.get_buffer("pixel_mean"), self.get_buffer("pixel_inv_std")
+        if images.dtype == torch.uint8 and self.config.colour == "rgb":
+            return self.image_op(images, *statistics, self.pixel_channels, dtype, self.pixel_planes)
         if self.config.colour == "grey":
-            images = (_planes(images) * self.get_buffer("luma").float()).mean(dim=1, keepdim=True)
-        return normalise(images, self.get_buffer("pixel_mean"), self.get_buffer("pixel_inv_std")).to(dtype)
+            images = (as_planes(images) * self.get_buffer("luma").float()).mean(dim=1, keepdim=True)
+        form = torch.contiguous_format if self.pixel_planes else torch.channels_last
+        return normalise(images, *statistics).to(dtype).contiguous(memory_format=form)
 
     def round_to(self, dtype: torch.dtype) -> None:
         """Rounds weights, and with them activations; pixels are still normalised in fp32."""
@@ -95,19 +115,6 @@ class Network(nn.Module):
         self.to(dtype)
         for name, buffer in kept.items():
             self.register_buffer(name, buffer, persistent=False)
-
-
-def normalise(images: Tensor, mean: Tensor, inv_std: Tensor) -> Tensor:
-    """Images as `Network.forward` takes them to fp32 [batch, channels, size, size]; both [channels], 0 to 255."""
-    # In fp32: a bf16 mean of 124 would be off by half a grey level.
-    scaled = (_planes(images) - mean.float().view(1, -1, 1, 1)) * inv_std.float().view(1, -1, 1, 1)
-    return scaled.contiguous(memory_format=torch.channels_last)
-
-
-def _planes(images: Tensor) -> Tensor:
-    """Images as `Network.forward` takes them to fp32 [batch, channels, size, size]."""
-    # Floats first: TensorRT transposes no uint8.
-    return images.float().permute(0, 3, 1, 2) if images.dtype == torch.uint8 else images.float()
 
 
 def with_mirrored(images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The fused op's kernel where no nvcc built it: a card comes in, the kernel compiled for it goes out, and is kept."""
+"""The kernels where no nvcc built them: a card comes in, the kernels compiled for it go out, and are kept."""
 
 from __future__ import annotations
 
@@ -19,26 +19,42 @@ _one_at_a_time = threading.Lock()
 
 
 def compiled_kernel(architecture: int) -> bytes:
-    """The kernel's cubin, from the cache, or compiled by NVRTC and kept there.
+    """The kernels' cubin, from the cache, or compiled by NVRTC and kept there.
+
+    Each NVRTC's is kept by itself. Where none is found, what was compiled last for that card will do.
 
     Args:
         architecture: the card's compute capability, times ten.
 
     Raises:
-        FerFastError: there is no NVRTC that compiles for that card.
+        FerFastError: there is no NVRTC that compiles for that card, and nothing was compiled for it before.
     """
     core = native.core()
     program, headers = core.cuda_program(), dict(core.cuda_headers())
     text = "\0".join((program, *headers, *headers.values()))
-    key: dict[str, str | int] = {"architecture": architecture, "source": hashlib.sha256(text.encode()).hexdigest()}
-    place = Place("kernel", key)
+    source = hashlib.sha256(text.encode()).hexdigest()
+    key: dict[str, str | int] = {"architecture": architecture, "source": source}
+    last = Place("nvrtc", key)  # the version that compiled last
+    try:
+        nvrtc = find_nvrtc(architecture)
+    except FerFastError as error:
+        if (version := last.fetch()) is None or (kept := _place(key, bytes(version).decode()).fetch()) is None:
+            raise
+        log.info("%s; what NVRTC %s compiled before is used", error, bytes(version).decode())
+        return bytes(kept)
+    place = _place(key, nvrtc.version)
     if (kept := place.fetch()) is not None:
         return bytes(kept)
-    begun, nvrtc = time.monotonic(), find_nvrtc(architecture)
+    begun = time.monotonic()
     cubin = nvrtc.compile(program, headers, architecture)
     seconds = time.monotonic() - begun
-    log.info("the fused op's kernel: compiled by NVRTC %s in %.1f s, %s", nvrtc.version, seconds, place.store(cubin))
+    log.info("the kernels: compiled by NVRTC %s in %.1f s, %s", nvrtc.version, seconds, place.store(cubin))
+    last.store(nvrtc.version.encode())
     return cubin
+
+
+def _place(key: dict[str, str | int], version: str) -> Place:
+    return Place("kernel", key | {"nvrtc": version})
 
 
 def code_for(device: int, architecture: int) -> Any:

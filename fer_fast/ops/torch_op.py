@@ -16,12 +16,9 @@ import torch
 from torch import Tensor
 
 from fer_fast.ops import native
-from fer_fast.ops.compiled import code_for
-from fer_fast.types import FerFastError
+from fer_fast.ops.card import HAS_CUDA, launching, was_built
 
 _NAME = "fer_fast::fused_tokens"
-#: Only a torch for CUDA has tensors for that twin. It is no question to a driver: there may be none.
-_HAS_CUDA = torch.version.cuda is not None
 
 
 def load() -> None:
@@ -31,7 +28,7 @@ def load() -> None:
         FerFastError: one was not built, or does not load.
     """
     native.core()
-    if _HAS_CUDA and native.has_cuda_library():
+    if HAS_CUDA and native.has_cuda_library():
         native.cuda()
 
 
@@ -61,27 +58,13 @@ def _on_cpu(*arguments: Any) -> Tensor:
 
 def _on_cuda(*arguments: Any) -> Tensor:
     device = arguments[0][0].device
-    architecture = _architecture(device)
-    built = native.has_cuda_code(architecture)
-    call, tokens = _prepared(native.cuda() if built else native.core(), *arguments)
-    # torch's own guard: on its way back it makes no context on a device that was not in use.
-    with torch.cuda.device(device):
-        stream = torch.cuda.current_stream(device).cuda_stream
-        try:
-            if built:
-                call.write(tokens.data_ptr(), stream)
-            else:
-                code_for(device.index, architecture).write(call, tokens.data_ptr(), stream)
-        except RuntimeError as error:  # the launch was refused
-            raise FerFastError(str(error)) from error
+    call, tokens = _prepared(native.cuda() if was_built(device) else native.core(), *arguments)
+    with launching(device) as (code, stream):
+        if code is None:
+            call.write(tokens.data_ptr(), stream)
+        else:
+            code.write(call, tokens.data_ptr(), stream)
     return tokens
-
-
-@functools.cache
-def _architecture(device: torch.device) -> int:
-    """A card's compute capability, times ten."""
-    major, minor = torch.cuda.get_device_capability(device)
-    return 10 * major + minor
 
 
 def _prepared(
@@ -139,7 +122,7 @@ def _register() -> None:
         "ScalarType out_dtype) -> Tensor",
     )
     torch.library.impl(_NAME, "cpu", _on_cpu)
-    if _HAS_CUDA:
+    if HAS_CUDA:
         torch.library.impl(_NAME, "cuda", _on_cuda)
     torch.library.register_fake(_NAME, _fake)
 

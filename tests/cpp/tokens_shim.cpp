@@ -1,9 +1,11 @@
-// The CUDA twin's kernel body over every block and thread, on the host: what test_tokens.py and test_traffic.py call
-// without a GPU. The shim comes first: the kernel needs its keywords.
+// The kernels' bodies over every block and thread, on the host: what test_tokens.py, test_image.py and test_traffic.py
+// call without a GPU. The shim comes first: the kernels need its keywords.
 #include "kernel_shim.h"
 
 #include "../../csrc/tokens/cuda_dispatch.h"
 #include "../../csrc/tokens/cuda_plan.h"
+#include "../../csrc/tokens/image_dispatch.h"
+#include "../../csrc/tokens/image_plan.h"
 
 using namespace fer_fast;
 
@@ -16,6 +18,12 @@ void run(const CudaSource& source, DType out_dtype, int64_t most_blocks) {
   const auto blocks = static_cast<unsigned>(std::min<int64_t>(source.blocks, most_blocks));
   with_kernel(source, out_dtype,
               [&](auto kernel) { run_blocks(blocks, static_cast<unsigned>(source.threads), [&] { kernel(source); }); });
+}
+
+void run(const CudaImage& image, int64_t most_blocks) {
+  const auto blocks = static_cast<unsigned>(std::min<int64_t>(image.blocks, most_blocks));
+  with_image_kernel(
+      image, [&](auto kernel) { run_blocks(blocks, static_cast<unsigned>(image.threads), [&] { kernel(image); }); });
 }
 
 template <typename Body>
@@ -71,5 +79,20 @@ void shim_traffic(const SourceView* sources, int64_t source_count, int64_t grid,
   run(plan[source], static_cast<DType>(out_dtype), plan[source].blocks);
   found[0] = shim_store_traffic;
   found[1] = shim_load_traffic;
+}
+
+// The image kernel, its blocks no more than `most_blocks`, and what it moves: stores, then loads. Returns its path, or
+// -1 with a message for a ValueError.
+int shim_image(const ImageView* view, int64_t most_blocks, ShimTraffic* found, char* message, int64_t message_size) {
+  int path = -1;
+  with_message(message, message_size, [&] {
+    const CudaImage image = plan_cuda_image(*view);
+    shim_store_traffic = shim_load_traffic = {};
+    run(image, most_blocks);
+    found[0] = shim_store_traffic;
+    found[1] = shim_load_traffic;
+    path = static_cast<int>(image.path);
+  });
+  return path;
 }
 }

@@ -13,7 +13,7 @@ import torch
 
 from fer_fast import Classifier, Prediction, Row, Status, classify_folder
 from fer_fast.bench.case import Agreement, Case, Key, Prepared, Work
-from fer_fast.bench.forms import TORCH_PRECISIONS, Graphs
+from fer_fast.bench.forms import Graphs, on_card
 from fer_fast.bench.material import Material
 from fer_fast.bench.plain import BATCH, classify_plainly
 from fer_fast.bench.stages import decode
@@ -90,8 +90,7 @@ def write_case(material: Material) -> Case:
 def runs_on(device: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Engine and precision of our runs, and of the plain scripts."""
     if device == "cuda":
-        ours = [(engine, precision) for engine in ("torch", "tensorrt") for precision in TORCH_PRECISIONS["cuda"]]
-        return [*ours, ("tensorrt", "int8")], [("torch", "fp32")]
+        return on_card(), [("torch", "fp32")]
     ours = [("openvino", precision) for precision in ("fp32", "bf16", "int8")]
     return ours, [("torch", "fp32"), ("torch.compile", "fp32"), ("openvino", "bf16")]
 

@@ -10,7 +10,7 @@ import torch
 
 from fer_fast import Classifier
 from fer_fast.bench.case import Agreement, Case, Key, Prepared
-from fer_fast.bench.forms import TORCH_PRECISIONS
+from fer_fast.bench.forms import on_card
 from fer_fast.bench.material import Material
 from fer_fast.bench.stages.folder import TOLERANCES
 
@@ -21,8 +21,7 @@ CALLS, SLOW_CALLS = 34, 7
 
 def cases(material: Material, device: str) -> Iterator[Case]:
     """A file and an array, by each engine."""
-    engines = [(engine, precision) for engine in ("torch", "tensorrt") for precision in TORCH_PRECISIONS["cuda"]]
-    engines.append(("tensorrt", "int8"))
+    engines = on_card()
     if device == "cpu":
         engines = [("openvino", precision) for precision in ("fp32", "bf16", "int8")] + [("torch", "fp32")]
     name = next(iter(material.folders))

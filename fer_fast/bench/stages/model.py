@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fer_fast.bench.case import Agreement, Case, Key, Prepared
-from fer_fast.bench.forms import TORCH_PRECISIONS, Graphs, on_device, torch_model
+from fer_fast.bench.forms import TORCH_PRECISIONS, Graphs, on_card, on_device, torch_model
 from fer_fast.bench.material import Material, compared
 from fer_fast.classifier import DEFAULT_BATCH_SIZE
 from fer_fast.engines import open_engine
@@ -35,14 +35,15 @@ def cases(material: Material, graphs: Graphs, device: str, batch: int) -> Iterat
     forms = [(WRITTEN_FORM, "torch", "fp32"), (WRITTEN_FORM, "torch.compile", "fp32")]
     fused = "tokens" in material.architecture.parts
     compiled, native = (ENGINES_FORM, FUSED_FORM) if fused else (FOLDED_FORM, FOLDED_FORM)
-    forms += [(native, "torch", precision) for precision in TORCH_PRECISIONS[device]]
     if device == "cpu":
+        forms += [(native, "torch", precision) for precision in TORCH_PRECISIONS[device]]
         forms += [(compiled, "openvino", precision) for precision in ("fp32", "bf16", "int8")]
         forms += [(WRITTEN_FORM, "openvino", precision) for precision in ("fp32", "bf16")]
         if fused:
             forms.append((SPLIT_FORM, "openvino", "bf16"))
     else:
-        forms += [(compiled, "tensorrt", precision) for precision in (*TORCH_PRECISIONS[device], "int8")]
+        # TensorRT's one engine of the whole has convolutions; whatever else runs on a card has the fused op.
+        forms += [(compiled if engine == "tensorrt" else native, engine, precision) for engine, precision in on_card()]
     for form, engine, precision in forms:
         yield _case(material, graphs, Key("model", form, engine, device, precision, batch))
 

@@ -93,6 +93,19 @@ class FusionModel(Network):
         maps: list[Tensor] = self.backbone(self.normalised(images))
         return maps[-1]
 
+    def first_convolution(self) -> nn.Conv2d | None:
+        """The backbone's: the fused op takes the images as they are."""
+        return None if self.backbone is None else self.backbone.conv1
+
+    def fuse_convolutions(self) -> bool:
+        """See `Network.fuse_convolutions`; batch norms must be folded."""
+        from fer_fast.models.fusion.fused import fuse_convolutions
+
+        if self.backbone is None:
+            return False
+        fuse_convolutions(self.backbone)
+        return True
+
     def stages(self) -> dict[str, nn.Module]:
         """FM1 up to the deepest tap in use, also those that are not fused."""
         if self.backbone is None:
