@@ -1,10 +1,12 @@
 """The command in a process of its own, its model in the stead of which the shade of an image answers."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from fer_fast.table.file_table import rows_on_disk
@@ -26,6 +28,37 @@ def started(*arguments, stdin=None, prepare=hear_interrupts, **settings):
     environment = {**ENVIRONMENT, "SHADE_PART_SECONDS": "0", **{key: str(value) for key, value in settings.items()}}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
     return subprocess.Popen([*COMMAND, *map(str, arguments)], stdin=stdin, preexec_fn=prepare, **options)
+
+
+@contextmanager
+def forking():
+    """Runs the command in processes that start at once, see forking.py; what is given is called with its arguments, the
+    current folder, seconds after which it is killed if it has not ended, and settings of its environment."""
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "forking.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        text=True,
+    )
+
+    def run(arguments, folder, kill_after=None, **environment):
+        order = {
+            "arguments": [str(each) for each in arguments],
+            "folder": str(folder),
+            "environment": {key: str(value) for key, value in environment.items()},
+            "kill_after": kill_after,
+        }
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    try:
+        yield run
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def wait_for_rows(out, process, rows):

@@ -88,6 +88,10 @@ def main():
         from shade_faces import SureFinder
 
         faces._finder = lambda arguments: SureFinder(160)
+    if os.environ.get("SHADE_STORE"):
+        import disk_store
+
+        disk_store.register()
     parts.SECONDS = (float(os.environ.get("SHADE_PART_SECONDS", parts.SECONDS[0])), parts.SECONDS[1])
     sys.argv[0] = "fer-fast"
     cli.main()

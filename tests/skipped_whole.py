@@ -25,8 +25,9 @@ FILES: dict[str, tuple[str, ...]] = {
     ),
     "onnx": ("exported_onnx", "yunet"),
     "matplotlib": ("faces_figure",),
-    "fsspec": ("remote",),
+    "fsspec": ("remote", "stored"),
     "aiohttp": ("remote_web",),
+    "moto": ("stored_s3",),
     "pytriton": ("triton_server",),
     "av": (
         *("classify_video", "film", "film_colours", "film_damage", "film_parts", "film_regions"),

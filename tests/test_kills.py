@@ -1,16 +1,14 @@
 """The command is killed at random moments and resumed, here and from elsewhere: nothing is lost, doubled or torn."""
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import command_runs
 import pytest
-from command_runs import ENVIRONMENT
 from shades import save_shade
 from tables import read
 
@@ -31,31 +29,8 @@ def faces(tmp_path_factory):
 
 @pytest.fixture
 def forking():
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "forking.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-        text=True,
-    )
-
-    def run(arguments, folder, kill_after=None):
-        """Its status; killed if it has not ended after so many seconds."""
-        environment = {"SHADE_DELAY": "0.004", "SHADE_PART_SECONDS": "0.02"}
-        order = {
-            "arguments": [str(each) for each in arguments],
-            "folder": str(folder),
-            "environment": environment,
-            "kill_after": kill_after,
-        }
-        process.stdin.write(json.dumps(order) + "\n")
-        process.stdin.flush()
-        return int(process.stdout.readline())
-
-    yield run
-    process.kill()
-    process.communicate()
+    with command_runs.forking() as run:
+        yield partial(run, SHADE_DELAY=0.004, SHADE_PART_SECONDS=0.02)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

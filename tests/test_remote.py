@@ -243,7 +243,7 @@ def test_a_folder_that_cannot_be_listed_is_told(bucket, tmp_path, ended, monkeyp
         (["foo://bucket"], "no file system is known for foo://"),
         (["oss://bucket"], "oss:// needs a package that is not there: Install ossfs"),
         (["https://host/folder/"], "the web has no folders"),
-        (["memory://photos", "-o", "s3://bucket/out.csv"], "the output 's3://bucket/out.csv' is no file on a disk"),
+        (["memory://photos", "-o", "hf://bucket/out.csv"], "'hf://bucket/out.csv' is in no object store"),
         (["memory://photos", "--faces", "all", "--draw", "s3://b"], "--draw must be a folder on a disk, not 's3://b'"),
         (["memory://photos", "--every", "2f"], "--every is for films, and there is none among the inputs"),
     ],

@@ -33,6 +33,7 @@ is hidden: .ipynb_checkpoints, ._face.jpg, __MACOSX), a file, a quoted glob such
 one path a line, or separated by NULs), or - (such a list on standard input). A file that several inputs name is one
 row. A tar that is named, as 'train-*.tar', is as a folder of the images in it; one that lies in a folder is not opened.
 Folders, files and globs may be URLs, as s3://bucket/photos; https:// is for files (extra "remote", a store's driver).
+So may OUT, as s3://bucket/table.parquet: OUT.partial is in the store, too, and --resume goes on from any machine.
 
 Columns: path, status (ok, abstained, corrupt, unsupported, unreadable, too_large, empty, no_face, failed), error,
 label, confidence, p_<class>. An abstained row has all but a label: its confidence is below --abstain. That is no
@@ -125,6 +126,13 @@ def run(arguments: argparse.Namespace) -> int:
     import_numpy()  # before whatever else does
     if arguments.shard is not None:
         _check_shard(arguments.shard)
+    from fer_fast.table.copies import at_hand
+
+    with at_hand(arguments.output, arguments.resume or arguments.retry_failed) as arguments.output:
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     arguments.films = find_films(arguments)
     arguments.faces = arguments.faces or (ALL if arguments.films else NONE)
     check_face_arguments(arguments)

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from fer_fast.merge.agreement import common_run, in_order, lacking
 from fer_fast.merge.doubled import refuse_doubled
 from fer_fast.merge.given import Given, Pieces, given
 from fer_fast.table.assembling import Counts, assemble
+from fer_fast.table.copies import at_hand, copied, name_of
 from fer_fast.table.left import standing, tell_of_replacing
 from fer_fast.table.manifest import Run
+from fer_fast.table.stored import StoredTable
 from fer_fast.table.workplace import Workplace, check_out
 from fer_fast.types import OutputError, OutputRefusedError
 
@@ -61,7 +64,7 @@ def merge_tables(
     appears when it is whole; a merge that was broken off at any moment is begun again. It goes on as the table of a run
     of all files: `classify_folder` with `resume` makes what is lacking. Memory does not grow with finished tables, but
     by some 50 bytes for each file of an unfinished one, one after the other; on the disk of `out` it takes the room of
-    the table, and 8 bytes a file besides.
+    the table, and 8 bytes a file besides. Tables in object stores, named by their URLs, are copied to this disk first.
 
     Args:
         tables: finished ones, and unfinished ones by the same name or by that of their folder .partial.
@@ -79,15 +82,27 @@ def merge_tables(
         OutputError: the disk is full or fails.
         MissingExtraError: the tables are parquet, and pyarrow is not installed.
     """
+    with ExitStack() as stack:
+        copies = [stack.enter_context(copied(name)) for name in tables]
+        place = stack.enter_context(at_hand(out, keep=False))
+        return _merged(copies, place, incomplete, progress)
+
+
+def _merged(
+    tables: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    incomplete: bool,
+    progress: Progress | None,
+) -> Merged:
     target = check_out(out)
     opened = in_order([given(name) for name in tables])
     if not opened:
         raise ValueError("no table: name those that are to be merged")
     run = common_run(opened)
-    if any(table.path == target for table in opened):
-        raise OutputRefusedError(f"the output {os.fspath(out)!r} is a table that is to be merged: choose another")
+    if any(table.path == target for table in opened) or name_of(out) in map(name_of, tables):
+        raise OutputRefusedError(f"the output {name_of(out)!r} is a table that is to be merged: choose another")
     if target.suffix.lower() != f".{run.format}":
-        raise OutputRefusedError(f"the output {os.fspath(out)!r} must end in .{run.format}, as the tables do")
+        raise OutputRefusedError(f"the output {name_of(out)!r} must end in .{run.format}, as the tables do")
     missing = lacking(opened)
     if missing and not incomplete:
         raise ValueError(f"{'; '.join(missing)} (--incomplete merges what is there)")
@@ -99,7 +114,9 @@ def merge_tables(
     except OSError as error:
         which = f" ({error.filename})" if error.filename else ""
         raise OutputError(f"{str(target)!r} cannot be put together: {error.strerror or error}{which}") from error
-    return Merged(os.fspath(out), len(opened), counts.statuses, counts.labels, tuple(missing))
+    if isinstance(out, StoredTable):
+        out.finish()
+    return Merged(name_of(out), len(opened), counts.statuses, counts.labels, tuple(missing))
 
 
 def _put_together(tables: Sequence[Given], target: Path, run: Run, progress: Progress) -> Counts:

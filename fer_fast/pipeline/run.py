@@ -20,6 +20,7 @@ from fer_fast.pipeline.films import FilmOptions, with_films
 from fer_fast.pipeline.results import Anywhere, Results
 from fer_fast.pipeline.summary import Stages, Summary
 from fer_fast.remote.stamped import stamped
+from fer_fast.table.copies import at_hand, name_of
 from fer_fast.table.file_table import FileTable
 from fer_fast.table.manifest import run_of
 from fer_fast.table.schema import Schema
@@ -68,7 +69,7 @@ def classify_folder(
 
     Args:
         inputs: one or several of what `ImageFiles` takes.
-        out: where the table goes (.csv, .jsonl, .parquet), or a binary stream for csv.
+        out: where the table goes (.csv, .jsonl, .parquet), in an object store by its URL, or a binary stream for csv.
         classifier: None opens `Classifier(**options)` and closes it at the end.
         faces: none is for images that are faces; all and largest look for the faces in each, and a face is a row then.
             None is all where there are films, and otherwise none.
@@ -102,7 +103,7 @@ def classify_folder(
             are none.
         TypeError: `abstain` or `stall_timeout` is not a number, `finder` no finder, or options come with a classifier.
         OutputRefusedError: see `check_out` and `FileTable`.
-        OutputError: the disk is full or fails; the rows so far are kept.
+        OutputError: the disk is full or fails, or the store; the rows so far are kept.
         CheckpointError: the model is missing or damaged.
         MissingExtraError: the table or an option needs a package that is not installed.
         FerFastError: the model fails on a batch; the rows so far are kept. Or the classifier is closed.
@@ -121,46 +122,47 @@ def classify_folder(
     share = Shard(shard) if shard is not None else None
     pulse = pulse or Pulse()
     keep = resume or retry_failed
-    path = os.fspath(out) if isinstance(out, (str, os.PathLike)) else None
+    path = name_of(out) if isinstance(out, (str, os.PathLike)) else None
     if path is None and keep:
         raise ValueError("only a file can be resumed, not a stream")
     named = [os.fspath(entry) for entry in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
-    target = check_out(path, keep) if path is not None else None
-    if target is not None:
-        refuse_input(named, target)
-    has_films = with_films(named, faces, of_films, films, target if keep else None, pulse)
-    faces = faces or ("all" if has_films else "none")
-    check_faces(faces, finder, options, crops)
-    files = ImageFiles(named, called_earlier(named, target if keep else None), False, pulse, has_films, share)
-    found = stamped(files.items()) if keep else files.items()
-    first = next(found, None)
-    if first is None and (share is None or not share.files):
-        raise ValueError(no_images(files))
-    runner = within(stall_timeout, lambda: _runner(classifier, options, faces, finder, crops), "the model")
-    how = How(abstain, stall_timeout, progress, seen, pulse, faces != "none", of_films if has_films else None)
-    ended = False
-    try:
-        of_frames = of_films.columns(runner.classes) if has_films else ()
-        schema = Schema(runner.classes, (*runner.decoder.columns, *of_frames))
-        table: FileTable | StreamTable
-        if isinstance(out, (str, os.PathLike)):
-            settings = _settings(runner, abstain) | (of_films.settings if has_films else {})
-            settings |= {"shard": str(share)} if share is not None and share.count > 1 else {}
-            run = run_of(Path(out), schema, files.inputs, settings, getattr(runner, "model", ""), files.called)
-            table = FileTable(out, schema, run, resume, retry_failed, pulse, share)
-            files.leave_out(table.folder)
-        else:
-            table = StreamTable(out, schema, pulse)
-        summary = Summary(path, unlistable=files.unlistable, skipped=files.skipped, ran=runner.describe())
+    with at_hand(out, keep) as out:
+        target = check_out(out, keep) if isinstance(out, (str, os.PathLike)) else None
+        if target is not None:
+            refuse_input(named, target)
+        has_films = with_films(named, faces, of_films, films, target if keep else None, pulse)
+        faces = faces or ("all" if has_films else "none")
+        check_faces(faces, finder, options, crops)
+        files = ImageFiles(named, called_earlier(named, target if keep else None), False, pulse, has_films, share)
+        found = stamped(files.items()) if keep else files.items()
+        first = next(found, None)
+        if first is None and (share is None or not share.files):
+            raise ValueError(no_images(files))
+        runner = within(stall_timeout, lambda: _runner(classifier, options, faces, finder, crops), "the model")
+        how = How(abstain, stall_timeout, progress, seen, pulse, faces != "none", of_films if has_films else None)
+        ended = False
         try:
-            classify_into(chain([first] if first else [], found), runner, table, summary, how)
+            of_frames = of_films.columns(runner.classes) if has_films else ()
+            schema = Schema(runner.classes, (*runner.decoder.columns, *of_frames))
+            table: FileTable | StreamTable
+            if isinstance(out, (str, os.PathLike)):
+                settings = _settings(runner, abstain) | (of_films.settings if has_films else {})
+                settings |= {"shard": str(share)} if share is not None and share.count > 1 else {}
+                run = run_of(Path(out), schema, files.inputs, settings, getattr(runner, "model", ""), files.called)
+                table = FileTable(out, schema, run, resume, retry_failed, pulse, share)
+                files.leave_out(table.folder)
+            else:
+                table = StreamTable(out, schema, pulse)
+            summary = Summary(path, unlistable=files.unlistable, skipped=files.skipped, ran=runner.describe())
+            try:
+                classify_into(chain([first] if first else [], found), runner, table, summary, how)
+            finally:
+                table.close()
+            ended = True
         finally:
-            table.close()
-        ended = True
-    finally:
-        if runner is not classifier:
-            close_within(runner, None if ended else LAST_SECONDS)
-    return summary
+            if runner is not classifier:
+                close_within(runner, None if ended else LAST_SECONDS)
+        return summary
 
 
 def classify_rows(

@@ -29,6 +29,7 @@ from fer_fast.table.manifest import Run
 from fer_fast.table.parts import PartWriter, Source, part_files, part_paths
 from fer_fast.table.records import JsonRecords
 from fer_fast.table.schema import Schema
+from fer_fast.table.stored import StoredTable
 from fer_fast.table.workplace import Workplace, check_out, partial_of, unfinished_run
 from fer_fast.types import Item, ItemRows, OutputError, OutputRefusedError, counted
 
@@ -44,7 +45,7 @@ class FileTable:
     that are new, have changed or failed are made.
 
     Args:
-        out: ends in .csv, .jsonl or .parquet.
+        out: ends in .csv, .jsonl or .parquet; a `StoredTable` is sent what is finished.
         schema: its columns.
         run: what its rows depend on; another run's are refused.
         resume: keep the rows that are there and still true.
@@ -74,6 +75,7 @@ class FileTable:
     ) -> None:
         self.out = check_out(out, resume or failed_alone)
         self.folder = partial_of(self.out)
+        self._stored = out if isinstance(out, StoredTable) else None
         self._schema, self._run, self._failed_alone = schema, run, failed_alone
         self._pulse, self._shard = pulse or Pulse(), shard
         self._suffix = self.out.suffix.lower()
@@ -89,6 +91,8 @@ class FileTable:
         try:
             self._parts = PartWriter(self.folder, self._records, schema)
             self._kept = Kept(self._earlier(self._workplace, resume or failed_alone), failed_alone)
+            if self._stored is not None:
+                self._stored.begin(self._pulse)
         except OutputError:
             self.close()
             raise
@@ -136,10 +140,12 @@ class FileTable:
         """Takes the rows of items.
 
         Raises:
-            OutputError: the disk is full or fails; what was kept can be resumed.
+            OutputError: the disk is full or fails, or the store; what was kept can be resumed.
         """
         try:
             self._parts.add(results)
+            if self._stored is not None:
+                self._stored.send(self._parts.written)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -147,7 +153,7 @@ class FileTable:
         """Puts the complete table in its place.
 
         Raises:
-            OutputError: the disk is full or fails; all rows are kept and can be resumed.
+            OutputError: the disk is full or fails, or the store; all rows are kept and can be resumed.
         """
         assert self._workplace is not None
         if halves := drop_unfinished(self._kept):
@@ -156,8 +162,12 @@ class FileTable:
         self.unlisted = self._kept.unlisted_rows
         try:
             self._parts.write()
+            if self._stored is not None:
+                self._stored.send(self._parts.written)
             counts = self._assembled()
             self.statuses, self.labels = counts.statuses, counts.labels
+            if self._stored is not None:
+                self._stored.finish()
             self._workplace.remove()
         except OSError as error:
             raise self._failed(error) from error
@@ -169,10 +179,15 @@ class FileTable:
             return
         try:
             self._parts.write()
-            if not part_paths(self.folder):
+            is_empty = not part_paths(self.folder)
+            if is_empty:
                 self._workplace.remove()
+            if self._stored is not None:
+                self._stored.end(self._parts.written, is_empty)
         except OSError as error:
             _log.warning("the last rows are not kept: %s", error.strerror or error)
+        except OutputError as error:
+            _log.warning("%s", error)
         self._workplace.leave()
         self._workplace = None
 

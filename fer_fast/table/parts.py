@@ -124,7 +124,7 @@ class PartFile:
     def state(self) -> str:
         """The last `FilmPart.state` among its items; empty where there is none, or a later part has one."""
         try:
-            return _state_of(self.path).read_text(encoding="ascii")
+            return state_of(self.path).read_text(encoding="ascii")
         except FileNotFoundError:
             return ""
 
@@ -193,13 +193,13 @@ class PartWriter:
         part = PartFile(self._folder / f"{_PREFIX}{self._next_number():08}")
         states = [state for _, _, _, state in waiting if state]
         if states:  # before its part: a part is never without it
-            write_whole(_state_of(part.path), states[-1].encode("ascii"))
+            write_whole(state_of(part.path), states[-1].encode("ascii"))
         write_whole(part.path, content.getbuffer())
         sync_folder(self._folder)
         self.written.append(part)
         del self._waiting[: len(waiting)]
         if states:
-            self._forget_states(_state_of(part.path))
+            self._forget_states(state_of(part.path))
         self._bytes = sum(len(records) for _, _, records, _ in self._waiting)
         self._last = time.monotonic()
 
@@ -240,7 +240,8 @@ def part_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{_PREFIX}{'[0-9]' * 8}"))
 
 
-def _state_of(part: Path) -> Path:
+def state_of(part: Path) -> Path:
+    """Where the state of a part's films lies, if it has any."""
     return part.with_name(part.name.replace(_PREFIX, _STATE_PREFIX))
 
 

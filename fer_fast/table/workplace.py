@@ -15,7 +15,9 @@ from fer_fast.table.formats import SUFFIXES
 from fer_fast.table.manifest import Run, parse_manifest
 from fer_fast.types import OutputRefusedError
 
-_LOCK, _MANIFEST = "lock", "manifest.json"
+_LOCK = "lock"
+#: In the folder of an unfinished run, what run it is.
+RUN = "manifest.json"
 #: Of taking a folder that others take away at the same time.
 _TRIES = 100
 _log = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ def unfinished_run(out: Path) -> tuple[Run, str] | None:
     Raises:
         OutputRefusedError: its manifest is damaged.
     """
-    path = partial_of(out) / _MANIFEST
+    path = partial_of(out) / RUN
     try:
         run, more = parse_manifest(path.read_bytes())
     except FileNotFoundError:
@@ -110,7 +112,7 @@ class Workplace:
                 descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except FileNotFoundError:
                 continue
-            if not _held(descriptor, self.folder):
+            if not locked(descriptor, self.folder):
                 os.close(descriptor)
                 raise OutputRefusedError(f"another run is writing {str(self.folder)!r}")
             if _is_at(descriptor, self.folder / _LOCK):
@@ -127,13 +129,13 @@ class Workplace:
             base: the digest of the finished table that the run goes on from.
         """
         self.clear()
-        write_whole(self.folder / _MANIFEST, run.as_json(base=base).encode())
+        write_whole(self.folder / RUN, run.as_json(base=base).encode())
         sync_folder(self.folder)
         sync_folder(self.folder.parent)
 
     def remove(self) -> None:
         """After the table stands in its place; what a kill leaves of the folder is nobody's."""
-        (self.folder / _MANIFEST).unlink(missing_ok=True)
+        (self.folder / RUN).unlink(missing_ok=True)
         self.clear()
         (self.folder / _LOCK).unlink()
         self.leave()
@@ -161,12 +163,12 @@ def is_held(out: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _held(descriptor, folder)
+        return not locked(descriptor, folder)
     finally:
         os.close(descriptor)
 
 
-def _held(descriptor: int, folder: Path) -> bool:
+def locked(descriptor: int, folder: Path) -> bool:
     """Takes the lock; whether nobody else has it. On a file system without locks nobody has."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
