@@ -271,25 +271,25 @@ def _unreadable(path: Path, error: Exception) -> CheckpointError:
 
 def _places(metadata: dict[str, str], path: Path) -> dict[str, Path]:
     """The files that hold a checkpoint's weights, by what the names of these begin with."""
-    places = {"": _weights_path(metadata.get("weights"), path)}
+    whole = metadata.get("weights")
+    places = {"": path} if whole is None else _packaged_places(whole, path)
     if text := metadata.get("parts"):
         try:
             parts = dict(json.loads(text))
         except (ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(f"checkpoint {str(path)!r} is damaged: its metadata has wrong parts") from error
-        places |= {f"{name}.": _weights_path(model, path) for name, model in parts.items()}
+        for name, model in parts.items():
+            places |= {f"{name}.{begin}": file for begin, file in _packaged_places(model, path).items()}
     return places
 
 
-def _weights_path(name: Any, path: Path) -> Path:
-    """The file of the weights of a packaged model, which may be another model's; without a name the checkpoint's."""
-    if name is None:
-        return path
+def _packaged_places(name: Any, path: Path) -> dict[str, Path]:
+    """The files that hold the weights of a packaged model, some of which may be another model's."""
     if name not in packaged_models():
         raise CheckpointError(f"checkpoint {str(path)!r} has the weights of the packaged model {name!r}: there is none")
     packaged = checkpoint_path(name)
     with safe_open(packaged, framework="numpy") as file:
-        return _weights_path((file.metadata() or {}).get("weights"), packaged)
+        return _places(file.metadata() or {}, packaged)
 
 
 def _config(metadata: dict[str, str], path: Path) -> ClassifierConfig | FinderConfig:
