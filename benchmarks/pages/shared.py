@@ -31,8 +31,9 @@ def machine(environment: dict[str, Any]) -> str:
     """What a figure was measured on, in one line."""
     versions = environment["versions"]
     features = [name for name in environment["features"] if name.startswith(("amx", "avx512_"))]
+    cores = counted(environment["cores"], "core", "cores")
     return (
-        f"{counted(environment['cores'], 'core', 'cores')} of an {environment['processor']} ({', '.join(features)}; no GPU), "
+        f"{cores} of an {environment['processor']} ({', '.join(features)}; no GPU), "
         f"torch {versions['torch']}, OpenVINO {versions['openvino'].split('-')[0]}, "
         f"commit {str(environment['commit'])[:9]}."
     )
