@@ -1,5 +1,6 @@
 # make demo   find and classify the faces in two real photos, or in any folder: make demo DIR=~/photos
 # make test   the whole test suite; make test-light: the part of it that runs without torch, on 3.11, 3.12 and 3.13
+# make test-ray  the part that begins workers of Ray
 # make wheel  the package for PYTHON, as other Linux machines can install it, and its sources: dist/
 # Each needs python3 (3.11 or later), its venv module and a C++17 compiler, and sets up what it runs in by itself.
 
@@ -16,7 +17,7 @@ PYTEST := $(VENV)/bin/python -m pytest -n auto
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 WHEEL := build/wheel
 
-.PHONY: demo test test-light wheel lint clean
+.PHONY: demo test test-light test-ray wheel lint clean
 
 # Where the tests are set up, nothing else is.
 demo: $(or $(wildcard $(VENV)/installed-test),$(VENV)/installed-demo)
@@ -24,6 +25,9 @@ demo: $(or $(wildcard $(VENV)/installed-test),$(VENV)/installed-demo)
 
 test: $(VENV)/installed-test
 	$(PYTEST)
+
+test-ray: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest -m ray
 
 # Without torch, against the wheel of each Python that is found: 3.11 to 3.13; FER_FAST_PYTHONS=/path/python3.12:... names them.
 test-light: $(VENV)/installed-test

@@ -161,7 +161,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     from fer_fast.cli import run
 
     def ended(*arguments: Any, **options: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr("fer_fast.pipeline.run._open", lambda given: ShadeClassifier(**given, **options))
+        monkeypatch.setattr("fer_fast.pipeline.opening._open", lambda given: ShadeClassifier(**given, **options))
         status = run(["classify", *map(str, arguments)])
         said = capsys.readouterr()
         return status, said.out, said.err

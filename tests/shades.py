@@ -77,13 +77,13 @@ def save_shade(path, shade):
 def main():
     """The command, with this classifier: what kill and Ctrl-C tests run in a process of its own."""
     from fer_fast import cli
-    from fer_fast.pipeline import faces, run
+    from fer_fast.pipeline import faces, opening
     from fer_fast.table import parts
 
     def opened(options):
         return ShadeClassifier(delay=float(os.environ.get("SHADE_DELAY", 0)), **options)
 
-    run._open = opened
+    opening._open = opened
     if os.environ.get("SHADE_FINDER"):
         from shade_faces import SureFinder
 

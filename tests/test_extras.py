@@ -51,6 +51,9 @@ LACKING = {
     "classify faces/valid -o out.parquet": (
         "parquet needs pyarrow, which is not installed: pip install 'fer-fast[parquet]'"
     ),
+    "classify faces/valid -o out.csv --cluster ray": (
+        "a cluster needs pyarrow, ray, which are not installed: pip install 'fer-fast[ray]'"
+    ),
     "evaluate tiny faces --engine torch --json out.json": f"engine 'torch' needs {NO_TORCH.format('torch')}",
     "evaluate tiny faces --device cuda:1 --json out.json": f"device 'cuda:1' needs {NO_TORCH.format('cuda')}",
     "evaluate tiny faces --hard --json out.json": (

@@ -10,7 +10,7 @@ from shade_faces import SHADES, ShadeFinder, draw
 from shades import ShadeClassifier
 
 from fer_fast import FerFastError, OutputRefusedError, Status, classify_folder, classify_rows
-from fer_fast.pipeline import run
+from fer_fast.pipeline import opening
 from fer_fast.pipeline.faces import FaceClassifier
 
 #: Shade, x, y and side of each face, by its photo.
@@ -181,7 +181,7 @@ def test_what_was_opened_for_a_run_is_closed_with_it(folder, tmp_path, monkeypat
         opened.append(what)
         return what
 
-    monkeypatch.setattr(run, "_open", lambda options: kept(ShadeClassifier(**options)))
+    monkeypatch.setattr(opening, "_open", lambda options: kept(ShadeClassifier(**options)))
     monkeypatch.setattr("fer_fast.pipeline.faces._finder", lambda arguments: kept(ShadeFinder(**arguments)))
     classify_folder(folder, tmp_path / "out.csv", faces="all", finder={"find_size": 160, "name": "mine"}, model="shade")
     assert {type(each).__name__ for each in opened} == {"ShadeClassifier", "ShadeFinder"}

@@ -128,3 +128,14 @@ def test_threads_for_a_quota(monkeypatch):
     for quota in (None, ALLOWED, ALLOWED + 1):
         monkeypatch.setattr(processors, "cpu_quota", lambda _, quota=quota: quota)
         assert processors.quota_threads() is None
+
+
+def test_a_process_takes_no_more_than_it_says(monkeypatch, tmp_path):
+    monkeypatch.setattr(processors, "_taken", None)
+    assert processors.usable_processors(tmp_path) == ALLOWED
+    processors.take_at_most(3)
+    assert processors.usable_processors(tmp_path) == 3
+    monkeypatch.setattr(processors, "cpu_quota", lambda root: 2)
+    assert processors.usable_processors(tmp_path) == 2
+    processors.take_at_most(1)
+    assert processors.usable_processors(tmp_path) == processors.quota_threads() == 1

@@ -208,7 +208,7 @@ def test_a_run_that_has_no_rows_leaves_nothing(store, faces, ended):
     ],
 )
 def test_a_place_where_nothing_can_be_put_is_refused_before_the_run(fault, words, store, faces, ended, monkeypatch):
-    monkeypatch.setattr("fer_fast.pipeline.run._open", lambda options: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("fer_fast.pipeline.opening._open", lambda options: pytest.fail("a model was loaded"))
     store.faults[:] = [fault] * 5
     status, _, said = ended(faces, "-o", OUT)
     assert status == 2 and f"the output '{OUT}' cannot be written: {words}" in said and said.count("\n") == 1, said

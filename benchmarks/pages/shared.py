@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fer_fast.types import counted
+
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
@@ -29,8 +31,9 @@ def machine(environment: dict[str, Any]) -> str:
     """What a figure was measured on, in one line."""
     versions = environment["versions"]
     features = [name for name in environment["features"] if name.startswith(("amx", "avx512_"))]
+    cores = counted(environment["cores"], "core", "cores")
     return (
-        f"{environment['cores']} cores of an {environment['processor']} ({', '.join(features)}; no GPU), "
+        f"{cores} of an {environment['processor']} ({', '.join(features)}; no GPU), "
         f"torch {versions['torch']}, OpenVINO {versions['openvino'].split('-')[0]}, "
         f"commit {str(environment['commit'])[:9]}."
     )

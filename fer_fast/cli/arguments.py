@@ -65,6 +65,14 @@ def seconds(text: str) -> float:
     return _number(text, sys.float_info.max, "a number of seconds, 0 or more")
 
 
+def share(text: str) -> float:
+    """Reads a share of a thing, or a number of them, above 0."""
+    value = _number(text, sys.float_info.max, "a number above 0")
+    if not value:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
+    return value
+
+
 def names(text: str) -> tuple[str, ...]:
     """Reads names with commas between them; whether each is known is for the command to check."""
     return tuple(name.strip() for name in text.split(","))  # an empty name is an unknown one

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fer_fast.cli.arguments import add_prior_argument, positive, seconds, size, threshold
+from fer_fast.cli.cluster import add_cluster_arguments, given_cluster
 from fer_fast.cli.console import say
 from fer_fast.cli.faces import ALL, NONE, add_face_arguments, check_face_arguments, finder_options
 from fer_fast.cli.films import add_film_arguments, film_options, find_films, given_film_options, note_films
@@ -25,6 +26,7 @@ from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse
 from fer_fast.types import ItemRows, StalledError, counted
 
 if TYPE_CHECKING:
+    from fer_fast.pipeline.elsewhere import Cluster
     from fer_fast.pipeline.summary import Summary
 
 _EPILOG = """
@@ -116,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_face_arguments(parser)
     add_film_arguments(parser)
+    add_cluster_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -128,12 +131,13 @@ def run(arguments: argparse.Namespace) -> int:
         _check_shard(arguments.shard)
     from fer_fast.table.copies import at_hand
 
+    cluster = given_cluster(arguments)
     with at_hand(arguments.output, arguments.resume or arguments.retry_failed) as arguments.output:
-        return _run(arguments)
+        return _run(arguments, cluster)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    arguments.films = find_films(arguments)
+def _run(arguments: argparse.Namespace, cluster: Cluster | None) -> int:
+    arguments.films = cluster is None and find_films(arguments)
     arguments.faces = arguments.faces or (ALL if arguments.films else NONE)
     check_face_arguments(arguments)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # the table tells what is wrong with a file
@@ -145,6 +149,8 @@ def _run(arguments: argparse.Namespace) -> int:
         look = FirstLook(None if finds or arguments.quiet else progress.tell)
         with look:
             options = {**limits, **_faces(arguments, pictures, look)}
+            if cluster is not None:
+                options |= {"cluster": cluster, "crops": None}
             if arguments.films:
                 options["seen"] = partial(_see, pictures, progress)
             summary = _classify(arguments, progress, options)

@@ -103,6 +103,16 @@ def find_films(arguments: argparse.Namespace) -> bool:
     return there
 
 
+def refuse_film_options(arguments: argparse.Namespace) -> None:
+    """Refuses options about films where there are to be none.
+
+    Raises:
+        ValueError: names one.
+    """
+    if given := film_options(arguments).given:
+        raise ValueError(f"{_OPTIONS[given[0]]} is for films, which are not classified on a cluster: leave it out")
+
+
 def given_film_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """What `classify_folder` is to know of films."""
     return {name: getattr(arguments, name) for name in _OPTIONS}

@@ -38,6 +38,7 @@ EXTRAS: dict[str, Extra] = {
     "plots": Extra("figures", ("matplotlib",)),
     "heif": Extra("HEIC files", ("pillow_heif",)),
     "video": Extra("films", ("av",)),
+    "ray": Extra("clusters", ("pyarrow", "ray")),
     "remote": Extra("files in object stores and on the web", ("fsspec", "aiohttp")),
 }
 

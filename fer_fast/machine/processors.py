@@ -15,20 +15,28 @@ _VERSION_1 = ("sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct", "sys/fs/cgroup/c
 CPUINFO = Path("/proc/cpuinfo")
 
 
+_taken: int | None = None
+
+
+def take_at_most(count: int) -> None:
+    """Leaves the other processors to others: from now on this process has no more than so many, wherever it runs."""
+    global _taken
+    _taken = count
+
+
 def usable_processors(root: Path = Path("/")) -> int:
     """How many processors' worth of time this process may use, at least 1.
 
-    The smaller of two numbers: the processors that it may run on, and the quota of its container, rounded up.
+    The smallest of three: the processors that it may run on, its container's quota, rounded up, `take_at_most`.
 
     Args:
         root: the folder that holds proc and sys.
     """
-    allowed, quota = allowed_processors(), cpu_quota(root)
-    return allowed if quota is None else min(allowed, quota)
+    return min(each for each in (allowed_processors(), cpu_quota(root), _taken) if each is not None)
 
 
 def quota_threads() -> int | None:
-    """The threads that suffice for this container's quota; None where no quota is below the allowed processors."""
+    """The threads that suffice for what this process may use; None where that is all processors that it may run on."""
     usable = usable_processors()
     return usable if usable < allowed_processors() else None
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from pathlib import Path
+from typing import Any
 
 from fer_fast.decode.limits import number
 from fer_fast.inputs import HIDDEN, LINKED, ImageFiles, absolute
+from fer_fast.inputs.look import films_among
 from fer_fast.table.workplace import earlier_run
 from fer_fast.types import OutputRefusedError, counted
+
+_log = logging.getLogger(__name__)
 
 
 def called_earlier(inputs: list[str], out: Path | None) -> list[str] | None:
@@ -17,6 +23,41 @@ def called_earlier(inputs: list[str], out: Path | None) -> list[str] | None:
     if earlier is None or earlier.inputs != [absolute(entry) for entry in inputs]:
         return None  # another run's inputs are refused when the table is opened
     return earlier.called
+
+
+def check_cluster(out: Any, classifier: Any, finder: Any, films: bool | None, crops: Any) -> bool:
+    """Refuses what cannot be done on a cluster; whether the run has films: it has none.
+
+    Raises:
+        ValueError: `out` is a stream, or there are to be films or crops.
+        TypeError: a classifier or a finder is open, in this process.
+    """
+    if not isinstance(out, (str, os.PathLike)):
+        raise ValueError("a cluster needs a table in a file: its finished parts are what a lost driver leaves")
+    for name, given in (("classifier", classifier), ("finder", finder if hasattr(finder, "find_in") else None)):
+        if given is not None:
+            raise TypeError(
+                f"{name} is open in this process, and workers of a cluster open their own: give its options"
+            )
+    if films:
+        raise ValueError("films are not classified on a cluster: give each machine a shard of them")
+    if crops is not None:
+        raise ValueError("crops are not to be had of a cluster: leave them out, or give each machine a shard")
+    return False
+
+
+def refuse_films(inputs: list[str]) -> None:
+    """Refuses films that are named; those in folders are left out, and told.
+
+    Raises:
+        ValueError: one is named; or as `films_among`.
+    """
+    films = films_among(inputs)
+    if films.named is not None:
+        told = f"the film {films.named!r} is not classified on a cluster"
+        raise ValueError(f"{told}: leave it out, or give each machine a shard of the films")
+    if films.found:
+        _log.warning("%s left out", counted(films.found, "film in the folders is", "films in the folders are"))
 
 
 def no_images(files: ImageFiles) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fer_fast.machine.stall import Pulse
+from fer_fast.pipeline.elsewhere import Elsewhere, Rows
 from fer_fast.pipeline.faces import judged, small_faces
 from fer_fast.pipeline.results import Results
 from fer_fast.table.file_table import FileTable
@@ -45,7 +46,7 @@ class How(NamedTuple):
 
 def classify_into(
     items: Iterator[Item],
-    classifier: BatchClassifier,
+    classifier: BatchClassifier | Elsewhere,
     table: FileTable | StreamTable,
     summary: Summary,
     how: How,
@@ -64,7 +65,12 @@ def classify_into(
     """
     _log.info("classifying with %s", summary.ran)
     begun = time.perf_counter()
-    results = Results(items, classifier, table, how.films, summary.stages, how.stall_timeout, how.pulse)
+    results: Results | Rows
+    if isinstance(classifier, Elsewhere):
+        assert isinstance(table, FileTable)
+        results = classifier.rows(items, table, how.stall_timeout, how.pulse)
+    else:
+        results = Results(items, classifier, table, how.films, summary.stages, how.stall_timeout, how.pulse)
     try:
         for found in results:
             _write(found, table, summary, how)
@@ -110,7 +116,7 @@ def _write(found: list[ItemRows], table: FileTable | StreamTable, summary: Summa
         how.progress(done, photos + films)
 
 
-def _keep_what_has_come(results: Results, table: FileTable | StreamTable, summary: Summary, how: How) -> None:
+def _keep_what_has_come(results: Results | Rows, table: FileTable | StreamTable, summary: Summary, how: How) -> None:
     """After an error or an interrupt: rows that are there but were not written yet."""
     try:
         if isinstance(table, FileTable) and (found := results.finished()):
@@ -120,7 +126,7 @@ def _keep_what_has_come(results: Results, table: FileTable | StreamTable, summar
     table.close()
 
 
-def close_within(runner: BatchClassifier, seconds: float | None) -> None:
+def close_within(runner: BatchClassifier | Elsewhere, seconds: float | None) -> None:
     """Closes what was opened for a run; after an error it may not answer, and is left behind after so many seconds."""
     if seconds is None:
         runner.close()

@@ -13,10 +13,12 @@ from fer_fast.engines.opened import check_open
 from fer_fast.inputs import ImageFiles, Shard
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, within
 from fer_fast.pipeline.batches import BatchClassifier
-from fer_fast.pipeline.checks import called_earlier, no_images, patience, refuse_input
-from fer_fast.pipeline.faces import FaceClassifier, check_faces, open_faces
+from fer_fast.pipeline.checks import called_earlier, check_cluster, no_images, patience, refuse_films, refuse_input
+from fer_fast.pipeline.elsewhere import Cluster, Elsewhere, Opening
+from fer_fast.pipeline.faces import check_faces
 from fer_fast.pipeline.filling import LAST_SECONDS, How, Progress, Seen, classify_into, close_within, judged_rows
 from fer_fast.pipeline.films import FilmOptions, with_films
+from fer_fast.pipeline.opening import about_of, open_runner
 from fer_fast.pipeline.results import Anywhere, Results
 from fer_fast.pipeline.summary import Stages, Summary
 from fer_fast.remote.stamped import stamped
@@ -40,6 +42,7 @@ def classify_folder(
     out: str | os.PathLike[str] | BinaryIO,
     *,
     classifier: BatchClassifier | None = None,
+    cluster: Cluster | None = None,
     faces: str | None = None,
     finder: FaceFinder | Mapping[str, Any] | None = None,
     films: bool | None = None,
@@ -71,6 +74,8 @@ def classify_folder(
         inputs: one or several of what `ImageFiles` takes.
         out: where the table goes (.csv, .jsonl, .parquet), in an object store by its URL, or a binary stream for csv.
         classifier: None opens `Classifier(**options)` and closes it at the end.
+        cluster: who does the work in place of this process, such as `fer_fast.ray.Cluster`: the table's order is the
+            same. It knows no films, `crops` or open `classifier` or `finder`.
         faces: none is for images that are faces; all and largest look for the faces in each, and a face is a row then.
             None is all where there are films, and otherwise none.
         finder: what looks for them. None opens a `FaceFinder`, a mapping one with these arguments; it is closed at the
@@ -113,6 +118,8 @@ def classify_folder(
     if classifier is not None and options:
         raise TypeError(f"options {', '.join(options)} belong to a classifier that is opened here, not to a given one")
     check_open(classifier)
+    if cluster is not None:
+        films = check_cluster(out, classifier, finder, films, crops)
     if faces is not None:
         check_faces(faces, finder, options, crops)
     abstain = number("abstain", abstain, 1)
@@ -130,6 +137,8 @@ def classify_folder(
         target = check_out(out, keep) if isinstance(out, (str, os.PathLike)) else None
         if target is not None:
             refuse_input(named, target)
+        if cluster is not None:
+            refuse_films(named)
         has_films = with_films(named, faces, of_films, films, target if keep else None, pulse)
         faces = faces or ("all" if has_films else "none")
         check_faces(faces, finder, options, crops)
@@ -138,17 +147,23 @@ def classify_folder(
         first = next(found, None)
         if first is None and (share is None or not share.files):
             raise ValueError(no_images(files))
-        runner = within(stall_timeout, lambda: _runner(classifier, options, faces, finder, crops), "the model")
+        runner: BatchClassifier | Elsewhere
+        if cluster is not None:
+            assert not hasattr(finder, "find_in")  # see `check_cluster`
+            runner = cluster.open(Opening(options, faces, finder, stall_timeout))
+        else:
+            runner = within(stall_timeout, lambda: open_runner(classifier, options, faces, finder, crops), "the model")
         how = How(abstain, stall_timeout, progress, seen, pulse, faces != "none", of_films if has_films else None)
         ended = False
         try:
-            of_frames = of_films.columns(runner.classes) if has_films else ()
-            schema = Schema(runner.classes, (*runner.decoder.columns, *of_frames))
+            about = runner.about if isinstance(runner, Elsewhere) else about_of(runner)
+            of_frames = of_films.columns(about.classes) if has_films else ()
+            schema = Schema(about.classes, (*about.columns, *of_frames))
             table: FileTable | StreamTable
             if isinstance(out, (str, os.PathLike)):
-                settings = _settings(runner, abstain) | (of_films.settings if has_films else {})
+                settings = about.settings | {"abstain": abstain} | (of_films.settings if has_films else {})
                 settings |= {"shard": str(share)} if share is not None and share.count > 1 else {}
-                run = run_of(Path(out), schema, files.inputs, settings, getattr(runner, "model", ""), files.called)
+                run = run_of(Path(out), schema, files.inputs, settings, about.model, files.called)
                 table = FileTable(out, schema, run, resume, retry_failed, pulse, share)
                 files.leave_out(table.folder)
             else:
@@ -201,7 +216,7 @@ def classify_rows(
     faces = faces or ("all" if has_films else "none")
     check_faces(faces, finder, {})
     files = ImageFiles(named, films=has_films, shard=share)
-    runner = classifier if faces == "none" else open_faces(classifier, finder, faces, {}, _open)
+    runner = open_runner(classifier, {}, faces, finder)
     results = Results(files.items(), runner, Anywhere(), of_films if has_films else None, Stages(), stall_timeout)
     return _rows(results, abstain, runner if runner is not classifier else None)
 
@@ -219,34 +234,3 @@ def _rows(results: Results, abstain: float, runner: BatchClassifier | None) -> I
         results.close(seconds)
         if runner is not None:
             close_within(runner, seconds)
-
-
-def _settings(classifier: BatchClassifier, abstain: float) -> dict[str, Any]:
-    """What rows depend on besides their files."""
-    decoder = classifier.decoder
-    return {
-        "model": classifier.identity,
-        "decoder": decoder.name,
-        "max_pixels": decoder.limits.max_pixels,
-        "abstain": abstain,
-        **(classifier.settings if isinstance(classifier, FaceClassifier) else {}),
-    }
-
-
-def _runner(
-    classifier: BatchClassifier | None,
-    options: dict[str, Any],
-    faces: str,
-    finder: FaceFinder | Mapping[str, Any] | None,
-    crops: CropSink | None,
-) -> BatchClassifier:
-    """What classifies: the given classifier, one that is opened here, or either with a finder."""
-    if faces != "none":
-        return open_faces(classifier, finder, faces, options, _open, crops)
-    return classifier if classifier is not None else _open(options)
-
-
-def _open(options: dict[str, Any]) -> BatchClassifier:
-    from fer_fast.classifier import Classifier  # torch takes seconds: only once there is work
-
-    return Classifier(**options)

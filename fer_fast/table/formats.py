@@ -52,11 +52,9 @@ class _Parquet:
     """Lines of JSON to row groups, whose size does not depend on how the lines come."""
 
     def __init__(self, file: io.BufferedWriter, schema: Schema) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        own = {column.name for column in schema.own}
-        self._schema = pa.schema([(column.name, _type(column, column.name in own)) for column in schema.columns])
+        self._schema = arrow_schema(schema)
         self._writer = pq.ParquetWriter(file, self._schema)
         self._lines: list[bytes] = []
 
@@ -81,6 +79,14 @@ class _Parquet:
         lines = io.BytesIO(b"".join(self._lines[:rows]))
         self._writer.write_table(arrow_json.read_json(lines, parse_options=options), row_group_size=rows)
         del self._lines[:rows]
+
+
+def arrow_schema(schema: Schema) -> Any:
+    """The columns as pyarrow knows them."""
+    import pyarrow as pa
+
+    own = {column.name for column in schema.own}
+    return pa.schema([(column.name, _type(column, column.name in own)) for column in schema.columns])
 
 
 def _type(column: Column, own: bool) -> Any:

@@ -77,6 +77,10 @@ class JsonRecords:
 
     def encode(self, row: Row) -> bytes:
         """One row, with its line end."""
+        return self.line(self.cells(row))
+
+    def cells(self, row: Row) -> list[Any]:
+        """What a row has in each column; None where it has nothing."""
         cells: list[Any] = [path_cell(row.path), row.status.value, printable(row.error) or None]
         cells += [_plain(value) for value in row.cells] + [None] * (self._own - len(row.cells))
         if row.prediction is None:
@@ -84,7 +88,7 @@ class JsonRecords:
         else:
             cells += [row.label or None, round(row.prediction.confidence, 6)]
             cells += [round(value, 6) for value in row.prediction.probabilities.tolist()]
-        return self.line(cells)
+        return cells
 
     def line(self, cells: list[Any]) -> bytes:
         """A row whose cells are known, such as one that was read from a parquet table."""

@@ -1,0 +1,6 @@
+"""Items are classified by Ray Data's actors, on one machine or on many; a table or a Ray Dataset goes out."""
+
+from fer_fast.ray.cluster import Cluster
+from fer_fast.ray.dataset import classify
+
+__all__ = ["Cluster", "classify"]

@@ -1,0 +1,229 @@
+"""Where Ray is and what workers are to have comes in; workers that are known to find room go out, or a sentence."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_fast.decode.limits import check_count
+from fer_fast.machine.begun import begun
+from fer_fast.machine.extras import need
+from fer_fast.machine.processors import usable_processors
+from fer_fast.machine.stall import Pulse
+from fer_fast.models.files.paths import packaged_finders, packaged_models
+from fer_fast.pipeline import elsewhere
+from fer_fast.pipeline.elsewhere import Opening
+from fer_fast.types import Item, one_line
+from fer_fast.version import __version__
+
+if TYPE_CHECKING:
+    from fer_fast.ray.rows import RayRows
+    from fer_fast.ray.worker import Begun
+    from fer_fast.table.file_table import FileTable
+
+#: Seconds in which a head node takes a connection.
+_ANSWERS = 10.0
+#: Bytes of the object store of a Ray that is begun here; paths and rows are small.
+_STORE = 512 << 20
+
+
+@dataclass(frozen=True)
+class Cluster(elsewhere.Cluster):
+    """Workers that are Ray's actors. This process is to be on a machine of the cluster; no worker need be there.
+
+    Args:
+        address: HOST:PORT of the head node, or auto for the Ray that runs on this machine. None is what the
+            environment variable RAY_ADDRESS says, or else a Ray of its own on this machine, for this process alone. A
+            Ray that this process is connected to already is used as it is.
+        workers: how many; None takes as many as there is room for.
+        cpus: processors of each, which its model and its decoder share. None is 4, or of a smaller machine all.
+        gpus: cards of each, or a share of one.
+
+    Raises:
+        ValueError, TypeError: a number out of range.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    cpus: int | None = None
+    gpus: float = 0
+
+    def __post_init__(self) -> None:
+        check_count("workers of the cluster", self.workers)
+        check_count("cpus", self.cpus)
+        if isinstance(self.gpus, bool) or not isinstance(self.gpus, (int, float)):
+            raise TypeError(f"gpus must be a number of 0 or more, not {self.gpus!r}")
+        if not 0 <= self.gpus < math.inf or (self.gpus > 1 and self.gpus != int(self.gpus)):
+            raise ValueError(f"gpus must be 0, a share of one, or whole cards, not {self.gpus!r}")
+
+    def open(self, opening: Opening) -> Workers:
+        """See `elsewhere.Cluster.open`.
+
+        Raises:
+            MissingExtraError: Ray is not installed.
+            ValueError: the address does not answer, workers find no room, or what a worker opens cannot be opened.
+        """
+        need("a cluster", "ray")
+        need("a cluster", "ray", modules=("ray.data",))  # Ray may be there without what its extra "data" brings
+        import ray
+
+        own = not ray.is_initialized()
+        if own:
+            self._connect()
+        try:
+            count, cpus = self._room([node["Resources"] for node in _nodes() if node["Alive"]])
+            opening = _anywhere(opening)
+            return Workers(opening, count, cpus, self.gpus, _tried(opening, cpus, self.gpus), own)
+        except BaseException:
+            if own:
+                ray.shutdown()
+            raise
+
+    def _connect(self) -> None:
+        import ray
+
+        address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        _check_answers(address)
+        more: dict[str, Any] = {"address": address}
+        if address == "local":
+            more = {"address": "local", "num_cpus": usable_processors(), "include_dashboard": False}
+            more["object_store_memory"] = _STORE
+        logging.getLogger("ray").setLevel(logging.ERROR)  # what goes wrong is told by the run
+        try:
+            # On a thread of its own Ray leaves the signals to their owner.
+            begun(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR, **more), "fer-fast-ray").result()
+        except Exception as error:
+            raise ValueError(f"Ray at {address!r} cannot be used: {one_line(error)}") from error
+
+    def _room(self, nodes: list[dict[str, float]]) -> tuple[int, int]:
+        """How many workers there are to be, and how many processors each has.
+
+        Raises:
+            ValueError: they cannot be placed.
+        """
+        largest = int(max((node.get("CPU", 0) for node in nodes), default=0))
+        cpus = self.cpus or max(1, min(4, largest))
+        room = sum(self._fit(node, cpus) for node in nodes)
+        wished = f"{cpus} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
+        if not room:
+            has = f"the largest of {len(nodes)} machines has {largest:g} CPUs"
+            cards = max((node.get("GPU", 0) for node in nodes), default=0)
+            has += f" and {cards:g} GPUs" if self.gpus else ""
+            raise ValueError(f"a worker of {wished} cannot be placed: {has}; ask for less")
+        if self.workers is not None and self.workers > room:
+            most = f"the cluster has room for {room}"
+            raise ValueError(
+                f"{self.workers} workers of {wished} cannot be placed: {most}; ask for fewer, or smaller ones"
+            )
+        return self.workers or room, cpus
+
+    def _fit(self, node: dict[str, float], cpus: int) -> int:
+        fit = int(node.get("CPU", 0) // cpus)
+        if not self.gpus:
+            return fit
+        cards = node.get("GPU", 0)
+        return min(fit, int(cards) * int(1 / self.gpus) if self.gpus <= 1 else int(cards // self.gpus))
+
+
+class Workers(elsewhere.Elsewhere):
+    """Workers of a cluster that there is room for; Ray begins them when there are items.
+
+    Args:
+        opening, cpus, gpus: what each opens and has.
+        count: how many.
+        begun: what one of them said.
+        own: whether Ray is left at the end.
+    """
+
+    def __init__(self, opening: Opening, count: int, cpus: int, gpus: float, begun: Begun, own: bool) -> None:
+        self.opening, self.count, self.cpus, self.gpus = opening, count, cpus, gpus
+        self.about, self._ran, self._own = begun.about, begun.ran, own
+
+    def rows(self, items: Iterable[Item], table: FileTable, stall_timeout: float, pulse: Pulse) -> RayRows:
+        """See `Elsewhere.rows`."""
+        from fer_fast.ray.rows import RayRows
+
+        return RayRows(self, items, table, stall_timeout, pulse)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Elsewhere.describe`."""
+        return self._ran | {"cluster": "ray", "cluster_workers": self.count, "worker_cpus": self.cpus}
+
+    def close(self) -> None:
+        """Leaves the cluster; workers end with it."""
+        import ray
+
+        if self._own:
+            ray.shutdown()
+
+
+def _anywhere(opening: Opening) -> Opening:
+    """The same for a process that has another folder for its own: files by their full paths."""
+    return opening._replace(
+        options={name: _whole(value) for name, value in opening.options.items()},
+        finder=opening.finder and {name: _whole(value) for name, value in opening.finder.items()},
+    )
+
+
+def _whole(value: Any) -> Any:
+    named = isinstance(value, (str, Path)) and str(value) not in (*packaged_models(), *packaged_finders())
+    return Path(value).absolute() if named and Path(value).is_file() else value
+
+
+def _nodes() -> Any:
+    import ray
+
+    return ray.nodes()  # type: ignore[no-untyped-call]
+
+
+def _check_answers(address: str) -> None:
+    """Refuses what Ray would try for minutes.
+
+    Raises:
+        ValueError: nobody takes a connection there.
+    """
+    if address in ("local", "auto"):
+        return
+    host, colon, port = address.rpartition(":")
+    if "://" in address or not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
+        raise ValueError(
+            f"address must be auto or HOST:PORT of Ray's head node, such as 10.0.0.1:6379, not {address!r}"
+        )
+    try:
+        socket.create_connection((host, int(port)), _ANSWERS).close()
+    except OSError as error:
+        raise ValueError(f"Ray does not answer at {address!r}: {one_line(error)}") from error
+
+
+def _tried(opening: Opening, cpus: int, gpus: float) -> Begun:
+    """What one worker says, from where it would be.
+
+    Raises:
+        ValueError: it is not placed for as long as the run may stand still, or cannot begin.
+        Exception: what opening the model raises.
+    """
+    import ray
+
+    from fer_fast.ray.worker import Trouble, tried
+
+    answer = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(tried).remote(opening, cpus)
+    patience = opening.stall_timeout or None
+    if not ray.wait([answer], timeout=patience)[0]:
+        ray.cancel(answer, force=True)
+        told = f"a worker of {cpus} CPUs has not begun within {patience:g} seconds"
+        raise ValueError(f"{told}: others use the cluster, or it opens the model too slowly")
+    try:
+        found = ray.get(answer)
+    except Exception as error:
+        raise ValueError(f"a worker cannot begin: {one_line(error)}") from error
+    if isinstance(found, Trouble):
+        raise found.raised()
+    if found.version != __version__:
+        raise ValueError(f"workers have fer-fast {found.version}, and this machine has {__version__}")
+    return found

@@ -1,0 +1,123 @@
+"""Paths, or a Ray Dataset of them, come in; a Ray Dataset of rows goes out, for pipelines of Ray's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from fer_fast.decode.limits import number
+from fer_fast.machine.inside import inside_of
+from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT
+from fer_fast.pipeline.checks import patience
+from fer_fast.pipeline.elsewhere import Opening
+from fer_fast.pipeline.faces import check_faces
+from fer_fast.ray.cluster import Cluster
+from fer_fast.ray.worker import Worker, from_anywhere
+from fer_fast.types import Item
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from ray.data import Dataset
+
+    from fer_fast.pipeline.opening import About
+
+_SIZE = 256  # files of a batch
+
+
+def classify(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Dataset,
+    *,
+    cluster: Cluster | None = None,
+    faces: str = "none",
+    finder: Mapping[str, Any] | None = None,
+    abstain: float = 0.0,
+    stall_timeout: float = DEFAULT_STALL_TIMEOUT,
+    **options: Any,
+) -> Dataset:
+    """Classifies like `classify_folder`, as a step of a Ray Data pipeline: nothing runs before the dataset is consumed.
+
+    What is resumed, and in which order rows come, is Ray's affair here, and the table's own in
+    `classify_folder(..., cluster=...)`.
+
+    Args:
+        paths: what `classify_folder` takes for inputs, looked through at once and held in the object store; or a
+            Dataset with a column path, such as `ray.data.read_parquet` gives of a list of many millions. Its blocks
+            are what workers share: `repartition` a few large ones.
+        cluster: where, and how many workers; None is `Cluster()`.
+        faces, finder, abstain, stall_timeout: see `classify_folder`; the finder's arguments.
+        **options: of a `Classifier`.
+
+    Returns:
+        A row a file, or a face: the columns of `classify_folder`'s table, null where a row has none.
+
+    Raises:
+        ValueError: see `classify_folder` and `Cluster.open`; a dataset without a column path.
+        MissingExtraError: Ray is not installed.
+    """
+    check_faces(faces, finder, options)
+    abstain = number("abstain", abstain, 1)
+    workers = (cluster or Cluster()).open(Opening(options, faces, finder, patience(stall_timeout)))
+    from ray.data import Dataset
+
+    from fer_fast.ray.rows import on
+
+    if isinstance(paths, Dataset):
+        if "path" not in paths.columns():
+            raise ValueError(f"the dataset must have a column path, and has {', '.join(paths.columns())}")
+        files = paths.select_columns(["path"])
+    else:
+        files = _found([paths] if isinstance(paths, (str, os.PathLike)) else paths)
+    rows: Dataset = on(workers, files, RowWorker, batch_size=_SIZE, fn_constructor_kwargs={"abstain": abstain})
+    return rows
+
+
+def _found(inputs: Iterable[str | os.PathLike[str]]) -> Dataset:
+    import pyarrow as pa
+    import ray.data
+
+    from fer_fast.inputs import ImageFiles
+    from fer_fast.table.records import path_cell
+
+    files = (path_cell(from_anywhere(path)) for path in ImageFiles(inputs))
+    tables: Iterator[pa.Table] = (pa.table({"path": batch}) for batch in iter(lambda: [*islice(files, _SIZE)], []))
+    return ray.data.from_arrow([*tables])
+
+
+class RowWorker(Worker):
+    """For a dataset: paths as a table has them come in, rows go out.
+
+    Args:
+        opening, processors, about: see `Worker`.
+        abstain: see `classify_folder`.
+    """
+
+    def __init__(self, opening: Any, processors: int, about: About, abstain: float) -> None:
+        super().__init__(opening, processors, about)
+        self._abstain = abstain
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """A column path becomes the columns of a table."""
+        import pyarrow as pa
+
+        from fer_fast.inputs import key_of
+        from fer_fast.pipeline.filling import judged_rows
+        from fer_fast.table.formats import arrow_schema
+        from fer_fast.table.records import JsonRecords, path_of
+        from fer_fast.table.schema import Schema
+
+        paths = [path_of(cell) for cell in batch["path"].to_pylist()]
+        schema = Schema(self._about.classes, self._about.columns)
+        records, are_faces = JsonRecords(schema), self._opening.faces != "none"
+        results = self.results([Item(path, _shown(path), key_of(path)) for path in paths])
+        judged = (judged_rows(result, self._abstain, are_faces) for result in results)
+        rows = [records.cells(row) for result in judged for row in result.rows]
+        columns = zip(*rows, strict=True) if rows else ([] for _ in schema.names)
+        arrays = [pa.array(column, each.type) for column, each in zip(columns, arrow_schema(schema), strict=True)]
+        return pa.table(arrays, schema=arrow_schema(schema))
+
+
+def _shown(path: str) -> str:
+    member = inside_of(path)
+    return path if member is None else member.shown
