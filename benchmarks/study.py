@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     told = "names or checkpoints; a file's name is the model's; without any those of the package"
     parser.add_argument("models", nargs="*", help=told)
     parser.add_argument("--data", type=Path, required=True, help="FERPlus")
+    parser.add_argument("--scores-only", action="store_true", help="times nothing, on a machine that does other work")
     parser.add_argument("--out", type=Path, default=RESULTS / "study.json")
     options = parser.parse_args(arguments)
     models = [checkpoint_path(model) for model in options.models or study_models()]
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Each report reads all splits, to look for copies.
     with patch.object(scored_split, "load_split", cache(scored_split.load_split)):
         found = {path.stem: described(path, options.data) for path in models}
-    speeds = {precision: speed(models, precision) for precision in TIMED}
+    speeds = {precision: speed(models, precision) for precision in (() if options.scores_only else TIMED)}
     about = before | {"load_average_after": load_average()}
     record = {"environment": about, "batch_size": BATCH, "beside": BESIDE, "models": found, "speed": speeds}
     write_whole(target, json_text(record).encode())

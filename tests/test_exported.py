@@ -27,7 +27,7 @@ from fer_fast.models.files.checkpoint import read_checkpoint, read_either, read_
 from fer_fast.models.files.description import parse_description
 from fer_fast.models.files.exported import read_export
 from fer_fast.models.files.opening import read_any_finder, read_classifier
-from fer_fast.models.files.paths import checkpoint_path
+from fer_fast.models.files.paths import checkpoint_path, packaged_models
 from fer_fast.types import CheckpointError, FerFastError
 
 BATCH = 5
@@ -197,8 +197,9 @@ def test_what_is_no_model_is_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "odd.bin").mkdir()
     (tmp_path / "m.pt2").write_bytes(b"PK")
     (tmp_path / "m.engine").write_bytes(b"engine")
+    packaged = ", ".join(packaged_models())
     for name, words in (
-        ("none.xml", "model must be a .safetensors file, an export or one of: accurate, fast, tiny; there is no file"),
+        ("none.xml", f"model must be a .safetensors file, an export or one of: {packaged}; there is no file"),
         ("alone.xml", r"alone.bin' cannot be read: No such file"),
         ("odd.xml", r"odd.bin' cannot be read: it is no regular file"),
         ("m.pt2", "is for libtorch in C++: in Python open the checkpoint that it was exported from"),

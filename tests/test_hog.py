@@ -14,6 +14,7 @@ from tiny_models import faces
 from training_runs import complaint
 
 from fer_fast.cli import run
+from fer_fast.engines.onnx_graph import free_batch, onnx_of
 from fer_fast.engines.openvino_graph import openvino_core
 from fer_fast.engines.openvino_layers import OpenVinoLayers, ops
 from fer_fast.engines.openvino_library import openvino
@@ -55,6 +56,14 @@ def laids(maps: Maps) -> Maps:
     graph = openvino.Model([lay_hog(OpenVinoLayers({}), given.output(0), side)], [given], "hog")
     compiled = openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found: Maps = compiled([maps])[0]
+    return found
+
+
+def exporteds(maps: Maps) -> Maps:
+    """What ONNX Runtime makes of the graph that is exported, which torch's exporter has optimised."""
+    runtime = pytest.importorskip("onnxruntime")
+    content = onnx_of(HOG().eval(), torch.from_numpy(maps[:1].repeat(2, 0)), free_batch(16), "maps", ("features",))
+    found: Maps = runtime.InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, {"maps": maps})[0]
     return found
 
 
@@ -100,10 +109,11 @@ def test_as_scikit_image_has_them(size: int) -> None:
         np.testing.assert_allclose(torchs(seen), wanted, rtol=0, atol=FEATURE)
 
 
+@pytest.mark.parametrize("ways", [laids, exporteds])
 @pytest.mark.parametrize("size", SIZES)
-def test_laid_are_torchs(size: int) -> None:
+def test_other_engines_have_torchs(ways, size: int) -> None:
     maps = normalised(pictures(size))
-    np.testing.assert_allclose(laids(maps), torchs(maps), rtol=0, atol=FEATURE)
+    np.testing.assert_allclose(ways(maps), torchs(maps), rtol=0, atol=FEATURE)
 
 
 @pytest.mark.parametrize("ways", [torchs, laids])
@@ -123,7 +133,7 @@ def test_halves_are_nearly_the_same(dtype: torch.dtype) -> None:
     np.testing.assert_allclose(found.float().numpy(), torchs(maps.numpy()), rtol=0, atol=4e-3)  # 2^-8 of a half
 
 
-@pytest.mark.parametrize("ways", [torchs, laids])
+@pytest.mark.parametrize("ways", [torchs, laids, exporteds])
 def test_rounding_is_no_gradient(ways) -> None:
     """What is flat but for rounding has no features."""
     noise = 1 + np.random.default_rng(0).integers(-2, 3, (1, 1, 16, 16)) * np.float32(2**-23)

@@ -58,3 +58,7 @@ def test_a_row_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = study.confusion().splitlines()
     assert taken[0] == f"| `cnn-deep`: is / taken for, % | {' | '.join(CLASSES)} | faces |"
     assert taken[3] == "| happiness | 10 | 0 | 0 | 0 | 0 | 0 | 90 | 200 |"
+    (tmp_path / "study.json").write_text(json.dumps({**record, "speed": {}}))
+    lines = study.study().splitlines()
+    assert lines[2].endswith("| 64 | 560,183 | 1.13 |")
+    assert lines[-1].endswith("Speed: Not measured yet; `python benchmarks/study.py --data FERPLUS` does it.")

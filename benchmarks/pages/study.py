@@ -6,7 +6,7 @@ import csv
 from typing import Any
 
 from pages import shared
-from pages.shared import busy, load, machine, table
+from pages.shared import busy, load, machine, table, unmeasured
 
 from fer_fast.evaluation.lines import accuracy, number, percent
 from fer_fast.evaluation.report import run_of
@@ -43,10 +43,16 @@ def study() -> str:
     ratios = [f"speed, `{beside}` is 1, {precision}" for precision in record["speed"]]
     scores = ("accuracy (95 % interval), %", "leakage-free, %", "paper6, %", "macro F1, %", "ECE")
     header = ["model", *scores, "the paper's accuracy, %", "weights", "MB", *ratios]
+    return f"{table(header, rows)}\n\nScores by what `auto` chooses{_timed(record)}"
+
+
+def _timed(record: dict[str, Any]) -> str:
+    """How, or that speed is not measured."""
     about = record["environment"]
+    if not record["speed"]:
+        return f" on {machine(about)} Speed: {unmeasured('benchmarks/study.py --data FERPLUS')}"
     loads = [about[when][0] for when in ("load_average", "load_average_after")]
-    made = f"Scores by what `auto` chooses; speed by OpenVINO on {machine(about)}{busy(about, *loads)}"
-    return f"{table(header, rows)}\n\n{made}"
+    return f"; speed by OpenVINO on {machine(about)}{busy(about, *loads)}"
 
 
 def accuracies() -> str:

@@ -24,6 +24,9 @@ CUT, EPSILON = 0.2, 1e-5
 LEAST = 1e-6
 #: What a gradient's length, squared, must be above: a flat block's rounding would be normalised to whole features.
 SHORTEST = 1e-10
+#: What maps are multiplied with, and the limits above with them, which changes no feature: whoever optimises an ONNX
+#: graph takes less than 1e-8 for 0 and leaves it out, and a flat block is then 0 over 0.
+SCALE = 32
 
 
 def hog_width(side: int) -> int:
@@ -41,19 +44,20 @@ def lay_hog(layers: Layers[Value], x: Value, side: int) -> Value:
     """Maps [batch, 1, side, side] to features [batch, hog_width(side)], in scikit-image's order."""
     down, across = layers.product(_differences(side), x), layers.product(x, _differences(side).T)
     squares = layers.add(layers.multiply(down, down), layers.multiply(across, across))
-    lengths = layers.sqrt(layers.relu(layers.add(squares, _one(-SHORTEST))))
+    lengths = layers.sqrt(layers.relu(layers.add(squares, _one(-SHORTEST * SCALE**2))))
     shares = layers.multiply(_orientations(layers, down, across), lengths)
     cells, count = layers.average_pool(shares, CELL, CELL), side // CELL
     corners = [(row, column) for row in range(BLOCK) for column in range(BLOCK)]
     blocks = layers.concatenate([_beside(layers, cells, corner, count - BLOCK + 1) for corner in corners], 1)
     normal = _normalised(layers, blocks)
-    cut = layers.add(_negative(layers, layers.relu(layers.add(_negative(layers, normal), _one(CUT)))), _one(CUT))
+    below = layers.relu(layers.add(layers.multiply(normal, _one(-SCALE)), _one(CUT * SCALE)))
+    cut = layers.add(_negative(layers, below), _one(CUT * SCALE))
     return layers.reshape(layers.transpose(_normalised(layers, cut), [0, 2, 3, 1]), [0, -1])
 
 
 def _differences(side: int) -> Array:
-    """What a column is multiplied with to have, of each pixel, its neighbours' difference; 0 at both ends."""
-    found = np.eye(side, k=1) - np.eye(side, k=-1)
+    """What a column is multiplied with to have, of each pixel, its neighbours' difference, scaled; 0 at both ends."""
+    found = SCALE * (np.eye(side, k=1) - np.eye(side, k=-1))
     found[[0, -1]] = 0
     return found
 
@@ -64,7 +68,7 @@ def _orientations(layers: Layers[Value], down: Value, across: Value) -> Value:
     # The side of a ray, turned by 180 degrees where the gradient points up: an orientation is a line's.
     sides = layers.add(layers.multiply(down, cosines), layers.multiply(across, -sines))
     # [batch, ORIENTATIONS - 1, side, side]
-    beyond = layers.relu(layers.sign(layers.add(layers.multiply(sides, down), _one(-LEAST))))
+    beyond = layers.relu(layers.sign(layers.add(layers.multiply(sides, down), _one(-LEAST * SCALE**2))))
     last = ORIENTATIONS - 2
     first = layers.add(_negative(layers, layers.part(beyond, 1, 0, 1)), _one(1))
     between = layers.add(layers.part(beyond, 1, 0, last), _negative(layers, layers.part(beyond, 1, 1, last + 1)))
@@ -79,10 +83,10 @@ def _beside(layers: Layers[Value], cells: Value, corner: Sequence[int], count: i
 
 
 def _normalised(layers: Layers[Value], blocks: Value) -> Value:
-    """Each block [batch, block's values, rows, columns] over its length."""
+    """Each block [batch, block's values, rows, columns], scaled, over its length."""
     squares = layers.mean(layers.multiply(blocks, blocks), 1, keep=True)
     sums = layers.multiply(squares, _one(BLOCK**2 * ORIENTATIONS))
-    return layers.divide(blocks, layers.sqrt(layers.add(sums, _one(EPSILON**2))))
+    return layers.divide(blocks, layers.sqrt(layers.add(sums, _one((EPSILON * SCALE) ** 2))))
 
 
 def _negative(layers: Layers[Value], x: Value) -> Value:

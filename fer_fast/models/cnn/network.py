@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_fast.models.cnn.config import CNNConfig
-from fer_fast.models.cnn.hog import BLOCK, CELL, CUT, EPSILON, LEAST, SHORTEST, rays
+from fer_fast.models.cnn.hog import BLOCK, CELL, CUT, EPSILON, LEAST, SCALE, SHORTEST, rays
 from fer_fast.models.network import Network
 
 
@@ -52,10 +52,10 @@ class HOG(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [batch, 1, side, side] to features [batch, hog_width(side)], of the same type."""
-        dtype, x = x.dtype, x.float()
+        dtype, x = x.dtype, x.float() * SCALE
         down = F.pad(x[:, :, 2:] - x[:, :, :-2], (0, 0, 1, 1))
         across = F.pad(x[..., 2:] - x[..., :-2], (1, 1))
-        squares = (down.square() + across.square() - SHORTEST).relu()
+        squares = (down.square() + across.square() - SHORTEST * SCALE**2).relu()
         if x.requires_grad:
             squares = squares + self.TINY
         shares = self._orientations(down, across) * squares.sqrt()
@@ -63,19 +63,20 @@ class HOG(nn.Module):
         rows, columns = (length - BLOCK + 1 for length in cells.shape[2:])
         corners = [(row, column) for row in range(BLOCK) for column in range(BLOCK)]
         blocks = torch.cat([cells[:, :, row : row + rows, column : column + columns] for row, column in corners], 1)
-        return _normalised(_normalised(blocks).clamp(max=CUT)).permute(0, 2, 3, 1).flatten(1).to(dtype)
+        cut = _normalised(blocks).clamp(max=CUT) * SCALE
+        return _normalised(cut).permute(0, 2, 3, 1).flatten(1).to(dtype)
 
     def _orientations(self, down: Tensor, across: Tensor) -> Tensor:
         """Of each pixel 1 in the channel of its orientation, 0 in the others."""
         sides = torch.cat([down * cosine - across * sine for cosine, sine in zip(*rays(), strict=True)], 1)
-        beyond = F.pad((sides * down - LEAST).sign().relu(), (0, 0, 0, 0, 0, 1))
+        beyond = F.pad((sides * down - LEAST * SCALE**2).sign().relu(), (0, 0, 0, 0, 0, 1))
         return torch.cat([1 - beyond[:, :1], beyond[:, :-1] - beyond[:, 1:]], 1)
 
 
 def _normalised(blocks: Tensor) -> Tensor:
-    """Each block [batch, block's values, rows, columns] over its length."""
+    """Each block [batch, block's values, rows, columns], scaled, over its length."""
     squares = blocks.square().mean(dim=1, keepdim=True) * blocks.shape[1]
-    return blocks / (squares + EPSILON**2).sqrt()
+    return blocks / (squares + (EPSILON * SCALE) ** 2).sqrt()
 
 
 class CNN(Network):
