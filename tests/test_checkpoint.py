@@ -17,8 +17,8 @@ from tiny_models import image_config, save_image_model
 
 import fer_fast
 from fer_fast.engines import open_engine
-from fer_fast.models.files.checkpoint import FORMAT, read_checkpoint, write_checkpoint
-from fer_fast.models.files.paths import WEIGHTS, packaged_models
+from fer_fast.models.files.checkpoint import FORMAT, begin_checkpoint, read_checkpoint, write_checkpoint
+from fer_fast.models.files.paths import WEIGHTS, checkpoint_path, packaged_models
 from fer_fast.types import CheckpointError, FerFastError
 
 CONFIG = image_config(image_size=4, mean=(0.1, 0.2, 0.3), temperature=1.25)
@@ -225,3 +225,16 @@ def test_weights_of_a_packaged_model_are_not_stored_twice(tmp_path: Path) -> Non
     write_checkpoint(tmp_path / "nobody.safetensors", config, tiny.tensors, weights="nobody")
     with pytest.raises(CheckpointError, match="has the weights of the packaged model 'nobody': there is none"):
         read_checkpoint(tmp_path / "nobody.safetensors")
+
+
+def test_a_damaged_packaged_model_damages_what_refers_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = tmp_path / "fast.safetensors"
+    short.write_bytes((WEIGHTS / "fast.safetensors").read_bytes()[:1000])
+
+    def place(model: str | Path) -> Path:
+        return short if model == "fast" else checkpoint_path(model)
+
+    monkeypatch.setattr("fer_fast.models.files.checkpoint.checkpoint_path", place)
+    for read in (read_checkpoint, begin_checkpoint):
+        with pytest.raises(CheckpointError, match=r"^checkpoint '.*fast.safetensors' cannot be read: "):
+            read("accurate")

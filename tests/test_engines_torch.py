@@ -206,6 +206,16 @@ def test_no_cuda_card(checkpoints: dict[str, Checkpoint], engine: str, device: s
         open_engine(checkpoints["paper"], engine=engine, device=device)
 
 
+@pytest.mark.parametrize("engine", ["auto", "torch", "tensorrt", "tensorrt-fused"])
+def test_no_engine_begins_what_torch_would_hang_in(
+    engine: str, checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_fast.engines.choice.torch_is_inherited", lambda: True)
+    monkeypatch.setattr("fer_fast.engines.choice.check_installed", lambda *_: None)
+    with pytest.raises(FerFastError, match=r"^torch was in use before fork: start processes that classify by spawn"):
+        open_engine(checkpoints["paper"], engine=engine, device="cuda")
+
+
 def test_auto_prefers_a_card(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 

@@ -235,6 +235,24 @@ def test_a_library_that_does_not_decode_is_not_opened(name, ran, monkeypatch, ca
     assert f"Pillow decodes: {title} does not decode on cuda:0" in caplog.text
 
 
+def test_the_next_library_decodes_where_the_fastest_no_longer_opens(name, monkeypatch, caplog):
+    (other,) = set(LIBRARY_MODULES) - {name}
+    monkeypatch.setattr("fer_fast.decode.choice.is_installed", lambda _: True)
+    monkeypatch.setattr("fer_fast.decode.choice._ranked", lambda *_: ([name, other], "they were measured"))
+
+    def opened(found, **_):
+        if found == name:
+            raise FerFastError(f"{name} is of no use today")
+        return open_decoder("pillow", SIDE)
+
+    monkeypatch.setattr("fer_fast.decode.choice._by_library", opened)
+    caplog.set_level("INFO")
+    with open_decoder("auto", SIDE, device="cuda:0") as decoder:
+        assert decoder.why == "they were measured"
+    assert f"decoder auto leaves out: {name} is of no use today" in caplog.messages
+    assert f"{other} decodes: they were measured" in caplog.messages
+
+
 def test_an_unforeseen_error_reaches_the_caller(tmp_path, name, monkeypatch):
     def broken(*_):
         raise KeyError("lost")

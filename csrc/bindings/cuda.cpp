@@ -31,17 +31,21 @@ void write_image(const ImageView& image, uintptr_t stream) {
   normalised_image_cuda(image, reinterpret_cast<void*>(stream));
 }
 
-// A card is current for as long as this lives. What fails here, the launch tells.
+// A card is current for as long as this lives. What fails here, the launch tells. The card that was current is made so
+// again only where it was another: to name a card makes a context on it.
 struct Current {
   explicit Current(int device) {
     cudaGetDevice(&before);
-    cudaSetDevice(device < 0 ? before : device);
+    changed = device >= 0 && device != before && cudaSetDevice(device) == cudaSuccess;
   }
-  ~Current() { cudaSetDevice(before); }
+  ~Current() {
+    if (changed) cudaSetDevice(before);
+  }
   Current(const Current&) = delete;
   Current& operator=(const Current&) = delete;
 
   int before = 0;
+  bool changed = false;
 };
 
 void fused_tokens(const py::sequence& sources, const py::sequence& means, const py::sequence& inv_stds,

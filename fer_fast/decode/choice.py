@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +62,7 @@ def open_decoder(
     installed = [each for each, modules in LIBRARIES.items() if all(map(is_installed, modules))]
     if name == "auto" and device != "cpu" and installed:
         try:
-            name, why = _fastest(installed, device.split(",")[0], image_size)
-            decoder = opened(name)
-            decoder.why = why
-            _log.info("%s decodes: %s", name, why)
-            return decoder
+            return _first_that_opens(*_ranked(installed, device.split(",")[0], image_size), opened)
         except FerFastError as error:
             _log.warning("Pillow decodes: %s", error)
     from fer_fast.decode.pillow import PillowDecoder  # Pillow costs 40 ms: only for those who decode
@@ -73,15 +70,36 @@ def open_decoder(
     return PillowDecoder(image_size, workers, **cost)
 
 
-def _fastest(installed: list[str], card: str, image_size: int) -> tuple[str, str]:
-    """The library that is the fastest on a card, whatever limits the caller has, and why it is taken."""
+def _first_that_opens(names: list[str], why: str, opened: Callable[[str], Decoder]) -> Decoder:
+    """A library that was the fastest before may not work today.
+
+    Raises:
+        FerFastError: none opens.
+    """
+    refusals: list[str] = []
+    for name in names:
+        try:
+            decoder = opened(name)
+        except FerFastError as error:
+            refusals.append(str(error))
+            continue
+        for refusal in refusals:
+            _log.warning("decoder auto leaves out: %s", refusal)
+        decoder.why = why
+        _log.info("%s decodes: %s", name, why)
+        return decoder
+    raise FerFastError("; ".join(refusals))
+
+
+def _ranked(installed: list[str], card: str, image_size: int) -> tuple[list[str], str]:
+    """Libraries, the fastest on a card first, whatever limits the caller has, and why that one is taken."""
     if len(installed) == 1:
-        return installed[0], "no other library for a card is installed"
-    from fer_fast.decode.fastest import fastest
+        return installed, "no other library for a card is installed"
+    from fer_fast.decode.fastest import ranked
     from fer_fast.machine.devices import card_name
 
     opened = partial(_by_library, image_size=image_size, workers=None, cost={}, cards=[card])
-    return fastest(installed, opened, card_name(card), image_size)
+    return ranked(installed, opened, card_name(card), image_size)
 
 
 def _by_library(name: str, image_size: int, workers: int | None, cost: dict[str, Any], cards: list[str]) -> Decoder:

@@ -1,4 +1,4 @@
-"""Names of decoders come in, that of the fastest on a card goes out: measured once a machine, and kept."""
+"""Names of decoders come in, the fastest on a card first they go out: measured once a machine, and kept."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from PIL import Image
 from fer_fast.decode.apart import in_file
 from fer_fast.decode.interface import Decoder
 from fer_fast.machine.cache import Place
+from fer_fast.machine.devices import driver_version
 from fer_fast.types import FerFastError, one_line
 
 _log = logging.getLogger(__name__)
 
 #: Packages whose release may make another one the fastest.
-_PACKAGES = ("nvidia-dali-cuda130", "nvidia-dali-cuda120", "nvidia-nvimgcodec-cu13", "nvidia-nvimgcodec-cu12")
+_PACKAGES = ("nvidia-dali-cuda130", "nvidia-dali-cuda120", "nvidia-nvimgcodec-cu13", "nvidia-nvimgcodec-cu12", "torch")
 
 #: Pictures of a batch, and their sides in pixels: faces as a finder cuts them, and portraits.
 _PICTURES, _SMALLEST, _LARGEST = 64, 64, 640
@@ -32,14 +33,14 @@ _BATCHES, _TIMES = 8, 3
 _TOLERANCE = 2.0
 
 
-def fastest(
+def ranked(
     names: Sequence[str],
     opened: Callable[[str], Decoder],
     card: str,
     image_size: int,
     clock: Callable[[], float] = time.perf_counter,
-) -> tuple[str, str]:
-    """The name of that of several decoders which decodes most images a second, and in words how many each does.
+) -> tuple[list[str], str]:
+    """The names of decoders that work, first what decodes most images a second, and in words how many each does.
 
     Args:
         names: two or more; those that do not work here are warned of, and measured again at the next start.
@@ -57,9 +58,8 @@ def fastest(
         rates, how = _measured(names, opened, image_size, clock), "measured"
         if len(rates) == len(names):
             place.store(json.dumps(rates).encode())
-    best = max(rates, key=rates.__getitem__)
     said = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
-    return best, f"images a second on {card}, {how}: {said}"
+    return sorted(rates, key=rates.__getitem__, reverse=True), f"images a second on {card}, {how}: {said}"
 
 
 def _kept(place: Place, names: Sequence[str]) -> dict[str, float] | None:
@@ -141,7 +141,7 @@ def _drawn() -> Iterator[list[str]]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"driver": driver_version()}
     for package in _PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)

@@ -138,6 +138,10 @@ def _open(
     anywhere = engine == device == "auto" and precision == "int8" and not is_installed("tensorrt")
     if engine == "auto" and (anywhere or not _wants_cuda(device)):
         engine = "openvino"
+    # OpenMP, by which torch spreads its work, may wait for ever for the parent's threads; TensorRT's engines are made
+    # of torch's models, and a card's answers are compared with torch's.
+    if engine != "openvino" and torch_is_inherited():
+        raise FerFastError("torch was in use before fork: start processes that classify by spawn or forkserver")
     if engine != "auto":
         return _named(model, Candidate(engine, precision, batch_size), device, side, cached)
     from fer_fast.engines.card import fastest_engine
@@ -170,8 +174,6 @@ def _named(
 
         how = side, engine, may_go_on, largest_alone
         return _called(TensorRtEngine(model, device, precision, batch_size, cached, *how))
-    if torch_is_inherited():  # OpenMP, by which torch spreads its work, may wait for ever for the threads of the parent
-        raise FerFastError("torch was in use before fork: start processes that classify by spawn or forkserver")
     from fer_fast.engines.torch import TorchEngine
 
     assert not isinstance(model, ExportedModel)  # torch runs none

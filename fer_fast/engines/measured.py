@@ -88,7 +88,7 @@ class Contest:
         """Tries them in order, while there is time; one at least has to run."""
         for candidate in candidates:
             if self.seconds and self.time_is_up():
-                self.late.append(candidate)
+                self._is_late(candidate, "the time for measuring is up")
                 continue
             # What runs already is enough: then a build ends when time is up.
             may_go_on = (lambda: not self.time_is_up()) if self.seconds else None
@@ -117,8 +117,7 @@ class Contest:
                 unwanted.callback(engine.close)
                 fault = self.trials.fault(engine, candidate)
             except OutOfTimeError as error:
-                log.warning("%s is left out: %s", candidate, error)
-                self.late.append(candidate)
+                self._is_late(candidate, str(error))
                 return None
             except (FerFastError, RuntimeError) as error:
                 fault = str(error)
@@ -136,6 +135,11 @@ class Contest:
             return
         log.info("%s: %.3f ms", candidate, 1000 * seconds)
         self.seconds[candidate] = seconds
+
+    def _is_late(self, candidate: Candidate, why: str) -> None:
+        log.warning("%s is left out: %s", candidate, why)
+        self.seconds.pop(candidate, None)
+        self.late.append(candidate)
 
     def _leave_out(self, candidate: Candidate, why: str) -> None:
         log.warning("%s is left out: %s", candidate, why)

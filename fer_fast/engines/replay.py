@@ -202,8 +202,10 @@ def as_large_as_fits(make: Callable[[int], T], batch_size: int) -> tuple[T, int]
         except RuntimeError as error:
             if not is_memory_full(error):
                 raise
-            if batch == 1:
-                raise FerFastError(f"the card's memory does not hold a single image: {error}") from error
-            torch.cuda.empty_cache()
-            log.warning("the card's memory does not hold a batch of %d: trying %d", batch, batch // 2)
-            batch //= 2
+            why = str(error)
+        # Here nothing holds what the attempt held any more, as its error did.
+        if batch == 1:
+            raise FerFastError(f"the card's memory does not hold a single image: {why}")
+        torch.cuda.empty_cache()
+        log.warning("the card's memory does not hold a batch of %d: trying %d", batch, batch // 2)
+        batch //= 2

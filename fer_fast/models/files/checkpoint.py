@@ -216,17 +216,21 @@ def _read(path: Path, weights_of: _WeightsOf = _at_once) -> Checkpoint | FinderC
         weights, origin = read_yunet(path)
         yunet = FinderConfig(origin)
         return FinderCheckpoint(yunet, weights, digest_of(json.dumps(yunet.as_dict()), weights))
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError, TypeError) as error:
-        raise _unreadable(path, error) from error
+    metadata = _metadata(path)
     config = _config(metadata, path)
     places = _places(metadata, path)
     tensors = weights_of(lambda: _checked_weights(places, path, metadata))
     if isinstance(config, FinderConfig):
         return FinderCheckpoint(config, tensors, metadata["digest"])
     return Checkpoint(config, tensors, metadata["digest"])
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError, TypeError) as error:
+        raise _unreadable(path, error) from error
 
 
 def _checked_weights(places: Mapping[str, Path], path: Path, metadata: dict[str, str]) -> dict[str, np.ndarray]:
@@ -288,8 +292,7 @@ def _packaged_places(name: Any, path: Path) -> dict[str, Path]:
     if name not in packaged_models():
         raise CheckpointError(f"checkpoint {str(path)!r} has the weights of the packaged model {name!r}: there is none")
     packaged = checkpoint_path(name)
-    with safe_open(packaged, framework="numpy") as file:
-        return _places(file.metadata() or {}, packaged)
+    return _places(_metadata(packaged), packaged)
 
 
 def _config(metadata: dict[str, str], path: Path) -> ClassifierConfig | FinderConfig:
