@@ -107,12 +107,18 @@ def _threads_of_before() -> None:
 
 @pytest.fixture(autouse=True)
 def _log_as_it_was() -> Iterator[None]:
-    """A command that a test runs in this process says what the package logs, and where: not to the next test."""
+    """A command that a test runs in this process says what the package logs, and where: not to the next test.
+
+    Nor what a fixture of many tests runs, nor a library that switches loggers off when it sets up its own.
+    """
     logger = logging.getLogger("fer_fast")
-    level, handlers = logger.level, logger.handlers[:]
+    logger.setLevel(logging.NOTSET)
+    logger.handlers.clear()
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "fer_fast"]:
+        logging.getLogger(name).disabled = False
     yield
-    logger.setLevel(level)
-    logger.handlers[:] = handlers
+    logger.setLevel(logging.NOTSET)
+    logger.handlers.clear()
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 #: What the extras bring.
-EXTRAS = ("torch", "kornia", "onnx", "onnxscript", "nvidia", "tensorrt", "pyarrow", "matplotlib", "pillow_heif", "av")
+EXTRAS = (
+    *("torch", "kornia", "onnx", "onnxscript", "nvidia", "ray", "tensorrt"),
+    *("pyarrow", "matplotlib", "pillow_heif", "av"),
+)
 
 
 class _Hidden:

@@ -280,5 +280,5 @@ def test_pytest_benchmark_finds_its_suites():
     said = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False, timeout=600)
     assert said.returncode == 0, said.stdout
     assert {line.partition("::")[0] for line in said.stdout.splitlines() if "::" in line} == {
-        f"benchmarks/test_{stage}.py" for stage in ("decode", "folder", "model", "tokens")
+        f"benchmarks/test_{stage}.py" for stage in ("card", "decode", "folder", "model", "tokens")
     }

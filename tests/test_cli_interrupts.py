@@ -8,7 +8,7 @@ import time
 
 import pytest
 from command_runs import wait_for_batches, wait_for_rows
-from shades import LAST_ANSWERED
+from shades import LAST_ANSWERED, ShadeClassifier
 
 from fer_fast.table.file_table import rows_on_disk
 
@@ -78,7 +78,8 @@ def test_a_signal_while_the_model_hangs_keeps_the_rows_and_ends(shades, tmp_path
     wait_for_batches(tells, process, "begun", 7)  # the last two in the model's two threads, which hang
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=30)
-    assert process.returncode == 143 and rows_on_disk(out) == LAST_ANSWERED + 1
+    kept = (LAST_ANSWERED + 1 - ShadeClassifier.batch_size, LAST_ANSWERED + 1)  # the last answer may not be taken yet
+    assert process.returncode == 143 and rows_on_disk(out) in kept
     assert f"interrupted; {rows_on_disk(out)} rows are kept" in error
 
 

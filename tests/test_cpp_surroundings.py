@@ -59,7 +59,9 @@ def test_a_place_without_proc_is_told(consumer, model, tmp_path):
 def test_a_folder_without_openvino_is_told_when_it_is_configured(tmp_path):
     command = ("cmake", "-S", ROOT, "-G", "Ninja", "-DFER_FAST_CUDA=0")
     said = run(*command, "-B", tmp_path / "none", f"-DFER_FAST_OPENVINO_DIR={tmp_path}").stderr
-    assert f'there is no libopenvino_c.so in\n  "{tmp_path}" now' in said
+    assert f'there is no libopenvino_c.so in "{tmp_path}" now' in " ".join(
+        said.split()
+    )  # lines end where they are full
     assert run(*command, "-B", tmp_path / "there", f"-DFER_FAST_OPENVINO_DIR={OPENVINO}").stderr == ""
 
 

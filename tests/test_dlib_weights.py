@@ -181,7 +181,7 @@ def test_a_run_from_dlibs_file(tmp_path: Path, options: dict[str, str], monkeypa
     ("changes", "said"),
     [
         ({"--start": "nowhere.dat"}, "start 'nowhere.dat' cannot be read: "),
-        ({"recipe": "face-resnet", "--teacher": "tiny"}, "layer 1 must be con_4 of 4736 numbers"),
+        ({"recipe": "face-resnet"}, "layer 1 must be con_4 of 4736 numbers"),
     ],
     ids=["missing", "widths"],
 )

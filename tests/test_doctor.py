@@ -57,7 +57,7 @@ def test_engines_and_decoders_are_tried(monkeypatch):
     assert found["cards"] == [Finding("NVIDIA card", None, "none")]
     assert {"webp", "avif", "heif"} <= {finding.name for finding in found["decoders"]}, "installed or not"
     extras = {finding.name: finding for finding in found["extras"]}
-    assert set(extras) == {"torch", "train", "features", "parquet", "plots", "heif", "video", "remote"}, (
+    assert set(extras) == {"torch", "train", "features", "parquet", "plots", "heif", "video", "remote", "ray"}, (
         "without a card nothing for one"
     )
     assert extras["parquet"].works and extras["parquet"].said == f"tables in parquet, by pyarrow {pyarrow.__version__}"

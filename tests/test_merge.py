@@ -280,11 +280,18 @@ def test_memory_does_not_grow_with_the_tables(tmp_path, monkeypatch):
             fill(table, results_of(row(f"{n}/{number}.jpg") for number in range(count)), several=500)
             table.finish()
         merge_tables(outs, folder / "warm.csv")
-        tracemalloc.start()
-        merge_tables(outs, folder / "all.csv")
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        # The less of two: the interpreter's own table of names grows now and then, by megabytes at once.
+        peaks.append(min(_peak(outs, folder / f"all{n}.csv") for n in (1, 2)))
     assert peaks[1] < 2 * peaks[0]
+
+
+def _peak(tables, out):
+    tracemalloc.start()
+    try:
+        merge_tables(tables, out)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_keys_that_come_twice_are_found_wherever_they_are(tmp_path):

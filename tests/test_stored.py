@@ -14,6 +14,7 @@ from fer_fast import classify_folder, cli, merge_tables
 from fer_fast.remote import trying
 from fer_fast.table import parts
 from fer_fast.table.stored import StoredTable
+from fer_fast.types import OutputRefusedError
 
 FILES = 12
 OUT = "memory://bucket/runs/out.csv"
@@ -73,7 +74,8 @@ def other_machine(monkeypatch, tmp_path, name="elsewhere"):
 
 
 def working_copy():
-    return sorted(path.name for path in StoredTable(OUT).folder.iterdir())
+    folder = StoredTable(OUT).folder
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -90,7 +92,7 @@ def test_a_table_in_a_store_is_that_of_a_disk(suffix, store, faces, tmp_path, en
 
 def test_python_writes_there_too(store, faces):
     assert classify_folder(faces, OUT, classifier=ShadeClassifier()).out == OUT
-    assert len(there(store)) == 2 and working_copy() == ["lock"]
+    assert len(there(store)) == 2 and working_copy() == []
 
 
 def test_resume_classifies_what_is_new_and_sends_nothing_where_nothing_is(store, faces, tmp_path, ended, monkeypatch):
@@ -150,7 +152,7 @@ def test_credentials_may_expire_before_anything_is_sent(store, faces, tmp_path, 
         store.faults.clear()
         assert ended(faces, "-o", OUT, "--resume")[0] == 0
         assert there(store).pop("/bucket/runs/out.csv") == (tmp_path / "whole.csv").read_bytes(), number
-        assert len(there(store)) == 2 and working_copy() == ["lock"]
+        assert len(there(store)) == 2 and working_copy() == []
         store.store.clear()
         number += 1
     assert number > 6
@@ -212,7 +214,7 @@ def test_a_place_where_nothing_can_be_put_is_refused_before_the_run(fault, words
     store.faults[:] = [fault] * 5
     status, _, said = ended(faces, "-o", OUT)
     assert status == 2 and f"the output '{OUT}' cannot be written: {words}" in said and said.count("\n") == 1, said
-    assert not there(store) and working_copy() == ["lock"]
+    assert not there(store) and working_copy() == []
 
 
 def test_a_place_where_nothing_can_be_removed_is_refused_before_the_run(store, faces, ended, monkeypatch):
@@ -240,6 +242,19 @@ def test_what_is_no_place_is_refused(out, words, store, faces, ended):
     status, _, said = ended(faces, "-o", out)
     assert status == 2 and words in said and said.count("\n") == 1, said
     assert not there(store)
+
+
+def test_the_table_is_not_made_of_itself(store, faces, ended):
+    assert ended(faces, "-o", OUT)[0] == 0
+    before = there(store)
+    for entry in (OUT, f"@{OUT}"):
+        status, _, said = ended(entry, "-o", OUT)
+        assert status == 2 and f"the output {OUT!r} is the input {entry!r}: choose another" in said
+    with pytest.raises(OutputRefusedError, match=f"the output '{OUT}' is a table that is to be merged"):
+        merge_tables([OUT], OUT)
+    with pytest.raises(ValueError, match=f"the table '{OUT}' is named twice"):
+        merge_tables([OUT, OUT], "merged.csv")
+    assert there(store) == before
 
 
 def test_another_run_and_a_second_one_are_refused_by_the_url(store, faces, ended):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_fast.machine.stall import Pulse
+from fer_fast.machine.urls import is_url
 from fer_fast.merge.agreement import common_run, in_order, lacking
 from fer_fast.merge.doubled import refuse_doubled
 from fer_fast.merge.given import Given, Pieces, given
@@ -82,6 +83,12 @@ def merge_tables(
         OutputError: the disk is full or fails.
         MissingExtraError: the tables are parquet, and pyarrow is not installed.
     """
+    names = [name_of(name) for name in tables]
+    if name_of(out) in names:
+        raise OutputRefusedError(f"the output {name_of(out)!r} is a table that is to be merged: choose another")
+    for name in names:
+        if is_url(name) and names.count(name) > 1:  # it would be held against itself
+            raise ValueError(f"the table {name!r} is named twice")
     with ExitStack() as stack:
         copies = [stack.enter_context(copied(name)) for name in tables]
         place = stack.enter_context(at_hand(out, keep=False))
@@ -99,7 +106,7 @@ def _merged(
     if not opened:
         raise ValueError("no table: name those that are to be merged")
     run = common_run(opened)
-    if any(table.path == target for table in opened) or name_of(out) in map(name_of, tables):
+    if any(table.path == target for table in opened):
         raise OutputRefusedError(f"the output {name_of(out)!r} is a table that is to be merged: choose another")
     if target.suffix.lower() != f".{run.format}":
         raise OutputRefusedError(f"the output {name_of(out)!r} must end in .{run.format}, as the tables do")

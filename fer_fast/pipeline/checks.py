@@ -73,16 +73,22 @@ def no_images(files: ImageFiles) -> str:
     return f"no image in {names}" + (f" ({', '.join(why)})" if why else "")
 
 
-def refuse_input(inputs: list[str], out: Path) -> None:
+def refuse_input(inputs: list[str], out: Path, name: str | None) -> None:
     """An input must not be what the table replaces.
+
+    Args:
+        inputs: as they were named.
+        out: the table's file on this disk.
+        name: what the table was called, which for one in a store is its URL.
 
     Raises:
         OutputRefusedError: one is.
     """
     for entry in inputs:
         named = Path(entry.removeprefix("@"))
-        if out.exists() and named.is_file() and out.samefile(named):
-            raise OutputRefusedError(f"the output {str(out)!r} is the input {entry!r}: choose another")
+        is_file = out.exists() and named.is_file() and out.samefile(named)
+        if is_file or entry.removeprefix("@") == name:
+            raise OutputRefusedError(f"the output {name or str(out)!r} is the input {entry!r}: choose another")
 
 
 def patience(seconds: float) -> float:

@@ -136,7 +136,7 @@ def classify_folder(
     with at_hand(out, keep) as out:
         target = check_out(out, keep) if isinstance(out, (str, os.PathLike)) else None
         if target is not None:
-            refuse_input(named, target)
+            refuse_input(named, target, path)
         if cluster is not None:
             refuse_films(named)
         has_films = with_films(named, faces, of_films, films, target if keep else None, pulse)

@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fer_fast.machine.cache import cache_folder
@@ -24,7 +24,7 @@ from fer_fast.remote.stores import listing, look
 from fer_fast.table.assembling import MANIFEST
 from fer_fast.table.finished import digest_of, manifest_of
 from fer_fast.table.parts import PartFile, part_files, part_paths, state_of
-from fer_fast.table.workplace import RUN, locked, partial_of
+from fer_fast.table.workplace import RUN, is_at, locked, partial_of
 from fer_fast.types import DecodeError, OutputError, OutputRefusedError
 
 _LOCK, _PROBE = "lock", "probe"
@@ -84,11 +84,21 @@ class StoredTable(os.PathLike[str]):
             told = f"{str(self.folder)!r} cannot be made ({error.strerror}); FER_FAST_CACHE may name another"
             raise OutputRefusedError(f"{self.url!r} needs a folder here: {told}") from None
         try:
-            if not locked(descriptor, self.folder):
+            if not (locked(descriptor, self.folder) and is_at(descriptor, self.folder / _LOCK)):
                 raise OutputRefusedError(f"another run on this machine has {self.url!r}")
-            yield
+            try:
+                yield
+            finally:
+                self._remove_if_empty()
         finally:
             os.close(descriptor)
+
+    def _remove_if_empty(self) -> None:
+        """Leaves no folder where no run is; the lock is held, and whoever waits for it finds that it has no name."""
+        if [each.name for each in self.folder.iterdir()] == [_LOCK]:
+            (self.folder / _LOCK).unlink()
+            with suppress(OSError):  # another one's lock is in it already
+                self.folder.rmdir()
 
     def check(self) -> None:
         """Refuses a place where nothing can be put, by putting something there and taking it away.

@@ -115,7 +115,7 @@ class Workplace:
             if not locked(descriptor, self.folder):
                 os.close(descriptor)
                 raise OutputRefusedError(f"another run is writing {str(self.folder)!r}")
-            if _is_at(descriptor, self.folder / _LOCK):
+            if is_at(descriptor, self.folder / _LOCK):
                 self._descriptor = descriptor
                 return
             os.close(descriptor)
@@ -179,7 +179,7 @@ def locked(descriptor: int, folder: Path) -> bool:
     return True
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
+def is_at(descriptor: int, path: Path) -> bool:
     """Whether an open file still has its name."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
