@@ -278,6 +278,7 @@ def test_the_command_tells_an_unknown_layer(data: Path, tmp_path: Path, capsys: 
     arguments = [inputs["recipe"], "--data", str(data), "--out", str(tmp_path / "out")]
     said = complaint(arguments, capsys).strip()
     assert said == "fer-fast: feature_layer must be one of map 1, map 2, maps.0.conv, maps.1.conv, not 'FM1'"
+    assert not (tmp_path / "out").exists(), "told before anything is computed and kept"
 
 
 @needs_skimage

@@ -95,7 +95,9 @@ def test_stopped_run_ends_as_the_unbroken_one(
         patch.setattr(run_module, "SAVE_SECONDS", save_seconds)
         patch.setattr(command, "_print_row", report)
         assert run(["train", *inputs, "--out", str(tmp_path)]) == 130
-    said = "fer-fast: stopped; the same command goes on from the last saved state\n"
+    goes_on = "the same command goes on from the last saved state"
+    anew = "no state was saved yet: the same command starts anew"
+    said = f"fer-fast: stopped; {goes_on if row > 1 else anew}\n"
     assert last_sentence(capsys.readouterr().err, "fer-fast") == said
     assert len(logged(tmp_path)) == row
     assert (tmp_path / "state.pt").exists() == (row > 1)

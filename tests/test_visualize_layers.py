@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import itertools
 import warnings
@@ -26,7 +27,7 @@ from fer_fast.models.face_resnet.config import FaceResNetConfig
 from fer_fast.models.files.storage import save_model
 from fer_fast.models.network import Network
 from fer_fast.models.registry import _OWN
-from fer_fast.reports.canvas import DOTS_PER_INCH, tiled
+from fer_fast.reports.canvas import DOTS_PER_INCH, TIMES, tiled
 from fer_fast.reports.dream_figure import compose_dream
 from fer_fast.reports.layers_figure import (
     Epoch,
@@ -38,6 +39,7 @@ from fer_fast.reports.layers_figure import (
 from fer_fast.visualize import (
     Dream,
     Filters,
+    channel_means,
     chosen_layers,
     deep_dream,
     feature_maps,
@@ -57,7 +59,7 @@ MODELS: dict[str, tuple[ClassifierConfig, list[str], str]] = {
     ),
     "ensemble": (
         EnsembleConfig(members=(CNNConfig(), CNNConfig(widths=(4, 6, 8))), shares=(0.5, 0.5), image_size=48),
-        ["members.0.maps.0.conv", "members.0.maps.1.conv", "members.1.maps.0.conv", "members.1.maps.1.conv"],
+        ["members.0 map 1", "members.0 map 2", "members.1 map 1", "members.1 map 2"],
         "members.0.maps.0.conv",
     ),
 }
@@ -118,6 +120,17 @@ def test_maps_and_sparsity_computed_a_second_way() -> None:
     np.testing.assert_array_equal(maps["maps.0.conv"], convolution[0])
     assert sparsity(maps["map 2"]) == (stage == 0).double().mean().item() > 0
     assert sparsity(np.float32([[[0, -1], [2, 3]], [[0, 0], [1, 1e-30]]])) == 0.5
+
+
+def test_means_of_a_member_that_looks_at_two_views_are_of_the_first() -> None:
+    config = EnsembleConfig(members=(CNNConfig(flip_average=True), CNNConfig()), shares=(0.5, 0.5), image_size=48)
+    torch.manual_seed(0)
+    network = classifier_named("ensemble").network(config).eval().requires_grad_(False)
+    face = face_of(network)
+    means = channel_means(network, torch.from_numpy(face)[None])
+    assert list(means) == list(network.stages()) and all(len(mean) == 1 for mean in means.values())
+    shown = feature_maps(network, face, ["members.0 map 1"])["members.0 map 1"]
+    np.testing.assert_allclose(means["members.0 map 1"][0], shown.mean(axis=0), rtol=1e-5, atol=1e-5)
 
 
 def test_a_model_that_gives_no_numbers_is_told() -> None:
@@ -218,7 +231,25 @@ def _dream() -> Any:
     return compose_dream(Dream(CLASSES[0], (seen,) * 5), "m" * 99)
 
 
-@pytest.mark.parametrize("compose", [_filters, _channels, _epochs, _dream])
+def _long_names() -> Any:
+    names = [f"members.{number}.backbone.layer1.0.conv{number}" for number in range(4)]
+    return compose_channels(faces(1, 48)[0], {name: np.zeros((64, 112, 112), np.float32) for name in names}, "m")
+
+
+def test_a_long_name_is_cut_from_the_left_and_has_its_size_below() -> None:
+    words = [text.get_text() for text in _long_names().texts]
+    for number in range(4):
+        assert any(word.startswith("…") and word.endswith(f"layer1.0.conv{number}") for word in words)
+    assert words.count(f"64 {TIMES} 112 {TIMES} 112") == 4
+    assert "members.0 FM1" in [text.get_text() for text in _short_names().texts]
+
+
+def _short_names() -> Any:
+    maps = {f"members.0 FM{number}": np.zeros((64, 56, 56), np.float32) for number in range(1, 5)}
+    return compose_channels(faces(1, 48)[0], maps, "m")
+
+
+@pytest.mark.parametrize("compose", [_filters, _channels, _long_names, _short_names, _epochs, _dream])
 def test_no_text_covers_another_or_leaves_the_figure(compose: Callable[[], Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -244,6 +275,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mixed").mkdir()
     for place, name in (("a", "cnn"), ("b", "fusion")):
         (folder / "mixed" / f"{place}.safetensors").symlink_to(folder / f"{name}.safetensors")
+    (folder / "widths").mkdir()
+    (folder / "widths" / "a.safetensors").symlink_to(folder / "cnn.safetensors")
+    save_model(CNN(CNNConfig(widths=(4, 6, 9))), folder / "widths" / "b.safetensors")
     save_model(random_model(tiny_config(sources=("image",))), folder / "plain.safetensors")
     Image.fromarray(faces(1, 60)[0]).save(folder / "face.png")
     return folder
@@ -294,7 +328,13 @@ def test_the_command_draws_each_figure_of_each_architecture(
         ),
         (
             ["face.png", "--figure", "activations", "--checkpoints", "mixed"],
-            "checkpoints must be of one model: 'mixed/b.safetensors' sees 64 pixels, 'mixed/a.safetensors' 48",
+            "checkpoints must be of one model: "
+            "'mixed/b.safetensors' has architecture 'fusion', 'mixed/a.safetensors' 'cnn'",
+        ),
+        (
+            ["face.png", "--figure", "activations", "--checkpoints", "widths"],
+            "checkpoints must be of one model: "
+            "'widths/b.safetensors' has widths (4, 6, 9), 'widths/a.safetensors' (4, 6, 8)",
         ),
         (["face.png", "--figure", "channels", "--faces"], "--faces must not be given with --figure channels"),
         (
@@ -334,6 +374,24 @@ def test_what_cannot_be_drawn_is_one_sentence(
     before = {*folder.iterdir()}
     assert said(arguments, capsys) == (2, f"fer-fast: {sentence}\n")
     assert {*folder.iterdir()} == before
+
+
+def test_checkpoints_may_differ_in_what_is_measured(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cnn", "ensemble"):
+        (checkpoints := tmp_path / name).mkdir()
+        (checkpoints / "a.safetensors").symlink_to(folder / f"{name}.safetensors")
+        network, shares = built(name), (0.1, *[0.9 / (len(CLASSES) - 1)] * (len(CLASSES) - 1))
+        changes: dict[str, Any] = {"temperature": 2.0, "prior": shares, "precision_falls": {"bf16": 0.25}}
+        if isinstance(network.config, EnsembleConfig):
+            first, *others = network.config.members
+            changes = {"members": (dataclasses.replace(first, **changes), *others)}
+        network.config = dataclasses.replace(network.config, **changes)
+        save_model(network, checkpoints / "b.safetensors")
+        arguments = [str(folder / "face.png"), "--figure", "activations", "--checkpoints", str(checkpoints)]
+        status, line = said([*arguments, "-o", str(tmp_path / "out.png")], capsys)
+        assert status == 0 and ": 2 models, " in line
 
 
 def test_checkpoints_are_the_first_the_last_and_some_between(

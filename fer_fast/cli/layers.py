@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fer_fast.cli.visualize import pixels_of
+from fer_fast.models.config import ClassifierConfig
 from fer_fast.models.loading import load_model
 from fer_fast.reports.dream_figure import draw_dream
 from fer_fast.reports.layers_figure import MOST_EPOCHS, Epoch, draw_channels, draw_epochs, draw_filters
@@ -40,7 +41,7 @@ def activations(image: str, checkpoints: str, layers: Sequence[str]) -> Drawn:
     """The first channels of each layer in the models of a training, evenly over all that are kept.
 
     Raises:
-        ValueError: a layer is unknown, there are no checkpoints, or they are of different sizes.
+        ValueError: a layer is unknown, there are no checkpoints, or they are of different models.
     """
     files = _spread(checkpoints)
     first = load_model(files[0])
@@ -49,9 +50,7 @@ def activations(image: str, checkpoints: str, layers: Sequence[str]) -> Drawn:
     epochs = []
     for file in files:
         model = load_model(file)
-        if model.config.image_size != first.config.image_size:
-            sizes = f"{file!r} sees {model.config.image_size} pixels, {files[0]!r} {first.config.image_size}"
-            raise ValueError(f"checkpoints must be of one model: {sizes}")
+        _check_same(files[0], first.config, file, model.config)
         epochs.append(Epoch(Path(file).stem, feature_maps(model, pixels, chosen)))
     shares = ", ".join(f"{name} {100 * sparsity(maps):.0f} %" for name, maps in epochs[-1].maps.items())
     return draw_epochs(pixels, epochs), f"{counted(len(epochs), 'model', 'models')}, zero in the last: {shares}"
@@ -63,6 +62,15 @@ def dream(image: str, model: str, label: str, prior: str) -> Drawn:
     found = deep_dream(network, pixels_of(image, network.config.image_size), label, prior=prior)
     shares = [each.prediction.probabilities[each.prediction.classes.index(label)] for each in found.seen]
     return draw_dream(found, Path(model).stem), f"{label} {100 * shares[0]:.1f} % became {100 * shares[-1]:.1f} %"
+
+
+def _check_same(first: str, config: ClassifierConfig, file: str, other: ClassifierConfig) -> None:
+    """Raises a ValueError that names the first thing in which models differ, but for what is measured."""
+    wanted, found = config.built(), other.built()
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            differs = f"{file!r} has {name} {found.get(name)!r}, {first!r} {value!r}"
+            raise ValueError(f"checkpoints must be of one model: {differs}")
 
 
 def _spread(folder: str) -> list[str]:

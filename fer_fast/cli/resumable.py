@@ -6,18 +6,23 @@ import argparse
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from fer_fast.cli.console import log_to_stderr, say
 from fer_fast.types import FerFastError
 
+#: The file in a training's folder that the next call goes on from.
+STATE = "state.pt"
+
 
 @contextmanager
-def resumable(arguments: argparse.Namespace, goes_on: str) -> Iterator[None]:
+def resumable(arguments: argparse.Namespace, goes_on: str, state: Path | None = None) -> Iterator[None]:
     """While inside the log is told from INFO on, and what stops the work is the caller's to mend: status 2.
 
     Args:
         arguments: with `quiet` and `verbose`, as every command's.
         goes_on: the end of the sentence for who interrupts: "the same command goes on ...".
+        state: the file that it goes on from; without that the command starts anew, and says so.
 
     Raises:
         ValueError: in place of a failing machine, a full disk, numbers that are no longer finite, or too little memory;
@@ -28,7 +33,10 @@ def resumable(arguments: argparse.Namespace, goes_on: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say(f"fer-fast: stopped; the same command goes on {goes_on}")
+        if state is None or state.exists():
+            say(f"fer-fast: stopped; the same command goes on {goes_on}")
+        else:
+            say("fer-fast: stopped; no state was saved yet: the same command starts anew")
         raise
     except BrokenPipeError:
         raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_fast.cli.arguments import positive
 from fer_fast.cli.console import check_stdout, print_out
-from fer_fast.cli.resumable import resumable
+from fer_fast.cli.resumable import STATE, resumable
 from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns 0."""
     check_stdout()
-    with resumable(arguments, "from the last saved state"):
+    with resumable(arguments, "from the last saved state", arguments.out / STATE):
         training(arguments).run(_print_row)
     return 0
 
@@ -91,6 +91,7 @@ def training(arguments: argparse.Namespace) -> Training:
     from fer_fast.train.distil import taught
     from fer_fast.train.faces import load_faces
     from fer_fast.train.handcrafted import described
+    from fer_fast.train.learner import check_feature_layer
     from fer_fast.train.run import Training
     from fer_fast.train.start import new_start, read_backbone_weights, tuned_start
 
@@ -102,10 +103,6 @@ def training(arguments: argparse.Namespace) -> Training:
     config = start.config if start else recipe.config(("0", "1"))
     size = max(config.image_size, *(read_checkpoint(teacher).config.image_size for teacher in teachers), 0)
     train, valid = load_faces(arguments.data, size, recipe.protocol, recipe.targets)
-    if teachers:
-        train = taught(train, teachers, recipe.distillation, arguments.out / "answers.safetensors", device)
-    cache = arguments.out / "features.safetensors"
-    features = described(train, recipe.feature_loss, cache) if recipe.feature_loss else {}
     if start is not None:
         beginning = tuned_start(recipe, train, start)
     elif weights:
@@ -113,6 +110,12 @@ def training(arguments: argparse.Namespace) -> Training:
     else:
         url = classifier_of(config).weights_url(config)
         beginning = new_start(recipe, train, read_backbone_weights(arguments.backbone, url) if url else {})
+    if recipe.feature_loss:  # what takes minutes comes last
+        check_feature_layer(beginning.model, recipe.feature_layer, recipe.backbone_learning_rate == 0)
+    if teachers:
+        train = taught(train, teachers, recipe.distillation, arguments.out / "answers.safetensors", device)
+    cache = arguments.out / "features.safetensors"
+    features = described(train, recipe.feature_loss, cache) if recipe.feature_loss else {}
     return Training(recipe, train, valid, arguments.out, beginning, device, arguments.keep_every, features)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.progress import Progress
-from fer_fast.cli.resumable import resumable
+from fer_fast.cli.resumable import STATE, resumable
 from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns 0."""
     check_stdout()
-    with resumable(arguments, "from the last saved state"):
+    with resumable(arguments, "from the last saved state", arguments.out / STATE):
         training(arguments).run(lambda row: print_out("  ".join(f"{name} {value}" for name, value in row.items())))
     return 0
 

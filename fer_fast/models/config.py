@@ -24,6 +24,8 @@ MEASURED_PRECISIONS: tuple[str, ...] = ("bf16", "fp16", "int8")
 #: How a face is cut out of a photo: a similarity puts its five landmarks to their places in the crop; its box, squared
 #: on the longer side; that square, turned until the eyes are level.
 FRAMINGS: tuple[str, ...] = ("points", "box", "level")
+#: The fields that are measured of a trained model or of what it was trained on.
+MEASURED_FIELDS: tuple[str, ...] = ("temperature", "activation_ranges", "precision_falls", "prior")
 
 Config = TypeVar("Config", bound="ClassifierConfig")
 
@@ -121,6 +123,10 @@ class ClassifierConfig:
     def as_dict(self) -> dict[str, Any]:
         """The configuration as JSON types, with the name of its architecture."""
         return {"architecture": self.architecture, **dataclasses.asdict(self)}
+
+    def built(self) -> dict[str, Any]:
+        """`as_dict` without what is measured once it is trained: the same for all models of a training."""
+        return {name: value for name, value in self.as_dict().items() if name not in MEASURED_FIELDS}
 
     @classmethod
     def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:

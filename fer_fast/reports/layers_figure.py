@@ -37,6 +37,7 @@ MOST_FILTERS, CHANNELS, FEW_CHANNELS = 128, 25, 16
 MOST_LAYERS, MOST_EPOCHS = 4, 7
 
 _HEAD, _FOOT = 0.48, 0.3
+_LINE = 0.13  # the height of a line above a panel
 _NAMES = 0.3  # the width that layers' names take, turned
 
 
@@ -91,7 +92,7 @@ def compose_channels(pixels: npt.NDArray[np.uint8], maps: Mapping[str, Maps], mo
     side = min((WIDTH - 2 * MARGIN - (columns - 1) * GAP) / columns, 2.2)
     lower = _FOOT
     upper = lower + side + GAP
-    figure = new_figure(upper + side + _HEAD)
+    figure = new_figure(upper + side + _LINE + _HEAD)
     _title(figure, f"Feature maps: the mean over all channels, and the first {CHANNELS} channels", "")
     text(figure, MARGIN, upper + side + 0.05, "image", weight="bold")
     panel(figure, MARGIN, upper, side).imshow(pixels)
@@ -125,7 +126,7 @@ def compose_epochs(pixels: npt.NDArray[np.uint8], epochs: Sequence[Epoch]) -> Fi
     for row, layer in enumerate(layers):
         bottom, left = top - row * step, MARGIN + side + GAP / 2 + _NAMES
         x, y = left - 0.06, bottom + side / 2
-        name = cut(layer[::-1], int(16 * side))[::-1]  # its end tells it from others
+        name = _ending(layer, int(16 * side))
         text(figure, x, y, name, rotation=90, ha="right", va="center", weight="bold", size=6.5)
         for column, epoch in enumerate(epochs):
             x = left + column * (side + GAP / 2)
@@ -165,9 +166,15 @@ def _own_range(maps: Maps) -> Maps:
 
 
 def _named(figure: Figure, left: float, y: float, side: float, name: str, maps: Maps) -> None:
+    """The size below the name, which beside it would have room for a few letters."""
     size = f"{maps.shape[0]} {TIMES} {maps.shape[1]} {TIMES} {maps.shape[2]}"
-    text(figure, left, y, cut(name, int(side * 16) - len(size)), weight="bold")
-    text(figure, left + side, y, size, ha="right")
+    text(figure, left, y + _LINE, _ending(name, int(side * 15)), weight="bold", size=6.5)
+    text(figure, left, y, size)
+
+
+def _ending(name: str, length: int) -> str:
+    """A layer's name that is not longer: its end tells it from others."""
+    return cut(name[::-1], length)[::-1]
 
 
 def _title(figure: Figure, said: str, right: str) -> None:

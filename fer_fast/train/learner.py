@@ -70,6 +70,17 @@ class Learner(nn.Module):
         return [logits, self.auxiliary(deepest.mean(dim=(2, 3)))]
 
 
+def check_feature_layer(model: Network, layer: str, frozen: bool) -> None:
+    """Raises a ValueError unless a feature loss can hold this layer; for who has not computed the features yet.
+
+    Args:
+        model: what is to be trained.
+        layer: a name, see `FeatureLoss`.
+        frozen: see `Learner`.
+    """
+    Learner(model, frozen, FeatureLoss(model, layer, {}, adaptive=False))
+
+
 def balance_weights(targets: Tensor, exponent: float) -> Tensor:
     """Weights of the classes in the loss, float [classes]: (mean count / count)^exponent.
 

@@ -28,8 +28,8 @@ class Inspection:
     Attributes:
         config: the model's.
         pixels: the face as the model sees it, uint8 [size, size, 3].
-        maps: the channel mean of each feature map that the architecture has drawn, shallow to deep, by name, of a
-            fusion model those of its backbone, fused or not (Oh & Yoo 2023, Figure 3): float32 [h, w].
+        maps: the channel mean of each stage's feature map (`Network.stages`), shallow to deep, by name, of a fusion
+            model those of its backbone, fused or not (Oh & Yoo 2023, Figure 3): float32 [h, w].
         rollout: how much of each token is in the mean over the output tokens, float32 [grid, grid]; sums to 1. None for
             a model without attention.
         prediction: calibrated, and averaged with the mirror image where the model does so. Maps and rollout are of
@@ -108,7 +108,8 @@ def channel_means(model: Network, images: Tensor) -> dict[str, Tensor]:
     """
     with watched(model.stages()) as maps:
         model.trained(images)
-    return {name: output.float().mean(dim=1) for name, output in maps.items()}
+    # Of the first view, should a member of an ensemble look at two.
+    return {name: output[: len(images)].float().mean(dim=1) for name, output in maps.items()}
 
 
 @torch.no_grad()

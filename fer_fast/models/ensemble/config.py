@@ -58,6 +58,10 @@ class EnsembleConfig(ClassifierConfig):
         """See `ClassifierConfig.as_dict`."""
         return {**super().as_dict(), "members": [member.as_dict() for member in self.members]}
 
+    def built(self) -> dict[str, Any]:
+        """See `ClassifierConfig.built`."""
+        return {**super().built(), "members": [member.built() for member in self.members]}
+
 
 def _member(member: ClassifierConfig | Mapping[str, Any]) -> ClassifierConfig:
     """A member's configuration, which in JSON is values by name."""

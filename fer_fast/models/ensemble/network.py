@@ -38,6 +38,14 @@ class Ensemble(Network):
         """The members."""
         return [cast(Network, member) for member in self.members]
 
+    def stages(self) -> dict[str, nn.Module]:
+        """Those of each member, its place before their names: `members.0 FM1`."""
+        return {
+            f"members.{place} {name}": stage
+            for place, member in enumerate(self.networks)
+            for name, stage in member.stages().items()
+        }
+
     def change(self, change: Callable[[Network], Network]) -> Ensemble:
         """Puts what a function makes of each member in its place."""
         self.members = nn.ModuleList(map(change, self.networks))
