@@ -60,6 +60,11 @@ def shares_of(prior: PriorLike, classes: tuple[str, ...]) -> Shares:
     return _in_order(_read(os.fspath(prior)), classes)
 
 
+def is_prior_text(prior: object) -> bool:
+    """Whether it is a word or shares, so that `shares_of` looks for no file of that name."""
+    return isinstance(prior, str) and (prior in (TRAIN, BALANCED) or "=" in prior)
+
+
 def prior_text(shares: Shares, classes: tuple[str, ...]) -> str:
     """What `shares_of` would read as these shares: the same for the same."""
     if not shares:

@@ -1,24 +1,22 @@
-"""Where Ray is and what workers are to have comes in; workers that are known to find room go out, or a sentence."""
+"""What workers are to have comes in; workers that are known to find room go out, or a sentence."""
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_fast.decode.limits import check_count
-from fer_fast.machine.begun import begun
 from fer_fast.machine.extras import need
-from fer_fast.machine.processors import usable_processors
 from fer_fast.machine.stall import Pulse
 from fer_fast.models.files.paths import packaged_finders, packaged_models
+from fer_fast.models.prior import is_prior_text
 from fer_fast.pipeline import elsewhere
 from fer_fast.pipeline.elsewhere import Opening
+from fer_fast.ray.session import Session
 from fer_fast.types import Item, one_line
 from fer_fast.version import __version__
 
@@ -26,11 +24,6 @@ if TYPE_CHECKING:
     from fer_fast.ray.rows import RayRows
     from fer_fast.ray.worker import Begun
     from fer_fast.table.file_table import FileTable
-
-#: Seconds in which a head node takes a connection.
-_ANSWERS = 10.0
-#: Bytes of the object store of a Ray that is begun here; paths and rows are small.
-_STORE = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -73,33 +66,15 @@ class Cluster(elsewhere.Cluster):
         need("a cluster", "ray", modules=("ray.data",))  # Ray may be there without what its extra "data" brings
         import ray
 
-        own = not ray.is_initialized()
-        if own:
-            self._connect()
+        session = None if ray.is_initialized() else Session(self.address)
         try:
             count, cpus = self._room([node["Resources"] for node in _nodes() if node["Alive"]])
             opening = _anywhere(opening)
-            return Workers(opening, count, cpus, self.gpus, _tried(opening, cpus, self.gpus), own)
+            return Workers(opening, count, cpus, self.gpus, _tried(opening, cpus, self.gpus), session)
         except BaseException:
-            if own:
-                ray.shutdown()
+            if session:
+                session.close()
             raise
-
-    def _connect(self) -> None:
-        import ray
-
-        address = self.address or os.environ.get("RAY_ADDRESS") or "local"
-        _check_answers(address)
-        more: dict[str, Any] = {"address": address}
-        if address == "local":
-            more = {"address": "local", "num_cpus": usable_processors(), "include_dashboard": False}
-            more["object_store_memory"] = _STORE
-        logging.getLogger("ray").setLevel(logging.ERROR)  # what goes wrong is told by the run
-        try:
-            # On a thread of its own Ray leaves the signals to their owner.
-            begun(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR, **more), "fer-fast-ray").result()
-        except Exception as error:
-            raise ValueError(f"Ray at {address!r} cannot be used: {one_line(error)}") from error
 
     def _room(self, nodes: list[dict[str, float]]) -> tuple[int, int]:
         """How many workers there are to be, and how many processors each has.
@@ -138,12 +113,14 @@ class Workers(elsewhere.Elsewhere):
         opening, cpus, gpus: what each opens and has.
         count: how many.
         begun: what one of them said.
-        own: whether Ray is left at the end.
+        session: the Ray that is left at the end; None leaves it to the caller.
     """
 
-    def __init__(self, opening: Opening, count: int, cpus: int, gpus: float, begun: Begun, own: bool) -> None:
+    def __init__(
+        self, opening: Opening, count: int, cpus: int, gpus: float, begun: Begun, session: Session | None
+    ) -> None:
         self.opening, self.count, self.cpus, self.gpus = opening, count, cpus, gpus
-        self.about, self._ran, self._own = begun.about, begun.ran, own
+        self.about, self._ran, self._session = begun.about, begun.ran, session
 
     def rows(self, items: Iterable[Item], table: FileTable, stall_timeout: float, pulse: Pulse) -> RayRows:
         """See `Elsewhere.rows`."""
@@ -157,48 +134,37 @@ class Workers(elsewhere.Elsewhere):
 
     def close(self) -> None:
         """Leaves the cluster; workers end with it."""
-        import ray
-
-        if self._own:
-            ray.shutdown()
+        if self._session:
+            self._session.close()
 
 
 def _anywhere(opening: Opening) -> Opening:
-    """The same for a process that has another folder for its own: files by their full paths."""
-    return opening._replace(
-        options={name: _whole(value) for name, value in opening.options.items()},
-        finder=opening.finder and {name: _whole(value) for name, value in opening.finder.items()},
-    )
+    """The same for a process that has another folder for its own: files by their full paths.
+
+    Only these options may name a file; the word of another, such as cpu, may be the name of one, too.
+    """
+    options = dict(opening.options)
+    finder = None if opening.finder is None else dict(opening.finder)
+    if str(options.get("model")) not in packaged_models():
+        _make_whole(options, "model")
+    if not is_prior_text(options.get("prior")):
+        _make_whole(options, "prior")
+    if finder and str(finder.get("finder")) not in packaged_finders():
+        _make_whole(finder, "finder")
+    return opening._replace(options=options, finder=finder)
 
 
-def _whole(value: Any) -> Any:
-    named = isinstance(value, (str, Path)) and str(value) not in (*packaged_models(), *packaged_finders())
-    return Path(value).absolute() if named and Path(value).is_file() else value
+def _make_whole(options: dict[str, Any], name: str) -> None:
+    value = options.get(name)
+    # Of a name that is too long Path raises.
+    if isinstance(value, (str, os.PathLike)) and os.path.isfile(value):  # noqa: PTH113
+        options[name] = Path(value).absolute()
 
 
 def _nodes() -> Any:
     import ray
 
     return ray.nodes()  # type: ignore[no-untyped-call]
-
-
-def _check_answers(address: str) -> None:
-    """Refuses what Ray would try for minutes.
-
-    Raises:
-        ValueError: nobody takes a connection there.
-    """
-    if address in ("local", "auto"):
-        return
-    host, colon, port = address.rpartition(":")
-    if "://" in address or not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
-        raise ValueError(
-            f"address must be auto or HOST:PORT of Ray's head node, such as 10.0.0.1:6379, not {address!r}"
-        )
-    try:
-        socket.create_connection((host, int(port)), _ANSWERS).close()
-    except OSError as error:
-        raise ValueError(f"Ray does not answer at {address!r}: {one_line(error)}") from error
 
 
 def _tried(opening: Opening, cpus: int, gpus: float) -> Begun:

@@ -13,7 +13,7 @@ from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT
 from fer_fast.pipeline.checks import patience
 from fer_fast.pipeline.elsewhere import Opening
 from fer_fast.pipeline.faces import check_faces
-from fer_fast.ray.cluster import Cluster
+from fer_fast.ray.cluster import Cluster, Workers
 from fer_fast.ray.worker import Worker, from_anywhere
 from fer_fast.types import Item
 
@@ -59,6 +59,16 @@ def classify(
     check_faces(faces, finder, options)
     abstain = number("abstain", abstain, 1)
     workers = (cluster or Cluster()).open(Opening(options, faces, finder, patience(stall_timeout)))
+    try:
+        return _rows(workers, paths, abstain)
+    except BaseException:
+        workers.close()
+        raise
+
+
+def _rows(
+    workers: Workers, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Dataset, abstain: float
+) -> Dataset:
     from ray.data import Dataset
 
     from fer_fast.ray.rows import on

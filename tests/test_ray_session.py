@@ -1,0 +1,172 @@
+"""A Ray that is begun for a run lives as long as the run needs it; an address is checked; paths are made whole."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from command_runs import ENVIRONMENT
+from PIL import Image
+from tiny_models import faces as drawn_faces
+from tiny_models import save_image_model
+
+from fer_fast.cli import run
+from fer_fast.pipeline.elsewhere import Opening
+
+pytestmark = pytest.mark.ray
+
+COUNT = 5
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a tiny model and a few faces."""
+    folder = tmp_path_factory.mktemp("begun")
+    save_image_model(folder / "tiny.safetensors")
+    (folder / "faces").mkdir()
+    for number, pixels in enumerate(drawn_faces(COUNT, 32)):
+        Image.fromarray(pixels).save(folder / "faces" / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(place):
+    """Runs a Python in that folder, which begins a Ray of its own if it needs one."""
+    # With a token of the environment Ray writes none to ~/.ray.
+    ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {name: value for name, value in (ENVIRONMENT | ray).items() if name != "RAY_ADDRESS"}
+
+    def python(*arguments):
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+
+    return python
+
+
+def classify(*more):
+    return ["-m", "fer_fast", "classify", "faces", "--model", "tiny.safetensors", "--precision", "fp32", *more]
+
+
+def test_the_command_begins_a_ray_of_its_own(python, place):
+    one, many = place / "one.csv", place / "many.csv"
+    alone = python(*classify("-o", one))
+    assert alone.returncode == 0, alone.stderr
+    ended = python(*classify("-o", many, "--cluster", "ray", "--worker-cpus", "1", "--cluster-workers", "1"))
+    assert ended.returncode == 0, ended.stderr
+    assert many.read_bytes() == one.read_bytes() and one.read_text().count(",ok,") == COUNT
+
+
+def test_a_worker_too_large_for_it_is_one_sentence(python, place):
+    out = place / "none.csv"
+    ended = python(*classify("-o", out, "--cluster", "ray", "--worker-cpus", "99", "--quiet"))
+    assert ended.returncode == 2 and not out.exists()
+    (line,) = ended.stderr.splitlines()
+    assert "a worker of 99 CPUs cannot be placed: the largest of 1 machines has" in line
+
+
+def test_a_dataset_begins_a_ray_that_lives_until_it_is_consumed(python):
+    program = (
+        "from fer_fast.ray import Cluster, classify\n"
+        "rows = classify('faces', cluster=Cluster(workers=1, cpus=1), model='tiny.safetensors').take_all()\n"
+        "print(sorted(row['status'] for row in rows))\n"
+    )
+    ended = python("-c", program)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == str(["ok"] * COUNT)
+
+
+def test_a_dataset_of_no_files_leaves_ray(tmp_path):
+    from fer_fast.ray import classify
+
+    class Workers:
+        closed = False
+
+        def open(self, opening):
+            return self
+
+        def close(self):
+            self.closed = True
+
+    workers = Workers()
+    with pytest.raises(ValueError, match="missing"):
+        classify(tmp_path / "missing", cluster=workers)
+    assert workers.closed
+
+
+@pytest.fixture
+def apart(monkeypatch):
+    """No Ray that runs on this machine is seen."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", set)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def test_auto_finds_what_ended_long_ago(place, tmp_path, capsys, monkeypatch, apart):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr("ray.init", lambda **options: pytest.fail("Ray would try for minutes"))
+    (tmp_path / "ray").mkdir()
+    command = ["classify", str(place / "faces"), "-o", str(tmp_path / "out.csv"), "--cluster", "ray"]
+    assert run([*command, "--address", "auto"]) == 2
+    assert "Ray at 'auto' cannot be used: Could not find any running Ray" in capsys.readouterr().err
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.2:1\n")
+    assert run([*command, "--address", "auto"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Ray does not answer at '127.0.0.2:1': " in line
+    assert [path.name for path in tmp_path.iterdir()] == ["ray"]
+
+
+def test_the_thread_that_begins_ray_lives_until_it_is_left(monkeypatch, apart):
+    from fer_fast.ray.session import Session
+
+    threads = []
+    monkeypatch.setattr("ray.init", lambda **options: threads.append(threading.current_thread()))
+    monkeypatch.setattr("ray.shutdown", lambda: threads.append(threading.current_thread()))
+    session = Session(None)
+    assert len(threads) == 1 and threads[0].is_alive() and threads[0] is not threading.main_thread()
+    session.close()
+    assert threads[1] is threads[0]
+
+
+def test_what_fails_to_begin_is_left(monkeypatch, apart):
+    from fer_fast.ray.session import Session
+
+    left = []
+
+    def fail(**options):
+        raise RuntimeError("no room\nfor it")
+
+    monkeypatch.setattr("ray.init", fail)
+    monkeypatch.setattr("ray.shutdown", lambda: left.append(True))
+    with pytest.raises(ValueError, match=r"Ray at 'local' cannot be used: .*no room for it"):
+        Session(None)
+    assert left == [True]
+
+
+def test_files_are_named_in_full_and_words_stay_words(tmp_path, monkeypatch):
+    from fer_fast.ray.cluster import _anywhere
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("cpu", "auto", "fast", "finder", "train", "mine.safetensors", "mix.json"):
+        Path(name).touch()
+    words = {"device": "cpu", "engine": "auto", "decoder": "auto", "precision": "auto"}
+
+    def named(model, prior, finder):
+        options = {"model": model, "prior": prior, **words}
+        whole = _anywhere(Opening(options, "all", {"finder": finder, "device": "cpu"}, 0))
+        assert {name: whole.options[name] for name in words} == words and whole.finder["device"] == "cpu"
+        return [whole.options["model"], whole.options["prior"], whole.finder["finder"]]
+
+    assert named("fast", "train", "finder") == ["fast", "train", "finder"]
+    folder = Path.cwd()
+    assert named("mine.safetensors", "mix.json", Path("mine.safetensors")) == [
+        folder / "mine.safetensors",
+        folder / "mix.json",
+        folder / "mine.safetensors",
+    ]
+    shares = ",".join(f"{'long' * 20}{number}=1" for number in range(8))
+    assert named("none", shares, "none") == ["none", shares, "none"]
+    assert _anywhere(Opening({}, "none", None, 0)) == Opening({}, "none", None, 0)
