@@ -73,6 +73,7 @@ class Machine:
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_FAST_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "_PICTURES", 4)
+    monkeypatch.setattr(module, "driver_version", lambda: "580")
     return tmp_path / "cache"
 
 
@@ -95,8 +96,10 @@ def test_it_is_measured_once_a_card_size_and_release(monkeypatch):
     assert later.why == "images a second on a card, kept: one 100, other 200"
     assert later.fastest(card="another card") == "one" and later.opened == NAMES
     assert Machine(**entry(200, 100)).fastest(side=SIDE + 1) == "one"
-    monkeypatch.setattr(module, "_versions", lambda: {"nvidia-dali-cuda130": "99"})
+    monkeypatch.setattr(module, "driver_version", lambda: "581")
     assert Machine(**entry(200, 100)).fastest() == "one"
+    monkeypatch.setattr(module, "_versions", lambda: {"nvidia-dali-cuda130": "99"})
+    assert Machine(**entry(100, 200)).fastest() == "other"
 
 
 @pytest.mark.parametrize(
