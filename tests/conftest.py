@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from fer_fast.machine.extras import is_installed
 
 # Where a machine has no CMake and no ninja of its own, those of this environment do.
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+# Ray reads these once, when a process first imports it, and without them writes a token of its own to ~/.ray.
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _missing_torch() -> str | None:

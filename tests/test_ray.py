@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -38,14 +37,11 @@ def switches(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ray(switches):
     """A Ray of four processors on this machine."""
-    # Read when Ray is imported; without them it writes a token of its own to ~/.ray.
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
     connect(ray, "local", num_cpus=4, include_dashboard=False, object_store_memory=500 << 20)
     yield ray
     ray.shutdown()
-    del os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"]
 
 
 @pytest.fixture(scope="module")

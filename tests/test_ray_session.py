@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import sys
 import threading
@@ -36,9 +35,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def python(place):
     """Runs a Python in that folder, which begins a Ray of its own if it needs one."""
-    # With a token of the environment Ray writes none to ~/.ray.
-    ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment = {name: value for name, value in (ENVIRONMENT | ray).items() if name != "RAY_ADDRESS"}
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "RAY_ADDRESS"}
 
     def python(*arguments):
         command = [sys.executable, *map(str, arguments)]
