@@ -2,9 +2,9 @@
 
     python benchmarks/ray_workers.py [--count 20000] [--model fast] [--rounds 3] [--out benchmarks/results/ray.json]
 
-Ways take turns in one run: one process with two streams, one and two workers of one thread each, and the script of
-Ray's own tutorials, read_images and map_batches with torch as it comes. The rows of all but the last must be the same.
-It wants two processors and a machine that does nothing else. Of each way the best counts.
+Ways take turns in one run: one process with two streams, and one and two workers of one thread each, whose rows must be
+the same; and, in the first round alone, the script of Ray's own tutorials, read_images and map_batches with torch as it
+comes. It wants two processors and a machine that does nothing else. Of each way the best counts.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from fer_fast.bench.images import make_faces
 from fer_fast.ray import Cluster
 
 RESULTS = Path(__file__).parent / "results" / "ray.json"
+TUTORIAL = "the tutorial's script"
 #: Batches are filled otherwise, and in bf16 an answer may depend on that.
 _CLOSE = 5e-3
 
@@ -53,10 +54,12 @@ def main() -> None:
                 )
                 for workers in (1, 2)
             },
-            "the tutorial's script": lambda: tutorial(faces, options.model, side),
+            TUTORIAL: lambda: tutorial(faces, options.model, side),
         }
         found = measured(ways, options.rounds, out)
-    about = {"environment": environment(), "load": load, "count": options.count, "model": options.model}
+        size = sum(path.stat().st_size for path in faces.iterdir()) / options.count
+    about = {"environment": environment(), "load": load, "count": options.count, "bytes": round(size)}
+    about["model"] = options.model
     options.out.write_text(json.dumps({**about, "ways": found}, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 
@@ -66,22 +69,26 @@ def begin_ray() -> None:
     import ray
 
     begun = time.perf_counter()
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=500 << 20, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=500 << 20, log_to_driver=False)
     print(f"Ray begun in {time.perf_counter() - begun:.1f} s", file=sys.stderr)
 
 
 def measured(ways: dict[str, Callable[[], Any]], rounds: int, out: Path) -> dict[str, dict[str, list[float]]]:
     """Of each way and round: images a second of the run, and of the whole call, opening models and beginning workers
-    included; and the largest memory that any of Ray's workers had, MiB.
+    included; seconds of a processor that this process took, which is all or what a driver does; and the largest memory
+    that any of Ray's workers had, MiB.
     """
-    found: dict[str, dict[str, list[float]]] = {way: {"whole": [], "run": [], "mib": []} for way in ways}
+    found: dict[str, dict[str, list[float]]] = {way: {"whole": [], "run": [], "own": [], "mib": []} for way in ways}
     rows = None
-    for _ in range(rounds):
+    for number in range(rounds):
         for way, work in ways.items():
+            if number and way == TUTORIAL:
+                continue
             with Peak() as peak:
-                begun = time.perf_counter()
+                begun, own = time.perf_counter(), time.process_time()
                 summary = work()
                 seconds = time.perf_counter() - begun
+            found[way]["own"].append(round(time.process_time() - own, 1))
             if isinstance(summary, int):  # the tutorial's: there is no table
                 found[way]["whole"].append(round(summary / seconds, 1))
             else:

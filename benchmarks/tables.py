@@ -29,6 +29,7 @@ from pages import (
     photos,
     readme,
     reproduction,
+    scale,
     study,
     watch,
 )
@@ -47,6 +48,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/performance.md": performance.TABLES | photos.TABLES | install.START_TABLES | graph.TABLES,
     "docs/prior.md": models.PRIOR_TABLES,
     "docs/reproduction.md": reproduction.TABLES,
+    "docs/scale.md": scale.TABLES,
     "docs/small-cnns.md": study.OWN_TABLES,
     "docs/watch.md": watch.TABLES,
 }
