@@ -38,9 +38,10 @@ def test_what_was_called_before_begins_no_thread_and_takes_no_memory_for_pixels(
 
 
 @pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
-def test_threads_share_the_pieces_of_calls(prefix, tmp_path, sanitizers):
+@pytest.mark.parametrize(("program", "sources"), [("workers", ["classifier/workers"]), ("pool", [])])
+def test_threads_share_pieces_and_turns(prefix, tmp_path, program, sources, sanitizers):
     flags = ("-g", "-O1", "-Wall", "-Wextra", "-pthread", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all")
-    run(compiled("workers", tmp_path / "workers", prefix, ["classifier/workers"], *flags), timeout=300)
+    run(compiled(program, tmp_path / program, prefix, sources, *flags), timeout=300)
 
 
 class Options(ctypes.Structure):
