@@ -39,10 +39,9 @@ def commands(program: str, model: str) -> Iterator[tuple[str, list[str]]]:
         work = Path(name)
         binary = built(work / "build") / program
         for precision in PRECISIONS:
-            (work / precision).mkdir()
-            (graph, _) = export_model(
-                model, "openvino", work / precision / f"{Path(model).stem}.xml", precision=precision
-            )
+            file = work / precision / f"{Path(model).stem}.xml"
+            file.parent.mkdir()
+            (graph, _) = export_model(model, "openvino", file, precision=precision)
             yield precision, [str(binary), str(graph), precision]
 
 
