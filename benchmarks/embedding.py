@@ -5,13 +5,11 @@ python benchmarks/embedding.py [--model fast] [--rounds 5] [--seconds 3]
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import statistics
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -19,17 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import openvino
+from programs import commands, record, said
 
 import fer_fast
 from fer_fast import Classifier
-from fer_fast.bench.environment import environment
-from fer_fast.export import export_model
-from fer_fast.machine.disk import check_place, write_whole
 
-HERE = Path(__file__).parent
 #: Name to images, width and height: what a camera's face detector cuts out, small and large.
 SIZES = {"faces": (512, 48, 48), "crops": (256, 240, 240)}
-PRECISIONS = ("fp32", "int8")
 #: What a program on a CPU needs of OpenVINO's wheel.
 OPENVINO_FILES = (
     "libopenvino_c.so.*",
@@ -38,14 +32,6 @@ OPENVINO_FILES = (
     "libopenvino_ir_frontend.so.*",
     "libtbb.so.*",
 )
-
-
-def built(folder: Path) -> Path:
-    """Builds the C++ side against the installed package."""
-    prefix = f"-DCMAKE_PREFIX_PATH={fer_fast.cmake_prefix_path};{Path(openvino.__file__).parent / 'cmake'}"
-    for command in (["-S", str(HERE / "cpp"), "-B", str(folder), "-G", "Ninja", prefix], ["--build", str(folder)]):
-        subprocess.run(["cmake", *command], check=True, stdout=subprocess.DEVNULL)
-    return folder
 
 
 def shipped(binary: Path, graph: Path, folder: Path) -> dict[str, int]:
@@ -84,59 +70,46 @@ def python_rate(classifier: Classifier, images: list[npt.NDArray[np.uint8]], sec
 
 def cpp_run(command: list[str]) -> dict[str, float]:
     """What the program says, by name."""
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return {name: float(value) for name, value in (line.split("=") for line in said.splitlines())}
+    return {name: float(value) for name, value in (line.split("=") for line in said(command).splitlines())}
 
 
 def compare(model: str, rounds: int, seconds: float) -> dict[str, Any]:
     """A row a precision and kind of image; each round runs C++ and Python in turn. And what is to be shipped."""
     rows: list[dict[str, Any]] = []
     files: dict[str, int] = {}
-    random = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as work:
-        folder = Path(work)
-        binary = built(folder / "build") / "embedding"
-        for precision in PRECISIONS:
-            (folder / precision).mkdir()
-            (graph, _) = export_model(model, "openvino", folder / precision / f"{model}.xml", precision=precision)
-            if precision == "int8":
-                files = shipped(binary, graph, folder / "shipped")
-            with Classifier(model, engine="openvino", precision=precision) as classifier:
-                for name, (count, width, height) in SIZES.items():
-                    images = random.integers(0, 256, (count, height, width, 3)).astype(np.uint8)
-                    images.tofile(folder / "images.bin")
-                    sizes = [str(folder / "images.bin"), str(width), str(height), str(seconds)]
-                    command = [str(binary), str(graph), precision, *sizes]
-                    found: list[dict[str, float]] = []
-                    for _ in range(rounds):
-                        round_found = cpp_run(command)
-                        round_found["python_images_per_second"] = python_rate(classifier, list(images), seconds)
-                        found.append(round_found)
-                    medians = {key: statistics.median(each[key] for each in found) for key in found[0]}
-                    throughput = statistics.median(
-                        each["images_per_second"] / each["python_images_per_second"] for each in found
-                    )
-                    latency = statistics.median(each["latency_ms"] / each["bare_latency_ms"] for each in found)
-                    row = {"precision": precision, "images": name, "width": width, "height": height, **medians}
-                    rows.append(row | {"over_python": throughput, "latency_over_bare": latency})
-                    print(json.dumps(rows[-1]), flush=True)
+    for precision, command in commands("embedding", model):
+        binary, graph = Path(command[0]), Path(command[1])
+        if precision == "int8":
+            files = shipped(binary, graph, graph.parent / "shipped")
+        with Classifier(model, engine="openvino", precision=precision) as classifier:
+            for name in SIZES:
+                rows.append({"precision": precision, **row(name, command, classifier, rounds, seconds)})
+                print(json.dumps(rows[-1]), flush=True)
     return {"rows": rows, "shipped": files}
 
 
-def main() -> None:
-    """Measures and writes the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--model", default="fast")
-    add("--rounds", type=int, default=5)
-    add("--seconds", type=float, default=3.0, help="of each measurement (default: %(default)s)")
-    add("--out", type=Path, default=HERE / "results" / "embedding.json")
-    options = parser.parse_args()
-    target = check_place(str(options.out))
-    found = {"environment": environment(), "model": options.model}
-    found |= compare(options.model, options.rounds, options.seconds)
-    write_whole(target, (json.dumps(found, indent=1) + "\n").encode())
+def row(name: str, command: list[str], classifier: Classifier, rounds: int, seconds: float) -> dict[str, Any]:
+    """Of one kind of image the medians over rounds, and those of the rounds' ratios."""
+    count, width, height = SIZES[name]
+    images = np.random.default_rng(0).integers(0, 256, (count, height, width, 3)).astype(np.uint8)
+    file = Path(command[1]).with_name("images.bin")
+    images.tofile(file)
+    found: list[dict[str, float]] = []
+    for _ in range(rounds):
+        one = cpp_run([*command, str(file), str(width), str(height), str(seconds)])
+        found.append(one | {"python_images_per_second": python_rate(classifier, list(images), seconds)})
+    return {
+        **{"images": name, "width": width, "height": height},
+        **{key: statistics.median(one[key] for one in found) for key in found[0]},
+        "over_python": median_ratio(found, "images_per_second", "python_images_per_second"),
+        "latency_over_bare": median_ratio(found, "latency_ms", "bare_latency_ms"),
+    }
+
+
+def median_ratio(rounds: list[dict[str, float]], name: str, base: str) -> float:
+    """Of what one round found, over another thing that it found."""
+    return statistics.median(one[name] / one[base] for one in rounds)
 
 
 if __name__ == "__main__":
-    main()
+    record(__doc__, "embedding", compare, rounds=5, seconds=3.0)

@@ -179,49 +179,6 @@ def test_a_program_may_name_the_folder_after_a_refusal(prefix, model, tmp_path):
     run(*command, env=os.environ | {ASKED: str(tmp_path)})
 
 
-#: LIBRARY MODEL STUB: each call of OpenVINO's that may fail does so once, while a model is opened and classifies.
-FAIL_EACH = """
-import ctypes, sys
-library, stub, model = ctypes.CDLL(sys.argv[1]), ctypes.CDLL(sys.argv[3]), sys.argv[2].encode()
-library.fer_fast_last_error.restype = ctypes.c_char_p
-
-
-class Image(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_size_t), ("data", ctypes.c_char_p), ("size", ctypes.c_size_t),
-                ("width", ctypes.c_int64), ("height", ctypes.c_int64), ("stride", ctypes.c_int64),
-                ("format", ctypes.c_int32), ("matrix", ctypes.c_int32), ("range", ctypes.c_int32)]
-
-
-def statuses():
-    classifier, image, chances = ctypes.c_void_p(), Image(64, b"1234", 4, 2, 2), (ctypes.c_float * 8)()
-    one, room = ctypes.c_size_t(1), ctypes.c_size_t(8)
-    yield library.fer_fast_open(model, None, ctypes.byref(classifier))
-    assert classifier.value is not None
-    try:
-        yield library.fer_fast_classify(classifier, ctypes.byref(image), one, chances, room)
-    finally:
-        library.fer_fast_close(classifier)
-
-
-assert list(statuses()) == [0, 0], library.fer_fast_last_error()
-calls = stub.stub_fail_at(0)
-for number in range(1, calls + 1):
-    stub.stub_fail_at(number)
-    status = next(each for each in statuses() if each != 0)
-    assert status in (5, 7) and library.fer_fast_last_error().endswith(b"it; failed"), (number, status)
-    assert stub.stub_living() == 0, number
-print(calls)
-"""
-
-
-def test_no_object_is_left_by_a_call_that_fails(prefix, model, tmp_path):
-    (library,) = prefix.glob("lib*/libfer_fast.so.1")
-    stub = tmp_path / "libopenvino_c.so.2610"
-    run("cc", "-shared", "-fPIC", "-Wall", "-Wextra", ROOT / "tests/cpp/openvino_failing.c", "-o", stub)
-    command = (sys.executable, "-c", FAIL_EACH, library, model, stub)
-    assert int(run(*command, env=os.environ | {ASKED: str(tmp_path)}).stdout) > 12
-
-
 @pytest.mark.skipif(not OTHERS, reason="FER_FAST_OTHER_OPENVINO names no folders of other OpenVINOs' libraries")
 @pytest.mark.parametrize("folder", OTHERS or [None])
 def test_other_versions_give_pythons_answers(consumer, model, tmp_path, folder):

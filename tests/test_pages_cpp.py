@@ -41,6 +41,15 @@ def test_what_was_not_measured_says_so(cpp: ModuleType) -> None:
         assert cpp.TABLES[name]() == f"Not measured yet; `python benchmarks/{name}.py` does it."
 
 
+def test_ratios_are_medians_of_the_rounds_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    rounds = [
+        {"ours": {"rate": ours}, "bare": {"rate": bare}} for ours, bare in ((10.0, 10.0), (30.0, 60.0), (80.0, 20.0))
+    ]
+    found = importlib.import_module("programs").medians(rounds, "bare")
+    assert found == {"ours": {"rate": 30.0, "over_bare": 1.0}, "bare": {"rate": 20.0, "over_bare": 1.0}}
+
+
 def test_calls_by_threads(cpp: ModuleType, tmp_path: Path) -> None:
     way = {"rate": 1234.5, "over_bare": 0.99, "p50_ms": 8.1, "p95_ms": 9.25, "p99_ms": 10.0}
     rows = [{"precision": "fp32", "threads": {"1": {"fer_fast": way}, "3": {"bare": way, "python": way}}}]

@@ -109,7 +109,10 @@ class OpenVinoEngine : public Engine {
     streams_ = std::stoi(property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"));
     threads_ = "threads=" + property("INFERENCE_NUM_THREADS") +
                "\npinning=" + (property("ENABLE_CPU_PINNING") == "YES" ? "on" : "off") + "\n";
-    for (int i = 0; i < streams_; ++i) {
+    // OpenVINO computes on the thread that asks, to which its CPUStreamsExecutor gives one of the streams for good: two may have
+    // the same. With one request more than streams they leave none idle.
+    const int requests = streams_ == 1 ? 1 : streams_ + 1;
+    for (int i = 0; i < requests; ++i) {
       requests_.add(made_by<Request>(openvino().compiled_model_create_infer_request, compiled_.get()));
     }
   }

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -22,24 +24,13 @@ class Pool {
 
   std::size_t size() const { return idle_.size(); }  // likewise
 
-  // A thing of one's own, waited for if all are taken.
+  // A thing of one's own, waited for if all are taken. What is given back goes to the thread that waits longest: left for
+  // whoever comes first, the one that gave it back would have it again before another is awake.
   class Lease {
    public:
-    explicit Lease(Pool& pool) : pool_(pool) {
-      std::unique_lock lock(pool.mutex_);
-      pool.returned_.wait(lock, [&] { return !pool.idle_.empty(); });
-      if (next == Next::kLongestIdle) std::rotate(pool.idle_.begin(), pool.idle_.begin() + 1, pool.idle_.end());
-      thing_ = std::move(pool.idle_.back());
-      pool.idle_.pop_back();
-    }
+    explicit Lease(Pool& pool) : pool_(pool), thing_(pool.taken()) {}
     Lease(const Lease&) = delete;
-    ~Lease() {
-      {
-        const std::lock_guard lock(pool_.mutex_);
-        pool_.idle_.push_back(std::move(thing_));
-      }
-      pool_.returned_.notify_one();
-    }
+    ~Lease() { pool_.give_back(std::move(thing_)); }
     Thing& operator*() { return thing_; }
     Thing* operator->() { return &thing_; }
 
@@ -48,10 +39,48 @@ class Pool {
     Thing thing_;
   };
 
+  // How many threads wait for a lease now.
+  std::size_t waiting() {
+    const std::lock_guard lock(mutex_);
+    return waiting_.size();
+  }
+
  private:
+  // Lies with the thread that waits. Everything in it is read and written under the mutex.
+  struct Waiting {
+    std::optional<Thing> thing;
+    std::condition_variable came;  // its own: one wakes, the right one
+  };
+
+  Thing taken() {
+    std::unique_lock lock(mutex_);
+    if (idle_.empty()) {
+      Waiting self;
+      waiting_.push_back(&self);
+      self.came.wait(lock, [&] { return self.thing.has_value(); });
+      return std::move(*self.thing);
+    }
+    if (next == Next::kLongestIdle) std::rotate(idle_.begin(), idle_.begin() + 1, idle_.end());
+    Thing thing = std::move(idle_.back());
+    idle_.pop_back();
+    return thing;
+  }
+
+  void give_back(Thing thing) {
+    const std::lock_guard lock(mutex_);
+    if (waiting_.empty()) {
+      idle_.push_back(std::move(thing));  // there is room: nothing is thrown
+      return;
+    }
+    Waiting& first = *waiting_.front();
+    waiting_.pop_front();
+    first.thing = std::move(thing);
+    first.came.notify_one();  // while the mutex is held: without it `first` may be gone
+  }
+
   std::mutex mutex_;
-  std::condition_variable returned_;
-  std::vector<Thing> idle_;
+  std::vector<Thing> idle_;       // none while a thread waits
+  std::deque<Waiting*> waiting_;  // the longest in front
 };
 
 // The same, where nobody waits: another is made if all are taken. As many stay as were ever taken at once.

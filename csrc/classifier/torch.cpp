@@ -11,6 +11,7 @@
 
 #include "engine.h"
 #include "files.h"
+#include "pool.h"
 
 namespace fer_fast {
 namespace {
@@ -27,7 +28,9 @@ class TorchEngine : public Engine {
  public:
   TorchEngine(const std::string& model, const Description& description, at::Device device, int streams)
       : description_(description), device_(device), streams_(streams),
-        loader_(model, "model", false, static_cast<std::size_t>(streams), device.is_cuda() ? device.index() : -1) {}
+        loader_(model, "model", false, static_cast<std::size_t>(streams), device.is_cuda() ? device.index() : -1) {
+    for (int i = 0; i < streams; ++i) turns_.add({});
+  }
 
   int streams() const override { return streams_; }
 
@@ -38,6 +41,7 @@ class TorchEngine : public Engine {
     // from_blob takes no const; nothing writes to it.
     const at::Tensor pixels =
         at::from_blob(const_cast<uint8_t*>(images.pixels), {images.count, images.height, images.width, 3}, at::kByte);
+    const Pool<Turn>::Lease turn(turns_);
     try {
       const std::vector<at::Tensor> found = loader_.run({pixels.to(device_)});
       at::from_blob(out, {images.count, outputs}, at::kFloat).copy_(found.at(0).flatten(1));
@@ -52,10 +56,14 @@ class TorchEngine : public Engine {
   }
 
  private:
+  // Of the loader's models, which it lends by itself, and not to the one that waits longest.
+  struct Turn {};
+
   Description description_;
   at::Device device_;
   int streams_;
   Loader loader_;
+  Pool<Turn> turns_;
 };
 
 // The device that is asked for, if it is what the package was compiled for; cuda is the first card.

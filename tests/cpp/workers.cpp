@@ -2,43 +2,14 @@
 #include "../../csrc/classifier/workers.h"
 
 #include <atomic>
-#include <iostream>
 #include <stdexcept>
 #include <string>
 
-#include "../../csrc/classifier/pool.h"
+#include "gate.h"
 
-using fer_fast::Spares;
 using fer_fast::Workers;
 
 namespace {
-
-int failures = 0;
-
-void require(bool holds, const char* what) {
-  if (holds) return;
-  std::cerr << what << '\n';
-  ++failures;
-}
-
-// Waited for by some, opened by another.
-class Gate {
- public:
-  void open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    opened_.notify_all();
-  }
-  void wait() {
-    std::unique_lock lock(mutex_);
-    opened_.wait(lock, [&] { return open_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable opened_;
-  bool open_ = false;
-};
 
 void each_piece_is_done_once(int threads) {
   Workers workers(threads);
@@ -158,17 +129,6 @@ void after_a_failure_nothing_is_begun() {
   }
 }
 
-void what_is_spare_is_used_again() {
-  Spares<int> spares;
-  {
-    Spares<int>::Lease one(spares), other(spares);
-    require(&*one != &*other, "two at once are two");
-    *one = 1, *other = 2;
-  }
-  Spares<int>::Lease first(spares), second(spares), third(spares);
-  require(*first + *second == 3 && *third == 0, "what was given back comes again, and then another");
-}
-
 }  // namespace
 
 int main() {
@@ -178,6 +138,5 @@ int main() {
   calls_take_turns();
   what_fails_is_the_calls_alone();
   after_a_failure_nothing_is_begun();
-  what_is_spare_is_used_again();
   return failures == 0 ? 0 : 1;
 }

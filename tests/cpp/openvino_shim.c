@@ -1,4 +1,6 @@
-/* Stands in for libopenvino_c: of its calls that may fail, the one whose number is set fails; it counts what lives. */
+/* Stands in for libopenvino_c: of its calls that may fail, the one whose number is set fails; it counts what lives. As with
+   OpenVINO each thread has one of two streams for good, and a stream runs one call at a time; the first may be held. */
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,16 @@ int stub_fail_at(int number) {
 }
 
 int stub_living(void) { return __atomic_load_n(&living, __ATOMIC_SEQ_CST); }
+
+static pthread_mutex_t streams[] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER};
+static int threads, inferring;
+static __thread int number; /* of this thread, from 1 */
+
+void stub_hold(void) { pthread_mutex_lock(&streams[0]); }
+void stub_go_on(void) { pthread_mutex_unlock(&streams[0]); }
+
+/* Calls that began to infer until now. */
+int stub_inferring(void) { return __atomic_load_n(&inferring, __ATOMIC_SEQ_CST); }
 
 static int status(void) { return __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST) == failing ? -1 : 0; }
 
@@ -98,7 +110,13 @@ int ov_infer_request_set_output_tensor(void* request, void* tensor) {
 
 int ov_infer_request_infer(void* request) {
   (void)request;
-  return status();
+  if (number == 0) number = __atomic_add_fetch(&threads, 1, __ATOMIC_SEQ_CST);
+  pthread_mutex_t* stream = &streams[(number - 1) % 2];
+  __atomic_add_fetch(&inferring, 1, __ATOMIC_SEQ_CST);
+  pthread_mutex_lock(stream);
+  const int found = status();
+  pthread_mutex_unlock(stream);
+  return found;
 }
 
 int ov_tensor_create_from_host_ptr(int type, ov_shape shape, void* data, void** tensor) {
