@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import queue
 import threading
 import weakref
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer_fast.engines.openvino_library import openvino
+from fer_fast.engines.pool import Pool
 from fer_fast.machine.processors import quota_threads
 from fer_fast.types import FerFastError
 
@@ -98,10 +98,13 @@ class CompiledGraph:
         self.compiled = compiled
         self.streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        self._requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        # OpenVINO computes on the thread that asks, which has one of the streams for good: two may have the same. With
+        # one request more than streams they leave none idle.
+        self._count = self.streams + 1 if self.streams > 1 else 1
+        self._requests: Pool[openvino.InferRequest] = Pool(self._lost_request)
         self._living: weakref.WeakSet[openvino.InferRequest] = weakref.WeakSet()
         self._lock = threading.Lock()
-        for _ in range(self.streams):
+        for _ in range(self._count):
             self._requests.put(self._new_request())
 
     def __call__(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
@@ -113,7 +116,7 @@ class CompiledGraph:
         requests = self._requests
         request = None
         try:
-            request = self._free_request()
+            request = requests.get()
             result = request.infer(list(inputs), share_inputs=True, share_outputs=True)
             return [np.array(output, dtype=np.float32) for output in result.to_tuple()]
         except RuntimeError as error:
@@ -122,15 +125,10 @@ class CompiledGraph:
             if request is not None:
                 requests.put(request)
 
-    def _free_request(self) -> openvino.InferRequest:
-        """Waits for a request that nobody uses; one that was lost to a Ctrl-C is replaced."""
-        while True:
-            try:
-                return self._requests.get(timeout=1.0)
-            except queue.Empty:
-                with self._lock:
-                    if len(self._living) < self.streams:
-                        return self._new_request()
+    def _lost_request(self) -> openvino.InferRequest | None:
+        """A new request for one that was lost to a Ctrl-C."""
+        with self._lock:
+            return self._new_request() if len(self._living) < self._count else None
 
     def _new_request(self) -> openvino.InferRequest:
         request = self.compiled.create_infer_request()

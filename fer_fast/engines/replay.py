@@ -7,7 +7,6 @@ that a batch needs is allocated before the first one.
 from __future__ import annotations
 
 import logging
-import queue
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fer_fast.engines.opened import alone
+from fer_fast.engines.pool import Pool
 from fer_fast.types import FerFastError
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Replays:
     """
 
     def __init__(self, make: Models, images: tuple[int, ...], device: torch.device, sizes: Sequence[int]) -> None:
-        self._free: queue.SimpleQueue[_Stream] = queue.SimpleQueue()
+        self._free: Pool[_Stream] = Pool()
         for _ in range(STREAMS):
             self._free.put(_Stream(make, images, device, sizes))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fer_fast.engines.interface import Engine
+from fer_fast.engines.pool import Pool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ class SeveralEngines(Engine):
         self.engines = list(engines)
         self.device, self.sides = ",".join(chosen), engines[0].sides
         self.streams = sum(engine.streams for engine in engines)
-        self._free: queue.SimpleQueue[Engine] = queue.SimpleQueue()
+        self._free: Pool[Engine] = Pool()
         for place in range(max(engine.streams for engine in engines)):
             for engine in engines:
                 if place < engine.streams:
