@@ -27,6 +27,8 @@ from fer_fast.ray import Cluster
 
 RESULTS = Path(__file__).parent / "results" / "ray.json"
 TUTORIAL = "the tutorial's script"
+#: How processes of a run's workers are called, and those of Ray Data's.
+_WORKERS = (b"ray::TableWorker", b"ray::MapWorker")
 #: Batches are filled otherwise, and in bf16 an answer may depend on that.
 _CLOSE = 5e-3
 
@@ -109,7 +111,7 @@ def same_rows(before: list[Any] | None, out: Path, way: str) -> list[Any]:
 
 
 class Peak:
-    """While inside, the largest resident memory of any of Ray's workers of data, looked at ten times a second."""
+    """While inside, the largest resident memory of any of Ray's workers, looked at ten times a second."""
 
     def __enter__(self) -> Peak:
         self.mib = 0.0
@@ -126,7 +128,7 @@ class Peak:
         while not self._ended.wait(0.1):
             for process in Path("/proc").glob("[0-9]*"):
                 try:
-                    if (process / "cmdline").read_bytes().startswith(b"ray::MapWorker"):
+                    if (process / "cmdline").read_bytes().startswith(_WORKERS):
                         pages = int((process / "statm").read_text().split()[1])
                         self.mib = max(self.mib, round(pages * 4096 / (1 << 20), 1))
                 except (OSError, IndexError):  # it has just ended

@@ -1,15 +1,19 @@
 """Workers of Ray whose model is a shade's stand-in, and that end as tests wish: by the names of files in a folder.
 
 `kill-55` in the folder RAY_SHADES: the worker that sees the shade 55 takes the file away and is killed; of `always-55`
-each is that sees it.
+each is that sees it. `lose-NODE`: that node's worker kills the node in its second batch, raylet and all, and takes away
+`hold-NODE`, for whose end the worker of another node waits with its second batch.
 """
 
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import ray
 from shades import ShadeClassifier
 
 HOOK = "ray_shades.prepare"
@@ -28,7 +32,34 @@ class WorkerShades(ShadeClassifier):
                 os.kill(os.getpid(), signal.SIGKILL)
             if (folder / f"fail-{shade}").exists():
                 raise RuntimeError("out of\nmemory")
+        _in_a_batch_of(folder, ray.get_runtime_context().get_node_id())
         return super().predict_batch(pixels)
+
+
+def _in_a_batch_of(folder, node):
+    with (folder / f"batches-{node}").open("a") as batches:
+        batches.write(".")
+        is_first = batches.tell() == 1
+    if is_first:
+        return
+    while (folder / f"hold-{node}").exists():
+        time.sleep(0.01)
+    with suppress(FileNotFoundError):  # once: without its raylet a worker has another process for its parent
+        (folder / f"lose-{node}").unlink()
+        for hold in folder.glob("hold-*"):
+            hold.unlink()
+        _lose_node()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _lose_node():
+    """Kills this process's raylet and its workers but for itself."""
+    raylet = os.getppid()
+    assert Path(f"/proc/{raylet}/comm").read_text() == "raylet\n"
+    children = " ".join(each.read_text() for each in Path(f"/proc/{raylet}/task").glob("*/children"))
+    for process in (raylet, *map(int, children.split())):
+        if process != os.getpid():
+            os.kill(process, signal.SIGKILL)
 
 
 def prepare():

@@ -209,10 +209,26 @@ def test_suffixes_without_end_are_counted_in_bounded_memory(tree):
     assert files.skipped["others"] > 20 and len(files.skipped) == 51 and files.skipped.total() == 72
 
 
-def test_a_folder_that_is_left_out_is_not_searched(tree):
-    files = ImageFiles(["."])
-    files.leave_out("sub")
-    assert list(files) == ["./a.PNG", "./b.jpg", "./also/c.webp"]
+@pytest.mark.parametrize("table", ["sub/out.csv", "./also/../sub/out.csv", "shortcut/out.csv"])
+@pytest.mark.parametrize("named", ["sub/*", "s*/*", "**/*", ".", "sub", "sub/out.csv.partial"])
+def test_a_table_that_is_written_is_none_of_its_inputs(tree, table, named):
+    (tree / "shortcut").symlink_to("sub")
+    before = [*ImageFiles([named])] if "partial" not in named else []
+    (tree / "sub" / "out.csv.partial").mkdir()
+    for name in ("out.csv", "out.csv.manifest", "out.csv.partial/a.png"):
+        (tree / "sub" / name).touch()
+    files = ImageFiles([named])
+    assert len([*files]) > len(before), "what lies there is an input, unless it is left out"
+    files = ImageFiles([named])
+    files.leave_out(table)
+    assert [*files] == before
+
+
+def test_what_is_only_called_as_a_table_stays_an_input(tree):
+    (tree / "sub" / "out.csv.png").touch()
+    files = ImageFiles(["sub/o*"])
+    files.leave_out("sub/out.csv")
+    assert [*files] == ["sub/out.csv.png"]
 
 
 def keys(*inputs, **options):

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import ray_shades
@@ -18,6 +20,7 @@ from shades import ShadeClassifier, save_shade
 
 from fer_fast import FerFastError, classify_folder
 from fer_fast.cli import run
+from fer_fast.machine.begun import begun
 from fer_fast.table import parts
 
 pytestmark = pytest.mark.ray
@@ -102,9 +105,56 @@ def test_a_batch_that_kills_each_worker_fails_and_is_tried_again_by_resume(
     (switches / "always-60").unlink()
     assert summary.rows == COUNT + 1 and summary.new == COUNT + 1
     failed = [line for line in out.read_text().splitlines() if ",failed,its batch was lost with" in line]
-    assert len(failed) == summary.statuses["failed"] > 0 and any("060.png" in line for line in failed)
+    assert len(failed) == summary.statuses["failed"] == 8 and any("060.png" in line for line in failed)
     again = classify_folder(faces, out, cluster=cluster, resume=True)
     assert again.new == len(failed) and out.read_bytes() == expected
+
+
+def test_a_batch_that_kills_each_worker_ends_a_dataset(faces, cluster, switches):
+    from ray.data import from_items
+
+    from fer_fast.ray import classify
+
+    (switches / "always-60").touch()
+    files = from_items([{"path": str(faces / f"{number:03}.png")} for number in (1, 60)])
+    with pytest.raises(Exception, match=r"the batch of '.*' was lost with 3 workers"):
+        classify(files, cluster=cluster).take_all()
+    (switches / "always-60").unlink()
+
+
+class Quiet:
+    """An actor that answers nothing, or is not even begun."""
+
+    def __init__(self, survives):
+        if not survives:
+            os._exit(1)
+
+    def begun(self):
+        return None
+
+    def answer(self, batch):
+        threading.Event().wait()
+
+
+def test_workers_that_do_not_begin_end_the_run(ray, monkeypatch):
+    from fer_fast.ray import pool
+
+    monkeypatch.setattr(pool, "_MOST_LOST", 1)
+    workers = pool.Pool(lambda: ray.remote(num_cpus=1)(Quiet).remote(False), 1, iter([b"a batch"]))
+    with pytest.raises(FerFastError, match="the cluster gave up: "):
+        workers.answer()
+
+
+def test_a_pool_that_is_closed_while_it_is_waited_for_ends(ray):
+    from fer_fast.ray.pool import Pool
+
+    workers = Pool(lambda: ray.remote(num_cpus=1)(Quiet).remote(True), 1, iter([b"a batch"]))
+    answer = begun(workers.answer, "waits")
+    while not any(worker.batches for worker in workers._workers):
+        time.sleep(0.01)
+    workers.close()
+    with pytest.raises(FerFastError, match="the cluster was left"):
+        answer.result()
 
 
 def test_a_killed_driver_loses_and_doubles_nothing(faces, expected, cluster, ray, tmp_path):

@@ -149,6 +149,20 @@ def test_shards_of_a_bucket_become_one_table_in_it(bucket, faces, tmp_path, ende
     assert not [name for name in lying(bucket) if ".partial" in name]
 
 
+@pytest.mark.parametrize("glob", ["*", "**/*"])
+def test_a_glob_that_matches_the_table_takes_nothing_of_it(glob, bucket, faces, tmp_path, ended):
+    import s3fs
+
+    s3fs.S3FileSystem().put(str(faces), bucket, recursive=True)
+    out = f"{bucket}/faces/out.csv"
+    for more in ([], ["--resume"], []):  # the second and the third find a finished table
+        status, _, said = ended(f"{bucket}/faces/{glob}", "-o", out, *more)
+        assert status == 0 and lying(bucket)["faces/out.csv"].count(b"\n") == FILES + 1, said
+    s3fs.S3FileSystem().pipe_file(f"{out}.partial/part-00000001.0123", b"a part")
+    assert ended(f"{bucket}/faces/{glob}", "-o", out)[0] == 0
+    assert lying(bucket)["faces/out.csv"].count(b"\n") == FILES + 1
+
+
 @pytest.mark.parametrize("kind", ["slow down", "broken", "cut"])
 def test_faults_on_the_way_are_tried_again(kind, bucket, server, faces, tmp_path, ended):
     assert ended(faces, "-o", tmp_path / "out.csv")[0] == 0

@@ -234,6 +234,7 @@ def _unit(arguments: argparse.Namespace) -> str:
 def _count(arguments: argparse.Namespace, progress: Progress, stop: threading.Event) -> None:
     """Tells the bar how many files there are, after a second, silent search through the inputs; in a thread."""
     from fer_fast.inputs import ImageFiles, Shard
+    from fer_fast.table.copies import name_of
 
     total = 0
     try:
@@ -241,6 +242,8 @@ def _count(arguments: argparse.Namespace, progress: Progress, stop: threading.Ev
         files = ImageFiles(arguments.inputs, quiet=True, films=arguments.films, shard=share)
         if not files.countable:
             return
+        if arguments.output is not None:
+            files.leave_out(name_of(arguments.output))
         for total, _ in enumerate(files, 1):  # noqa: B007 (the last one is the count)
             if stop.is_set():
                 return

@@ -17,6 +17,7 @@ from fer_fast.inputs.globs import cut, matches
 from fer_fast.inputs.keys import Keys
 from fer_fast.inputs.lists import listed
 from fer_fast.inputs.naming import Naming
+from fer_fast.inputs.own import Own
 from fer_fast.inputs.seen import KeySet
 from fer_fast.inputs.shards import Shard
 from fer_fast.inputs.stored import kind_of
@@ -96,6 +97,7 @@ class ImageFiles:
         self.skipped: Counter[str] = Counter()
         if films:
             self.suffixes = (*IMAGE_SUFFIXES, *FILM_SUFFIXES)
+        self._own: Own | None = None
         self._quiet = quiet
         self._shard = shard
         self._pulse = pulse or Pulse()
@@ -135,7 +137,8 @@ class ImageFiles:
                 naming = Naming(cut(entry)[0], cut(called)[0])
                 for match in matches(entry, self._left_out):
                     walk = os.path.isdir(match)
-                    yield from self._walk(match, links, naming) if walk else self._each([match], naming)
+                    if not (self._own and match in self._own):
+                        yield from self._walk(match, links, naming) if walk else self._each([match], naming)
         self._remembering = False
         while links:
             link, naming = links.pop(0)
@@ -151,16 +154,17 @@ class ImageFiles:
         self._remembering = True
         naming = Naming(cut(entry)[0], cut(called)[0])
         for match, each in matching(entry, self._left_out):
-            yield from self._walk(match, links, naming) if each.is_folder else self._each([match], naming)
+            if not (self._own and match in self._own):
+                yield from self._walk(match, links, naming) if each.is_folder else self._each([match], naming)
 
     @property
     def countable(self) -> bool:
         """Whether the inputs can be read twice: a pipe cannot."""
         return all(entry != "-" and (not entry.startswith("@") or os.path.isfile(entry[1:])) for entry in self.inputs)
 
-    def leave_out(self, folder: str | os.PathLike[str]) -> None:
-        """Does not search a folder, if it is among the inputs."""
-        self._walked.add(_directory(os.fspath(folder)))
+    def leave_out(self, table: str | os.PathLike[str]) -> None:
+        """Takes nothing of a table that the run writes, though a glob matches it or a folder holds it."""
+        self._own = Own(table)
 
     def _each(self, paths: Iterable[str], naming: Naming) -> Iterator[Item]:
         """Files that were named outright."""
@@ -198,6 +202,8 @@ class ImageFiles:
         pending = [top]
         while pending:
             folder = pending.pop()
+            if self._own and folder in self._own:
+                continue
             try:
                 directory = _directory(folder)
                 if directory in self._walked:

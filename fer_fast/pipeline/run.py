@@ -12,6 +12,7 @@ from fer_fast.decode.limits import number
 from fer_fast.engines.opened import check_open
 from fer_fast.inputs import ImageFiles, Shard
 from fer_fast.machine.stall import DEFAULT_STALL_TIMEOUT, Pulse, within
+from fer_fast.machine.urls import is_url
 from fer_fast.pipeline.batches import BatchClassifier
 from fer_fast.pipeline.checks import called_earlier, check_cluster, no_images, patience, refuse_films, refuse_input
 from fer_fast.pipeline.elsewhere import Cluster, Elsewhere, Opening
@@ -143,6 +144,8 @@ def classify_folder(
         faces = faces or ("all" if has_films else "none")
         check_faces(faces, finder, options, crops)
         files = ImageFiles(named, called_earlier(named, target if keep else None), False, pulse, has_films, share)
+        if target is not None and path is not None:
+            files.leave_out(path if is_url(path) else target)
         found = stamped(files.items()) if keep else files.items()
         first = next(found, None)
         if first is None and (share is None or not share.files):
@@ -165,7 +168,6 @@ def classify_folder(
                 settings |= {"shard": str(share)} if share is not None and share.count > 1 else {}
                 run = run_of(Path(out), schema, files.inputs, settings, about.model, files.called)
                 table = FileTable(out, schema, run, resume, retry_failed, pulse, share)
-                files.leave_out(table.folder)
             else:
                 table = StreamTable(out, schema, pulse)
             summary = Summary(path, unlistable=files.unlistable, skipped=files.skipped, ran=runner.describe())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,16 +60,16 @@ class Cluster(elsewhere.Cluster):
 
         Raises:
             MissingExtraError: Ray is not installed.
-            ValueError: the address does not answer, workers find no room, or what a worker opens cannot be opened.
+            ValueError: the address does not answer, workers find no room, what a worker opens cannot be opened, or a
+                device is a card where they have none.
         """
         need("a cluster", "ray")
-        need("a cluster", "ray", modules=("ray.data",))  # Ray may be there without what its extra "data" brings
+        opening = _anywhere(_on_cards(opening, self.gpus))
         import ray
 
         session = None if ray.is_initialized() else Session(self.address)
         try:
             count, cpus = self._room([node["Resources"] for node in _nodes() if node["Alive"]])
-            opening = _anywhere(opening)
             return Workers(opening, count, cpus, self.gpus, _tried(opening, cpus, self.gpus), session)
         except BaseException:
             if session:
@@ -136,6 +136,27 @@ class Workers(elsewhere.Elsewhere):
         """Leaves the cluster; workers end with it."""
         if self._session:
             self._session.close()
+
+
+def _on_cards(opening: Opening, gpus: float) -> Opening:
+    """The same for workers that have so many cards: those that have none see those of their machine all the same.
+
+    Raises:
+        ValueError: a device is a card where they have none.
+    """
+    if gpus:
+        return opening
+    finds = opening.faces != "none"
+    finder = _on_processors(opening.finder or {}) if finds else opening.finder
+    return opening._replace(options=_on_processors(opening.options), finder=finder)
+
+
+def _on_processors(options: Mapping[str, Any]) -> dict[str, Any]:
+    device = options.get("device", "auto")
+    if str(device).startswith("cuda"):
+        told = f"device {device!r} is none of workers without cards"
+        raise ValueError(f"{told}: give each some by --worker-gpus, or Cluster(gpus=...)")
+    return {**options, "device": "cpu" if device == "auto" else device}
 
 
 def _anywhere(opening: Opening) -> Opening:

@@ -13,8 +13,6 @@ from fer_fast.types import CheckpointError, FerFastError, Item, ItemRows, Missin
 from fer_fast.version import __version__
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from fer_fast.pipeline.batches import BatchClassifier
 
 #: What a caller tells apart; of others it gets a FerFastError.
@@ -125,16 +123,14 @@ class Worker:
 
 
 class TableWorker(Worker):
-    """For a table: a batch comes in with its number, and goes out with its rows, or with the trouble that there was."""
+    """For a table: a batch comes in, its rows go out, or the trouble that there was."""
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """Columns batch and items become batch and results."""
-        import pyarrow as pa
+    def begun(self) -> None:
+        """Answers where it runs."""
 
-        numbers, answers = batch["batch"].to_pylist(), []
-        for items in batch["items"].to_pylist():
-            try:
-                answers.append(pickle.dumps(self.results(pickle.loads(items))))
-            except Exception as error:
-                answers.append(pickle.dumps(trouble_of(error)))
-        return pa.table({"batch": numbers, "results": pa.array(answers, pa.large_binary())})
+    def answer(self, batch: bytes) -> bytes:
+        """Pickled items become pickled results, or `Trouble`."""
+        try:
+            return pickle.dumps(self.results(pickle.loads(batch)))
+        except Exception as error:
+            return pickle.dumps(trouble_of(error))
