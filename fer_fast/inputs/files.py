@@ -137,8 +137,7 @@ class ImageFiles:
                 naming = Naming(cut(entry)[0], cut(called)[0])
                 for match in matches(entry, self._left_out):
                     walk = os.path.isdir(match)
-                    if not (self._own and match in self._own):
-                        yield from self._walk(match, links, naming) if walk else self._each([match], naming)
+                    yield from self._walk(match, links, naming) if walk else self._matched(match, naming)
         self._remembering = False
         while links:
             link, naming = links.pop(0)
@@ -154,8 +153,7 @@ class ImageFiles:
         self._remembering = True
         naming = Naming(cut(entry)[0], cut(called)[0])
         for match, each in matching(entry, self._left_out):
-            if not (self._own and match in self._own):
-                yield from self._walk(match, links, naming) if each.is_folder else self._each([match], naming)
+            yield from self._walk(match, links, naming) if each.is_folder else self._matched(match, naming)
 
     @property
     def countable(self) -> bool:
@@ -165,6 +163,10 @@ class ImageFiles:
     def leave_out(self, table: str | os.PathLike[str]) -> None:
         """Takes nothing of a table that the run writes, though a glob matches it or a folder holds it."""
         self._own = Own(table)
+
+    def _matched(self, path: str, naming: Naming) -> Iterator[Item]:
+        """A file that a glob matches."""
+        return self._each(() if self._own and self._own.has_file(path) else [path], naming)
 
     def _each(self, paths: Iterable[str], naming: Naming) -> Iterator[Item]:
         """Files that were named outright."""
@@ -202,7 +204,7 @@ class ImageFiles:
         pending = [top]
         while pending:
             folder = pending.pop()
-            if self._own and folder in self._own:
+            if self._own and self._own.has_folder(folder):
                 continue
             try:
                 directory = _directory(folder)

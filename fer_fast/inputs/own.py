@@ -18,11 +18,23 @@ class Own:
     def __init__(self, table: str | os.PathLike[str]) -> None:
         name = _lying(os.fspath(table))
         self._files, self._folder = (name, f"{name}.manifest"), f"{name}.partial"
+        # The folder of the last file, and where it lies, since its neighbours follow.
+        self._last: str | None = None
+        self._lies = ""
 
-    def __contains__(self, path: str) -> bool:
-        """Whether a file or a folder is one of them, or in the folder."""
-        name = _lying(path)
-        return name in self._files or name == self._folder or name.startswith(f"{self._folder}/")
+    def has_folder(self, folder: str) -> bool:
+        """Whether a folder is the one where the table is made, or in it."""
+        return self._is_inside(_lying(folder))
+
+    def has_file(self, path: str) -> bool:
+        """Whether a file is one of them, or in the folder; by its folder's links alone, as keys are."""
+        folder, name = path.rsplit("/", 1) if is_url(path) else os.path.split(path)
+        if folder != self._last:
+            self._last, self._lies = folder, _lying(folder)
+        return f"{self._lies.rstrip('/')}/{name}" in self._files or self._is_inside(self._lies)
+
+    def _is_inside(self, folder: str) -> bool:
+        return folder == self._folder or folder.startswith(f"{self._folder}/")
 
 
 def _lying(path: str) -> str:
