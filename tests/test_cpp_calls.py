@@ -90,6 +90,9 @@ def test_threads_are_pinned_as_asked_for(describe):
     for asked, runs in ((OFF, "off"), (ON, "on")):
         assert describe(pinning=asked)["pinning"] == runs
     assert describe(pinning=AUTO)["pinning"] in ("off", "on")
+    if allowed_processors() > 1:  # else those of all processes would be on the first processor
+        assert describe(pinning=AUTO, threads=1)["pinning"] == "off"
+        assert describe(pinning=ON, threads=1)["pinning"] == "on"
 
 
 def test_a_quota_is_read_as_python_reads_it(tmp_path):

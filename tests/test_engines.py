@@ -118,6 +118,8 @@ def test_openvino_takes_the_threads_of_a_quota(checkpoint: Checkpoint, quota: No
         running = open_engine(checkpoint, engine="openvino", precision="fp32", batch_size=BATCH_SIZE, cached=cached)
         assert isinstance(running, OpenVinoEngine)
         assert running.graph.compiled.get_property("INFERENCE_NUM_THREADS") == 1
+        # Each on a processor of its own, it would be on the first one, as that of any other container of the machine.
+        assert running.graph.compiled.get_property("ENABLE_CPU_PINNING") is False
         said = running.describe()
         assert (said["threads"], said["streams"]) == ("1", "1")
         running.close()

@@ -9,6 +9,7 @@
 #include "files.h"
 #include "openvino_c.h"
 #include "pool.h"
+#include "processors.h"
 
 namespace fer_fast {
 namespace {
@@ -66,8 +67,10 @@ bool runs_bf16(const Core& core, Precision precision) {
 CompiledModel compiled(const Core& core, const Model& model, bool bf16, const Options& options) {
   ov_compiled_model* made = nullptr;
   const std::string threads = std::to_string(options.threads);
-  // Behind `made`, names, each with its value; the last pair only where it is asked for.
-  const std::size_t texts = options.pinning == Pinning::kAuto ? 6 : 8;
+  // As many threads as processors stay on one each, if OpenVINO so chooses. Fewer would stay on the first ones, as would
+  // those of each other process.
+  const bool is_said = options.pinning != Pinning::kAuto || options.threads < allowed_processors();
+  const std::size_t texts = is_said ? 8 : 6;  // behind `made`, names, each with its value
   check(openvino().core_compile_model(core.get(), model.get(), "CPU", texts, &made, "PERFORMANCE_HINT",
                                       options.goal == Goal::kLatency ? "LATENCY" : "THROUGHPUT",
                                       "INFERENCE_PRECISION_HINT", bf16 ? "bf16" : "f32", "INFERENCE_NUM_THREADS",

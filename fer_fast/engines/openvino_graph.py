@@ -66,8 +66,10 @@ def compile_options(core: openvino.Core, precision: str) -> dict[str, Any]:
     """
     bf16 = precision != "fp32" and has_bf16(core)
     options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
-    # OpenVINO counts the processors that a process may run on, and knows nothing of a container's quota.
-    return options | ({"INFERENCE_NUM_THREADS": quota_threads()} if quota_threads() else {})
+    # OpenVINO counts the processors that a process may run on, and knows nothing of a container's quota. By default
+    # threads stay on a processor each: fewer of them would on the first ones, as would those of each other process.
+    fewer = {"INFERENCE_NUM_THREADS": quota_threads(), "ENABLE_CPU_PINNING": False}
+    return options | (fewer if quota_threads() else {})
 
 
 def imported(core: openvino.Core, blob: memoryview, options: dict[str, Any]) -> openvino.CompiledModel:
