@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from nsfwjs_files import drawn_tensors, write_nsfwjs
 from PIL import Image
 from small_inceptions import random_network, small_config
 from tiny_models import faces
-from training_runs import changed, complaint, draw_inputs, new_training
+from training_runs import complaint, new_training
 
 import fer_fast
 from fer_fast.cli import run
