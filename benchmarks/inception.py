@@ -39,9 +39,7 @@ COMPARED, TURNED = 96, 2
 def main(arguments: list[str] | None = None) -> None:
     """Scores and writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "models", nargs="+", type=Path, help="RUN/best.safetensors, of `fer-fast train --features`"
-    )
+    parser.add_argument("models", nargs="+", type=Path, help="RUN/best.safetensors, of `fer-fast train --features`")
     parser.add_argument("--data", type=Path, required=True, help="what they were trained on")
     parser.add_argument("--features", type=Path, required=True, help="folder for those of the test split, DIR/test")
     parser.add_argument("--out", type=Path, default=RESULTS / "inception.json")

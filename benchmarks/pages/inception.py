@@ -1,0 +1,75 @@
+"""docs/inception.md: the scores of the three experiments come in, tables go out, beside what the paper reports."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from pages.shared import load, machine, table
+
+from fer_fast.evaluation.lines import accuracy, percent
+
+#: Meng, Yuan & Yan 2020, test accuracy on FERPlus in %; which fusion its last figure is of the paper does not say.
+PAPER = {
+    "inception-deepest": "47.7",
+    "inception-subdeep": "59.4",
+    "inception-fusion": "63.6",
+    "inception-fusion-maximum": "63.6",
+}
+#: What each is, in the paper's words, and of the fusion the reading.
+EXPERIMENTS = {
+    "inception-deepest": "(1) deepest",
+    "inception-subdeep": "(2) sub-deep",
+    "inception-fusion": "(3) fused, by the sum",
+    "inception-fusion-maximum": "(3) fused, by the maximum",
+}
+#: The order that the paper reports, once for each reading.
+ORDERS = (
+    ("inception-deepest", "inception-subdeep", "inception-fusion"),
+    ("inception-deepest", "inception-subdeep", "inception-fusion-maximum"),
+)
+STAND_IN = "Inception v3's weights are the stand-in's, not torchvision's."
+
+
+def scores() -> str:
+    """A row an experiment."""
+    record, rows = load("inception"), []
+    for name, model in record["models"].items():
+        full, fresh = model["scores"]["full"], model["scores"]["leakage_free"]
+        seen = [f"{100 * model['validation']['accuracy']:.2f}", accuracy(full), PAPER[name], accuracy(fresh)]
+        size = [percent(full["macro_f1"]), f"{model['learnt']:,}", f"{model['weights']:,}"]
+        rows.append([f"{EXPERIMENTS[name]}: `{name}`", *seen, *size])
+    header = ["experiment", "validation, %", "test (95 % interval), %", "the paper's", "leakage-free, %"]
+    first = next(iter(record["models"].values()))
+    learnt, tested = record["images"]["train"], first["scores"]["full"]["images"]
+    told = (
+        f"{learnt:,} training images, {tested:,} of the test split, {first['validation']['steps']:,} steps of 100. "
+        f"{STAND_IN} On {machine(record['environment'])}"
+    )
+    return f"{table([*header, 'macro F1, %', 'weights learnt', 'weights'], rows)}\n\n{told}"
+
+
+def order() -> str:
+    """Whether each step of the paper's order is there, by intervals that do not meet."""
+    models, rows = load("inception")["models"], {}
+    for names in ORDERS:
+        for worse, better in pairwise(names):
+            rows[worse, better] = [
+                f"{EXPERIMENTS[worse]} < {EXPERIMENTS[better]}",
+                f"{float(PAPER[better]) - float(PAPER[worse]):+.1f}",
+                *_step(models[worse]["scores"]["full"], models[better]["scores"]["full"]),
+            ]
+    return f"{table(['the paper', 'points there', 'points here', 'held'], list(rows.values()))}\n\n{STAND_IN}"
+
+
+def _step(worse: dict[str, Any], better: dict[str, Any]) -> tuple[str, str]:
+    """By how much the second is better, and what can be said of it."""
+    points = f"{100 * (better['accuracy'] - worse['accuracy']):+.2f}"
+    if better["interval"][0] > worse["interval"][1]:
+        return points, "yes"
+    if better["interval"][1] < worse["interval"][0]:
+        return points, "no, the other way"
+    return points, "not told apart: the intervals meet"
+
+
+TABLES = {"scores": scores, "order": order}

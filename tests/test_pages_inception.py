@@ -1,0 +1,44 @@
+"""The tables of the Inception study: a row an experiment, and the paper's order, held or not by intervals."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_rows_and_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    page = importlib.import_module("pages.inception")
+    monkeypatch.setattr(sys.modules["pages.shared"], "RESULTS", tmp_path)
+    models = {}
+    for name, share in zip(page.EXPERIMENTS, (0.5, 0.6, 0.61, 0.55), strict=True):
+        scores = {"images": 3000, "accuracy": share, "interval": [share - 0.02, share + 0.02], "macro_f1": 0.3}
+        models[name] = {
+            **{"weights": 21802000, "learnt": 16392, "validation": {"accuracy": 0.512, "steps": 500}},
+            "scores": {"full": scores, "leakage_free": scores},
+        }
+    environment = {
+        "versions": {"torch": "2.13.0", "openvino": "2026.4.1"},
+        **{"features": ["avx512_vnni"], "cores": 2, "processor": "processor", "commit": "0123456789abcdef"},
+    }
+    record = {"environment": environment, "images": {"train": 11875, "valid": 3419}, "models": models}
+    (tmp_path / "inception.json").write_text(json.dumps(record))
+    lines = page.scores().splitlines()
+    assert lines[2] == (
+        "| (1) deepest: `inception-deepest` | 51.20 | 50.00 (48.0-52.0) | 47.7 | 50.00 (48.0-52.0) | 30.00 | 16,392 "
+        "| 21,802,000 |"
+    )
+    assert len(lines) == 8 and "11,875 training images, 3,000 of the test split, 500 steps of 100" in lines[-1]
+    assert page.STAND_IN in lines[-1]
+    order = page.order().splitlines()
+    assert order[2] == "| (1) deepest < (2) sub-deep | +11.7 | +10.00 | yes |"
+    told = "not told apart: the intervals meet"
+    assert order[3] == f"| (2) sub-deep < (3) fused, by the sum | +4.2 | +1.00 | {told} |"
+    assert order[4] == "| (2) sub-deep < (3) fused, by the maximum | +4.2 | -5.00 | no, the other way |"
+    assert len(order) == 7
