@@ -176,7 +176,7 @@ def test_a_step_by_kept_features_is_one_by_images(inputs: dict[str, str], tmp_pa
         ),
         (
             "[model]",
-            'feature_loss = "hog"\nfeature_layer = "mixed_2"\nfeature_weight = 1.0\nfeature_epochs = 1.0\n[model]',
+            'feature_loss = "hog"\nfeature_layer = "sub_deep.0"\nfeature_weight = 1.0\nfeature_epochs = 1.0\n[model]',
             "features must not be given for a recipe with feature_loss",
         ),
         ("[model]", "backbone_learning_rate = 1e-4\n[model]", "backbone_learning_rate must be 0 for architecture"),
@@ -193,7 +193,7 @@ def test_recipes_that_keep_none(
 
 def test_an_architecture_that_keeps_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--data", str(tmp_path), "--out", str(tmp_path / "run"), "--features", str(tmp_path / "kept")]
-    draw_ferplus(tmp_path, {"train": 2})
+    draw_ferplus(tmp_path, {"train": 72, "valid": 16})
     told = "features must not be given for architecture 'cnn': none stay the same"
     assert told in complaint(["cnn-deep", *options], capsys)
 

@@ -126,7 +126,10 @@ def training(arguments: argparse.Namespace) -> Training:
         train = taught(train, teachers, recipe.distillation, arguments.out / "answers.safetensors", device)
     cache = arguments.out / "features.safetensors"
     features = described(train, recipe.feature_loss, cache) if recipe.feature_loss else {}
-    kept = _kept(arguments.features, train, valid, beginning.model) if arguments.features else None
+    kept = None
+    if arguments.features:
+        recipe.check_keeps_features(beginning.model.config)
+        kept = _kept(arguments.features, train, valid, beginning.model)
     return Training(recipe, train, valid, arguments.out, beginning, device, arguments.keep_every, features, kept)
 
 
@@ -157,8 +160,6 @@ def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
         check_file("backbone", file, WEIGHTS_FILES)
     config = recipe.config(("0", "1"))
     architecture = classifier_of(config)
-    if arguments.features:
-        recipe.check_keeps_features(config)
     if arguments.backbone and not architecture.weights_url(config):
         raise ValueError("backbone must not be given: the recipe's model has none that starts trained")
     start, weights, suffix = arguments.start, {}, architecture.weights_suffix

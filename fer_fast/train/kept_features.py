@@ -43,7 +43,7 @@ class KeptFeatures:
     def __init__(self, folder: Path, faces: Tensor, model: Network) -> None:
         file, note = folder / "features.npy", folder / "about.json"
         about = _about(faces, model)
-        done = _done(note, about)
+        done = _done(note, about) if file.is_file() else 0
         if done < len(faces):
             try:
                 _compute(file, note, about, done, faces, model)
