@@ -20,14 +20,20 @@ def test_rows_and_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     for name, share in zip(page.EXPERIMENTS, (0.5, 0.6, 0.61, 0.55), strict=True):
         scores = {"images": 3000, "accuracy": share, "interval": [share - 0.02, share + 0.02], "macro_f1": 0.3}
         models[name] = {
-            **{"weights": 21802000, "learnt": 16392, "validation": {"accuracy": 0.512, "steps": 500}},
+            **{
+                "agreeing": 90 + int(10 * share),
+                "compared": 96,
+                "weights": 21802000,
+                "learnt": 16392,
+                "validation": {"accuracy": 0.512, "steps": 500},
+            },
             "scores": {"full": scores, "leakage_free": scores},
         }
     environment = {
         "versions": {"torch": "2.13.0", "openvino": "2026.4.1"},
         **{"features": ["avx512_vnni"], "cores": 2, "processor": "processor", "commit": "0123456789abcdef"},
     }
-    record = {"environment": environment, "images": {"train": 11875, "valid": 3419}, "models": models}
+    record = {"environment": environment, "training_images": 11875, "models": models}
     (tmp_path / "inception.json").write_text(json.dumps(record))
     lines = page.scores().splitlines()
     assert lines[2] == (
@@ -35,6 +41,7 @@ def test_rows_and_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "| 21,802,000 |"
     )
     assert len(lines) == 8 and "11,875 training images, 3,000 of the test split, 500 steps of 100" in lines[-1]
+    assert "of the first 96 images OpenVINO in fp32 gives the same answer to 95 or more" in lines[-1]
     assert page.STAND_IN in lines[-1]
     order = page.order().splitlines()
     assert order[2] == "| (1) deepest < (2) sub-deep | +11.7 | +10.00 | yes |"
