@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from fer_fast.models.network import Network
 from fer_fast.train.kept_features import KeptFeatures
 
 RESULTS = Path(__file__).parent / "results"
+PROTOCOL = "argmax10"
 #: Images that both ways are compared on, and how many answers may differ.
 COMPARED, TURNED = 96, 6
+Right = npt.NDArray[np.bool_]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,14 +48,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "inception.json")
     options = parser.parse_args(arguments)
     target, about = check_place(str(options.out)), environment()
-    found = {path.parent.name: described(path, options.data, options.features / "test") for path in options.models}
-    learnt = len(load_split(options.data, "train", 0).selection("argmax10")[0])
-    write_whole(target, json_text({"environment": about, "training_images": learnt, "models": found}).encode())
+    found, right = {}, {}
+    for path in options.models:
+        name = path.parent.name
+        found[name], right[name] = described(path, options.data, options.features / "test")
+    pairs = [disagreement(one, other, right) for one, other in combinations(right, 2)]
+    learnt = len(load_split(options.data, "train", 0).selection(PROTOCOL)[0])
+    record = {"environment": about, "training_images": learnt, "models": found, "pairs": pairs}
+    write_whole(target, json_text(record).encode())
 
 
 @torch.no_grad()
-def described(path: Path, data: Path, features: Path) -> dict[str, Any]:
-    """A model's size, what its run reached, and its scores."""
+def described(path: Path, data: Path, features: Path) -> tuple[dict[str, Any], Right]:
+    """A model's size, what its run reached, its scores; and which images it is right on."""
     print(f"scoring {path}", file=sys.stderr)
     network = load_model(path)
     scored = load_scored_split(data, "test", network.config.classes, network.config.image_size)
@@ -63,15 +71,23 @@ def described(path: Path, data: Path, features: Path) -> dict[str, Any]:
     scores = split_scores(
         scored.split, (logits / network.config.temperature).softmax(1).numpy(), network.config.classes, scored.fresh
     )
+    indices, labels = scored.split.selection(PROTOCOL)
     head = sum(tensor.numel() for name, tensor in network.named_parameters() if not name.startswith("backbone."))
-    return {
+    about = {
         "weights": sum(tensor.numel() for tensor in network.parameters()),
         "learnt": head,
         "validation": run_reached(path.parent / "log.csv"),
         "agreeing": agreeing,
         "compared": COMPARED,
-        "scores": scores["argmax10"],
+        "scores": scores[PROTOCOL],
     }
+    return about, logits.numpy()[indices].argmax(axis=1) == labels
+
+
+def disagreement(one: str, other: str, right: dict[str, Right]) -> dict[str, Any]:
+    """On how many of the same images one model alone is right, and the other alone."""
+    first, second = right[one], right[other]
+    return {"models": [one, other], "alone": [int((first & ~second).sum()), int((second & ~first).sum())]}
 
 
 def compared(path: Path, pixels: torch.Tensor, logits: npt.NDArray[np.float32], network: Network) -> int:

@@ -33,7 +33,10 @@ def test_rows_and_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "versions": {"torch": "2.13.0", "openvino": "2026.4.1"},
         **{"features": ["avx512_vnni"], "cores": 2, "processor": "processor", "commit": "0123456789abcdef"},
     }
-    record = {"environment": environment, "training_images": 11875, "models": models}
+    names = [*page.EXPERIMENTS]
+    alone = {(0, 1): [200, 500], (1, 2): [100, 130], (1, 3): [270, 120]}
+    pairs = [{"models": [names[one], names[other]], "alone": counts} for (one, other), counts in alone.items()]
+    record = {"environment": environment, "training_images": 11875, "models": models, "pairs": pairs}
     (tmp_path / "inception.json").write_text(json.dumps(record))
     lines = page.scores().splitlines()
     assert lines[2] == (
@@ -44,8 +47,9 @@ def test_rows_and_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "of the first 96 images OpenVINO in fp32 gives the same answer to 95 or more" in lines[-1]
     assert page.STAND_IN in lines[-1]
     order = page.order().splitlines()
-    assert order[2] == "| (1) deepest < (2) sub-deep | +11.7 | +10.00 | yes |"
-    told = "not told apart: the intervals meet"
-    assert order[3] == f"| (2) sub-deep < (3) fused, by the sum | +4.2 | +1.00 | {told} |"
-    assert order[4] == "| (2) sub-deep < (3) fused, by the maximum | +4.2 | -5.00 | no, the other way |"
-    assert len(order) == 7
+    # 300 of 3,000 are 10 points; 700 discordant, less 300^2 / 3,000: the root of 670 is 25.88, 1.96 of it 1.69 points.
+    assert order[2] == "| (1) deepest < (2) sub-deep | +11.7 | +10.00 (+8.31 to +11.69) | yes |"
+    assert order[3] == "| (2) sub-deep < (3) fused, by the sum | +4.2 | +1.00 (+0.01 to +1.99) | yes |"
+    assert order[4].endswith("| -5.00 (-6.28 to -3.72) | no, the other way |")
+    assert page._step(100, 120, 3000)[1] == "not told apart"
+    assert len(order) == 7 and page.STAND_IN in order[-1]

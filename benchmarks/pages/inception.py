@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
-from typing import Any
 
 from pages.shared import load, machine, table
 
@@ -52,26 +52,26 @@ def scores() -> str:
 
 
 def order() -> str:
-    """Whether each step of the paper's order is there, by intervals that do not meet."""
-    models, rows = load("inception")["models"], {}
+    """Whether each step of the paper's order is there, by the images on which one of two models alone is right."""
+    record, rows = load("inception"), {}
+    alone = {tuple(pair["models"]): pair["alone"] for pair in record["pairs"]}
     for names in ORDERS:
         for worse, better in pairwise(names):
-            rows[worse, better] = [
-                f"{EXPERIMENTS[worse]} < {EXPERIMENTS[better]}",
-                f"{float(PAPER[better]) - float(PAPER[worse]):+.1f}",
-                *_step(models[worse]["scores"]["full"], models[better]["scores"]["full"]),
-            ]
-    return f"{table(['the paper', 'points there', 'points here', 'held'], list(rows.values()))}\n\n{STAND_IN}"
+            images = record["models"][worse]["scores"]["full"]["images"]
+            points = f"{float(PAPER[better]) - float(PAPER[worse]):+.1f}"
+            rows[worse, better] = [f"{EXPERIMENTS[worse]} < {EXPERIMENTS[better]}", points]
+            rows[worse, better] += _step(*alone[worse, better], images)
+    header = ["the paper", "points there", "points here (95 % interval)", "held"]
+    told = "Intervals are of the difference on the same images: what both models get right or wrong says nothing of it"
+    return f"{table(header, list(rows.values()))}\n\n{told} (McNemar 1947). {STAND_IN}"
 
 
-def _step(worse: dict[str, Any], better: dict[str, Any]) -> tuple[str, str]:
-    """By how much the second is better, and what can be said of it."""
-    points = f"{100 * (better['accuracy'] - worse['accuracy']):+.2f}"
-    if better["interval"][0] > worse["interval"][1]:
-        return points, "yes"
-    if better["interval"][1] < worse["interval"][0]:
-        return points, "no, the other way"
-    return points, "not told apart: the intervals meet"
+def _step(worse: int, better: int, images: int) -> list[str]:
+    """By how many points the second is better, and whether that is more than chance; counts of images right alone."""
+    points = 100 * (better - worse) / images
+    reach = 196 * math.sqrt(worse + better - (better - worse) ** 2 / images) / images
+    held = "yes" if points > reach else "no, the other way" if points < -reach else "not told apart"
+    return [f"{points:+.2f} ({points - reach:+.2f} to {points + reach:+.2f})", held]
 
 
 TABLES = {"scores": scores, "order": order}
