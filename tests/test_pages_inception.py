@@ -38,6 +38,16 @@ def test_rows_and_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     pairs = [{"models": [names[one], names[other]], "alone": counts} for (one, other), counts in alone.items()]
     record = {"environment": environment, "training_images": 11875, "models": models, "pairs": pairs}
     (tmp_path / "inception.json").write_text(json.dumps(record))
+    (tmp_path / "training").mkdir()
+    for name in page.EXPERIMENTS:
+        for ending, best in (("", 0.51), ("_2", 0.53)):
+            log = tmp_path / "training" / f"{name.replace('-', '_')}{ending}.csv"
+            log.write_text(f"step,valid_accuracy\n1,0.5\n2,\n3,{best}\n4,0.4\n")
+    log.unlink()
+    assert page.seeds().splitlines()[4:6] == [
+        "| (3) fused, by the sum | 51.00 | 53.00 |",
+        "| (3) fused, by the maximum | 51.00 | not run |",
+    ]
     lines = page.scores().splitlines()
     assert lines[2] == (
         "| (1) deepest: `inception-deepest` | 51.20 | 50.00 (48.0-52.0) | 47.7 | 50.00 (48.0-52.0) | 30.00 | 16,392 "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from itertools import pairwise
+from pathlib import Path
 
+from pages import shared
 from pages.shared import load, machine, table
 
 from fer_fast.evaluation.lines import accuracy, percent
@@ -66,6 +69,24 @@ def order() -> str:
     return f"{table(header, list(rows.values()))}\n\n{told} (McNemar 1947). {STAND_IN}"
 
 
+def seeds() -> str:
+    """Validation accuracy of each seed's run, by its log."""
+    rows = []
+    for name, experiment in EXPERIMENTS.items():
+        log = shared.RESULTS / "training" / f"{name.replace('-', '_')}.csv"
+        again = log.with_stem(f"{log.stem}_2")
+        rows.append(
+            [experiment, *(f"{100 * _reached(run):.2f}" if run.is_file() else "not run" for run in (log, again))]
+        )
+    return f"{table(['validation, %', 'seed 1', 'seed 2'], rows)}\n\n{STAND_IN}"
+
+
+def _reached(log: Path) -> float:
+    """The largest validation accuracy of a run."""
+    with log.open(newline="") as file:
+        return max(float(row["valid_accuracy"]) for row in csv.DictReader(file) if row["valid_accuracy"])
+
+
 def _step(worse: int, better: int, images: int) -> list[str]:
     """By how many points the second is better, and whether that is more than chance; counts of images right alone."""
     points = 100 * (better - worse) / images
@@ -74,4 +95,4 @@ def _step(worse: int, better: int, images: int) -> list[str]:
     return [f"{points:+.2f} ({points - reach:+.2f} to {points + reach:+.2f})", held]
 
 
-TABLES = {"scores": scores, "order": order}
+TABLES = {"scores": scores, "order": order, "seeds": seeds}

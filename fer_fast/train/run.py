@@ -28,7 +28,7 @@ from fer_fast.train.augment import Augment, mixed
 from fer_fast.train.autocast import autocast
 from fer_fast.train.calibrate import RANGE_FACES, measure_falls, save_calibrated
 from fer_fast.train.curves import draw_curves
-from fer_fast.train.faces import Faces, spread
+from fer_fast.train.faces import Faces, in_parts, spread
 from fer_fast.train.feature_loss import FeatureLoss, share_at
 from fer_fast.train.identity import generator_of, identity_of
 from fer_fast.train.kept_features import KeptFeatures
@@ -222,32 +222,29 @@ class Training:
     def _accuracy(self, logits: Tensor) -> float:
         return (logits.argmax(dim=1) == self.valid.labels).float().mean().item()
 
-    @torch.no_grad()
     def predict(self, stage: Stage, faces: Tensor) -> Tensor:
         """Logits of the averaged model, float32 [images, classes], of uint8 [images, channels, height, width]."""
-        self.averaged.eval()
-        chunks = []
-        for batch in torch.split(faces, 256):
-            images = plain(batch.to(self.device), self._size(stage))
+
+        def answer(chosen: Tensor) -> Tensor:
+            images = plain(faces[chosen].to(self.device), self._size(stage))
             with autocast(self.device):
-                logits = self.averaged(images, "backbone")[0] if stage.part == "backbone" else self.result(images)
-            chunks.append(logits.float().cpu())
-        return torch.cat(chunks)
+                found = self.averaged(images, "backbone")[0] if stage.part == "backbone" else self.result(images)
+            return found  # type: ignore[no-any-return]
+
+        self.averaged.eval()
+        return in_parts(answer, len(faces))
 
     def _valid_logits(self, stage: Stage) -> Tensor:
         if self.kept is None:
             return self.predict(stage, self.valid.pixels)
-        return self._predict_kept(self.kept[1])
+        _, features = self.kept
 
-    @torch.no_grad()
-    def _predict_kept(self, features: KeptFeatures) -> Tensor:
-        self.averaged.eval()
-        chunks = []
-        for chosen in torch.split(torch.arange(len(features)), 256):
+        def answer(chosen: Tensor) -> Tensor:
             with autocast(self.device):
-                logits = self.result.logits_of(features(chosen).to(self.device))
-            chunks.append(logits.float().cpu())
-        return torch.cat(chunks)
+                return self.result.logits_of(features(chosen).to(self.device))
+
+        self.averaged.eval()
+        return in_parts(answer, len(features))
 
     def _keep(self, stage: Stage, logits: Tensor, score: tuple[float, float]) -> None:
         """Keeps what an epoch gave: the backbone while only that is trained, else the best model so far."""
