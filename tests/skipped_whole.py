@@ -14,13 +14,23 @@ from fer_fast.machine.extras import is_installed
 FILES: dict[str, tuple[str, ...]] = {
     "torch": (
         # The models and the fused op in torch, and the engines that run them or are compared with them.
-        *("backbone", "brought", "cnn", "cpp_architectures", "ensemble", "face_resnet", "hog", "laid"),
-        *("models", "quantised", "storage", "tokens", "torch_op", "traffic"),
+        *("backbone", "brought", "cnn", "cpp_architectures", "ensemble", "face_resnet", "hog", "inception"),
+        *("laid", "models", "quantised", "storage", "tokens", "torch_op", "traffic"),
         *("capture", "card", "engines_cuda", "engines_torch", "export", "fitted", "image", "replay", "tensorrt"),
         *("tensorrt_cut", "visualize", "visualize_layers"),
         # The benchmark compares with torch.
         *("bench_command", "bench_faces", "bench_measure", "bench_page", "bench_report", "bench_stages"),
-        *("augment", "bench_suites", "feature_loss", "hard_views", "learner", "recalibrate", "reproduction", "resume"),
+        *(
+            "augment",
+            "bench_suites",
+            "feature_loss",
+            "hard_views",
+            "kept_features",
+            "learner",
+            "recalibrate",
+            "reproduction",
+            "resume",
+        ),
         *("start", "train", "train_finder", "train_refusals", "train_runs", "train_steps"),
     ),
     "onnx": ("exported_onnx", "yunet"),

@@ -34,7 +34,7 @@ from fer_fast.train.faces import Faces
 from fer_fast.train.recipe import Recipe, Stage
 from fer_fast.train.start import tuned_start
 
-KNOWN = "brought, cnn, ensemble, face-resnet, fusion, yunet"
+KNOWN = "brought, cnn, ensemble, face-resnet, fusion, inception, yunet"
 SOURCE = Path(__file__).parent / "brought"
 RECIPE = """
 stages = [{ steps = 4 }]

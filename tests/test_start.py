@@ -74,7 +74,8 @@ def test_download_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
-    with pytest.raises(FerFastError, match=r"resnet18.* cannot be downloaded: no route to host; give a file"):
+    told = "its SHA-256 begins with f37072fd, and give it by --backbone"
+    with pytest.raises(FerFastError, match=rf"resnet18.* cannot be downloaded: no route to host; fetch it, {told}"):
         read_backbone_weights([])
 
 

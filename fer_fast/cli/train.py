@@ -13,6 +13,9 @@ from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
     from fer_fast.models.layers import Array
+    from fer_fast.models.network import Network
+    from fer_fast.train.faces import Faces
+    from fer_fast.train.kept_features import KeptFeatures
     from fer_fast.train.recipe import Recipe
     from fer_fast.train.run import Training
 
@@ -59,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="keep the model of each Nth epoch, and of the start, in RUN/epochs, for visualize (default: none)",
+    )
+    add(
+        "--features",
+        type=Path,
+        metavar="DIR",
+        help="where what a backbone that stays frozen gives of each face is kept, once for any number of runs; without "
+        "augmentation",
     )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)")
 
@@ -116,7 +126,18 @@ def training(arguments: argparse.Namespace) -> Training:
         train = taught(train, teachers, recipe.distillation, arguments.out / "answers.safetensors", device)
     cache = arguments.out / "features.safetensors"
     features = described(train, recipe.feature_loss, cache) if recipe.feature_loss else {}
-    return Training(recipe, train, valid, arguments.out, beginning, device, arguments.keep_every, features)
+    kept = None
+    if arguments.features:
+        recipe.check_keeps_features(beginning.model.config)
+        kept = _kept(arguments.features, train, valid, beginning.model)
+    return Training(recipe, train, valid, arguments.out, beginning, device, arguments.keep_every, features, kept)
+
+
+def _kept(folder: Path, train: Faces, valid: Faces, model: Network) -> tuple[KeptFeatures, KeptFeatures]:
+    """What the frozen backbone gives of both splits."""
+    from fer_fast.train.kept_features import KeptFeatures
+
+    return KeptFeatures(folder / "train", train.pixels, model), KeptFeatures(folder / "valid", valid.pixels, model)
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:

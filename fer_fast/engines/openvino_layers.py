@@ -15,6 +15,7 @@ import numpy as np
 
 from fer_fast.engines.openvino_library import openvino
 from fer_fast.models.architecture import INPUT
+from fer_fast.models.classifier import classifier_of
 from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint
 from fer_fast.models.layers import Array, Layers
 from fer_fast.models.ranges import Ranges, check_ranges, quantised_weight, scale_and_zero
@@ -65,6 +66,22 @@ def laid(
     return model
 
 
+def laid_features(checkpoint: Checkpoint, batch_size: int) -> openvino.Model:
+    """The graph of a frozen backbone: uint8 images [batch, size, size, 3] to what it gives the rest of the model.
+
+    Args:
+        checkpoint: the model.
+        batch_size: the largest batch; the smallest is 1.
+
+    Raises:
+        CheckpointError: the weights do not fit their configuration.
+    """
+    size = checkpoint.config.image_size
+    images = ops.parameter([openvino.Dimension(1, batch_size), size, size, 3], np.uint8)
+    output = classifier_of(checkpoint.config).lay_kept(checkpoint, OpenVinoLayers({}), images.output(0))
+    return openvino.Model([output], [images], "features")
+
+
 class OpenVinoLayers(Layers["Output"]):
     """See `Layers` for the methods.
 
@@ -85,9 +102,9 @@ class OpenVinoLayers(Layers["Output"]):
         return self.transpose(ops.convert(images, "f32").output(0), [0, 3, 1, 2])
 
     def convolution(
-        self, name: str, x: Output, kernel: Array, bias: Array, stride: int = 1, padding: int = 0
+        self, name: str, x: Output, kernel: Array, bias: Array, stride: int = 1, padding: int | tuple[int, int] = 0
     ) -> Output:
-        strides, pads = [stride] * 2, [padding] * 2
+        strides, pads = [stride] * 2, [padding] * 2 if isinstance(padding, int) else list(padding)
         x, weight = self._weighted(name, x, kernel)
         y = ops.convolution(x, weight, strides, pads, pads, [1, 1], name=name).output(0)
         return self.add(y, bias.reshape(1, -1, 1, 1))
@@ -138,8 +155,8 @@ class OpenVinoLayers(Layers["Output"]):
     def max_pool(self, x: Output, side: int, stride: int, padding: int = 0) -> Output:
         return ops.max_pool(x, [stride] * 2, [1, 1], [padding] * 2, [padding] * 2, [side] * 2).output(0)
 
-    def average_pool(self, x: Output, side: int, stride: int) -> Output:
-        return ops.avg_pool(x, [stride] * 2, [0, 0], [0, 0], [side] * 2, exclude_pad=True).output(0)
+    def average_pool(self, x: Output, side: int, stride: int, padding: int = 0) -> Output:
+        return ops.avg_pool(x, [stride] * 2, [padding] * 2, [padding] * 2, [side] * 2, exclude_pad=True).output(0)
 
     def padded(self, x: Output, channels: int = 0, height: int = 0, width: int = 0) -> Output:
         ends = np.array([0, channels, height, width])
@@ -156,6 +173,9 @@ class OpenVinoLayers(Layers["Output"]):
 
     def multiply(self, x: Output, y: Output | Array) -> Output:
         return ops.multiply(x, _value(y)).output(0)
+
+    def maximum(self, x: Output, y: Output) -> Output:
+        return ops.maximum(x, y).output(0)
 
     def divide(self, x: Output, y: Output) -> Output:
         return ops.divide(x, y).output(0)

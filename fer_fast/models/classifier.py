@@ -57,6 +57,8 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
         settings: the fields of a recipe, out of `SETTINGS`, that training obeys.
         trainable: whether a recipe makes models of it.
         resizes: whether a stage of a recipe may train it at another size than its own.
+        frozen: whether the backbone stays as it begins; what it gives the rest may then be kept while that is trained
+            (`Network.features` and `logits_of`, `lay_features`).
         weights_suffix: of another program's files that a new model may begin with; empty: there are none.
     """
 
@@ -72,6 +74,7 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
     settings: ClassVar[frozenset[str]] = frozenset()
     trainable: ClassVar[bool] = True
     resizes: ClassVar[bool] = True
+    frozen: ClassVar[bool] = False
     weights_suffix: ClassVar[str] = ""
 
     @abstractmethod
@@ -95,6 +98,10 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
         Returns:
             Logits [batch, classes].
         """
+
+    def lay_features(self, config: Any, tensors: Tensors, layers: Layers[Value], pixels: Value) -> Value:
+        """Lays `Network.features`, batch norms folded, see `frozen`; arguments as `lay_logits` takes them."""
+        raise NotImplementedError(f"{type(self).__name__} must say what its backbone gives")
 
     def has_backbone(self, config: Any) -> bool:
         """Whether `network` has one."""
@@ -173,6 +180,13 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
         check_tensors(checkpoint.tensors, self.shapes(config))
         return self.lay_views(config, Tensors(checkpoint.tensors), layers, layers.maps(images))
 
+    def lay_kept(self, checkpoint: Checkpoint, layers: Layers[Value], images: Value) -> Value:
+        """To what a frozen backbone gives the rest, of the images alone."""
+        config = checkpoint.config
+        check_tensors(checkpoint.tensors, self.shapes(config))
+        pixels = self._lay_pixels(config, layers, layers.maps(images))
+        return self.lay_features(config, Tensors(checkpoint.tensors), layers, pixels)
+
     def lay_exported(self, checkpoint: Checkpoint, layers: Layers[Value], images: Value) -> Value:
         """To calibrated probabilities [batch, classes] that presume the checkpoint's target."""
         logits = self.lay(checkpoint, layers, images)
@@ -183,16 +197,20 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
 
     def lay_views(self, config: Any, tensors: Tensors, layers: Layers[Value], maps: Value) -> Value:
         """From maps [batch, 3, size, size] of 0 to 255 to logits, those of the mirror image among them."""
-        inv_std = 1 / (np.array(config.std).reshape(1, -1, 1, 1) * 255)
-        mean = np.array(config.mean).reshape(1, -1, 1, 1) * 255
-        if config.colour == "grey":  # the mean over three channels of thrice what each counts
-            maps = layers.mean(layers.multiply(maps, 3 * np.array(LUMA).reshape(1, 3, 1, 1)), 1, keep=True)
-        pixels = layers.add(layers.multiply(maps, inv_std), -mean * inv_std)
+        pixels = self._lay_pixels(config, layers, maps)
         if not config.flip_average:
             return self.lay_logits(config, tensors, layers, pixels)
         both = layers.concatenate([pixels, layers.mirrored(pixels, 3)], 0)
         logits = self.lay_logits(config, tensors, layers, both)
         return layers.mean(layers.reshape(logits, [2, -1, len(config.classes)]), 0)
+
+    def _lay_pixels(self, config: Any, layers: Layers[Value], maps: Value) -> Value:
+        """What the network sees, normalised, of maps [batch, 3, size, size] of 0 to 255."""
+        inv_std = 1 / (np.array(config.std).reshape(1, -1, 1, 1) * 255)
+        mean = np.array(config.mean).reshape(1, -1, 1, 1) * 255
+        if config.colour == "grey":  # the mean over three channels of thrice what each counts
+            maps = layers.mean(layers.multiply(maps, 3 * np.array(LUMA).reshape(1, 3, 1, 1)), 1, keep=True)
+        return layers.add(layers.multiply(maps, inv_std), -mean * inv_std)
 
     def graph(
         self, checkpoint: Checkpoint, precision: str = "fp32", symmetric: bool = False, rest: str = "fp32"

@@ -43,15 +43,18 @@ class Layers(ABC, Generic[Value]):
         """Images, uint8 [batch, height, width, 3], as maps [batch, 3, height, width] of 0 to 255."""
 
     @abstractmethod
-    def convolution(self, name: str, x: Value, kernel: Array, bias: Array, stride: int = 1, padding: int = 0) -> Value:
+    def convolution(
+        self, name: str, x: Value, kernel: Array, bias: Array, stride: int = 1, padding: int | tuple[int, int] = 0
+    ) -> Value:
         """Maps to maps.
 
         Args:
             name: of the layer.
             x: [batch, inputs, height, width].
-            kernel: [outputs, inputs, side, side].
+            kernel: [outputs, inputs, height, width].
             bias: [outputs].
-            stride, padding: pixels, in both directions; what is padded is 0.
+            stride: pixels, in both directions.
+            padding: the same, or a pair, of the height and of the width; what is padded is 0.
         """
 
     @abstractmethod
@@ -111,8 +114,8 @@ class Layers(ABC, Generic[Value]):
         """Maps to maps; what is padded is never the largest."""
 
     @abstractmethod
-    def average_pool(self, x: Value, side: int, stride: int) -> Value:
-        """Maps to maps, without padding."""
+    def average_pool(self, x: Value, side: int, stride: int, padding: int = 0) -> Value:
+        """Maps to maps; what is padded counts nowhere."""
 
     @abstractmethod
     def padded(self, x: Value, channels: int = 0, height: int = 0, width: int = 0) -> Value:
@@ -129,6 +132,10 @@ class Layers(ABC, Generic[Value]):
     @abstractmethod
     def multiply(self, x: Value, y: Value | Array) -> Value:
         """The product of elements, broadcast as numpy does."""
+
+    @abstractmethod
+    def maximum(self, x: Value, y: Value) -> Value:
+        """The larger one of each two elements."""
 
     @abstractmethod
     def divide(self, x: Value, y: Value) -> Value:

@@ -77,6 +77,14 @@ class Network(nn.Module):
         """The backbone's deepest map alone, [batch, backbone_channels, h, w]."""
         raise NotImplementedError(f"{type(self).__name__} has no backbone")
 
+    def features(self, pixels: Tensor) -> Tensor:
+        """What a backbone that stays frozen gives the rest, [batch, ...], of what `normalised` gives."""
+        raise NotImplementedError(f"{type(self).__name__} has no frozen backbone")
+
+    def logits_of(self, features: Tensor) -> Tensor:
+        """Logits [batch, classes] of what `features` gives."""
+        raise NotImplementedError(f"{type(self).__name__} has no frozen backbone")
+
     def first_convolution(self) -> nn.Conv2d | None:
         """What alone reads the normalised pixels, and so may have `pixel_channels`; None: it is not the only one."""
         return None

@@ -21,6 +21,7 @@ _OWN: dict[str, tuple[str, str]] = {
     "fusion": ("fer_fast.models.fusion.architecture", "FusionArchitecture"),
     "ensemble": ("fer_fast.models.ensemble.architecture", "EnsembleArchitecture"),
     "face-resnet": ("fer_fast.models.face_resnet.architecture", "FaceResNetArchitecture"),
+    "inception": ("fer_fast.models.inception.architecture", "InceptionArchitecture"),
     "cnn": ("fer_fast.models.cnn.architecture", "CNNArchitecture"),
     "yunet": ("fer_fast.models.finder.architecture", "FinderArchitecture"),
 }

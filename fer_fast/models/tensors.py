@@ -37,11 +37,11 @@ class Tensors:
         """Weight and bias."""
         return self[f"{name}.weight"], self[f"{name}.bias"]
 
-    def folded(self, convolution: str, norm: str) -> tuple[Array, Array]:
+    def folded(self, convolution: str, norm: str, epsilon: float = EPSILON) -> tuple[Array, Array]:
         """Kernel and bias of one convolution that does what a convolution and its batch norm do."""
         mean, variance = (self[f"{norm}.running_{each}"].astype(np.float64) for each in ("mean", "var"))
         weight, bias = self.layer(norm)
-        scale = weight / np.sqrt(variance + EPSILON)
+        scale = weight / np.sqrt(variance + epsilon)
         return self[f"{convolution}.weight"] * scale.astype(np.float32)[:, None, None, None], bias - mean * scale
 
 

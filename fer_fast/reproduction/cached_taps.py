@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 from fer_fast.datasets.resized import plain
 from fer_fast.models.fusion.network import FusionModel
 from fer_fast.train.autocast import autocast
-from fer_fast.train.record import keep
+from fer_fast.train.record import keep, room
 
 _BATCH = 128
 
@@ -75,19 +74,7 @@ class CachedTaps:
                 values = tap.permute(0, 2, 3, 1).half().cpu().numpy()
                 if name not in files:
                     shape = (len(self.faces), *values.shape[1:])
-                    files[name] = _room(self._files[name], shape)
+                    files[name] = room(self._files[name], shape)
                 files[name][start : start + len(values)] = values
         for file in files.values():
             file.flush()  # type: ignore[attr-defined]
-
-
-def _room(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float16]:
-    """A file of this shape with its space on the disk: writing into a sparse one on a full disk ends the process.
-
-    Raises:
-        OSError: if the disk has no room for it.
-    """
-    file: npt.NDArray[np.float16] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
-    with path.open("r+b") as opened:
-        os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)
-    return file

@@ -66,8 +66,8 @@ def with_ranges(model: Network, faces: Tensor) -> Network:
     return model
 
 
-def save_calibrated(model: Network, logits: Tensor, labels: Tensor, faces: Tensor, path: Path) -> None:
-    """Writes a model with its temperature and int8 ranges.
+def save_calibrated(model: Network, logits: Tensor, labels: Tensor, faces: Tensor | None, path: Path) -> None:
+    """Writes a model with its temperature and, of faces, int8 ranges.
 
     Args:
         model: in fp32, on the CPU; its configuration is changed in place.
@@ -77,7 +77,7 @@ def save_calibrated(model: Network, logits: Tensor, labels: Tensor, faces: Tenso
         path: the checkpoint.
     """
     model.config = dataclasses.replace(model.config, temperature=fit_temperature(logits, labels), precision_falls={})
-    save_model(with_ranges(model, faces), path)
+    save_model(model if faces is None else with_ranges(model, faces), path)
 
 
 def measure_falls(path: Path, faces: Tensor, labels: Tensor, device: str) -> dict[str, float]:

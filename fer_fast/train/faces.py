@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,12 @@ class Faces:
 def spread(faces: Tensor, most: int) -> Tensor:
     """Some of the images, evenly over all: a folder's images come class by class."""
     return faces[torch.linspace(0, len(faces) - 1, min(most, len(faces))).round().long()]
+
+
+@torch.no_grad()
+def in_parts(answer: Callable[[Tensor], Tensor], faces: int) -> Tensor:
+    """What is answered to all faces, float32 [faces, classes]; it is asked by the places of some, int64 [part]."""
+    return torch.cat([answer(chosen).float().cpu() for chosen in torch.split(torch.arange(faces), 256)])
 
 
 def faces_of(split: Split, protocol: str, targets: str) -> Faces:

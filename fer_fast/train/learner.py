@@ -69,6 +69,10 @@ class Learner(nn.Module):
             return [logits]
         return [logits, self.auxiliary(deepest.mean(dim=(2, 3)))]
 
+    def of_features(self, features: Tensor) -> list[Tensor]:
+        """The same as `forward` of a model with a frozen backbone, from what that gives."""
+        return [self.model.logits_of(features)]
+
 
 def check_feature_layer(model: Network, layer: str, frozen: bool) -> None:
     """Raises a ValueError unless a feature loss can hold this layer; for who has not computed the features yet.

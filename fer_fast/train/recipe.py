@@ -204,6 +204,22 @@ class Recipe:
             rule = f"the model's {config.image_size} for architecture {config.architecture!r}"
             raise ValueError(f"a stage's image_size must be {rule}, not {sizes[0]}")
 
+    def check_keeps_features(self, config: ClassifierConfig) -> None:
+        """Raises a ValueError unless a run may keep what a frozen backbone gives, in place of the images.
+
+        Args:
+            config: of the model that the run is of.
+        """
+        if not _trainable(config.architecture).frozen:
+            raise ValueError(f"features must not be given for architecture {config.architecture!r}: none stay the same")
+        for name, given, plain in (
+            ("augmentation", self.augmentation, Augmentation()),
+            ("feature_loss", self.feature_loss, ()),
+            ("flip_average", config.flip_average, False),
+        ):
+            if given != plain:
+                raise ValueError(f"features must not be given for a recipe with {name}: they are of faces as they are")
+
     def config(self, classes: tuple[str, ...]) -> ClassifierConfig:
         """The model to train.
 

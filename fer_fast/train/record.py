@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -83,6 +86,19 @@ def kept_tensor(path: Path, name: str, about: dict[str, str]) -> Tensor | None:
             return stored.get_tensor(name) if stored.metadata() == about else None
     except (OSError, SafetensorError):
         return None
+
+
+def room(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float16]:
+    """A file of this shape with its space on the disk: writing into a sparse one on a full disk ends the process.
+
+    Raises:
+        OSError: if the disk has no room for it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file: npt.NDArray[np.float16] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+    with path.open("r+b") as opened:
+        os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)
+    return file
 
 
 class Log:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -29,8 +28,10 @@ from fer_fast.train.augment import Augment, mixed
 from fer_fast.train.autocast import autocast
 from fer_fast.train.calibrate import RANGE_FACES, measure_falls, save_calibrated
 from fer_fast.train.curves import draw_curves
-from fer_fast.train.faces import Faces, spread
+from fer_fast.train.faces import Faces, in_parts, spread
 from fer_fast.train.feature_loss import FeatureLoss, share_at
+from fer_fast.train.identity import generator_of, identity_of
+from fer_fast.train.kept_features import KeptFeatures
 from fer_fast.train.learner import Learner, balance_weights, seen_mix, weighted_loss
 from fer_fast.train.optimizer import averaging, new_optimizer
 from fer_fast.train.plan import Step, planned
@@ -61,6 +62,8 @@ class Training:
         device: "cpu" or "cuda".
         keep_every: epochs from one kept model to the next, the start's being the first; 0 keeps none.
         features: of `train`, as `handcrafted.described` has them; those of the recipe's `feature_loss`.
+        kept: what the frozen backbone gives, of `train` and of `valid`: the rest is trained on it, images are not
+            looked at, and neither int8's ranges nor what precisions cost are measured.
 
     Raises:
         ValueError: if there are fewer images than a batch holds, or the features are not the recipe's.
@@ -76,6 +79,7 @@ class Training:
         device: str = "cpu",
         keep_every: int = 0,
         features: Mapping[str, Tensor] = MappingProxyType({}),
+        kept: tuple[KeptFeatures, KeptFeatures] | None = None,
     ) -> None:
         if len(train) < recipe.batch_size or len(valid) == 0:
             raise ValueError(
@@ -85,7 +89,7 @@ class Training:
         last, size = recipe.stages[-1], start.model.config.image_size
         if last.part == "all" and last.image_size not in (0, size):
             raise ValueError(f"the last stage must train at the model's image_size {size}, not {last.image_size}")
-        self.recipe, self.train, self.valid, self.out = recipe, train, valid, out
+        self.recipe, self.train, self.valid, self.out, self.kept = recipe, train, valid, out, kept
         self.device, self.keep_every = torch.device(device), keep_every
         torch.manual_seed(recipe.seed)
         if {*features} != {*recipe.feature_loss}:
@@ -100,7 +104,7 @@ class Training:
         self.weights = balance_weights(train.targets, recipe.balance).to(self.device)
         self.steps = list(planned(recipe, len(train)))
         self.optimizer, self.scheduler = new_optimizer(recipe, self.live, start.new_stages, len(self.steps))
-        self.identity = _identity(recipe, train, valid, self.live)
+        self.identity = identity_of(recipe, train, valid, self.live)
         self.done = 0
         # The largest validation accuracy so far, with hard ones the mean of both; of equals, the smaller loss, negated.
         self.best = (-1.0, 0.0)
@@ -145,16 +149,12 @@ class Training:
 
     def _advance(self, step: Step) -> float:
         recipe, size = self.recipe, self._size(step.stage)
-        order = torch.randperm(len(self.train), generator=_generator(recipe.seed, step.epoch))
+        order = torch.randperm(len(self.train), generator=generator_of(recipe.seed, step.epoch))
         chosen = order[step.place * recipe.batch_size :][: recipe.batch_size]
         # Views, mixup and stochastic depth of this step, so that a resumed run draws what an unbroken one would.
-        torch.manual_seed(_generator(recipe.seed, step.number, 1).initial_seed())
-        faces, targets = (tensor[chosen].to(self.device) for tensor in (self.train.pixels, self.train.targets))
-        images, targets = mixed(self.augment(faces, size), targets, recipe.augmentation.mixup)
+        torch.manual_seed(generator_of(recipe.seed, step.number, 1).initial_seed())
         self.live.train()
-        # The fused attention's backward pass takes 3.4 times as long on a CPU at these few tokens.
-        with autocast(self.device), sdpa_kernel(SDPBackend.MATH):
-            logits = self.live(images, step.stage.part)
+        logits, targets = self._answers(step, chosen)
         loss = weighted_loss(logits, targets, self.weights, recipe.auxiliary_weight)
         value = loss.item()
         if share := self._feature_share(step):
@@ -169,6 +169,19 @@ class Training:
         self.scheduler.step()
         self.averaged.update_parameters(self.live)
         return value
+
+    def _answers(self, step: Step, chosen: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Logits of some training faces, and their targets."""
+        targets = self.train.targets[chosen].to(self.device)
+        if self.kept:
+            features = self.kept[0](chosen).to(self.device)
+            with autocast(self.device):
+                return self.live.of_features(features), targets
+        views = self.augment(self.train.pixels[chosen].to(self.device), self._size(step.stage))
+        images, targets = mixed(views, targets, self.recipe.augmentation.mixup)
+        # The fused attention's backward pass takes 3.4 times as long on a CPU at these few tokens.
+        with autocast(self.device), sdpa_kernel(SDPBackend.MATH):
+            return self.live(images, step.stage.part), targets
 
     def _feature_share(self, step: Step) -> float:
         if not self.features:
@@ -196,7 +209,7 @@ class Training:
             images_per_second=round(steps_per_second * self.recipe.batch_size, 1),
         )
         if step.last_of_epoch:
-            logits = self.predict(step.stage, self.valid.pixels)
+            logits = self._valid_logits(step.stage)
             accuracy = self._accuracy(logits)
             loss = F.cross_entropy(logits, self.valid.targets).item()
             row["valid_nll"], row["valid_accuracy"] = round(loss, 4), round(accuracy, 4)
@@ -209,17 +222,29 @@ class Training:
     def _accuracy(self, logits: Tensor) -> float:
         return (logits.argmax(dim=1) == self.valid.labels).float().mean().item()
 
-    @torch.no_grad()
     def predict(self, stage: Stage, faces: Tensor) -> Tensor:
         """Logits of the averaged model, float32 [images, classes], of uint8 [images, channels, height, width]."""
-        self.averaged.eval()
-        chunks = []
-        for batch in torch.split(faces, 256):
-            images = plain(batch.to(self.device), self._size(stage))
+
+        def answer(chosen: Tensor) -> Tensor:
+            images = plain(faces[chosen].to(self.device), self._size(stage))
             with autocast(self.device):
-                logits = self.averaged(images, "backbone")[0] if stage.part == "backbone" else self.result(images)
-            chunks.append(logits.float().cpu())
-        return torch.cat(chunks)
+                found = self.averaged(images, "backbone")[0] if stage.part == "backbone" else self.result(images)
+            return found  # type: ignore[no-any-return]
+
+        self.averaged.eval()
+        return in_parts(answer, len(faces))
+
+    def _valid_logits(self, stage: Stage) -> Tensor:
+        if self.kept is None:
+            return self.predict(stage, self.valid.pixels)
+        _, features = self.kept
+
+        def answer(chosen: Tensor) -> Tensor:
+            with autocast(self.device):
+                return self.result.logits_of(features(chosen).to(self.device))
+
+        self.averaged.eval()
+        return in_parts(answer, len(features))
 
     def _keep(self, stage: Stage, logits: Tensor, score: tuple[float, float]) -> None:
         """Keeps what an epoch gave: the backbone while only that is trained, else the best model so far."""
@@ -252,7 +277,7 @@ class Training:
     def _save_model(self, logits: Tensor, path: Path) -> None:
         """Calibrates the averaged model by its validation logits and writes it, with the mix that its loss saw."""
         model, size = copy.deepcopy(self.result).cpu().eval(), self.result.config.image_size
-        faces = as_pixels(spread(self.train.pixels, RANGE_FACES), size)
+        faces = None if self.kept else as_pixels(spread(self.train.pixels, RANGE_FACES), size)
         model.config = dataclasses.replace(model.config, prior=seen_mix(self.train.targets, self.weights.cpu()))
         save_calibrated(model, logits, self.valid.labels, faces, path)
 
@@ -262,7 +287,10 @@ class Training:
         if last.part == "backbone":
             return
         paths = [self.out / "last.safetensors", self.out / "best.safetensors"]
-        self._save_model(self.predict(dataclasses.replace(last, image_size=0), self.valid.pixels), paths[0])
+        self._save_model(self._valid_logits(dataclasses.replace(last, image_size=0)), paths[0])
+        if self.kept:
+            log.info("what precisions cost is not measured: fer-fast recalibrate does that")
+            return
         pixels = as_pixels(self.valid.pixels, self.result.config.image_size)
         for path in filter(Path.exists, paths):
             falls = measure_falls(path, pixels, self.valid.labels, self.device.type)
@@ -291,30 +319,6 @@ class Training:
             getattr(self, part).load_state_dict(values)
 
 
-def _identity(recipe: Recipe, train: Faces, valid: Faces, start: nn.Module) -> str:
-    """What a saved state must have in common with a run: recipe, faces, classes and the weights at the start.
-
-    Of the weights the matrices alone: norms are measured, and may differ in the last bit with the number of threads.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for faces in (train, valid):
-        digest.update("\n".join(faces.classes).encode())
-        for tensor in (faces.pixels, faces.targets, faces.labels):
-            digest.update(tensor.contiguous().numpy().tobytes())
-    for name, tensor in start.named_parameters():
-        if tensor.ndim > 1:
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return f"{recipe}{recipe.feature_words()} from {digest.hexdigest()}"
-
-
 def _feature_loss(recipe: Recipe, model: Network, features: Mapping[str, Tensor]) -> FeatureLoss:
     channels = {name: values.shape[1] for name, values in features.items()}
     return FeatureLoss(model, recipe.feature_layer, channels, recipe.weighting == "adaptive")
-
-
-def _generator(*seeds: int) -> torch.Generator:
-    """A generator of its own for each purpose and step."""
-    mixed = 0
-    for seed in seeds:
-        mixed = (mixed * 1_000_003 + seed + 1) % (2**62)
-    return torch.Generator().manual_seed(mixed)

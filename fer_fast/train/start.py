@@ -41,7 +41,9 @@ def read_backbone_weights(paths: Sequence[Path], url: str = RESNET18_URL) -> dic
         try:
             return _download(url)
         except (OSError, RuntimeError) as error:
-            raise FerFastError(f"{url} cannot be downloaded: {error}; give a file of backbone weights") from error
+            digest = Path(url).stem.rpartition("-")[2]
+            rule = f"fetch it, its SHA-256 begins with {digest}, and give it by --backbone"
+            raise FerFastError(f"{url} cannot be downloaded: {error}; {rule}") from error
     weights: dict[str, Tensor] = {}
     for path in paths:
         weights |= _read_weights(path)

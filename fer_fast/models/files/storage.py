@@ -50,6 +50,12 @@ def _filled(model: _Module, checkpoint: Checkpoint | FinderCheckpoint) -> _Modul
     return model.eval().requires_grad_(False)
 
 
+def checkpoint_of(model: Network) -> Checkpoint:
+    """A model as a checkpoint in fp32 that no file has, nor a digest."""
+    state = model.state_dict()
+    return Checkpoint(model.config, {name: state[name].detach().cpu().numpy() for name in _names(model)}, "")
+
+
 def save_model(model: Network, path: Path, dtype: type[np.floating] = np.float16) -> None:
     """Writes weights and configuration to one file, whole or not at all.
 
