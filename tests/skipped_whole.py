@@ -38,7 +38,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "fsspec": ("remote", "stored"),
     "aiohttp": ("remote_web",),
     "moto": ("stored_s3",),
-    "ray": ("ray", "ray_nodes", "ray_session"),
+    "ray": ("ray", "ray_nodes", "ray_pool", "ray_session"),
     "pytriton": ("triton_server",),
     "av": (
         *("classify_video", "film", "film_colours", "film_damage", "film_parts", "film_regions"),

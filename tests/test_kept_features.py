@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from decoding import until
 from drawn_data import draw_ferplus
 from nsfwjs_files import drawn_tensors, write_nsfwjs
 from PIL import Image
@@ -221,3 +223,20 @@ def test_without_the_weights_url_hash_and_option_are_named(
         "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth cannot be downloaded: no network" in told
     )
     assert "its SHA-256 begins with 0cc3c7bd, and give it by --backbone" in told
+
+
+def test_a_second_run_waits_for_the_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Beginning anew, it would cut off what the first has written."""
+    network, pixels, ended = small_network(), some_faces(8), threading.Event()
+
+    def second() -> None:
+        KeptFeatures(tmp_path, pixels, network)
+        ended.set()
+
+    with caplog.at_level("INFO", "fer_fast"), kept_features._alone(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        until(lambda: "another run computes" in caplog.text)
+        assert not ended.is_set() and not (tmp_path / "features.npy").exists()
+    thread.join()
+    assert ended.is_set() and len(np.load(tmp_path / "features.npy")) == 8

@@ -122,14 +122,13 @@ def training(arguments: argparse.Namespace) -> Training:
         beginning = new_start(recipe, train, read_backbone_weights(arguments.backbone, url) if url else {})
     if recipe.feature_loss:  # what takes minutes comes last
         check_feature_layer(beginning.model, recipe.feature_layer, recipe.backbone_learning_rate == 0)
+    if arguments.features:
+        recipe.check_keeps_features(beginning.model.config)
     if teachers:
         train = taught(train, teachers, recipe.distillation, arguments.out / "answers.safetensors", device)
     cache = arguments.out / "features.safetensors"
     features = described(train, recipe.feature_loss, cache) if recipe.feature_loss else {}
-    kept = None
-    if arguments.features:
-        recipe.check_keeps_features(beginning.model.config)
-        kept = _kept(arguments.features, train, valid, beginning.model)
+    kept = _kept(arguments.features, train, valid, beginning.model) if arguments.features else None
     return Training(recipe, train, valid, arguments.out, beginning, device, arguments.keep_every, features, kept)
 
 

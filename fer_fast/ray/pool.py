@@ -7,6 +7,7 @@ another try, and what an actor has taken waits for that actor, though there be n
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from fer_fast.ray.tries import TRIES
 from fer_fast.types import FerFastError, one_line
+
+_log = logging.getLogger(__name__)
 
 #: Batches that a worker has: one is on its way while the other is done.
 _EACH = 2
@@ -46,10 +49,13 @@ class Pool:
         begin: begins an actor, with the methods `begun` and `answer`.
         count: of actors.
         batches: what `answer` is called with.
+        beat: called whenever an actor has done something.
     """
 
-    def __init__(self, begin: Callable[[], Any], count: int, batches: Iterator[bytes]) -> None:
-        self._begin, self._count, self._batches = begin, count, batches
+    def __init__(
+        self, begin: Callable[[], Any], count: int, batches: Iterator[bytes], beat: Callable[[], None]
+    ) -> None:
+        self._begin, self._count, self._batches, self._beat = begin, count, batches, beat
         self._workers: list[_Worker] = []
         self._calls: dict[Any, tuple[_Worker, int | None]] = {}  # None asks whether it has begun
         self._open: dict[int, bytes] = {}  # batches that have no answer
@@ -65,13 +71,18 @@ class Pool:
         Raises:
             FerFastError: too many batches or workers are lost.
         """
-        while self._given not in self._answers:
-            self._begin_workers()
-            self._hand_out()
-            ray.wait([*self._calls])
-            for call in ray.wait([*self._calls], num_returns=len(self._calls), timeout=0)[0]:
-                if call in self._calls:  # else its worker was lost, with all that it had
-                    self._take(call)
+        try:
+            while self._given not in self._answers:
+                self._check_open()
+                self._begin_workers()
+                self._hand_out()
+                ray.wait([*self._calls])
+                self._check_open()
+                for call in ray.wait([*self._calls], num_returns=len(self._calls), timeout=0)[0]:
+                    if call in self._calls:  # else its worker was lost, with all that it had
+                        self._take(call)
+        except RayError as error:
+            raise _gave_up(error) from error
         self._given += 1
         return self._answers.pop(self._given - 1)
 
@@ -79,14 +90,19 @@ class Pool:
         """Ends the workers; another thread that waits for an answer gets an error."""
         self._is_closed = True
         for worker in [*self._workers]:
-            ray.kill(worker.actor)
+            _end(worker)
 
-    def _begin_workers(self) -> None:
+    def _check_open(self) -> None:
+        """Whatever is asked of Ray after it was left would begin another one."""
         if self._is_closed:
             raise FerFastError("the cluster was left")
+
+    def _begin_workers(self) -> None:
         while len(self._workers) < self._count:
             worker = _Worker(self._begin())
             self._workers.append(worker)
+            if self._is_closed:  # meanwhile, by a thread that did not see this one
+                _end(worker)
             self._calls[worker.actor.begun.remote()] = worker, None
 
     def _hand_out(self) -> None:
@@ -114,11 +130,12 @@ class Pool:
         worker, number = self._calls.pop(call)
         try:
             answer = ray.get(call)
-        except RayTaskError as error:
-            raise FerFastError(f"the cluster gave up: {one_line(error)}") from error
+        except RayTaskError:
+            raise
         except RayError as error:
             self._lose(worker, error)
             return
+        self._beat()
         if number is None:
             worker.has_begun, self._stillborn = True, 0
         else:
@@ -126,7 +143,8 @@ class Pool:
             self._answered(number, answer)
 
     def _lose(self, worker: _Worker, error: RayError) -> None:
-        ray.kill(worker.actor)  # it may be there, and its connection broken
+        self._check_open()
+        _end(worker)  # it may be there, and its connection broken
         self._workers.remove(worker)
         self._calls = {call: it for call, it in self._calls.items() if it[0] is not worker}
         self._stillborn += not worker.has_begun
@@ -139,9 +157,22 @@ class Pool:
         for each in worker.batches:
             heapq.heappush(self._again, each)
         if max(self._given_up, self._stillborn) > _MOST_LOST:
-            raise FerFastError(f"the cluster gave up: {one_line(error)}") from error
+            raise _gave_up(error) from error
 
     def _answered(self, number: int, answer: bytes | None) -> None:
         self._answers[number] = answer
         del self._open[number]
         self._tries.pop(number, None)
+
+
+def _end(worker: _Worker) -> None:
+    if not ray.is_initialized():  # else that would begin another Ray
+        return
+    try:
+        ray.kill(worker.actor)
+    except (RayError, ValueError) as error:  # of an actor that Ray does not know any more
+        _log.warning("a worker of the cluster cannot be ended: %s", one_line(error))
+
+
+def _gave_up(error: RayError) -> FerFastError:
+    return FerFastError(f"the cluster gave up: {one_line(error)}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 
@@ -42,7 +43,8 @@ class RayRows(elsewhere.Rows):
         except OSError as error:
             raise OutputError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error
         self._batches = read_batches(path)
-        self._pool = _pool(workers, read_batches(path), count)
+        self._pool = _pool(workers, read_batches(path), count, pulse)
+        self._work: Future[bytes | None] | None = None
 
     def __next__(self) -> list[ItemRows]:
         items = pickle.loads(next(self._batches))
@@ -62,7 +64,10 @@ class RayRows(elsewhere.Rows):
 
     def close(self, seconds: float | None = None) -> None:
         """Lets the workers go; those of a Ray that was begun here end with it."""
-        self._pool.close()
+        ended = begun(self._pool.close, "fer-fast-cluster")
+        # Ray may be left next: whoever then asks it for something begins another one.
+        under_way: list[Future[Any]] = [ended] if self._work is None else [ended, self._work]
+        wait(under_way, seconds)
 
     def _wanted(self, items: Iterable[Item], table: FileTable) -> Iterator[Item]:
         for item in items:
@@ -71,16 +76,14 @@ class RayRows(elsewhere.Rows):
                 yield replace(item, path=from_anywhere(item.path))
 
     def _next_answer(self) -> bytes | None:
-        work = begun(self._pool.answer, "fer-fast-cluster")
-        answer = wait_for(work, self._stall_timeout, self._pulse, "the next batch of the cluster")
-        self._pulse.beat()
-        return answer
+        self._work = begun(self._pool.answer, "fer-fast-cluster")
+        return wait_for(self._work, self._stall_timeout, self._pulse, "the next batch of the cluster")
 
 
-def _pool(workers: Workers, batches: Iterator[bytes], count: int) -> Pool:
+def _pool(workers: Workers, batches: Iterator[bytes], count: int, pulse: Pulse) -> Pool:
     kind = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus, scheduling_strategy="SPREAD")(TableWorker)
     given = workers.opening, workers.cpus, workers.about
-    return Pool(lambda: kind.remote(*given), min(workers.count, count), batches)
+    return Pool(lambda: kind.remote(*given), min(workers.count, count), batches, pulse.beat)
 
 
 def _lost(item: Item) -> ItemRows:

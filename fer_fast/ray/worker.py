@@ -107,8 +107,9 @@ class Worker:
         from fer_fast.pipeline.summary import Stages
 
         if self._runner is None:
-            self._runner = opened(self._opening, self._processors)
-            self._check_same(about_of(self._runner))
+            runner = opened(self._opening, self._processors)
+            self._check_same(about_of(runner))  # or the next batch is refused, too
+            self._runner = runner
         results = Results(items, self._runner, Anywhere(), None, Stages(), self._opening.stall_timeout)
         try:
             return [result for found in results for result in found]

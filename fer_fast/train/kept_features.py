@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +46,13 @@ class KeptFeatures:
     def __init__(self, folder: Path, faces: Tensor, model: Network) -> None:
         file, note = folder / "features.npy", folder / "about.json"
         about = _about(faces, model)
-        done = _done(note, about) if file.is_file() else 0
-        if done < len(faces):
-            try:
-                _compute(file, note, about, done, faces, model)
-            except OSError as error:
-                raise FerFastError(f"features {str(folder)!r} cannot be written: {error}") from error
+        try:
+            with _alone(folder):
+                done = _done(note, about) if file.is_file() else 0
+                if done < len(faces):
+                    _compute(file, note, about, done, faces, model)
+        except OSError as error:
+            raise FerFastError(f"features {str(folder)!r} cannot be written: {error}") from error
         self._values: npt.NDArray[np.float16] = np.load(file, mmap_mode="r")
 
     def __len__(self) -> int:
@@ -57,6 +61,19 @@ class KeptFeatures:
     def __call__(self, chosen: Tensor) -> Tensor:
         """Those of some faces, float32 [batch, ...], by their places, int64 [batch]."""
         return torch.from_numpy(self._values[chosen.numpy()]).float()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits for another run that computes them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another run computes the features in %r: waiting for it", str(folder))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _about(faces: Tensor, model: Network) -> dict[str, str | int]:
