@@ -342,7 +342,7 @@ def test_device_that_fails_is_told(classifier: Classifier, monkeypatch: pytest.M
     def broken() -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(classifier._engine.graph, "_free_request", broken)
+    monkeypatch.setattr(classifier._engine.graph._requests, "get", broken)
     with pytest.raises(FerFastError, match="OpenVINO failed on the CPU: out of memory"):
         classifier.predict([faces(1, SIZE)[0]])
 
