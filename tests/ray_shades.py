@@ -42,7 +42,9 @@ def _in_a_batch_of(folder, node):
         is_first = batches.tell() == 1
     if is_first:
         return
+    end = time.monotonic() + 120
     while (folder / f"hold-{node}").exists():
+        assert time.monotonic() < end, "the other node's worker had no second batch"
         time.sleep(0.01)
     with suppress(FileNotFoundError):  # once: without its raylet a worker has another process for its parent
         (folder / f"lose-{node}").unlink()

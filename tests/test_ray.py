@@ -140,7 +140,7 @@ def test_workers_that_do_not_begin_end_the_run(ray, monkeypatch):
     from fer_fast.ray import pool
 
     monkeypatch.setattr(pool, "_MOST_LOST", 1)
-    workers = pool.Pool(lambda: ray.remote(num_cpus=1)(Quiet).remote(False), 1, iter([b"a batch"]))
+    workers = pool.Pool(lambda: ray.remote(num_cpus=1)(Quiet).remote(False), 1, iter([b"a batch"]), lambda: None)
     with pytest.raises(FerFastError, match="the cluster gave up: "):
         workers.answer()
 
@@ -148,7 +148,7 @@ def test_workers_that_do_not_begin_end_the_run(ray, monkeypatch):
 def test_a_pool_that_is_closed_while_it_is_waited_for_ends(ray):
     from fer_fast.ray.pool import Pool
 
-    workers = Pool(lambda: ray.remote(num_cpus=1)(Quiet).remote(True), 1, iter([b"a batch"]))
+    workers = Pool(lambda: ray.remote(num_cpus=1)(Quiet).remote(True), 1, iter([b"a batch"]), lambda: None)
     answer = begun(workers.answer, "waits")
     while not any(worker.batches for worker in workers._workers):
         time.sleep(0.01)

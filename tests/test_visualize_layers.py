@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_inceptions import random_network, small_config
 from tiny_models import faces, random_model, settle, tiny_config
 
 from fer_fast import FerFastError
@@ -62,6 +63,11 @@ MODELS: dict[str, tuple[ClassifierConfig, list[str], str]] = {
         ["members.0 map 1", "members.0 map 2", "members.1 map 1", "members.1 map 2"],
         "members.0.maps.0.conv",
     ),
+    "inception": (
+        small_config(image_size=75),
+        ["stem", "mixed_2", "mixed_7", "mixed_10"],
+        "backbone.Conv2d_1a_3x3.conv",
+    ),
 }
 CLASSES = CNNConfig().classes
 
@@ -71,6 +77,8 @@ def built(name: str) -> Network:
     config = MODELS[name][0]
     if name == "fusion":
         return random_model(config)  # type: ignore[arg-type]
+    if name == "inception":
+        return random_network(config).requires_grad_(False)  # type: ignore[arg-type]
     torch.manual_seed(0)
     network = classifier_named(name).network(config)
     if name != "ensemble":  # its answers are its members'

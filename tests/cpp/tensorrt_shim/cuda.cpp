@@ -79,8 +79,9 @@ cudaError_t give_back(void* pointer, bool host) {
 void run_until(cudaStream_t stream, const std::function<bool()>& reached) {
   std::unique_lock lock(stream->mutex);
   for (;;) {
-    stream->idle.wait(lock, [&] { return !stream->busy; });
-    if (stream->work.empty() || reached()) return;
+    // What is asked for may be done, and the next task wait for a stream that the caller is running.
+    stream->idle.wait(lock, [&] { return !stream->busy || reached(); });
+    if (reached() || stream->work.empty()) return;
     const ShimTask task = std::move(stream->work.front());
     stream->work.pop_front();
     stream->busy = true;
