@@ -38,6 +38,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "fsspec": ("remote", "stored"),
     "aiohttp": ("remote_web",),
     "moto": ("stored_s3",),
+    "nvidia.dali": ("dali",),
+    "nvidia.nvimgcodec": ("nvidia", "nvimagecodec"),  # which DALI brings, too
     "ray": ("ray", "ray_nodes", "ray_pool", "ray_session"),
     "pytriton": ("triton_server",),
     "av": (
