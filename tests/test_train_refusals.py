@@ -12,7 +12,9 @@ from drawn_data import draw_classes, draw_ferplus
 from training_runs import STAGES, changed, complaint, draw_inputs, words
 
 from fer_fast.cli import run
+from fer_fast.train.record import load_state, save_state
 from fer_fast.train.run import Training
+from fer_fast.types import FerFastError
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,87 @@ def test_command_says_what_is_wrong(
     expected: str,
 ) -> None:
     assert expected in complaint(words(inputs, {"--out": str(tmp_path)}, changes), capsys)
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "expected"),
+    [
+        ("", "dlib.dat", "start must be a packaged model or a .safetensors checkpoint, not "),
+        (
+            'architecture = "face-resnet"\n',
+            "nsfwjs.tgz",
+            "start must be a packaged model or a .safetensors checkpoint or, for the recipe's 'face-resnet', a .dat "
+            "file, not ",
+        ),
+    ],
+)
+def test_what_a_run_cannot_start_from(
+    inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, name: str, expected: str
+) -> None:
+    (tmp_path / name).write_bytes(b"of another program")
+    (tmp_path / "recipe.toml").write_text(f"stages = [{{ steps = 1 }}]\nlearning_rate = 1e-3\n[model]\n{model}")
+    options = {"recipe": str(tmp_path / "recipe.toml"), "--backbone": "", "--start": str(tmp_path / name)}
+    said = complaint(words(inputs, options, {"--out": str(tmp_path / "out")}), capsys)
+    assert said == f"fer-fast: {expected}{str(tmp_path / name)!r}\n"
+
+
+def test_a_start_of_another_architecture_than_the_recipe_says(
+    inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = 'stages = [{ steps = 1 }]\nlearning_rate = 1e-3\n[model]\narchitecture = "cnn"\n'
+    (tmp_path / "recipe.toml").write_text(text)
+    options = {"recipe": str(tmp_path / "recipe.toml"), "--backbone": "", "--start": "tiny"}
+    said = complaint(words(inputs, options, {"--out": str(tmp_path / "out")}), capsys)
+    assert said == "fer-fast: start must be of the recipe's architecture, 'cnn', not 'fusion'\n"
+
+
+def test_a_run_among_the_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be one of them when the run goes on."""
+    data = draw_classes(tmp_path / "faces", {"no": 5, "yes": 5})
+    for option in ("--out", "--features"):
+        options = {"recipe": "tune", "--start": "tiny", "--data": str(data), "--out": str(tmp_path / "out")}
+        said = complaint(words(options, {option: str(data / "run")}), capsys)
+        assert f"{option[2:]} must not be among the classes of data" in said
+    assert not (data / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ([1], "is damaged; a run without it starts anew: it is no run's"),
+        ({"done": 3}, "is damaged; a run without it starts anew: it is no run's"),
+        ({"run": "another", "done": 3}, "out must be a new folder"),
+        (b"hello", "is damaged; a run without it starts anew: "),
+        (b"", "is damaged; a run without it starts anew: "),
+    ],
+    ids=str,
+)
+def test_a_state_of_somebody_else(
+    inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: object, told: str
+) -> None:
+    if isinstance(content, bytes):
+        (tmp_path / "state.pt").write_bytes(content)
+    else:
+        torch.save(content, tmp_path / "state.pt")
+    assert told in complaint(words(inputs, {"--out": str(tmp_path)}), capsys)
+
+
+def test_a_state_without_a_part_is_not_gone_on_from(tmp_path: Path) -> None:
+    """Its weights would be those at the start, and its steps those that were done."""
+    save_state(tmp_path / "state.pt", {"run": "this", "done": 3, "optimizer": {}})
+    assert load_state(tmp_path / "state.pt", "this", "data", ("done", "optimizer")) == {"done": 3, "optimizer": {}}
+    with pytest.raises(FerFastError, match="a run without it starts anew: it is not whole"):
+        load_state(tmp_path / "state.pt", "this", "data", ("done", "optimizer", "live"))
+
+
+@pytest.mark.parametrize("content", [b"file,label\na,b\n", b"\xff\xfe\x00"], ids=["columns", "bytes"])
+def test_a_log_of_somebody_else_is_not_written_over(
+    inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    (tmp_path / "log.csv").write_bytes(content)
+    said = complaint(words(inputs, {"--out": str(tmp_path)}), capsys)
+    assert "out must be a new folder: " in said and "log.csv' is no log of a run: " in said
+    assert (tmp_path / "log.csv").read_bytes() == content
 
 
 def test_command_without_arguments_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

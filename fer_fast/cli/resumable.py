@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fer_fast.cli.console import log_to_stderr, say
+from fer_fast.machine.memory import is_for_want_of_memory
 from fer_fast.types import FerFastError
 
 #: The file in a training's folder that the next call goes on from.
@@ -43,12 +44,7 @@ def resumable(arguments: argparse.Namespace, goes_on: str, state: Path | None = 
     except (FerFastError, OSError, ArithmeticError) as error:
         raise ValueError(str(error)) from error
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not _is_for_want_of_memory(error):
+        if not is_for_want_of_memory(error):
             raise
         told = f"memory does not suffice; a smaller batch_size or image_size needs less: {error}"
         raise ValueError(told) from error
-
-
-def _is_for_want_of_memory(error: RuntimeError) -> bool:
-    """Whether torch found no room; on the CPU it says so in words alone."""
-    return type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)

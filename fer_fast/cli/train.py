@@ -141,7 +141,7 @@ def _kept(folder: Path, train: Faces, valid: Faces, model: Network) -> tuple[Kep
 
 def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
     """The recipe, when all that the options name is there and goes together, and another program's weights, if any."""
-    from fer_fast.datasets import check_data
+    from fer_fast.datasets import check_data, check_no_class
     from fer_fast.machine.disk import check_file
     from fer_fast.models.classifier import classifier_of
     from fer_fast.models.files.paths import checkpoint_path
@@ -153,6 +153,9 @@ def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
     if not arguments.start and not recipe.model:
         raise ValueError(f"start must be given: recipe {arguments.recipe!r} has no [model] of its own")
     check_data(arguments.data)
+    for name in ("out", "features"):
+        if (folder := getattr(arguments, name)) is not None:
+            check_no_class(name, folder, arguments.data)
     for teacher in arguments.teacher:
         checkpoint_path(teacher)
     for file in arguments.backbone:
@@ -161,12 +164,13 @@ def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
     architecture = classifier_of(config)
     if arguments.backbone and not architecture.weights_url(config):
         raise ValueError("backbone must not be given: the recipe's model has none that starts trained")
-    start, weights, suffix = arguments.start, {}, architecture.weights_suffix
+    start, suffix = arguments.start, architecture.weights_suffix
     if start and suffix and start.endswith(suffix):
-        weights = architecture.read_weights(Path(start), config)
-    elif start:
-        checkpoint_path(start)
-    return recipe, weights
+        return recipe, architecture.read_weights(Path(start), config)
+    if start and checkpoint_path(start).suffix.lower() != ".safetensors":
+        also = f" or, for the recipe's {config.architecture!r}, a {suffix} file" if suffix else ""
+        raise ValueError(f"start must be a packaged model or a .safetensors checkpoint{also}, not {start!r}")
+    return recipe, {}
 
 
 def _print_row(row: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fer_fast.train.rules import check_seed, table_of, values_of
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -122,8 +124,7 @@ class FinderRecipe:
         for name in ("steps", "batch_size", "judged_scenes"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be an integer of 1 or more, not {getattr(self, name)!r}")
-        if type(self.seed) is not int or self.seed < 0:
-            raise ValueError(f"seed must be an integer of 0 or more, not {self.seed!r}")
+        check_seed(self.seed)
         for name, low, high in (
             ("learning_rate", 1e-9, 1),
             ("average_decay", 0, 0.99999),
@@ -150,10 +151,10 @@ def load_finder_recipe(recipe: str | Path) -> FinderRecipe:
         known = ", ".join(packaged_finder_recipes())
         raise ValueError(f"recipe must be a .toml file or one of: {known}; there is no {str(recipe)!r}")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = values_of(path)
         parts: dict[str, Any] = {
-            "composition": Composition(**_tuples(values.pop("composition", {}))),
-            "degradation": Degradation(**values.pop("degradation", {})),
+            "composition": Composition(**_tuples(table_of(values.pop("composition", {}), "composition"))),
+            "degradation": Degradation(**table_of(values.pop("degradation", {}), "degradation")),
         }
         return FinderRecipe(**_tuples(values), **parts)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
