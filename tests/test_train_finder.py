@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,10 @@ REFUSED = {
     "no photos": (["finder", "--photos", "nowhere"], "photos must be a folder"),
     "no start": (["finder", "--photos", "PHOTOS", "--start", "nobody"], "there is no file 'nobody'"),
     "no faces": (["finder", "--photos", "PHOTOS", "--faces", "nowhere"], "there is no 'nowhere'"),
+    "out is a file": (
+        ["finder", "--photos", "PHOTOS", "--out", os.devnull],
+        "out must be a folder; '/dev/null' is none",
+    ),
     "nothing in them": (["finder", "--photos", "PHOTOS"], "photos must hold a face that the teacher finds"),
 }
 
@@ -297,5 +302,5 @@ def test_what_the_command_refuses(case: str, tmp_path: Path, capsys: Any) -> Non
     Image.new("RGB", (64, 48)).save(tmp_path / "photos" / "a.png")
     arguments, sentence = REFUSED[case]
     words = [str(tmp_path / "photos") if word == "PHOTOS" else word for word in arguments]
-    assert run(["train-finder", *words, "--out", str(tmp_path / "run"), "-q"]) == 2
+    assert run(["train-finder", "--out", str(tmp_path / "run"), *words, "-q"]) == 2
     assert sentence in capsys.readouterr().err

@@ -12,6 +12,7 @@ from drawn_data import draw_classes, draw_ferplus
 from training_runs import STAGES, changed, complaint, draw_inputs, words
 
 from fer_fast.cli import run
+from fer_fast.cli.resumable import alone
 from fer_fast.train.record import load_state, save_state
 from fer_fast.train.run import Training
 from fer_fast.types import FerFastError
@@ -30,14 +31,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ({"--backbone": "no-such-file"}, "backbone must be a .safetensors or .pth file"),
         ({"--backbone": "", "--start": "no-such-model"}, "model must be a .safetensors file or one of"),
         ({"--backbone": "", "recipe": "tune"}, "start must be given: recipe 'tune' has no [model] of its own"),
-        ({"--out": os.devnull}, "cannot be written"),
+        ({"--out": os.devnull}, f"out must be a folder; {os.devnull!r} is none"),
+        ({"--out": f"{os.devnull}/run"}, f"out '{os.devnull}/run' cannot be written: Not a directory"),
         pytest.param(
             {"--device": "cuda"},
             "device must be cpu where torch sees no GPU",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card"),
         ),
     ],
-    ids=["recipe", "data", "backbone", "start", "no start", "out", "device"],
+    ids=["recipe", "data", "backbone", "start", "no start", "out", "out in a file", "device"],
 )
 def test_command_says_what_is_wrong(
     inputs: dict[str, str],
@@ -128,6 +130,18 @@ def test_a_log_of_somebody_else_is_not_written_over(
     said = complaint(words(inputs, {"--out": str(tmp_path)}), capsys)
     assert "out must be a new folder: " in said and "log.csv' is no log of a run: " in said
     assert (tmp_path / "log.csv").read_bytes() == content
+
+
+def test_two_runs_do_not_write_into_one_folder(
+    inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two that begin at the same time neither finds a state that would tell them apart."""
+    with alone(tmp_path / "run"):
+        said = complaint(words(inputs, {"--out": str(tmp_path / "run")}), capsys)
+        assert said == f"fer-fast: another run is writing {str(tmp_path / 'run')!r}\n"
+    assert not any((tmp_path / "run").iterdir())
+    with alone(tmp_path / "run"):
+        pass  # the one before has let go
 
 
 def test_command_without_arguments_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_fast.cli.arguments import positive
 from fer_fast.cli.console import check_stdout, print_out
-from fer_fast.cli.resumable import STATE, resumable
+from fer_fast.cli.resumable import STATE, alone, check_run_folder, resumable
 from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Trains; returns 0."""
     check_stdout()
     with resumable(arguments, "from the last saved state", arguments.out / STATE):
-        training(arguments).run(_print_row)
+        ready = training(arguments)
+        with alone(arguments.out):
+            ready.run(_print_row)
     return 0
 
 
@@ -153,6 +155,7 @@ def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
     if not arguments.start and not recipe.model:
         raise ValueError(f"start must be given: recipe {arguments.recipe!r} has no [model] of its own")
     check_data(arguments.data)
+    check_run_folder(arguments.out)
     for name in ("out", "features"):
         if (folder := getattr(arguments, name)) is not None:
             check_no_class(name, folder, arguments.data)

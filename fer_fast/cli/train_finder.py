@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.progress import Progress
-from fer_fast.cli.resumable import STATE, resumable
+from fer_fast.cli.resumable import STATE, alone, check_run_folder, resumable
 from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Trains; returns 0."""
     check_stdout()
     with resumable(arguments, "from the last saved state", arguments.out / STATE):
-        training(arguments).run(lambda row: print_out("  ".join(f"{name} {value}" for name, value in row.items())))
+        ready = training(arguments)
+        with alone(arguments.out):
+            ready.run(lambda row: print_out("  ".join(f"{name} {value}" for name, value in row.items())))
     return 0
 
 
@@ -50,6 +52,7 @@ def training(arguments: argparse.Namespace) -> FinderTraining:
     from fer_fast.train.finder.recipe import load_finder_recipe
 
     recipe = load_finder_recipe(arguments.recipe)
+    check_run_folder(arguments.out)
     if not arguments.photos.is_dir():
         raise ValueError(f"photos must be a folder; there is no folder {str(arguments.photos)!r}")
     files = [file for file in arguments.photos.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES]
