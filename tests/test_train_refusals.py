@@ -30,6 +30,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ({"--data": "no-such-folder"}, "data must be a folder; there is no 'no-such-folder'"),
         ({"--backbone": "no-such-file"}, "backbone must be a .safetensors or .pth file"),
         ({"--backbone": "", "--start": "no-such-model"}, "model must be a .safetensors file or one of"),
+        (
+            {"--backbone": "", "recipe": "tune", "--start": "accurate"},
+            "start must be of an architecture that is trained, not",
+        ),
         ({"--backbone": "", "recipe": "tune"}, "start must be given: recipe 'tune' has no [model] of its own"),
         ({"--out": os.devnull}, f"out must be a folder; {os.devnull!r} is none"),
         ({"--out": f"{os.devnull}/run"}, f"out '{os.devnull}/run' cannot be written: Not a directory"),
@@ -39,7 +43,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card"),
         ),
     ],
-    ids=["recipe", "data", "backbone", "start", "no start", "out", "out in a file", "device"],
+    ids=["recipe", "data", "backbone", "start", "ensemble", "no start", "out", "out in a file", "device"],
 )
 def test_command_says_what_is_wrong(
     inputs: dict[str, str],

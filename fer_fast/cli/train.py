@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_fast.cli.arguments import positive
+from fer_fast.cli.arguments import path, positive
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.resumable import STATE, alone, check_run_folder, resumable
 from fer_fast.machine.extras import need
@@ -28,17 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("recipe", metavar="RECIPE", help=f"a .toml file, or one of: {', '.join(packaged())}")
     add(
         "--data",
-        type=Path,
+        type=path,
         required=True,
         metavar="DIR",
         help="FERPlus (fer2013new.csv beside FER2013Train/ ... or fer2013.csv), "
         "or a folder whose sub-folders are classes, in train/ and valid/ or alone",
     )
-    add("--out", type=Path, required=True, metavar="RUN", help="folder of the run; an unfinished run there goes on")
+    add("--out", type=path, required=True, metavar="RUN", help="folder of the run; an unfinished run there goes on")
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
         "--backbone",
-        type=Path,
+        type=path,
         action="append",
         default=[],
         metavar="FILE",
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--features",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="where what a backbone that stays frozen gives of each face is kept, once for any number of runs; without "
         "augmentation",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_fast.cli.arguments import path
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.progress import Progress
 from fer_fast.cli.resumable import STATE, alone, check_run_folder, resumable
@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("recipe", metavar="RECIPE", help=f"a .toml file, or one of: {', '.join(packaged_finder_recipes())}")
-    add("--photos", type=Path, required=True, metavar="DIR", help="a folder of photos, with faces and without")
-    add("--faces", type=Path, metavar="DIR", help="cut faces to be set into scenes: FERPlus, or folders of classes")
+    add("--photos", type=path, required=True, metavar="DIR", help="a folder of photos, with faces and without")
+    add("--faces", type=path, metavar="DIR", help="cut faces to be set into scenes: FERPlus, or folders of classes")
     add("--start", default="finder", metavar="FILE", help="the finder that teaches and is trained further")
     add("--origin", default="", metavar="TEXT", help="of the result, a sentence for its checkpoint")
-    add("--out", type=Path, required=True, metavar="RUN", help="folder of the run; an unfinished run there goes on")
+    add("--out", type=path, required=True, metavar="RUN", help="folder of the run; an unfinished run there goes on")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -113,6 +113,8 @@ def tuned_start(recipe: Recipe, train: Faces, start: Network) -> Start:
     Raises:
         ValueError: if the recipe has what the model's architecture does not.
     """
+    if not classifier_of(start.config).trainable:
+        raise ValueError(f"start must be of an architecture that is trained, not {start.config.architecture!r}")
     recipe.check_for(start.config)
     torch.manual_seed(recipe.seed)
     config = dataclasses.replace(
