@@ -118,6 +118,17 @@ def test_a_state_of_somebody_else(
     assert told in complaint(words(inputs, {"--out": str(tmp_path)}), capsys)
 
 
+def test_a_bit_that_changed_in_a_state_is_found(tmp_path: Path) -> None:
+    """torch reads on, and a run would go on from other weights than it had."""
+    save_state(tmp_path / "state.pt", {"run": "this", "done": 3, "live": {"weight": torch.arange(1000)}})
+    content = bytearray((tmp_path / "state.pt").read_bytes())
+    content[len(content) // 2] ^= 4
+    (tmp_path / "state.pt").write_bytes(content)
+    assert not torch.equal(torch.load(tmp_path / "state.pt")["live"]["weight"], torch.arange(1000))
+    with pytest.raises(FerFastError, match="in it changed since it was written"):
+        load_state(tmp_path / "state.pt", "this", "data", ("done", "live"))
+
+
 def test_a_state_without_a_part_is_not_gone_on_from(tmp_path: Path) -> None:
     """Its weights would be those at the start, and its steps those that were done."""
     save_state(tmp_path / "state.pt", {"run": "this", "done": 3, "optimizer": {}})
