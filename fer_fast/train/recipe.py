@@ -10,7 +10,7 @@ from typing import Any
 
 from fer_fast.datasets.split import FERPLUS_PROTOCOLS
 from fer_fast.models.classifier import SETTINGS, ClassifierArchitecture, classifier_named
-from fer_fast.models.config import ClassifierConfig, is_number
+from fer_fast.models.config import LARGEST_IMAGE, ClassifierConfig, is_number
 from fer_fast.models.registry import UNSAID
 from fer_fast.train.rules import check_number, check_one_of, check_seed, table_of, values_of
 
@@ -86,8 +86,8 @@ class Stage:
         check_number(
             self,
             "image_size",
-            "0 or an integer of 32 or more",
-            lambda _: type(size) is int and (size == 0 or size >= 32),
+            f"0 or an integer from 32 to {LARGEST_IMAGE}",
+            lambda _: type(size) is int and (size == 0 or 32 <= size <= LARGEST_IMAGE),
         )
         for name in ("epochs", "steps"):
             check_number(self, name, "an integer of 0 or more", lambda value: isinstance(value, int) and value >= 0)

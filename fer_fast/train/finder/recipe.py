@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fer_fast.models.config import is_number
 from fer_fast.train.rules import check_seed, table_of, values_of
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -44,8 +45,8 @@ class Composition:
     cut_largest: float = 64.0
 
     def __post_init__(self) -> None:
-        if type(self.side) is not int or self.side < 64 or self.side % 32:
-            raise ValueError(f"side must be a multiple of 32, 64 or more, not {self.side!r}")
+        if type(self.side) is not int or not 64 <= self.side <= 4096 or self.side % 32:
+            raise ValueError(f"side must be a multiple of 32, 64 to 4096, not {self.side!r}")
         for name in ("parts", "tilt_chances"):
             _chances(self, name)
         if len(self.tilts) != len(self.tilt_chances):
@@ -173,11 +174,12 @@ def _tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 def _range(settings: object, name: str, low: float, high: float) -> None:
     value = getattr(settings, name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise ValueError(f"{name} must be a number from {low} to {high}, not {value!r}")
 
 
 def _chances(settings: object, name: str) -> None:
     values = getattr(settings, name)
-    if not values or not all(value >= 0 for value in values) or not math.isclose(sum(values), 1):
+    right = isinstance(values, (list, tuple)) and all(is_number(value) and value >= 0 for value in values)
+    if not right or not math.isclose(math.fsum(values), 1):
         raise ValueError(f"{name} must be numbers of 0 or more whose sum is 1, not {values!r}")
