@@ -28,7 +28,7 @@ from fer_fast.reproduction import study as study_module
 from fer_fast.reproduction.cached_taps import CachedTaps
 from fer_fast.reproduction.claims import CLAIMS
 from fer_fast.reproduction.page import page, spearman
-from fer_fast.reproduction.paper import PaperRow, paper_rows, read_published
+from fer_fast.reproduction.paper import READINGS, PaperRow, paper_rows, read_published
 from fer_fast.train.faces import faces_of
 from fer_fast.train.recipe import load_recipe
 from fer_fast.train.start import new_start, read_backbone_weights
@@ -208,7 +208,7 @@ def test_page_holds_all_rows(grid: Path) -> None:
     rows = {(tuple(row["sources"]), row["reading"]): row for row in study_module.read_rows(grid)}
     for row in paper_rows():
         cells = [cell.strip() for cell in lines[row.name].strip("|").split("|")]
-        readings = (rows.get((row.sources, name)) for name in study_module.READINGS)
+        readings = (rows.get((row.sources, name)) for name in READINGS)
         mean, channels = (found or rows[row.sources, "channels"] for found in readings)
         values = [found[key] for found in (mean, channels) for key in ("train", "test", "test_leakage_free")]
         paper = published.get(row.name, {})
@@ -254,6 +254,30 @@ def test_rows_that_are_there_are_not_run_again(
     assert after.pop("mean-FM1.json")["test"] == 0.123
     before.pop("mean-FM1.json")
     assert after == before, "the same rows come out again"
+
+
+def test_some_rows_in_one_reading(
+    inputs: list[str], grid: Path, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (copied / "rows").iterdir():
+        file.unlink()
+    chosen = ["--rows", "FM1 + FM2,image, image+FM4", "--reading", "mean"]
+    assert run(["tables", *inputs, *chosen, "--out", str(copied)]) == 0
+    done, whole = contents(copied), contents(grid)
+    assert sorted(done) == ["channels-image.json", "mean-FM1-FM2.json", "mean-image-FM4.json"]
+    assert done == {name: whole[name] for name in done}, "as in a study of all rows"
+    assert capsys.readouterr().out.startswith("0 rows are there, 3 are to be trained\n")
+    assert run(["tables", *inputs, "--rows", "FM1", "--out", str(copied)]) == 0
+    assert contents(copied).keys() - done.keys() == {"mean-FM1.json", "channels-FM1.json"}, "both readings"
+
+
+@pytest.mark.parametrize("name", ["FM5", "FM2+FM1", "", "image+"])
+def test_rows_that_the_paper_has_not(
+    inputs: list[str], tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = complaint([*inputs, "--rows", f"image,{name}", "--out", str(tmp_path / "out")], capsys)
+    assert said.rstrip() == f"fer-fast: rows must be the paper's, such as image, FM2 or image+FM2+FM3+FM4, not {name!r}"
+    assert not (tmp_path / "out").exists()
 
 
 def test_killed_rows_are_run_by_the_next_call(
