@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import openvino
 import pytest
+from PIL import Image
 from safetensors.numpy import save
 
 from fer_fast.bench.portraits import photo_with_faces
+from fer_fast.decode.pixels import resized
 from fer_fast.engines import open_engine
 from fer_fast.engines import openvino as openvino_engine
 from fer_fast.faces.finder import FaceFinder
@@ -110,6 +112,19 @@ def test_what_lies_beside_the_image_is_not_seen(finder, photo):
     part = photo[:201, :317]
     assert not part.flags.c_contiguous
     np.testing.assert_array_equal(finder.find_in(part), finder.find_in(part.copy()))
+
+
+def test_a_very_small_photo_is_looked_at_enlarged(photo):
+    """Of 60 x 44 pixels: its faces are those of the same photo at 128, in its own pixels."""
+    small = Image.fromarray(photo).resize((60, 44), Image.Resampling.BILINEAR)
+    enlarged = np.asarray(resized(small, (128, 94)))
+    with FaceFinder(engine="openvino", precision="fp32", min_face=0, score=0.3) as finder:
+        (faces,), (wanted,) = finder.find([np.asarray(small)]), finder.find([enlarged])
+        assert len(wanted) == 2
+        boxes = [[[face.x, face.y, face.width, face.height] for face in found] for found in (faces, wanted)]
+        factors = np.array([60 / 128, 44 / 94] * 2)
+        np.testing.assert_allclose(boxes[0], boxes[1] * factors, rtol=1e-6)
+        assert not len(finder.find_in(np.asarray(small))), "as it is nothing is found"
 
 
 def test_many_threads(finder, photo):

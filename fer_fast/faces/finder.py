@@ -14,6 +14,7 @@ import numpy as np
 
 from fer_fast.decode.images import check_images
 from fer_fast.decode.limits import check_count
+from fer_fast.decode.views import LEAST_SEEN
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
 from fer_fast.faces.found import found_in
@@ -45,7 +46,8 @@ class FaceFinder(Opened):
         finder: the name of a packaged finder, or the path of a .safetensors checkpoint, of YuNet's .onnx or of an
             exported finder (.xml, .onnx, .engine).
         device, engine, precision: as for `fer_fast.Classifier`.
-        find_size: a photo is reduced to this longer side before it is looked at; a smaller one stays as it is.
+        find_size: a photo is reduced to this longer side before it is looked at; one of less than `LEAST_SEEN` (128)
+            pixels is enlarged to that.
         score: faces of a smaller one are left out, 0 to 1.
         min_face: faces whose box has a smaller longer side are left out, in pixels of the photo.
         max_faces: of more than so many the largest stay; None is no limit.
@@ -104,7 +106,8 @@ class FaceFinder(Opened):
         )
         self.streams = self._engine.streams
         ran = self._engine.describe()
-        limits = f"find_size {find_size} score {score:g} min_face {min_face:g} max_faces {max_faces}"
+        sees = f"find_size {min(LEAST_SEEN, find_size)}..{find_size}"
+        limits = f"{sees} score {score:g} min_face {min_face:g} max_faces {max_faces}"
         self.identity = f"{found.digest} {ran['engine']} {ran['precision']} {limits}"
 
     def find(self, images: Iterable[ImageLike], *, exif: bool = True) -> list[list[Face]]:
