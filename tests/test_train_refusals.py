@@ -28,6 +28,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ({"--backbone": "no-such-file"}, "backbone must be a .safetensors or .pth file"),
         ({"--backbone": "", "--start": "no-such-model"}, "model must be a .safetensors file or one of"),
         ({"--backbone": "", "recipe": "tune"}, "start must be given: recipe 'tune' has no [model] of its own"),
+        ({"--image-size": "48"}, "image_size must not be given without start: the recipe's [model] says it"),
+        (
+            {"--backbone": "", "--start": "cnn-deep", "--image-size": "64"},
+            "image_size must be the model's 48 for architecture 'cnn', whose ",
+        ),
         ({"--out": os.devnull}, "cannot be written"),
         pytest.param(
             {"--device": "cuda"},
@@ -35,7 +40,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card"),
         ),
     ],
-    ids=["recipe", "data", "backbone", "start", "no start", "out", "device"],
+    ids=["recipe", "data", "backbone", "start", "no start", "size", "start's size", "out", "device"],
 )
 def test_command_says_what_is_wrong(
     inputs: dict[str, str],
