@@ -20,7 +20,7 @@ FILES: dict[str, tuple[str, ...]] = {
         *("tensorrt_cut", "visualize", "visualize_layers"),
         # The benchmark compares with torch.
         *("bench_command", "bench_faces", "bench_measure", "bench_page", "bench_report", "bench_stages"),
-        *("confidence_scores", "frontier"),
+        *("confidence_scores", "filled", "frontier"),
         *(
             "augment",
             "bench_suites",
