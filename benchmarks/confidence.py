@@ -17,16 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer_fast.bench.environment import environment
 from fer_fast.datasets.hard_views import hard_faces
 from fer_fast.datasets.resized import plain
 from fer_fast.evaluation.coverage import risk_coverage
 from fer_fast.machine.disk import check_place, write_whole
+from fer_fast.models.classifier import classifier_of
+from fer_fast.models.ensemble.network import Ensemble
 from fer_fast.models.files.paths import packaged_models, study_models
-from fer_fast.models.fusion.network import FusionModel
 from fer_fast.models.loading import load_model
+from fer_fast.models.network import Network
 from fer_fast.train.autocast import autocast
 from fer_fast.train.faces import Faces, load_faces, spread
 
@@ -37,31 +39,79 @@ KNOWN, NEAR = 4000, 20
 
 @dataclass(frozen=True)
 class Seen:
-    """What a model makes of faces: calibrated logits [faces, classes], and what its head sees, [faces, width]."""
+    """What a model makes of faces; of an ensemble the members' energies and largest logits are averaged.
 
-    logits: Tensor
+    Attributes:
+        probabilities: calibrated, [faces, classes].
+        energy, largest: of the calibrated logits, [faces].
+        features: what the head sees, of several members side by side, each of length 1, [faces, width].
+    """
+
+    probabilities: Tensor
+    energy: Tensor
+    largest: Tensor
     features: Tensor
 
 
-def look(model: FusionModel, faces: Tensor) -> Seen:
+class Member:
+    """A network that answers, watched where its head is.
+
+    Args:
+        network: whose last layer's bias its architecture names.
+        share: how much its answer counts.
+    """
+
+    def __init__(self, network: Network, share: float) -> None:
+        config = network.config
+        self.share, self.views, self.temperature = share, 1 + config.flip_average, config.temperature
+        self.features: list[Tensor] = []
+        self.logits: list[Tensor] = []
+        head = network.get_submodule(classifier_of(config).bias.rpartition(".")[0])
+        self.hook = head.register_forward_hook(self._watch)
+
+    def _watch(self, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self.features.append(self._mean(inputs[0]))
+        self.logits.append(self._mean(output) / self.temperature)
+
+    def _mean(self, rows: Tensor) -> Tensor:
+        """Over the views, which stand one after the other."""
+        return rows.float().unflatten(0, (self.views, -1)).mean(dim=0)
+
+
+def members_of(model: Network) -> list[Member]:
+    """An ensemble's, or the model alone."""
+    if isinstance(model, Ensemble):
+        return [Member(*each) for each in zip(model.networks, model.config.shares, strict=True)]
+    return [Member(model, 1.0)]
+
+
+def look(model: Network, faces: Tensor) -> Seen:
     """Of uint8 [faces, channels, height, width]."""
-    features: list[Tensor] = []
-    hook = model.vit.head.register_forward_hook(lambda _, inputs, __: features.append(inputs[0].float()))
-    logits = []
+    members, probabilities = members_of(model), []
     with torch.no_grad(), autocast(torch.device("cpu")):
         for part in torch.split(faces, 128):
-            logits.append(model(plain(part, model.config.image_size)).float() / model.config.temperature)
-            if model.config.flip_average:
-                features[-1] = features[-1].view(2, len(part), -1).mean(dim=0)
-    hook.remove()
-    return Seen(torch.cat(logits), torch.cat(features))
+            logits = model(plain(part, model.config.image_size)).float() / model.config.temperature
+            probabilities.append(logits.softmax(dim=1))
+    for member in members:
+        member.hook.remove()
+    logits = [torch.cat(member.logits) for member in members]
+    features = [torch.cat(member.features) for member in members]
+    if len(members) > 1:
+        features = [torch.nn.functional.normalize(each) for each in features]
+    shared = list(zip([member.share for member in members], logits, strict=True))
+    return Seen(
+        probabilities=torch.cat(probabilities),
+        energy=torch.stack([share * each.logsumexp(dim=1) for share, each in shared]).sum(dim=0),
+        largest=torch.stack([share * each.amax(dim=1) for share, each in shared]).sum(dim=0),
+        features=torch.cat(features, dim=1),
+    )
 
 
 class Known:
     """Features of training faces, and how near others are to them."""
 
     def __init__(self, seen: Seen, labels: Tensor) -> None:
-        classes = seen.logits.shape[1]
+        classes = seen.probabilities.shape[1]
         self.features = torch.nn.functional.normalize(seen.features)
         self.means = torch.stack([seen.features[labels == each].mean(dim=0) for each in range(classes)])
         rest = seen.features - self.means[labels]
@@ -82,25 +132,25 @@ class Known:
 
 def scores_of(seen: Seen, known: Known) -> dict[str, Tensor]:
     """Each score, float [faces]; a larger one says surer, or nearer."""
-    probabilities = seen.logits.softmax(dim=1)
+    probabilities = seen.probabilities
     first, second = probabilities.topk(2, dim=1).values.unbind(dim=1)
     return {
         "confidence (Hendrycks & Gimpel 2017)": first,
         "margin": first - second,
         "entropy": torch.special.entr(probabilities).sum(dim=1).neg(),
-        "energy (Liu et al. 2020)": seen.logits.logsumexp(dim=1),
-        "largest logit": seen.logits.amax(dim=1),
+        "energy (Liu et al. 2020)": seen.energy,
+        "largest logit": seen.largest,
         "Mahalanobis (Lee et al. 2018)": known.mahalanobis(seen.features),
         "nearest neighbours (Sun et al. 2022)": known.neighbours(seen.features),
     }
 
 
-def measured(model: FusionModel, train: Faces, valid: Faces, hard: Tensor) -> dict[str, dict[str, float]]:
+def measured(model: Network, train: Faces, valid: Faces, hard: Tensor) -> dict[str, dict[str, float]]:
     """Score -> AURC clean, hard and of both, and AUROC of clean against hard."""
     some = spread(torch.arange(len(train)), KNOWN)
     known = Known(look(model, train.pixels[some]), train.labels[some])
     seen = {"clean": look(model, valid.pixels), "hard": look(model, hard)}
-    right = {name: each.logits.argmax(dim=1) == valid.labels for name, each in seen.items()}
+    right = {name: each.probabilities.argmax(dim=1) == valid.labels for name, each in seen.items()}
     scores = {name: scores_of(each, known) for name, each in seen.items()}
     found = {}
     for score in scores["clean"]:

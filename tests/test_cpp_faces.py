@@ -25,13 +25,14 @@ from cpp_programs import (
     write_images,
 )
 from damaged_models import OTHER_FINDERS, other_finder
+from filled_photo import filled_photo
 from PIL import Image
 from tiny_models import random_model, tiny_config
 
 from fer_fast import Classifier, FaceFinder
 from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.decode.pixels import reduced
-from fer_fast.decode.views import reduced_size
+from fer_fast.decode.views import seen_size
 from fer_fast.export import export_model
 from fer_fast.models.files.checkpoint import read_finder, write_checkpoint
 from fer_fast.models.files.storage import save_model
@@ -51,10 +52,21 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photos():
-    """Drawn photos of one to six faces, smaller and larger than what the finder sees."""
+    """Drawn photos of one to six faces, smaller and larger than what the finder sees; one that a face fills."""
     random = np.random.default_rng(7)
-    sizes = ((400, 300), (640, 480), (900, 1300), (1500, 500), (1311, 977), (333, 640), (700, 700), (2000, 1500))
-    return [np.asarray(photo_with_faces(random, size, 1 + place % 6)[0]) for place, size in enumerate(sizes)]
+    sizes = (
+        (400, 300),
+        (640, 480),
+        (900, 1300),
+        (1500, 500),
+        (1311, 977),
+        (333, 640),
+        (700, 700),
+        (2000, 1500),
+        (96, 80),
+    )
+    drawn = [np.asarray(photo_with_faces(random, size, 1 + place % 6)[0]) for place, size in enumerate(sizes)]
+    return [*drawn, filled_photo(900, 1200)]
 
 
 def test_faces_worked_by_hand(prefix, tmp_path):
@@ -73,7 +85,7 @@ def test_faces_are_pythons(consumer, models, photos, tmp_path):
         given.append(({BGR: pixels[:, :, ::-1], RGBA: alpha, GREY: grey}.get(form, pixels), form, 13 * (number % 3)))
         plain.append(grey if form == GREY else pixels)
     found, said = found_by(consumer / "find", models / "finder.xml", models / "model.xml", given, tmp_path, 4)
-    assert sum(map(len, found)) > 20
+    assert sum(map(len, found)) > 20 and len(found[-1]) == 1
     assert "engine=openvino\n" in said and "find_size=640\n" in said and "framing=points\n" in said
     assert_as_python(found, plain, models / "model.safetensors")
 
@@ -91,12 +103,13 @@ def test_faces_in_real_photos_are_pythons(consumer, tmp_path):
     assert_as_python(found, images, "fast")
 
 
-def test_what_the_finder_sees_is_pythons(prefix, tmp_path):
-    """Byte for byte, for photos of any shape."""
+@pytest.mark.parametrize("longest", [56, 200])
+def test_what_the_finder_sees_is_pythons(longest, prefix, tmp_path):
+    """Byte for byte, for photos of any shape, and small ones that are enlarged."""
     if int(PIL.__version__.partition(".")[0]) < 13:
         pytest.skip("Pillow before 13 has one order of passes")
     program = compiled("resize", tmp_path / "resize", prefix, RESIZING, "-O2")
-    random, longest = np.random.default_rng(6), 56
+    random = np.random.default_rng(6)
     sizes = [(longest, longest), (1, 400), (400, 1), (2 * longest, longest), (3 * longest, 2 * longest), (57, 113)]
     sizes += [tuple(int(side) for side in random.integers(1, 400, 2)) for _ in range(80)]
     arrays = [photo(random, height, width, 3) for height, width in sizes]
@@ -104,7 +117,7 @@ def test_what_the_finder_sees_is_pythons(prefix, tmp_path):
     run(program, longest, tmp_path / "images.bin", tmp_path / "seen.bin")
     data, at = np.fromfile(tmp_path / "seen.bin", np.uint8), 0
     for array in arrays:
-        wanted = np.asarray(reduced(Image.fromarray(array), reduced_size(array.shape[1::-1], longest)))
+        wanted = np.asarray(reduced(Image.fromarray(array), seen_size(array.shape[1::-1], longest)))
         width, height = np.frombuffer(data[at : at + 16].tobytes(), np.int64)
         at += 16 + wanted.size
         assert (height, width) == wanted.shape[:2]

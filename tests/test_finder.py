@@ -13,11 +13,15 @@ from pathlib import Path
 import numpy as np
 import openvino
 import pytest
+from filled_photo import filled_photo
+from PIL import Image
 from safetensors.numpy import save
 
 from fer_fast.bench.portraits import photo_with_faces
+from fer_fast.decode.pixels import reduced, resized
 from fer_fast.engines import open_engine
 from fer_fast.engines import openvino as openvino_engine
+from fer_fast.faces import finder as finder_module
 from fer_fast.faces.finder import FaceFinder
 from fer_fast.models.files.checkpoint import FORMAT, read_finder, write_checkpoint
 from fer_fast.models.finder.config import FinderConfig
@@ -110,6 +114,30 @@ def test_what_lies_beside_the_image_is_not_seen(finder, photo):
     part = photo[:201, :317]
     assert not part.flags.c_contiguous
     np.testing.assert_array_equal(finder.find_in(part), finder.find_in(part.copy()))
+
+
+def test_a_very_small_photo_is_looked_at_enlarged(photo):
+    """Of 60 x 44 pixels: its faces are those of the same photo at 128, in its own pixels."""
+    small = Image.fromarray(photo).resize((60, 44), Image.Resampling.BILINEAR)
+    enlarged = np.asarray(resized(small, (128, 94)))
+    with FaceFinder(engine="openvino", precision="fp32", min_face=0, score=0.3) as finder:
+        (faces,), (wanted,) = finder.find([np.asarray(small)]), finder.find([enlarged])
+        assert len(wanted) == 2
+        boxes = [[[face.x, face.y, face.width, face.height] for face in found] for found in (faces, wanted)]
+        factors = np.array([60 / 128, 44 / 94] * 2)
+        np.testing.assert_allclose(boxes[0], boxes[1] * factors, rtol=1e-6)
+        assert not len(finder.find_in(np.asarray(small))), "as it is nothing is found"
+
+
+def test_a_face_that_fills_a_grainy_photo_is_found_by_a_second_look(monkeypatch):
+    filled = filled_photo(480, 640)
+    with FaceFinder(engine="openvino", precision="fp32") as opened:
+        (face,) = opened.find_in(filled)
+        (again,) = opened.find_in(np.asarray(reduced(Image.fromarray(filled), (120, 160))))
+        np.testing.assert_allclose(face, again * np.array([4.0] * 14 + [1.0]), rtol=1e-6)
+        assert face[2] > 300 and face[3] > 400
+        monkeypatch.setattr(finder_module, "SECOND_LOOK", 640)
+        assert not len(opened.find_in(filled)), "by one look it is not found"
 
 
 def test_many_threads(finder, photo):

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from drawn_data import RECIPE, draw_backbone
 from tiny_models import faces, random_model, tiny_config
 
 from fer_fast.models.fusion.backbone import ResNet18Taps
 from fer_fast.models.fusion.network import FusionModel
 from fer_fast.models.fusion.start import measure_statistics, start_backbone
+from fer_fast.models.loading import load_model
 from fer_fast.train.faces import Faces
 from fer_fast.train.recipe import Recipe, Stage, load_recipe
 from fer_fast.train.start import (
+    at_size,
     new_start,
     read_backbone_weights,
     tuned_start,
@@ -161,6 +164,38 @@ def test_start_from_a_model_of_other_classes(recipe: Recipe) -> None:
     assert start.vit.blocks[-1].drop_path == recipe.drop_path
     old, new = model.state_dict(), start.state_dict()
     assert {name for name in old if not torch.equal(old[name], new[name])} == {"vit.head.weight", "vit.head.bias"}
+
+
+def test_start_at_another_size() -> None:
+    """A patch is projected to what it was after a resize to its old size, whatever of a token is of another size."""
+    model = random_model(tiny_config(image_size=64, grid=2, sources=("image", "FM1", "FM3")))
+    random = torch.Generator().manual_seed(5)
+    for size, patches in ((96, (48, 12, 3)), (48, (24, 6, 2)), (40, (20, 5, 1))):
+        other = at_size(model, size)
+        assert other.config == dataclasses.replace(model.config, image_size=size)
+        assert tuple(other.patches) == patches, "of the test's own reckoning"
+        old, new = [], []
+        for channels, was, now in zip(model.channels(), model.patches, patches, strict=True):
+            patch = torch.rand(3, channels, now, now, generator=random)
+            resized = F.interpolate(patch, (was, was), mode="bilinear", antialias=True)
+            for tokens, pixels in ((old, resized), (new, patch)):
+                tokens.append(pixels.permute(0, 2, 3, 1).flatten(1))
+        projected = [
+            F.linear(torch.cat(tokens, 1), each.vit.proj.weight) for tokens, each in ((old, model), (new, other))
+        ]
+        torch.testing.assert_close(*projected)
+        state, its = model.state_dict(), other.state_dict()
+        assert {name for name in state if not torch.equal(state[name], its[name])} == {"vit.proj.weight"}
+    assert at_size(model, 64) is at_size(model, 0) is model
+
+
+def test_a_size_that_a_model_cannot_have() -> None:
+    with pytest.raises(ValueError, match="image_size must be a multiple of grid 2, not 65"):
+        at_size(random_model(tiny_config(image_size=64, grid=2)), 65)
+    cnn = load_model("cnn-shallow")
+    said = "image_size must be the model's 48 for architecture 'cnn', whose .* is for that size, not 64"
+    with pytest.raises(ValueError, match=said):
+        at_size(cnn, 64)
 
 
 def test_start_takes_the_mean_over_both_views_from_the_recipe(recipe: Recipe) -> None:

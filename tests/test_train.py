@@ -143,6 +143,24 @@ def test_start_from_a_model_on_ones_own_classes(
     assert after.config.precision_falls == {}, "those of the model before are not its own"
 
 
+def test_start_at_another_size(
+    inputs: dict[str, str],
+    trained: Path,
+    tmp_path: Path,
+    nothing_compiled: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start = {"--start": str(trained / "last.safetensors"), "--backbone": "", "--image-size": "32"}
+    given = words(inputs, changed(tmp_path, SHORT), start, {"--out": str(tmp_path / "out")})
+    assert run(["train", *given]) == 0
+    before, after = (read_checkpoint(folder / "last.safetensors") for folder in (trained, tmp_path / "out"))
+    assert (before.config.image_size, after.config.image_size) == (40, 32)
+    assert after.tensors["vit.proj.weight"].shape == (32, 3 * 8**2 + 64 * 2**2)
+    (tmp_path / "out" / "last.safetensors").unlink()
+    given[given.index("32")] = "36"
+    assert "another recipe" in complaint(given, capsys), "a run of one size does not go on at another"
+
+
 def test_teachers_by_hand(trained: Path, tmp_path: Path) -> None:
     path = str(trained / "last.safetensors")
     pixels = torch.from_numpy(faces(5, 48)[:, :, :, 0].copy())[:, None]

@@ -35,6 +35,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             "start must be of an architecture that is trained, not",
         ),
         ({"--backbone": "", "recipe": "tune"}, "start must be given: recipe 'tune' has no [model] of its own"),
+        ({"--image-size": "48"}, "image_size must not be given without start: the recipe's [model] says it"),
+        (
+            {"--backbone": "", "--start": "cnn-deep", "--image-size": "64"},
+            "image_size must be the model's 48 for architecture 'cnn', whose ",
+        ),
         ({"--out": os.devnull}, f"out must be a folder; {os.devnull!r} is none"),
         ({"--out": f"{os.devnull}/run"}, f"out '{os.devnull}/run' cannot be written: Not a directory"),
         pytest.param(
@@ -43,7 +48,21 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA card"),
         ),
     ],
-    ids=["recipe", "data", "backbone", "start", "ensemble", "no start", "out", "out in a file", "device"],
+    ids=[
+        *(
+            "recipe",
+            "data",
+            "backbone",
+            "start",
+            "ensemble",
+            "no start",
+            "size",
+            "start's size",
+            "out",
+            "out in a file",
+        ),
+        "device",
+    ],
 )
 def test_command_says_what_is_wrong(
     inputs: dict[str, str],

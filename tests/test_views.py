@@ -12,7 +12,7 @@ from fer_fast.decode.formats.jpeg import open_jpeg
 from fer_fast.decode.images import LoadedPicture
 from fer_fast.decode.limits import limits_of
 from fer_fast.decode.pixels import resized, turned
-from fer_fast.decode.views import Crops, Reduced, Square, reduced_size, seen_in, view_of
+from fer_fast.decode.views import LEAST_SEEN, Crops, Reduced, Square, reduced_size, seen_in, seen_size, view_of
 
 
 def saved(image, kind="PNG", **options):
@@ -52,9 +52,20 @@ def test_a_size_is_reduced_to_its_longer_side_and_never_enlarged():
     assert reduced_size((1024, 683), 640) == (640, 427)
 
 
+def test_a_finder_sees_a_very_small_picture_enlarged():
+    sizes = [(1280, 960), (640, 480), (200, 100), (128, 128), (127, 64), (48, 48), (30, 64), (1, 2)]
+    wanted = [(640, 480), (640, 480), (200, 100), (128, 128), (128, 65), (128, 128), (60, 128), (64, 128)]
+    assert [seen_size(size, 640) for size in sizes] == wanted
+    assert [seen_size(size, 64) for size in ((48, 48), (20, 10), (100, 50))] == [(64, 64), (64, 32), (64, 32)]
+    image = face(40, 32)
+    pixels, size = seen(saved(image, "PNG"), 640)
+    assert size == image.size == (32, 40)
+    assert np.array_equal(pixels, np.asarray(resized(image, (102, 128))))
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_view_of_each_format_is_what_pillow_shows(name):
-    pixels, size = seen(encoded(name), 64)
+    pixels, size = seen(encoded(name), 40)
     turned = "turned" in name or name == "webp-lossless-alpha"
     assert pixels.shape == ((32, 40, 3) if turned else (40, 32, 3)) and size == pixels.shape[1::-1]
     crop = cut(encoded(name), boxes((4, 8, 16), side=16, longest=64))[0]
@@ -127,7 +138,7 @@ def test_pieces_are_the_crops_in_order():
 
 def test_what_a_small_picture_takes_is_small_whatever_it_might_be_reduced_to():
     file = open_content(encoded("png"), Square(8), limits_of(1))
-    assert memory_of(file.picture, Reduced(16_384)) == memory_of(file.picture, Reduced(max(file.picture.size)))
+    assert memory_of(file.picture, Reduced(16_384)) == memory_of(file.picture, Reduced(LEAST_SEEN))
 
 
 def test_memory_grows_with_what_is_cut():

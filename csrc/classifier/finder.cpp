@@ -17,6 +17,9 @@ namespace {
 // have.
 constexpr int64_t kLeastFindSize = 32;
 
+// Where nothing is found, the longer side of a second look: of a face that fills a large photo the network sees parts.
+constexpr int64_t kSecondLook = 160;
+
 template <typename Number>
 void require(bool holds, const std::string& name, const std::string& rule, Number value) {
   if (holds) return;
@@ -81,16 +84,46 @@ struct FaceFinder::Parts {
     return parts;
   }
 
-  std::vector<Face> find(const ImageView& photo, Meter& meter, Workspace& space) const {
-    const Seen seen = seen_of(photo, options.find_size, model.description.least_side);
-    uint8_t* const pixels = batch_in(space, *model.engine, seen.bytes());
-    meter.preprocess([&] { see(photo, seen, pixels, space); });
+  // The faces in what is seen of a photo, rows of kFaceColumns, in its pixels.
+  std::vector<float> look(const uint8_t* pixels, const Seen& seen, Meter& meter, Workspace& space) const {
     std::vector<float>& cells = space.cells;
     cells.resize(static_cast<std::size_t>(model.description.outputs(seen.canvas_height, seen.canvas_width)));
     meter.infer([&] { model.engine->infer({pixels, 1, seen.canvas_height, seen.canvas_width}, cells.data()); });
     check_scores(cells);
-    const std::vector<float> rows =
-        faces_in(cells.data(), seen.canvas_height, seen.canvas_width, options.score, kFaceOverlap);
+    return faces_in(cells.data(), seen.canvas_height, seen.canvas_width, options.score, kFaceOverlap);
+  }
+
+  // The same of `pixels` reduced to kSecondLook, which are written over.
+  std::vector<float> look_again(uint8_t* pixels, const Seen& seen, Meter& meter, Workspace& space) const {
+    ImageView first;
+    first.data = pixels;
+    first.size = static_cast<std::size_t>(seen.bytes());
+    first.width = seen.width;
+    first.height = seen.height;
+    first.stride = seen.canvas_width * 3;
+    first.format = PixelFormat::kRgb8;
+    const Seen again = seen_of(first, kSecondLook, model.description.least_side);
+    meter.preprocess([&] {
+      space.second_look.resize(static_cast<std::size_t>(again.bytes()));
+      see(first, again, space.second_look.data(), space);
+      std::copy(space.second_look.begin(), space.second_look.end(), pixels);
+    });
+    std::vector<float> rows = look(pixels, again, meter, space);
+    const double x_factor = static_cast<double>(seen.width) / static_cast<double>(again.width);
+    const double y_factor = static_cast<double>(seen.height) / static_cast<double>(again.height);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const std::size_t column = i % kFaceColumns;
+      if (column + 1 < kFaceColumns) rows[i] = static_cast<float>(rows[i] * (column % 2 == 0 ? x_factor : y_factor));
+    }
+    return rows;
+  }
+
+  std::vector<Face> find(const ImageView& photo, Meter& meter, Workspace& space) const {
+    const Seen seen = seen_of(photo, options.find_size, model.description.least_side);
+    uint8_t* const pixels = batch_in(space, *model.engine, seen.bytes());
+    meter.preprocess([&] { see(photo, seen, pixels, space); });
+    std::vector<float> rows = look(pixels, seen, meter, space);
+    if (rows.empty() && std::max(seen.width, seen.height) > kSecondLook) rows = look_again(pixels, seen, meter, space);
     const double x_factor = static_cast<double>(photo.width) / static_cast<double>(seen.width);
     const double y_factor = static_cast<double>(photo.height) / static_cast<double>(seen.height);
     std::vector<Face> faces;

@@ -13,9 +13,12 @@ namespace fer_fast {
 namespace {
 
 // As Python rounds: halves to even.
-int64_t reduced(int64_t side, double factor) {
+int64_t scaled(int64_t side, double factor) {
   return std::max<int64_t>(1, std::llrint(static_cast<double>(side) * factor));
 }
+
+// What the longer side of a photo becomes, as fer_fast/decode/views.py has it: a small photo is enlarged.
+int64_t seen_side(int64_t longer, int64_t longest) { return std::min(std::max(longer, kLeastSeen), longest); }
 
 struct Span {
   int64_t begin, count;
@@ -44,11 +47,11 @@ Seen seen_of(const ImageView& photo, int64_t longest, int64_t step) {
   Seen seen;
   seen.width = photo.width;
   seen.height = photo.height;
-  const int64_t longer = std::max(photo.width, photo.height);
-  if (longer > longest) {
-    const double factor = static_cast<double>(longest) / static_cast<double>(longer);
-    seen.width = reduced(photo.width, factor);
-    seen.height = reduced(photo.height, factor);
+  const int64_t longer = std::max(photo.width, photo.height), wanted = seen_side(longer, longest);
+  if (wanted != longer) {
+    const double factor = static_cast<double>(wanted) / static_cast<double>(longer);
+    seen.width = scaled(photo.width, factor);
+    seen.height = scaled(photo.height, factor);
   }
   seen.canvas_width = whole_steps(seen.width, step);
   seen.canvas_height = whole_steps(seen.height, step);
@@ -67,7 +70,7 @@ Cut cut_of(const ImageView& photo, const Face& face, Framing framing, int64_t si
     row[5 + 2 * i] = face.landmarks[i].y;
   }
   const int64_t longer = std::max(photo.width, photo.height);
-  const double reduction = static_cast<double>(longer) / static_cast<double>(std::min(longer, find_size));
+  const double reduction = static_cast<double>(longer) / static_cast<double>(seen_side(longer, find_size));
   const bool coarse = std::max(face.width, face.height) < kLeastForLandmarks * reduction;
   Cut cut{&photo, {}};
   crop_matrix(row, coarse ? Framing::kBox : framing, side, cut.matrix);

@@ -37,6 +37,7 @@ struct Workspace {
   Buffer batch;
   std::size_t batch_bytes = 0;
   std::vector<float> cells;
+  std::vector<uint8_t> second_look;
 };
 
 }  // namespace fer_fast

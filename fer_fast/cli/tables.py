@@ -1,14 +1,14 @@
-"""`fer-fast tables`: the 31 rows of the tables of Oh & Yoo 2023, trained again in two readings."""
+"""`fer-fast tables`: the 31 rows of the tables of Oh & Yoo 2023, or some of them, trained again in two readings."""
 
 from __future__ import annotations
 
 import argparse
 
-from fer_fast.cli.arguments import path, positive
+from fer_fast.cli.arguments import names, path, positive
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.resumable import resumable
 from fer_fast.machine.extras import need
-from fer_fast.reproduction.paper import PUBLISHED
+from fer_fast.reproduction.paper import PUBLISHED, READINGS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", type=path, required=True, metavar="DIR", help="FERPlus")
     add("--out", type=path, required=True, metavar="DIR", help="folder of maps and rows; what it lacks is made")
-    add("--recipe", default="paper", help="paper (224 px, 10,000 steps: for a GPU), or paper-scaled (for two cores)")
+    add(
+        "--recipe",
+        default="paper",
+        help="paper (224 px, 10,000 steps: for a GPU), paper-scaled (for two cores), or paper-steps (as that, with the "
+        "paper's 10,000 steps)",
+    )
+    add(
+        "--rows",
+        type=names,
+        metavar="NAMES",
+        help="those alone, with commas between them: image,FM1+FM2 (default: all)",
+    )
+    add(
+        "--reading",
+        choices=list(READINGS),
+        help="how maps enter, by their channel mean or by all channels (default: both)",
+    )
     add(
         "--backbone",
         type=path,
@@ -48,10 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     from fer_fast.datasets import check_data
     from fer_fast.machine.disk import check_file
-    from fer_fast.reproduction.paper import read_published
+    from fer_fast.reproduction.paper import named_rows, read_published
     from fer_fast.train.recipe import WEIGHTS_FILES, load_recipe
 
-    recipe = load_recipe(arguments.recipe)
+    recipe, chosen = load_recipe(arguments.recipe), named_rows(arguments.rows, arguments.reading)
     check_data(arguments.data)
     published = read_published(arguments.published)
     for file in arguments.backbone:
@@ -66,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     jobs = 1 if device == "cuda" else arguments.jobs or torch.get_num_threads()
     study = open_study(recipe, arguments.data, arguments.out, arguments.backbone, device)
-    run_rows(study, arguments.out, jobs, print_out)
+    run_rows(study, chosen, arguments.out, jobs, print_out)
     rows = read_rows(arguments.out)
     if arguments.report:
         keep(arguments.report, page(rows, recipe, published).encode())

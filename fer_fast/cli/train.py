@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a packaged model or a .safetensors checkpoint to go on from; of the recipe face-resnet dlib's .dat, too",
     )
     add(
+        "--image-size",
+        type=positive,
+        default=0,
+        metavar="S",
+        help="train the model of --start for images of S pixels a side (default: its own size)",
+    )
+    add(
         "--teacher",
         action="append",
         default=[],
@@ -105,13 +112,13 @@ def training(arguments: argparse.Namespace) -> Training:
     from fer_fast.train.handcrafted import described
     from fer_fast.train.learner import check_feature_layer
     from fer_fast.train.run import Training
-    from fer_fast.train.start import new_start, read_backbone_weights, tuned_start
+    from fer_fast.train.start import at_size, new_start, read_backbone_weights, tuned_start
 
     teachers = arguments.teacher
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device must be cpu where torch sees no GPU")
     device = "cuda" if arguments.device != "cpu" and torch.cuda.is_available() else "cpu"
-    start = load_model(arguments.start) if arguments.start and not weights else None
+    start = at_size(load_model(arguments.start), arguments.image_size) if arguments.start and not weights else None
     config = start.config if start else recipe.config(("0", "1"))
     size = max(config.image_size, *(read_checkpoint(teacher).config.image_size for teacher in teachers), 0)
     train, valid = load_faces(arguments.data, size, recipe.protocol, recipe.targets)
@@ -154,6 +161,8 @@ def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
         raise ValueError(f"teacher must be given if and only if distillation is above 0; it is {recipe.distillation}")
     if not arguments.start and not recipe.model:
         raise ValueError(f"start must be given: recipe {arguments.recipe!r} has no [model] of its own")
+    if arguments.image_size and not arguments.start:
+        raise ValueError("image_size must not be given without start: the recipe's [model] says it")
     check_data(arguments.data)
     check_run_folder(arguments.out)
     for name in ("out", "features"):
@@ -169,6 +178,8 @@ def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
         raise ValueError("backbone must not be given: the recipe's model has none that starts trained")
     start, suffix = arguments.start, architecture.weights_suffix
     if start and suffix and start.endswith(suffix):
+        if arguments.image_size:
+            raise ValueError(f"image_size must not be given with a start of {suffix}: the recipe's [model] says it")
         return recipe, architecture.read_weights(Path(start), config)
     if start and checkpoint_path(start).suffix.lower() != ".safetensors":
         also = f" or, for the recipe's {config.architecture!r}, a {suffix} file" if suffix else ""

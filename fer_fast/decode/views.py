@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
+#: A picture whose longer side is less, in pixels, is enlarged for a finder.
+LEAST_SEEN = 128
 #: Of a reduced picture: its width and height, those of the whole picture.
 _SIZES = struct.Struct("<4I")
 
@@ -135,10 +137,10 @@ class Seen(NamedTuple):
 
 
 class Reduced(View):
-    """The picture upright, in RGB, its longer side at most so long: what a face finder sees.
+    """The picture upright, in RGB, of `seen_size`: what a face finder sees.
 
     Args:
-        longest: in pixels; a smaller picture stays as it is.
+        longest: in pixels.
     """
 
     def __init__(self, longest: int) -> None:
@@ -148,12 +150,12 @@ class Reduced(View):
 
     def least(self, picture: Picture) -> Size:
         """Twice what comes out: most crops come from the same load, and a second one costs more than a finer first."""
-        width, height = reduced_size(picture.size, self.longest)
+        width, height = seen_size(picture.size, self.longest)
         return 2 * width, 2 * height
 
     def memory(self, picture: Picture, size: Size) -> int:
         """See `View.memory`."""
-        return resized_bytes(picture.mode, size, reduced_size(size, self.longest))
+        return resized_bytes(picture.mode, size, seen_size(size, self.longest))
 
     def make(self, picture: Picture, image: Image.Image) -> bytes:
         """See `View.make`; for `seen_in`."""
@@ -164,7 +166,7 @@ class Reduced(View):
     def seen(self, picture: Picture, image: Image.Image) -> Seen:
         """As `make`, for who is in the same process."""
         size = picture.full_size(image)
-        found = reduced(image, reduced_size(size, self.longest), picture.orientation)
+        found = reduced(image, seen_size(size, self.longest), picture.orientation)
         return Seen(_pixels(found), upright(size, picture.orientation))
 
     def empty(self) -> Pixels:
@@ -186,11 +188,21 @@ def seen_in(data: Pixels) -> Seen:
 
 def reduced_size(size: Size, longest: int) -> Size:
     """Width and height of a picture whose longer side is to be at most so long."""
-    width, height = size
-    if max(size) <= longest:
-        return size
-    factor = longest / max(size)
-    return max(1, round(width * factor)), max(1, round(height * factor))
+    return size if max(size) <= longest else _scaled(size, longest)
+
+
+def seen_size(size: Size, longest: int) -> Size:
+    """Width and height of what a finder sees of a picture: it overlooks faces that are most of a very small one.
+
+    Its longer side is at most `longest`, and at least `LEAST_SEEN` unless that is more than `longest`.
+    """
+    return _scaled(size, min(max(*size, LEAST_SEEN), longest))
+
+
+def _scaled(size: Size, longer: int) -> Size:
+    factor = longer / max(size)
+    width, height = (max(1, round(side * factor)) for side in size)
+    return width, height
 
 
 class Crops(View):

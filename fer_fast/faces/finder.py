@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from fer_fast.decode.images import check_images
 from fer_fast.decode.limits import check_count
+from fer_fast.decode.pixels import reduced
+from fer_fast.decode.views import LEAST_SEEN, reduced_size
 from fer_fast.engines import open_engine
 from fer_fast.engines.opened import Opened
 from fer_fast.faces.found import found_in
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
     Found = npt.NDArray[np.float32]
 
+#: Where nothing is found, the longer side of a second look: of a face that fills a large photo the network sees parts.
+SECOND_LOOK = 160
 #: Images a call: a batch of photos gains nothing on a processor, and a card takes calls from several threads.
 _BATCH = 1
 
@@ -45,7 +50,8 @@ class FaceFinder(Opened):
         finder: the name of a packaged finder, or the path of a .safetensors checkpoint, of YuNet's .onnx or of an
             exported finder (.xml, .onnx, .engine).
         device, engine, precision: as for `fer_fast.Classifier`.
-        find_size: a photo is reduced to this longer side before it is looked at; a smaller one stays as it is.
+        find_size: a photo is reduced to this longer side before it is looked at; one of less than `LEAST_SEEN` (128)
+            pixels is enlarged to that.
         score: faces of a smaller one are left out, 0 to 1.
         min_face: faces whose box has a smaller longer side are left out, in pixels of the photo.
         max_faces: of more than so many the largest stay; None is no limit.
@@ -104,7 +110,8 @@ class FaceFinder(Opened):
         )
         self.streams = self._engine.streams
         ran = self._engine.describe()
-        limits = f"find_size {find_size} score {score:g} min_face {min_face:g} max_faces {max_faces}"
+        sees = f"find_size {min(LEAST_SEEN, find_size)}..{find_size} or {SECOND_LOOK}"
+        limits = f"{sees} score {score:g} min_face {min_face:g} max_faces {max_faces}"
         self.identity = f"{found.digest} {ran['engine']} {ran['precision']} {limits}"
 
     def find(self, images: Iterable[ImageLike], *, exif: bool = True) -> list[list[Face]]:
@@ -126,6 +133,8 @@ class FaceFinder(Opened):
     def find_in(self, pixels: Pixels) -> Found:
         """Finds the faces of one image that is reduced already; from several threads at once.
 
+        Where there is none it is looked at again, reduced to `SECOND_LOOK`.
+
         Args:
             pixels: uint8 [height, width, 3], RGB; each side from 1 to `find_size`.
 
@@ -139,6 +148,17 @@ class FaceFinder(Opened):
                 another process's.
         """
         self._check_pixels(pixels)
+        found, size = self._look(pixels), pixels.shape[1::-1]
+        if len(found) or max(size) <= SECOND_LOOK:
+            return found
+        less = reduced_size(size, SECOND_LOOK)
+        again = self._look(np.asarray(reduced(Image.fromarray(pixels), less)))
+        factors = np.array([size[0] / less[0], size[1] / less[1]] * 7 + [1.0])
+        enlarged: Found = (again * factors).astype(np.float32)
+        return enlarged
+
+    def _look(self, pixels: Pixels) -> Found:
+        """What the network finds in an image as it is."""
         height, width = pixels.shape[:2]
         canvas = np.zeros((1, *self._engine.sides.canvas(height, width), 3), np.uint8)
         canvas[0, :height, :width] = pixels

@@ -8,7 +8,11 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from fer_fast.decode.views import Crops, Seen
+import numpy as np
+from PIL import Image
+
+from fer_fast.decode.pixels import resized
+from fer_fast.decode.views import Crops, Seen, seen_size
 from fer_fast.face_predictions import in_batches, with_predictions
 from fer_fast.faces.photos import Photo
 from fer_fast.faces.turns import in_turn
@@ -17,7 +21,6 @@ from fer_fast.films.stretch import WHOLE, Stretch
 from fer_fast.types import Face
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from fer_fast.decode import Decoder
@@ -125,7 +128,10 @@ class FramePhoto(Photo):
 
     def seen(self) -> Seen:
         """See `Photo.seen`."""
-        return Seen(self._frame.reduced(self._longest), self._size)
+        pixels, wanted = self._frame.reduced(self._longest), seen_size(self._size, self._longest)
+        if pixels.shape[1::-1] != wanted:  # a frame never enlarges itself
+            pixels = np.asarray(resized(Image.fromarray(pixels), wanted))
+        return Seen(pixels, self._size)
 
     def crops(self, view: Crops) -> Pixels:
         """See `Photo.crops`; from the frame's own pixels."""

@@ -138,6 +138,13 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
         """
         return ()
 
+    def weights_at(self, network: Network, config: Any) -> Mapping[str, Tensor]:
+        """A network's weights for a configuration that differs in `image_size` alone; not to be trained on here.
+
+        Most do not depend on it; a model whose weights do, and that has none for another size, gives those it has.
+        """
+        return network.state_dict()
+
     def drawn(self, config: Any) -> list[DrawnMap]:
         """The image, then up to four maps, shallow to deep."""
         return [DrawnMap("image", 3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from fer_fast.models.fusion.config import SOURCES
 
 TAPS: tuple[str, ...] = SOURCES[1:]
+#: What the paper leaves open, how a map enters the Vision Transformer: by name, `reduce_mean`.
+READINGS: dict[str, bool] = {"mean": True, "channels": False}
 #: What its Tables 1 to 3 report.
 PUBLISHED = Path(__file__).with_name("published.csv")
 
@@ -33,6 +36,30 @@ def paper_rows() -> list[PaperRow]:
     beside = [("image", *names) for count in (1, 2, 3, 4) for names in combinations(TAPS, count)]
     tables: dict[int, list[tuple[str, ...]]] = {1: [(name,) for name in SOURCES], 2: [*several], 3: [*beside]}
     return [PaperRow(table, sources) for table, rows in tables.items() for sources in rows]
+
+
+def named_rows(names: Sequence[str] | None = None, reading: str | None = None) -> list[tuple[str, PaperRow]]:
+    """Rows of the paper, each in a reading or in both, in the paper's order.
+
+    Args:
+        names: as `PaperRow.name`, with or without spaces, in any order; None for all.
+        reading: of `READINGS`; None for both.
+
+    Raises:
+        ValueError: if a name is no row's.
+    """
+    known = {row.name.replace(" ", ""): row for row in paper_rows()}
+    wanted = known.keys() if names is None else {name.replace(" ", "") for name in names}
+    for name in sorted(wanted - known.keys()):
+        raise ValueError(f"rows must be the paper's, such as image, FM2 or image+FM2+FM3+FM4, not {name!r}")
+    readings = READINGS if reading is None else [reading]
+    # The image alone has no map: both readings are the same row.
+    return [
+        (each, row)
+        for name, row in known.items()
+        if name in wanted
+        for each in (readings if name != "image" else ["channels"])
+    ]
 
 
 def read_published(path: Path = PUBLISHED) -> dict[str, dict[str, float]]:

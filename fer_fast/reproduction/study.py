@@ -29,7 +29,7 @@ from fer_fast.models.fusion.config import fusion_config
 from fer_fast.models.fusion.network import FusionModel
 from fer_fast.models.fusion.start import set_tap_statistics
 from fer_fast.reproduction.cached_taps import CachedTaps
-from fer_fast.reproduction.paper import TAPS, PaperRow, paper_rows
+from fer_fast.reproduction.paper import READINGS, TAPS, PaperRow, named_rows
 from fer_fast.train.autocast import autocast
 from fer_fast.train.faces import Faces, faces_of, spread
 from fer_fast.train.optimizer import schedule
@@ -38,8 +38,6 @@ from fer_fast.train.record import keep
 from fer_fast.train.start import new_start, read_backbone_weights
 from fer_fast.types import FerFastError, counted
 
-#: What the paper leaves open, how a map enters the Vision Transformer: by name, `reduce_mean`.
-READINGS: dict[str, bool] = {"mean": True, "channels": False}
 #: What the paper's rows are trained on: six classes, one label a face.
 STUDIED = ("paper6", "labels")
 #: Faces for the taps' statistics.
@@ -167,13 +165,14 @@ def _correct(study: Study, faces: Faces, taps: CachedTaps, model: FusionModel, r
     return (torch.cat(answers) == faces.labels).float()
 
 
-def run_rows(study: Study, out: Path, jobs: int, report: Callable[[str], None]) -> None:
-    """Runs the rows that `out` lacks, `jobs` at a time.
+def run_rows(
+    study: Study, wanted: Sequence[tuple[str, PaperRow]], out: Path, jobs: int, report: Callable[[str], None]
+) -> None:
+    """Runs those rows, each in a reading, that `out` lacks, `jobs` at a time.
 
     Raises:
         FerFastError: if a process that trains rows ended early.
     """
-    wanted = [(reading, row) for row in paper_rows() for reading in READINGS if _differs(reading, row)]
     todo = [item for item in wanted if not _file(out, *item).is_file()]
     there = counted(len(wanted) - len(todo), "row is", "rows are")
     report(f"{there} there, {counted(len(todo), 'is', 'are')} to be trained")
@@ -195,11 +194,6 @@ def run_rows(study: Study, out: Path, jobs: int, report: Callable[[str], None]) 
             if isinstance(error, BrokenProcessPool):
                 raise FerFastError("a process that trains rows ended early; the same command goes on") from error
             raise
-
-
-def _differs(reading: str, row: PaperRow) -> bool:
-    """The image alone has no map: both readings are the same row."""
-    return reading == "channels" or row.sources != ("image",)
 
 
 #: In a forked process: what it shares with its parent. As an argument of each row it would be copied each time.
@@ -229,7 +223,7 @@ def _file(out: Path, reading: str, row: PaperRow) -> Path:
 
 def read_rows(out: Path) -> list[dict[str, Any]]:
     """The rows that are done, in the paper's order."""
-    files = [_file(out, reading, row) for row in paper_rows() for reading in READINGS]
+    files = [_file(out, *item) for item in named_rows()]
     return [json.loads(file.read_text()) for file in files if file.is_file()]
 
 

@@ -11,8 +11,8 @@ from fer_fast.train.faces import Faces
 from fer_fast.train.recipe import Recipe
 
 
-def identity_of(recipe: Recipe, train: Faces, valid: Faces, start: nn.Module) -> str:
-    """What a saved state must have in common with a run: recipe, faces, classes and the weights at the start.
+def identity_of(recipe: Recipe, train: Faces, valid: Faces, start: nn.Module, image_size: int) -> str:
+    """What a saved state must have in common with a run: recipe, faces, classes, size and weights at the start.
 
     Of the weights the matrices alone: norms are measured, and may differ in the last bit with the number of threads.
     """
@@ -24,7 +24,7 @@ def identity_of(recipe: Recipe, train: Faces, valid: Faces, start: nn.Module) ->
     for name, tensor in start.named_parameters():
         if tensor.ndim > 1:
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return f"{recipe}{recipe.feature_words()} from {digest.hexdigest()}"
+    return f"{recipe}{recipe.feature_words()} from {digest.hexdigest()} at {image_size} px"
 
 
 def generator_of(*seeds: int) -> torch.Generator:

@@ -105,7 +105,7 @@ class Training:
         self.weights = balance_weights(train.targets, recipe.balance).to(self.device)
         steps = step_count(recipe, len(train))
         self.optimizer, self.scheduler = new_optimizer(recipe, self.live, start.new_stages, steps)
-        self.identity = identity_of(recipe, train, valid, self.live)
+        self.identity = identity_of(recipe, train, valid, self.live, start.model.config.image_size)
         self.done = 0
         # The largest validation accuracy so far, with hard ones the mean of both; of equals, the smaller loss, negated.
         self.best = (-1.0, 0.0)

@@ -102,6 +102,29 @@ def new_start(recipe: Recipe, train: Faces, weights: Mapping[str, Tensor]) -> St
     return Start(model, classifier_of(config).begin(model, weights, images))
 
 
+def at_size(start: Network, image_size: int) -> Network:
+    """A model for images of another size, to be trained on.
+
+    Args:
+        start: the model; not changed.
+        image_size: the side of its images in pixels; 0 is its own.
+
+    Raises:
+        ValueError: the architecture's weights are for one size, or its rules allow no such size.
+    """
+    if image_size in (0, start.config.image_size):
+        return start
+    architecture = classifier_of(start.config)
+    config = dataclasses.replace(start.config, image_size=image_size, activation_ranges={}, precision_falls={})
+    model, weights = new_network(config), architecture.weights_at(start, config)
+    for name, tensor in model.state_dict().items():
+        if weights[name].shape != tensor.shape:
+            rule = f"image_size must be the model's {start.config.image_size} for architecture {config.architecture!r}"
+            raise ValueError(f"{rule}, whose {name} is for that size, not {image_size}")
+    model.load_state_dict(weights)
+    return model
+
+
 def tuned_start(recipe: Recipe, train: Faces, start: Network) -> Start:
     """A model that goes on from another one; its head is new if the classes are.
 

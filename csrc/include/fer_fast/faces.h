@@ -23,7 +23,7 @@ struct Face {
 };
 
 struct FinderOptions {
-  int64_t find_size = 640;    // what a photo's longer side is reduced to before it is looked at, if it is larger
+  int64_t find_size = 640;    // a photo's longer side is reduced to it for the look; one of less than 128 becomes 128
   double score = 0.6;         // faces of a smaller one are left out
   double min_face = 24;       // so are those whose box has a smaller longer side, in pixels of the photo
   std::size_t max_faces = 0;  // of more than so many the largest stay; 0 is no limit

@@ -67,6 +67,15 @@ class FusionArchitecture(ClassifierArchitecture):
         measure_statistics(network, images)
         return tuple(sorted({name.partition(".")[0] for name in missing if name.startswith("layer")}))
 
+    def weights_at(self, network: Network, config: FusionConfig) -> Mapping[str, Tensor]:
+        """All but the projection of the tokens are the same."""
+        from fer_fast.models.fusion.network import FusionModel
+        from fer_fast.models.fusion.resampling import resampled
+
+        assert isinstance(network, FusionModel)
+        state = network.state_dict()
+        return {**state, "vit.proj.weight": resampled(state["vit.proj.weight"], network.config, config)}
+
     def drawn(self, config: FusionConfig) -> list[DrawnMap]:
         """The image and FM1 to FM4, and of those that are not fused, why."""
         absent = f"the backbone\nends at {config.taps[-1]}" if config.taps else "no backbone:\nthe image alone"

@@ -1,0 +1,97 @@
+"""Accuracy against speed: validation scores of models, as faces are and by hard views, and images a second.
+
+    python benchmarks/frontier.py tiny fast accurate fast-70.safetensors ... --data FERPLUS
+    python benchmarks/frontier.py ... --data FERPLUS --speed-only   # of a JSON that holds the scores
+
+Scores are by what `auto` chooses, `argmax10` on the validation images that are no copies of training images: nothing is
+chosen on the test split. Speeds are OpenVINO's, batches of 64, each model in turn. benchmarks/results/frontier.json and
+docs/images/frontier.png go out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from matplotlib.figure import Figure
+from study import BATCH, BESIDE, speed
+
+from fer_fast.bench.environment import environment, load_average
+from fer_fast.evaluation import evaluate, json_text, scored_split
+from fer_fast.evaluation.report import run_of
+from fer_fast.machine.disk import check_place, write_whole
+from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.models.files.paths import checkpoint_path
+
+RESULTS = Path(__file__).parent / "results"
+PICTURE = Path(__file__).parent.parent / "docs" / "images" / "frontier.png"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Scores, times, draws, and writes the JSON."""
+    options = parsed(arguments)
+    target, before = check_place(str(options.out)), environment()
+    paths = [checkpoint_path(model) for model in options.models]
+    record = json.loads(target.read_text()) if options.speed_only else {"models": {}, "speed": {}}
+    if not options.speed_only:
+        # Each report reads all splits, to look for copies.
+        with patch.object(scored_split, "load_split", cache(scored_split.load_split)):
+            record["models"] = {path.stem: scored(path, options.data) for path in paths}
+    if not options.scores_only:
+        record["speed"] = speed(paths, "auto")
+        draw(record, options.picture)
+    about = before | {"load_average_after": load_average()}
+    about = {"environment": about, "batch_size": BATCH, "beside": BESIDE}
+    write_whole(target, json_text(about | {name: record[name] for name in ("models", "speed")}).encode())
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", help="names or checkpoints; a file's name is the model's")
+    parser.add_argument("--data", type=Path, required=True, help="FERPlus")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--scores-only", action="store_true", help="times nothing, on a machine that does other work")
+    part.add_argument("--speed-only", action="store_true", help="keeps the scores that are in the JSON")
+    parser.add_argument("--out", type=Path, default=RESULTS / "frontier.json")
+    parser.add_argument("--picture", type=Path, default=PICTURE)
+    return parser.parse_args(arguments)
+
+
+def scored(path: Path, data: Path) -> dict[str, Any]:
+    """What a model is, and its accuracies in 0..1."""
+    print(f"evaluating {path}", file=sys.stderr)
+    config = read_checkpoint(path).config
+    found: dict[str, Any] = {"image_size": config.image_size, "views": 1 + config.flip_average}
+    for name, hard in (("clean", False), ("hard", True)):
+        scores = run_of(evaluate(path, data, split="valid", hard=hard, alone=True), "chosen")["scores"]["argmax10"]
+        found[name] = scores["leakage_free"]["accuracy"]
+        found["images"] = scores["leakage_free"]["images"]
+    return found
+
+
+def draw(record: dict[str, Any], path: Path) -> None:
+    """A point a model, as faces are and by hard views, over its speed."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, marker, text in (("clean", "o", "faces as they are"), ("hard", "^", "hard views")):
+        speeds = [record["speed"][model]["ratio"] for model in record["models"]]
+        accuracies = [100 * each[name] for each in record["models"].values()]
+        axes.plot(speeds, accuracies, marker, label=text)
+        for model, x, y in zip(record["models"], speeds, accuracies, strict=True):
+            axes.annotate(model, (x, y), textcoords="offset points", xytext=(6, 4), fontsize=8)
+    axes.set_xscale("log")
+    axes.set_xlabel(f"images a second, `{record.get('beside', BESIDE)}` is 1")
+    axes.set_ylabel("validation accuracy, %")
+    axes.legend()
+    axes.grid(alpha=0.3, which="both")
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Photos that a face fills, as a benchmark: shares of each side go into a JSON and onto the page."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_data import draw_ferplus
+from filled_photo import filled_photo
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_row_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    filled, page = importlib.import_module("filled"), importlib.import_module("pages.filled")
+    for module in ("pages.shared", "pages.filled"):
+        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
+    monkeypatch.setattr(filled, "SIDES", (48, 128))
+    monkeypatch.setattr(filled, "EVERY", 2)
+    assert page.filled().startswith("Not measured yet; ")
+    data = draw_ferplus(tmp_path / "data", {"train": 34, "valid": 12})
+    for number, file in enumerate(sorted((data / "FER2013Valid").iterdir())):
+        image = Image.fromarray(filled_photo(48, 48)).convert("L")
+        Image.fromarray(np.roll(np.asarray(image), number % 3, axis=1)).save(file)
+    filled.main(["--data", str(data), "--model", "tiny", "--out", str(tmp_path / "filled.json")])
+    record = json.loads((tmp_path / "filled.json").read_text())
+    assert record["photos"] > 1 and [row["side"] for row in record["sides"]] == [48, 128]
+    assert all(row["found"] >= max(row["found_once"], row["right"]) for row in record["sides"])
+    assert record["sides"][1]["found"] == record["sides"][1]["found_once"], "of 128 pixels both are one look"
+    side, once, found, right = page.filled().splitlines()[2].strip("| ").split(" | ")
+    row = record["sides"][0]
+    assert side == "48" and [float(each) / 100 for each in (once, found, right)] == pytest.approx(
+        [row["found_once"], row["found"], row["right"]], abs=6e-4
+    )

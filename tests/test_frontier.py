@@ -1,0 +1,45 @@
+"""Accuracy against speed: scores and times go into one JSON, at once or one after the other, and onto the page."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from drawn_data import draw_ferplus
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_scores_first_and_times_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    frontier, page = importlib.import_module("frontier"), importlib.import_module("pages.frontier")
+    for module in ("pages.shared", "pages.frontier"):
+        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
+    monkeypatch.setattr(sys.modules["study"], "ROUNDS", 3)
+    assert page.frontier().startswith("Not measured yet; ")
+    data = draw_ferplus(tmp_path / "data", {"train": 8, "valid": 40, "test": 8})
+    out, picture = tmp_path / "frontier.json", tmp_path / "frontier.png"
+    options = ["tiny", "fast", "--data", str(data), "--out", str(out), "--picture", str(picture)]
+    frontier.main([*options, "--scores-only"])
+    models = json.loads(out.read_text())["models"]
+    assert {name: (each["image_size"], each["views"]) for name, each in models.items()} == {
+        "tiny": (64, 1),
+        "fast": (112, 1),
+    }
+    assert all(
+        0 <= each[kind] <= 1 and 0 < each["images"] <= 40 for each in models.values() for kind in ("clean", "hard")
+    )
+    assert not picture.exists()
+    frontier.main([*options, "--speed-only"])
+    record = json.loads(out.read_text())
+    assert record["models"] == models and record["speed"]["tiny"]["ratio"] == 1
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    lines = page.frontier().splitlines()
+    fastest = max(models, key=lambda name: record["speed"][name]["ratio"])
+    assert len(lines) == 6 and lines[2].startswith(f"| `{fastest}` | ")
+    clean, hard = (f"{100 * models['tiny'][kind]:.2f}" for kind in ("clean", "hard"))
+    precision = record["speed"]["tiny"]["precision"]
+    assert f"| `tiny` | 64 px | 1 | {clean} | {hard} | {precision} | 1.00 |" in lines
