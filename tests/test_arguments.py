@@ -1,6 +1,7 @@
 """What the options' kinds read, and what they refuse."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from fer_fast.cli import arguments
     [
         (arguments.positive, "12", 12),
         (arguments.natural, "0", 0),
+        (arguments.path, "runs/mine", Path("runs/mine")),
         (arguments.positives, "1, 32", (1, 32)),
         (arguments.threshold, "0.5", 0.5),
         (arguments.threshold, "1", 1.0),
@@ -30,6 +32,7 @@ def test_a_value_is_read(kind, text, value):
     [
         (arguments.positive, "an integer of 1 or more", ["0", "-1", "1.5", "", "many", "1e3"]),
         (arguments.natural, "an integer of 0 or more", ["-1", "1.5", ""]),
+        (arguments.path, "a path", [""]),
         (arguments.positives, "integers of 1 or more", ["0", "1,0", "1,,2", "", "a"]),
         (arguments.threshold, "a number from 0 to 1", ["-0.1", "1.1", "nan", "inf", "", "half"]),
         (arguments.seconds, "a number of seconds, 0 or more", ["-1", "nan", "inf", "", "soon"]),

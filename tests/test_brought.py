@@ -7,6 +7,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from PIL import Image
 from tiny_models import faces, save_image_model
 
 import fer_fast
+from fer_fast.calibration import fit
+from fer_fast.calibration.own_faces import calibrated
 from fer_fast.cli import run
 from fer_fast.datasets.resized import plain
 from fer_fast.decode.images import pixels_of
@@ -27,6 +30,7 @@ from fer_fast.models.files.storage import save_model
 from fer_fast.models.fusion.architecture import FusionArchitecture
 from fer_fast.models.loading import load_model
 from fer_fast.models.registry import architecture_named, known_architectures
+from fer_fast.models.tensors import Shape, layer_shapes
 from fer_fast.train import calibrate
 from fer_fast.train import run as run_module
 from fer_fast.train.distil import _of_classes, taught
@@ -301,13 +305,24 @@ def test_a_trained_one_learns_other_classes(
 
 
 def test_what_is_not_of_the_head_is_kept_whatever_the_bias_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    def network(*arguments: Any) -> Any:
+        found = without_a_bias(*arguments)
+        found.bias = torch.nn.Parameter(torch.zeros(len(found.config.classes)))
+        return found
+
+    def shapes(config: Any) -> Iterator[Shape]:
+        yield from layer_shapes("conv", config.width, 3, 4, 4)
+        yield "head.weight", (len(config.classes), config.width)
+        yield "bias", (len(config.classes),)
+
     architecture = architecture_named("brought")
-    monkeypatch.setattr(type(architecture), "bias", "bias")
+    for name, value in (("bias", "bias"), ("network", network), ("shapes", shapes)):
+        monkeypatch.setattr(architecture, name, value)
     torch.manual_seed(0)
     start = architecture.network(architecture.config(image_size=16))
     pixels = torch.from_numpy(faces(2, 16)).permute(0, 3, 1, 2)
-    others = tuple(f"other {name}" for name in start.config.classes)
-    train = Faces(pixels, torch.eye(8)[:2], torch.tensor([0, 1]), others)
+    others = ("no", "yes", "perhaps")
+    train = Faces(pixels, torch.eye(3)[:2], torch.tensor([0, 1]), others)
     recipe = Recipe(stages=(Stage(steps=1),), learning_rate=1e-3, seed=1)
     model = tuned_start(recipe, train, start).model
     assert model.config.classes == others
@@ -325,3 +340,74 @@ def test_an_unknown_architecture_in_a_checkpoint(name: Any, tmp_path: Path, caps
     assert run(["classify", str(tmp_path), "--model", str(tmp_path / "bad.safetensors")]) == 2
     said = last_sentence(capsys.readouterr().err, "fer-fast")
     assert f"architecture must be one of {KNOWN}, not" in said
+
+
+def built(config: Any, drop_path: float = 0.0) -> Any:
+    """What `brought` builds."""
+    from brought_network import BroughtNetwork
+
+    return BroughtNetwork(config)
+
+
+def without_a_bias(*arguments: Any) -> Any:
+    network = built(*arguments)
+    network.head = torch.nn.Linear(network.config.width, len(network.config.classes), bias=False)
+    return network
+
+
+def of_one_class(*arguments: Any) -> Any:
+    network = built(*arguments)
+    network.logits = lambda pixels: pixels.mean(dim=(2, 3))[:, :1]
+    return network
+
+
+def unable(*_: Any) -> None:
+    raise RuntimeError("no licence today")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("network", unable, "RuntimeError: no licence today"),
+        ("network", lambda *_: 5, "TypeError: it must be a fer_fast.models.network.Network, not int"),
+        ("network", without_a_bias, "ValueError: 'head.bias' is not there, and by `shapes` (8,)"),
+        ("network", of_one_class, "ValueError: `logits` must give [2, 8] of two images, not [2, 1]"),
+        ("bias", "top.bias", "ValueError: `bias` must name a tensor [8], added to the logits; 'top.bias' is none"),
+    ],
+    ids=["raises", "of another kind", "of other tensors", "of other logits", "bias"],
+)
+def test_what_cannot_be_built_is_told_of_before_it_is_trained(
+    name: str,
+    value: Any,
+    told: str,
+    inputs: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(architecture_named("brought"), name, value)
+    assert run(["train", *inputs, "--out", str(tmp_path / "run")]) == 2
+    said = last_sentence(capsys.readouterr().err, "fer-fast")
+    assert said == f"fer-fast: architecture 'brought' of version 1 cannot build its network: {told}\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_that_it_says_it_reads_and_does_not(
+    inputs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(architecture_named("brought"), "weights_suffix", ".bin")
+    (tmp_path / "weights.bin").write_bytes(b"of another program")
+    options = ["--start", str(tmp_path / "weights.bin"), "--out", str(tmp_path / "run")]
+    assert run(["train", *inputs, *options]) == 2
+    said = last_sentence(capsys.readouterr().err, "fer-fast")
+    assert said.startswith("fer-fast: start must be a model or a checkpoint, not ")
+    assert "architecture 'brought' has weights_suffix '.bin' and no read_weights" in said
+
+
+def test_a_mix_needs_the_bias_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = architecture_named("brought").config(image_size=16, classes=("no", "yes"))
+    save_model(architecture_named("brought").network(config), tmp_path / "model.safetensors")
+    monkeypatch.setattr(architecture_named("brought"), "bias", "top.bias")
+    checkpoint = read_checkpoint(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model must have a bias of its classes, 'top\.bias' by its architecture"):
+        calibrated(checkpoint, fit.plain(1.0, 2), ("no", "yes"))

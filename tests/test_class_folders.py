@@ -11,7 +11,7 @@ import pytest
 from drawn_data import draw_classes
 from PIL import Image
 
-from fer_fast.datasets import folders, load_split
+from fer_fast.datasets import check_no_class, folders, load_split
 from fer_fast.datasets.split import unseen
 from fer_fast.types import FerFastError
 
@@ -87,6 +87,28 @@ def test_wrong_folders_of_classes(tmp_path: Path) -> None:
     (tmp_path / "yes" / "000.png").unlink()
     with pytest.raises(ValueError, match=r"class 'yes' of .* must hold an image$"):
         load_split(tmp_path, "train", 8)
+
+
+@pytest.mark.parametrize("inside", ["train", "val"])
+def test_splits_inside_classes_are_told_of(inside: str, tmp_path: Path) -> None:
+    """Read as pictures of the class, test faces would be learnt from."""
+    for name in ("no", "yes"):
+        draw_classes(tmp_path / name, {inside: 4, "test": 4}, size=8)
+    split = {"val": "valid"}.get(inside, inside)
+    rule = rf"must hold {split}/no/, the split above the class, where it is divided, not {inside}/ inside the class"
+    for wanted in ("train", "all"):
+        with pytest.raises(ValueError, match=rule):
+            load_split(tmp_path, wanted, 8)
+
+
+def test_a_folder_that_would_be_a_class(tmp_path: Path) -> None:
+    classes = draw_classes(tmp_path / "classes", {"no": 2, "yes": 2}, size=8)
+    draw_classes(tmp_path / "split" / "train", {"no": 2, "yes": 2}, size=8)
+    for folder, data in ((classes / "run", classes), (tmp_path / "split" / "train" / "run", tmp_path / "split")):
+        with pytest.raises(ValueError, match=r"out must not be among the classes of data .* which .*run' would be"):
+            check_no_class("out", folder, data)
+    check_no_class("out", tmp_path / "split" / "run", tmp_path / "split")
+    check_no_class("out", tmp_path / "run", classes)
 
 
 def test_a_passing_fault_is_no_smaller_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

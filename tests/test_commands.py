@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from fer_fast.cli import doctor
 from fer_fast.cli.command import COMMANDS, run
 
 DOORS = {
@@ -51,3 +54,28 @@ def test_python_m_is_the_same_command(module: str, capsys: pytest.CaptureFixture
 def test_wrong_options_are_two_under_python_m(module: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, "--nothing"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith(f"usage: fer-fast {DOORS[module]} ")
+
+
+@pytest.mark.needs_torch
+def test_too_little_memory_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of torch it is a RuntimeError, which else is a bug."""
+    import torch
+
+    for error in (
+        MemoryError("Unable to allocate 9 TiB"),
+        RuntimeError("[enforce fail]\nDefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"),
+    ):
+        monkeypatch.setattr(doctor, "run", _raising(error))
+        assert run(["doctor"]) == 1
+        assert capsys.readouterr().err == f"fer-fast: memory does not suffice: {' '.join(str(error).split())}\n"
+    monkeypatch.setattr(doctor, "run", _raising(RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        run(["doctor"])
+
+
+def _raising(error: Exception) -> Callable[[argparse.Namespace], int]:
+    def raising(arguments: argparse.Namespace) -> int:
+        raise error
+
+    return raising

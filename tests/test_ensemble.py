@@ -266,7 +266,7 @@ def test_broken_rules_are_told(changes: dict[str, Any], rule: str, checkpoint: C
     [
         (["A"], "models must be two or more, not 1"),
         (["A", "box"], "framing must be given where the models' differ; theirs are points, box"),
-        (["A", "two"], "members must have the ensemble's classes"),
+        (["A", "two"], "models must have the same classes; one has neutral, happiness, surprise, sadness, anger,"),
         (["A", "A", "--weights", "1"], "weights must be numbers above 0, one for each of 2 models, not [1.0]"),
         (["A", "A", "--weights", "1,0"], "weights must be numbers above 0, one for each of 2 models, not [1.0, 0.0]"),
         (
@@ -282,7 +282,11 @@ def test_what_cannot_be_combined_is_told(
     options: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name, changes in {"A": {}, "box": {"framing": "box"}, "two": {"classes": ("no", "yes")}}.items():
+    for name, changes in {
+        "A": {"prior": (1 / 8,) * 8},
+        "box": {"framing": "box"},
+        "two": {"classes": ("no", "yes"), "prior": (0.5, 0.5)},
+    }.items():
         save_image_model(tmp_path / name, image_config(**changes))
     assert run(["combine", *options, "-o", "out.safetensors"]) == 2
     assert told in last_sentence(capsys.readouterr().err, "fer-fast")

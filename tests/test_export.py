@@ -210,9 +210,10 @@ def test_missing_libraries_say_what_to_install(tmp_path, model, monkeypatch):
     [
         ({"format": "caffe"}, ValueError, "format must be one of onnx, openvino, pt2, .*, not 'caffe'"),
         ({"precision": "bf16"}, ValueError, "precision of format onnx must be one of fp32, fp16, int8, not 'bf16'"),
-        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
+        ({"batch_size": 0}, ValueError, "batch_size must be from 1 to 16384, not 0"),
+        ({"batch_size": 10**11}, ValueError, "batch_size must be from 1 to 16384, not 100000000000"),
         ({"cards": ("8.6",)}, ValueError, "cards are for format tensorrt-rtx, not format onnx"),
-        ({"find_size": 0}, ValueError, "find_size must be at least 1, not 0"),
+        ({"find_size": 0}, ValueError, "find_size must be from 1 to 16384, not 0"),
         ({"model": "finder", "precision": "int8"}, ValueError, "precision int8 is not there for a face finder"),
         ({"out": "m.pt"}, ValueError, "out must end in .onnx for format onnx, not 'm.pt'"),
         ({"out": "nowhere/m.onnx"}, OutputRefusedError, "the folder of the output 'nowhere/m.onnx' does not exist"),

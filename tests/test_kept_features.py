@@ -25,6 +25,7 @@ from fer_fast.models.inception.network import Inception
 from fer_fast.models.loading import load_model
 from fer_fast.train import calibrate, kept_features
 from fer_fast.train.kept_features import KeptFeatures
+from fer_fast.train.plan import planned
 from fer_fast.types import FerFastError
 
 RECIPE = """
@@ -160,7 +161,7 @@ def test_a_step_by_kept_features_is_one_by_images(inputs: dict[str, str], tmp_pa
     """The same faces, the same loss and almost the same weights: what differs is rounding."""
     kept = new_training(inputs, tmp_path / "one", {"--features": str(tmp_path / "kept")})
     plainly = new_training(inputs, tmp_path / "other")
-    losses = [training._advance(training.steps[0]) for training in (kept, plainly)]
+    losses = [training._advance(next(planned(training.recipe, len(training.train)))) for training in (kept, plainly)]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
     before = new_training(inputs, tmp_path / "third").live.model.get_parameter("head.bias").detach()
     steps = [training.live.model.get_parameter("head.bias").detach() - before for training in (kept, plainly)]
@@ -240,3 +241,32 @@ def test_a_second_run_waits_for_the_first(tmp_path: Path, caplog: pytest.LogCapt
         assert not ended.is_set() and not (tmp_path / "features.npy").exists()
     thread.join()
     assert ended.is_set() and len(np.load(tmp_path / "features.npy")) == 8
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("about.json", b"{", "about.json' is damaged: Expecting property name"),
+        ("about.json", b"[]", "about.json' is damaged: list indices must be integers"),
+        ("about.json", b"{}", "about.json' is damaged: 'done'"),
+        ("features.npy", b"", "features.npy' is damaged: No data left in file"),
+        ("features.npy", b"hello", "features.npy' is damaged: "),
+        ("features.npy", None, "features.npy' is damaged: mmap length is greater than file size"),
+    ],
+)
+def test_damaged_features_are_told_of(file: str, content: bytes | None, told: str, tmp_path: Path) -> None:
+    seen, network = some_faces(3), small_network()
+    KeptFeatures(tmp_path, seen, network)
+    whole = (tmp_path / file).read_bytes()
+    (tmp_path / file).write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(ValueError, match="features must be a new folder, or whole: ") as caught:
+        KeptFeatures(tmp_path, seen, network)
+    assert told in str(caught.value)
+
+
+def test_features_of_fewer_faces_are_not_read(tmp_path: Path) -> None:
+    seen, network = some_faces(3), small_network()
+    KeptFeatures(tmp_path, seen, network)
+    np.save(tmp_path / "features.npy", np.zeros((2, 4), np.float16))
+    with pytest.raises(ValueError, match="it must have 3 rows in float16, not 2 in float16"):
+        KeptFeatures(tmp_path, seen, network)

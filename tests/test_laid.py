@@ -202,7 +202,7 @@ def test_tensors_that_do_not_fit_are_refused(measured: Checkpoint) -> None:
     assert "has an unknown tensor 'extra'" in refused(whole | {"extra": np.zeros(1)})
     cut = {"vit.head.weight": whole["vit.head.weight"][:7]}
     assert "'vit.head.weight' must have the shape [8, 32], not [7, 32]" in refused(whole | cut)
-    assert "lacks tensor 'vit.blocks.1.norm1.weight'" in refused(whole, depth=2**31 - 1)
+    assert "lacks tensor 'vit.blocks.1.norm1.weight'" in refused(whole, depth=1000)
     assert "must have the shape" in refused(whole, image_size=128)
     assert "must have the shape" in refused(whole, width=10**8)
     assert "lacks tensor 'mean_FM4'" in refused(whole, sources=("image", "FM1", "FM4"))

@@ -162,6 +162,12 @@ def test_a_model_that_never_answers_a_class() -> None:
         ratios_of((0.2, 0.4, 0.4), (0.0, 0.5, 0.5), CLASSES)
 
 
+def test_a_share_that_float32_cannot_hold_is_none() -> None:
+    """An export answers it never; without this it would be divided by 1e-320 later, and the answer be no number."""
+    assert shares_of("no=1e-320,yes=1,may be=1", CLASSES) == (0.0, 0.5, 0.5)
+    assert shares_of({"no": 1e-30, "yes": 1, "may be": 0}, CLASSES) == (1e-30, 1.0, 0.0)
+
+
 def test_shares_have_one_name() -> None:
     even = shares_of({"no": 3, "yes": 3, "may be": 3}, CLASSES)
     names = [prior_text(each, CLASSES) for each in ((), even, shares_of("balanced", CLASSES), (0.5, 0.25, 0.25))]

@@ -55,6 +55,20 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
     assert load_recipe(str(tmp_path / "own.toml")) == recipe
 
 
+def test_a_recipe_of_windows_may_begin_with_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(RECIPE, encoding="utf-8-sig")
+    (tmp_path / "plain.toml").write_text(RECIPE)
+    assert load_recipe(tmp_path / "own.toml") == load_recipe(tmp_path / "plain.toml")
+
+
+def test_stages_are_a_list(tmp_path: Path) -> None:
+    for line, came in (("stages = 5", "5"), ('stages = "all"', "'all'"), ("stages = { epochs = 1 }", "{'epochs': 1}")):
+        (tmp_path / "own.toml").write_text(f"{line}\nlearning_rate = 1e-3\n")
+        with pytest.raises(ValueError) as caught:
+            load_recipe(tmp_path / "own.toml")
+        assert str(caught.value) == f"stages must be a list of tables, not {came}"
+
+
 def test_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"recipe must be a \.toml file or one of: .*fast.*; there is no 'slow'"):
         load_recipe("slow")
@@ -70,9 +84,10 @@ def test_no_recipe(tmp_path: Path) -> None:
         ("seed = 7\n", "seed = \n", "must have the fields of .*line 7"),
         ("learning_rate = 1e-3\n", "", "must have the fields of .*'learning_rate'"),
         ("stages = [", "steps = [", "must have the fields of .*'stages'"),
-        ("{ image_size = 32, steps = 3 },", "3,", "must have the fields of "),
+        ("{ image_size = 32, steps = 3 },", "3,", "a stage must be a table of fields, not 3"),
+        ("[augmentation]", "[[augmentation]]", r"augmentation must be a table of fields, not \[\{"),
         ("epochs = 1, part", "epoch = 1, part", "must have the fields of .*'epoch'"),
-        ("mixup = 0.2", "erase_area = 0.4", "must have the fields of "),
+        ("mixup = 0.2", "erase_area = 0.4", "erase_area must be a list, not 0.4"),
         ("[augmentation]", "[augmentations]", "must have the fields of .*'augmentations'"),
         ("grid = 4", "grids = 4", "unknown configuration field 'grids'"),
         ("grid = 4", "grid = 3", "image_size must be a multiple of grid 3, not 40"),
@@ -102,15 +117,23 @@ def test_a_recipe_may_begin_with_a_preset() -> None:
 #: Class, changed fields, the whole message.
 BROKEN_RULES: list[tuple[Any, dict[str, Any], str]] = [
     (Recipe, {"stages": ()}, "stages must be one or more, got none"),
-    (Recipe, {"seed": -1}, "seed must be an integer of 0 or more, not -1"),
-    (Recipe, {"seed": 1.0}, "seed must be an integer of 0 or more, not 1.0"),
+    (Recipe, {"seed": -1}, "seed must be an integer from 0 to 9223372036854775807, not -1"),
+    (Recipe, {"seed": 1.0}, "seed must be an integer from 0 to 9223372036854775807, not 1.0"),
+    (Recipe, {"seed": 2**63}, f"seed must be an integer from 0 to 9223372036854775807, not {2**63}"),
     (Recipe, {"batch_size": 1}, "batch_size must be an integer of 2 or more, not 1"),
     (Recipe, {"batch_size": "64"}, "batch_size must be an integer of 2 or more, not '64'"),
-    (Recipe, {"learning_rate": 0}, "learning_rate must be a number above 0, not 0"),
-    (Recipe, {"learning_rate": True}, "learning_rate must be a number above 0, not True"),
-    (Recipe, {"backbone_learning_rate": -0.1}, "backbone_learning_rate must be a number of 0 or more, not -0.1"),
-    (Recipe, {"weight_decay": float("nan")}, "weight_decay must be a number of 0 or more, not nan"),
-    (Recipe, {"auxiliary_weight": float("inf")}, "auxiliary_weight must be a number of 0 or more, not inf"),
+    (Recipe, {"learning_rate": 0}, "learning_rate must be a number above 0, at most 1, not 0"),
+    (Recipe, {"learning_rate": True}, "learning_rate must be a number above 0, at most 1, not True"),
+    (Recipe, {"learning_rate": 1e300}, "learning_rate must be a number above 0, at most 1, not 1e+300"),
+    (Recipe, {"learning_rate": 10**400}, f"learning_rate must be a number above 0, at most 1, not {10**400}"),
+    (Recipe, {"backbone_learning_rate": -0.1}, "backbone_learning_rate must be a number from 0 to 1, not -0.1"),
+    (Recipe, {"weight_decay": float("nan")}, "weight_decay must be a number from 0 to 1000, not nan"),
+    (Recipe, {"weight_decay": 1e308}, "weight_decay must be a number from 0 to 1000, not 1e+308"),
+    (Recipe, {"auxiliary_weight": float("inf")}, "auxiliary_weight must be a number from 0 to 1000, not inf"),
+    (Recipe, {"feature_loss": 5}, "feature_loss must be different ones of hog, lbp, gabor, not 5"),
+    (Recipe, {"feature_loss": [["hog"]]}, "feature_loss must be different ones of hog, lbp, gabor, not [['hog']]"),
+    (Recipe, {"feature_loss": {"hog": 1}}, "feature_loss must be different ones of hog, lbp, gabor, not {'hog': 1}"),
+    (Recipe, {"weighting": "adaptive"}, "weighting must be fixed without feature_loss, not 'adaptive'"),
     (Recipe, {"drop_path": 1.0}, "drop_path must be a number from 0 to below 1, not 1.0"),
     (Recipe, {"average_decay": 1}, "average_decay must be a number from 0 to below 1, not 1"),
     (Recipe, {"balance": 1.5}, "balance must be a number from 0 to 1, not 1.5"),
@@ -135,8 +158,9 @@ BROKEN_RULES: list[tuple[Any, dict[str, Any], str]] = [
         },
         "part must be all for a model without a backbone, not 'backbone'",
     ),
-    (Stage, {"image_size": 8}, "image_size must be 0 or an integer of 32 or more, not 8"),
-    (Stage, {"image_size": 64.0}, "image_size must be 0 or an integer of 32 or more, not 64.0"),
+    (Stage, {"image_size": 8}, "image_size must be 0 or an integer from 32 to 4096, not 8"),
+    (Stage, {"image_size": 2**31}, f"image_size must be 0 or an integer from 32 to 4096, not {2**31}"),
+    (Stage, {"image_size": 64.0}, "image_size must be 0 or an integer from 32 to 4096, not 64.0"),
     (Stage, {"epochs": -1}, "epochs must be an integer of 0 or more, not -1"),
     (Stage, {"steps": 2.5}, "steps must be an integer of 0 or more, not 2.5"),
     (Stage, {"epochs": 0}, "a stage must have epochs or steps, not epochs 0 and steps 0"),
@@ -147,7 +171,10 @@ BROKEN_RULES: list[tuple[Any, dict[str, Any], str]] = [
     (Augmentation, {"erase_chance": 1.5}, "erase_chance must be a number from 0 to 1, not 1.5"),
     (Augmentation, {"scale": 1}, "scale must be a number from 0 to below 1, not 1"),
     (Augmentation, {"contrast": "0.2"}, "contrast must be a number from 0 to below 1, not '0.2'"),
-    (Augmentation, {"mixup": -0.2}, "mixup must be a number of 0 or more, not -0.2"),
+    (Augmentation, {"mixup": -0.2}, "mixup must be 0 or a number from 0.01 to 1000, not -0.2"),
+    (Augmentation, {"mixup": 1e-308}, "mixup must be 0 or a number from 0.01 to 1000, not 1e-308"),
+    (Augmentation, {"mixup": 10**400}, f"mixup must be 0 or a number from 0.01 to 1000, not {10**400}"),
+    (Augmentation, {"erase_area": 0.4}, "erase_area must be a list, not 0.4"),
     *(
         (
             Augmentation,
@@ -159,7 +186,7 @@ BROKEN_RULES: list[tuple[Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "changes", "message"), BROKEN_RULES, ids=[str(rule[1]) for rule in BROKEN_RULES])
+@pytest.mark.parametrize(("kind", "changes", "message"), BROKEN_RULES, ids=[str(rule[1])[:60] for rule in BROKEN_RULES])
 def test_broken_rule(kind: Any, changes: dict[str, Any], message: str) -> None:
     good = {Recipe: LEARN, Stage: {"epochs": 1}, Augmentation: {}}[kind]
     kind(**good)

@@ -62,7 +62,12 @@ def test_backbone_files(tmp_path: Path, backbone: Path) -> None:
 def test_wrong_backbone_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"backbone must be a \.safetensors or \.pth file; there is no 'nothing'"):
         read_backbone_weights([Path("nothing")])
-    for name, content in (("a.safetensors", b"12345678{}"), ("a.pth", b"no pickle"), ("b.pth", b"")):
+    for name, content in (
+        ("a.safetensors", b"12345678{}"),
+        ("a.pth", b"no pickle"),
+        ("b.pth", b""),
+        ("c.pth", b"hello"),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=f"{re.escape(name)}' cannot be read"):
             read_backbone_weights([tmp_path / name])

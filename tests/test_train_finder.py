@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,9 @@ def test_recipes(recipe: FinderRecipe) -> None:
         ("steps = 1", "must have the fields of"),
         (RECIPE.replace("steps = 3", "steps = 0"), "steps must be an integer of 1 or more, not 0"),
         (RECIPE.replace("side = 64", "side = 70"), "side must be a multiple of 32"),
+        (RECIPE.replace("side = 64", f"side = 32{'0' * 400}"), "side must be a multiple of 32, 64 to 4096"),
+        (RECIPE.replace("side = 64", f"parts = [1{'0' * 400}]"), "parts must be numbers of 0 or more whose sum is 1"),
+        (RECIPE.replace("side = 64", 'parts = ["all"]'), "parts must be numbers of 0 or more whose sum is 1"),
         (RECIPE.replace("jpeg = 0.5", "jpeg = 2"), "jpeg must be a number from 0 to 1, not 2"),
         (RECIPE.replace("judged = 0.5", "judged = 0"), "judged must be a number from 0.01"),
         (RECIPE.replace("[composition]", "[composition]\nparts = [0.5, 0.4]"), "parts must be numbers of 0 or more"),
@@ -287,6 +291,10 @@ REFUSED = {
     "no photos": (["finder", "--photos", "nowhere"], "photos must be a folder"),
     "no start": (["finder", "--photos", "PHOTOS", "--start", "nobody"], "there is no file 'nobody'"),
     "no faces": (["finder", "--photos", "PHOTOS", "--faces", "nowhere"], "there is no 'nowhere'"),
+    "out is a file": (
+        ["finder", "--photos", "PHOTOS", "--out", os.devnull],
+        "out must be a folder; '/dev/null' is none",
+    ),
     "nothing in them": (["finder", "--photos", "PHOTOS"], "photos must hold a face that the teacher finds"),
 }
 
@@ -297,5 +305,5 @@ def test_what_the_command_refuses(case: str, tmp_path: Path, capsys: Any) -> Non
     Image.new("RGB", (64, 48)).save(tmp_path / "photos" / "a.png")
     arguments, sentence = REFUSED[case]
     words = [str(tmp_path / "photos") if word == "PHOTOS" else word for word in arguments]
-    assert run(["train-finder", *words, "--out", str(tmp_path / "run"), "-q"]) == 2
+    assert run(["train-finder", "--out", str(tmp_path / "run"), *words, "-q"]) == 2
     assert sentence in capsys.readouterr().err

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import changed, draw_inputs, new_training
+from training_runs import STAGES, changed, draw_inputs, new_training
 
 from fer_fast.models.fusion.network import FusionModel
 from fer_fast.models.loading import load_model
 from fer_fast.train import run as run_module
 from fer_fast.train.learner import Learner
 from fer_fast.train.optimizer import new_optimizer
-from fer_fast.train.plan import planned
+from fer_fast.train.plan import planned, step_count
 from fer_fast.train.recipe import Recipe, Stage, load_recipe
 
 
@@ -29,7 +29,7 @@ def test_seed_decides_the_run(inputs: dict[str, str], tmp_path: Path) -> None:
         recipe = changed(tmp_path, ("seed = 7", f"seed = {seed}"))
         training = new_training(inputs, tmp_path / str(number), recipe)
         torch.manual_seed(number)  # nobody else's chance
-        for step in training.steps[3:6]:
+        for step in [*planned(training.recipe, len(training.train))][3:6]:
             training._advance(step)
         return {name: tensor.clone() for name, tensor in training.live.state_dict().items()}
 
@@ -38,12 +38,19 @@ def test_seed_decides_the_run(inputs: dict[str, str], tmp_path: Path) -> None:
     assert not torch.equal(first["model.vit.proj.weight"], other["model.vit.proj.weight"])
 
 
+def test_steps_are_counted_before_they_are_there(inputs: dict[str, str], tmp_path: Path) -> None:
+    stages = "stages = [{ epochs = 1_000_000_000_000 }, { steps = 7 }]\n"
+    training = new_training(inputs, tmp_path, changed(tmp_path, (STAGES, stages)))
+    assert step_count(training.recipe, len(training.train)) == 4 * 10**12 + 7
+    assert next(planned(training.recipe, len(training.train))).number == 0
+
+
 def test_gradient_that_is_not_finite_changes_nothing(inputs: dict[str, str], tmp_path: Path) -> None:
     training = new_training(inputs, tmp_path)
     before = {name: each.clone() for name, each in training.live.named_parameters()}
     training.live.model.vit.head.weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(ArithmeticError, match="the gradient is not finite at step 5: lower the learning rate"):
-        training._advance(training.steps[5])
+        training._advance([*planned(training.recipe, len(training.train))][5])
     assert all(torch.equal(each, before[name]) for name, each in training.live.named_parameters())
 
 

@@ -190,7 +190,7 @@ def test_the_pipeline_says_nothing_of_this_machine(exported):
         ({"format": "openvino", "backend": "openvino"}, "backend and decode are for format triton, not openvino"),
         ({"format": "openvino", "decode": False}, "backend and decode are for format triton, not openvino"),
         ({"precision": "bf16"}, "precision of backend openvino must be one of fp32, fp16, int8, not 'bf16'"),
-        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size must be from 1 to 16384, not 0"),
         ({"cards": ("8.6",)}, "cards are for format tensorrt-rtx, not backend openvino"),
         ({"model": "finder"}, "model must be a classifier for format triton, not a face finder"),
         ({"out": "there"}, "the output 'there' is a folder that is not empty"),

@@ -19,6 +19,7 @@ from tiny_models import faces, random_model, settle, tiny_config
 
 from fer_fast import FerFastError
 from fer_fast.cli import run
+from fer_fast.cli.layers import _spread
 from fer_fast.models.classifier import classifier_named
 from fer_fast.models.cnn.config import CNNConfig
 from fer_fast.models.cnn.network import CNN
@@ -289,6 +290,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_model(random_model(tiny_config(sources=("image",))), folder / "plain.safetensors")
     Image.fromarray(faces(1, 60)[0]).save(folder / "face.png")
     return folder
+
+
+def test_epochs_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (0, 2, 10, 998, 999, 1000, 1002):
+        (tmp_path / f"epoch_{number:03}.safetensors").touch()
+    assert [Path(name).stem for name in _spread(str(tmp_path))] == [
+        *("epoch_000", "epoch_002", "epoch_010", "epoch_998", "epoch_999", "epoch_1000", "epoch_1002")
+    ]
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -146,6 +146,8 @@ def calibrated(
     fit = Calibration(calibration.temperature, each)
     tensors = dict(checkpoint.tensors)
     name = classifier_of(checkpoint.config).bias
+    if name not in tensors:
+        raise ValueError(f"model must have a bias of its classes, {name!r} by its architecture, to be calibrated")
     head = tensors[name]
     tensors[name] = (head + fit.head_shift).astype(head.dtype)
     return fit.applied(checkpoint.config), tensors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from pathlib import Path
 
 
 def add_prior_argument(parser: argparse._ActionsContainer, default: str | None = "train") -> None:
@@ -16,6 +17,13 @@ def add_prior_argument(parser: argparse._ActionsContainer, default: str | None =
         help="the mix of classes that probabilities presume: train, the training's; balanced; shares or counts as "
         "anger=2,fear=8; or a file of them (default: train)",
     )
+
+
+def path(text: str) -> Path:
+    """Reads the path of a file or a folder; nothing, as of a variable that is not set, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be a path, not ''")
+    return Path(text)
 
 
 def positive(text: str) -> int:

@@ -15,7 +15,7 @@ from fer_fast.bench.suite import (
     STAGES,
     Choice,
 )
-from fer_fast.cli.arguments import names, natural, positive, positives
+from fer_fast.cli.arguments import names, natural, path, positive, positives
 from fer_fast.cli.console import check_stdout, print_out, say
 from fer_fast.cli.output import check_outputs, write_output
 from fer_fast.cli.progress import Progress
@@ -51,13 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--devices", type=names, metavar="A,B", help=f"of {', '.join(DEVICES)} (default: what this machine has)")
     add("--batch-sizes", type=positives, default=DEFAULT_BATCH_SIZES, metavar="N,M", help="images a call (default: 32)")
-    add("--images", type=Path, metavar="DIR", help="measure on these images, the first 1,024, instead of made ones")
+    add("--images", type=path, metavar="DIR", help="measure on these images, the first 1,024, instead of made ones")
     add("--model", default="fast", help="a packaged model, or a .safetensors checkpoint (default: fast)")
     add("--card", type=names, default=(), metavar="A,B", help="print what these GPUs could do at most, too")
     add("--seed", type=natural, default=0, help="of the images that are made (default: 0)")
     add("--json", metavar="FILE", help="write the report there")
     add("--html", metavar="FILE", help="write the report as one page there")
-    add("--compare", type=Path, metavar="OLD", help="compare with an older --json; exit 1 on a regression")
+    add("--compare", type=path, metavar="OLD", help="compare with an older --json; exit 1 on a regression")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import NoReturn, Protocol, TextIO
 
 from fer_fast.cli.console import complain, log_to_stderr
+from fer_fast.machine.memory import is_for_want_of_memory
 from fer_fast.types import CheckpointError, FerFastError, MissingExtraError
 from fer_fast.version import __version__
 
@@ -63,8 +64,12 @@ def run(argv: Sequence[str]) -> int:
         return 128 + getattr(interrupt, "signal", signal.SIGINT)
     except (ValueError, CheckpointError, MissingExtraError) as error:  # OutputRefusedError is a ValueError
         return _complain(error, 2)
-    except (FerFastError, OSError, MemoryError) as error:
+    except (FerFastError, OSError) as error:
         return _complain(error, 1)
+    except (MemoryError, RuntimeError) as error:
+        if not is_for_want_of_memory(error):
+            raise
+        return _complain(f"memory does not suffice: {error}", 1)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -163,8 +168,8 @@ def _configure_logging(arguments: argparse.Namespace) -> None:
         logging.getLogger("fer_fast.engines").setLevel(min(level, logging.INFO))
 
 
-def _complain(error: BaseException, status: int) -> int:
-    logging.getLogger(__name__).debug("where it came from:", exc_info=error)
+def _complain(error: object, status: int) -> int:
+    logging.getLogger(__name__).debug("where it came from:", exc_info=True)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

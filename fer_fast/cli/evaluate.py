@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from pathlib import Path
 
-from fer_fast.cli.arguments import add_prior_argument
+from fer_fast.cli.arguments import add_prior_argument, path
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.faces import ALL, LARGEST, NONE, add_finder_arguments, finder_options
 from fer_fast.cli.output import check_outputs, write_output
@@ -44,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="a packaged model's name, a .safetensors checkpoint or an exported model",
     )
-    add("data", metavar="DATA", type=Path, help="a folder of labelled faces; with --boxes, of photos")
+    add("data", metavar="DATA", type=path, help="a folder of labelled faces; with --boxes, of photos")
     add("--split", help="train, valid, test or all (default: test, or all where DATA has no splits)")
     add_prior_argument(parser, default=None)
     add("--hard", action="store_true", help="score the faces as one hard view shows each (needs the extra train)")
@@ -62,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=NONE,
         help="DATA has photos: score the largest face of each, or all (default: none, images are cropped faces)",
     )
-    add("--boxes", metavar="FILE", type=Path, help="a .csv of the faces in DATA: score a finder on them")
+    add("--boxes", metavar="FILE", type=path, help="a .csv of the faces in DATA: score a finder on them")
     add_finder_arguments(group)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,9 +75,14 @@ def _check_same(first: str, config: ClassifierConfig, file: str, other: Classifi
 
 
 def _spread(folder: str) -> list[str]:
-    """Checkpoints of a folder in the order of their names: the first, the last, and some between."""
-    found = sorted(map(str, Path(folder).glob("*.safetensors")))
+    """Checkpoints of a folder in the order of their names and numbers: the first, the last, and some between."""
+    found = sorted(map(str, Path(folder).glob("*.safetensors")), key=_by_number)
     if not found:
         raise ValueError(f"checkpoints must be a folder with .safetensors files, which {folder!r} is not")
     most = min(len(found), MOST_EPOCHS)
     return [found[round(place * (len(found) - 1) / max(most - 1, 1))] for place in range(most)]
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """So that epoch_1000 is behind epoch_999."""
+    return [(int(part or 0), part) if place % 2 else (0, part) for place, part in enumerate(re.split("([0-9]+)", name))]

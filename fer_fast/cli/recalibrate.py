@@ -7,7 +7,7 @@ import dataclasses
 import logging
 from pathlib import Path
 
-from fer_fast.cli.arguments import threshold
+from fer_fast.cli.arguments import path, threshold
 from fer_fast.cli.console import check_stdout, log_to_stderr, print_out
 from fer_fast.cli.progress import Progress
 from fer_fast.machine.disk import check_place
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add = parser.add_argument
     add("model", metavar="MODEL", help="a packaged model's name, or a .safetensors checkpoint")
-    add("--data", type=Path, required=True, metavar="DIR", help="labelled faces: DIR/CLASS/*.jpg, or as for training")
+    add("--data", type=path, required=True, metavar="DIR", help="labelled faces: DIR/CLASS/*.jpg, or as for training")
     add("--out", required=True, metavar="FILE", help="the new checkpoint")
     add(
         "--mix",

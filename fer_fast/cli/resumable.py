@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fer_fast.cli.console import log_to_stderr, say
-from fer_fast.types import FerFastError
+from fer_fast.machine.memory import is_for_want_of_memory
+from fer_fast.table.workplace import locked
+from fer_fast.types import FerFastError, OutputRefusedError
 
 #: The file in a training's folder that the next call goes on from.
 STATE = "state.pt"
@@ -43,12 +46,33 @@ def resumable(arguments: argparse.Namespace, goes_on: str, state: Path | None = 
     except (FerFastError, OSError, ArithmeticError) as error:
         raise ValueError(str(error)) from error
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not _is_for_want_of_memory(error):
+        if not is_for_want_of_memory(error):
             raise
         told = f"memory does not suffice; a smaller batch_size or image_size needs less: {error}"
         raise ValueError(told) from error
 
 
-def _is_for_want_of_memory(error: RuntimeError) -> bool:
-    """Whether torch found no room; on the CPU it says so in words alone."""
-    return type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
+def check_run_folder(out: Path) -> None:
+    """Raises a ValueError, before there is work, where a run's folder is something else."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out must be a folder; {str(out)!r} is none")
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While inside, no other command writes its run into a folder, which is made where there is none.
+
+    Raises:
+        OutputRefusedError: another one does, or there can be no folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise OutputRefusedError(f"out {str(folder)!r} cannot be written: {error.strerror or error}") from error
+    try:
+        if not locked(descriptor, folder):  # until the process ends, however it does
+            raise OutputRefusedError(f"another run is writing {str(folder)!r}")
+        yield
+    finally:
+        os.close(descriptor)

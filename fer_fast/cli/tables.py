@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from fer_fast.cli.arguments import names, positive
+from fer_fast.cli.arguments import names, path, positive
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.resumable import resumable
 from fer_fast.machine.extras import need
@@ -15,8 +14,8 @@ from fer_fast.reproduction.paper import PUBLISHED, READINGS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `fer-fast tables` takes."""
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="FERPlus")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of maps and rows; what it lacks is made")
+    add("--data", type=path, required=True, metavar="DIR", help="FERPlus")
+    add("--out", type=path, required=True, metavar="DIR", help="folder of maps and rows; what it lacks is made")
     add(
         "--recipe",
         default="paper",
@@ -36,18 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--backbone",
-        type=Path,
+        type=path,
         action="append",
         default=[],
         metavar="FILE",
         help="a file of ResNet-18 weights; may be repeated",
     )
     add("--jobs", type=positive, metavar="N", help="rows at a time on a CPU (default: one a core)")
-    add("--report", type=Path, metavar="FILE", help="write the tables to this Markdown file")
-    add("--json", type=Path, metavar="FILE", help="write the rows to this JSON file, with the machine and its versions")
+    add("--report", type=path, metavar="FILE", help="write the tables to this Markdown file")
+    add("--json", type=path, metavar="FILE", help="write the rows to this JSON file, with the machine and its versions")
     add(
         "--published",
-        type=Path,
+        type=path,
         default=PUBLISHED,
         metavar="FILE",
         help="a csv of the paper's own results: sources, train, test",

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_fast.cli.arguments import positive
+from fer_fast.cli.arguments import path, positive
 from fer_fast.cli.console import check_stdout, print_out
-from fer_fast.cli.resumable import STATE, resumable
+from fer_fast.cli.resumable import STATE, alone, check_run_folder, resumable
 from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("recipe", metavar="RECIPE", help=f"a .toml file, or one of: {', '.join(packaged())}")
     add(
         "--data",
-        type=Path,
+        type=path,
         required=True,
         metavar="DIR",
         help="FERPlus (fer2013new.csv beside FER2013Train/ ... or fer2013.csv), "
         "or a folder whose sub-folders are classes, in train/ and valid/ or alone",
     )
-    add("--out", type=Path, required=True, metavar="RUN", help="folder of the run; an unfinished run there goes on")
+    add("--out", type=path, required=True, metavar="RUN", help="folder of the run; an unfinished run there goes on")
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
         "--backbone",
-        type=Path,
+        type=path,
         action="append",
         default=[],
         metavar="FILE",
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--features",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="where what a backbone that stays frozen gives of each face is kept, once for any number of runs; without "
         "augmentation",
@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Trains; returns 0."""
     check_stdout()
     with resumable(arguments, "from the last saved state", arguments.out / STATE):
-        training(arguments).run(_print_row)
+        ready = training(arguments)
+        with alone(arguments.out):
+            ready.run(_print_row)
     return 0
 
 
@@ -148,7 +150,7 @@ def _kept(folder: Path, train: Faces, valid: Faces, model: Network) -> tuple[Kep
 
 def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
     """The recipe, when all that the options name is there and goes together, and another program's weights, if any."""
-    from fer_fast.datasets import check_data
+    from fer_fast.datasets import check_data, check_no_class
     from fer_fast.machine.disk import check_file
     from fer_fast.models.classifier import classifier_of
     from fer_fast.models.files.paths import checkpoint_path
@@ -162,6 +164,10 @@ def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
     if arguments.image_size and not arguments.start:
         raise ValueError("image_size must not be given without start: the recipe's [model] says it")
     check_data(arguments.data)
+    check_run_folder(arguments.out)
+    for name in ("out", "features"):
+        if (folder := getattr(arguments, name)) is not None:
+            check_no_class(name, folder, arguments.data)
     for teacher in arguments.teacher:
         checkpoint_path(teacher)
     for file in arguments.backbone:
@@ -170,14 +176,15 @@ def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
     architecture = classifier_of(config)
     if arguments.backbone and not architecture.weights_url(config):
         raise ValueError("backbone must not be given: the recipe's model has none that starts trained")
-    start, weights, suffix = arguments.start, {}, architecture.weights_suffix
+    start, suffix = arguments.start, architecture.weights_suffix
     if start and suffix and start.endswith(suffix):
         if arguments.image_size:
             raise ValueError(f"image_size must not be given with a start of {suffix}: the recipe's [model] says it")
-        weights = architecture.read_weights(Path(start), config)
-    elif start:
-        checkpoint_path(start)
-    return recipe, weights
+        return recipe, architecture.read_weights(Path(start), config)
+    if start and checkpoint_path(start).suffix.lower() != ".safetensors":
+        also = f" or, for the recipe's {config.architecture!r}, a {suffix} file" if suffix else ""
+        raise ValueError(f"start must be a packaged model or a .safetensors checkpoint{also}, not {start!r}")
+    return recipe, {}
 
 
 def _print_row(row: dict[str, Any]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_fast.cli.arguments import path
 from fer_fast.cli.console import check_stdout, print_out
 from fer_fast.cli.progress import Progress
-from fer_fast.cli.resumable import STATE, resumable
+from fer_fast.cli.resumable import STATE, alone, check_run_folder, resumable
 from fer_fast.machine.extras import need
 
 if TYPE_CHECKING:
@@ -21,18 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("recipe", metavar="RECIPE", help=f"a .toml file, or one of: {', '.join(packaged_finder_recipes())}")
-    add("--photos", type=Path, required=True, metavar="DIR", help="a folder of photos, with faces and without")
-    add("--faces", type=Path, metavar="DIR", help="cut faces to be set into scenes: FERPlus, or folders of classes")
+    add("--photos", type=path, required=True, metavar="DIR", help="a folder of photos, with faces and without")
+    add("--faces", type=path, metavar="DIR", help="cut faces to be set into scenes: FERPlus, or folders of classes")
     add("--start", default="finder", metavar="FILE", help="the finder that teaches and is trained further")
     add("--origin", default="", metavar="TEXT", help="of the result, a sentence for its checkpoint")
-    add("--out", type=Path, required=True, metavar="RUN", help="folder of the run; an unfinished run there goes on")
+    add("--out", type=path, required=True, metavar="RUN", help="folder of the run; an unfinished run there goes on")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns 0."""
     check_stdout()
     with resumable(arguments, "from the last saved state", arguments.out / STATE):
-        training(arguments).run(lambda row: print_out("  ".join(f"{name} {value}" for name, value in row.items())))
+        ready = training(arguments)
+        with alone(arguments.out):
+            ready.run(lambda row: print_out("  ".join(f"{name} {value}" for name, value in row.items())))
     return 0
 
 
@@ -50,6 +52,7 @@ def training(arguments: argparse.Namespace) -> FinderTraining:
     from fer_fast.train.finder.recipe import load_finder_recipe
 
     recipe = load_finder_recipe(arguments.recipe)
+    check_run_folder(arguments.out)
     if not arguments.photos.is_dir():
         raise ValueError(f"photos must be a folder; there is no folder {str(arguments.photos)!r}")
     files = [file for file in arguments.photos.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES]

@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer_fast.datasets.ferplus import has_ferplus_split, is_ferplus, load_ferplus
-from fer_fast.datasets.folders import load_folders, split_folder
+from fer_fast.datasets.folders import SPLIT_FOLDERS, load_folders, split_folder
 from fer_fast.datasets.split import Split, unseen
 from fer_fast.decode.interface import Decoder
 
-__all__ = ["SPLITS", "Split", "check_data", "check_split", "has_split", "has_splits", "load_split", "unseen"]
+__all__ = [
+    "SPLITS",
+    "Split",
+    "check_data",
+    "check_no_class",
+    "check_split",
+    "has_split",
+    "has_splits",
+    "load_split",
+    "unseen",
+]
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
@@ -24,6 +34,13 @@ def check_data(data: Path) -> None:
     """Raises a ValueError where there is no such folder."""
     if not data.is_dir():
         raise ValueError(f"data must be a folder; there is no {str(data)!r}")
+
+
+def check_no_class(name: str, folder: Path, data: Path) -> None:
+    """Raises a ValueError where a folder that is written to, called `name`, would be a class of the data next time."""
+    splits = [data / each for folders in SPLIT_FOLDERS.values() for each in folders]
+    if any(each.resolve() in folder.resolve().parents for each in (splits if has_splits(data) else [data])):
+        raise ValueError(f"{name} must not be among the classes of data {str(data)!r}, which {str(folder)!r} would be")
 
 
 def has_split(data: Path, split: str) -> bool:

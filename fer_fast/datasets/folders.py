@@ -138,11 +138,20 @@ def _by_class(folder: Path) -> list[tuple[str, Path]]:
         raise ValueError(f"data {str(folder)!r} must hold two or more sub-folders named as the classes")
     files = []
     for inside in classes:
+        _check_undivided(folder, inside)
         images = sorted(path for path in inside.rglob("*") if _is_image(path, inside))
         if not images:
             raise ValueError(f"class {inside.name!r} of {str(folder)!r} must hold an image")
         files += [(inside.name, path) for path in images]
     return files
+
+
+def _check_undivided(folder: Path, inside: Path) -> None:
+    """Refuses splits inside a class: read as its images, those to be tested on would be learnt from."""
+    for split in SPLIT_FOLDERS:
+        if (found := split_folder(inside, split)) is not None:
+            rule = f"must hold {split}/{inside.name}/, the split above the class, where it is divided"
+            raise ValueError(f"data {str(folder)!r} {rule}, not {found.name}/ inside the class")
 
 
 def _is_image(path: Path, inside: Path) -> bool:

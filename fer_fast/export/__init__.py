@@ -14,6 +14,7 @@ from fer_fast.export.triton import BACKENDS, check_served, repository
 from fer_fast.machine.disk import check_new_folder, check_place, write_folder, write_whole
 from fer_fast.machine.extras import need
 from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint, read_either
+from fer_fast.models.finder.config import LARGEST_SIDE
 from fer_fast.models.prior import TRAIN, PriorLike, ratios_of, shares_of
 from fer_fast.types import OutputError
 
@@ -44,6 +45,8 @@ _NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tensorrt": ("cuda", ("torch", "onnx", "onnxscript", "tensorrt")),
     "tensorrt-rtx": ("torch", ("torch", "onnx", "onnxscript")),
 }
+#: Images that an exported model may take at once: whoever opens it makes room for them.
+LARGEST_BATCH = 1 << 14
 #: Largest batch of an exported model, unless told.
 DEFAULT_BATCH_SIZE = 32
 #: Longest side of the photos that an exported finder takes, where memory is allocated for it, unless told.
@@ -131,9 +134,9 @@ def _check_options(
 ) -> None:
     """Raises a ValueError for what a format, `asked` for by this name, does not take."""
     check_choice(f"precision of {asked}", precision, FORMAT_PRECISIONS[format])
-    for name, value in (("batch_size", batch_size), ("find_size", find_size)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
+    for name, value, most in (("batch_size", batch_size, LARGEST_BATCH), ("find_size", find_size, LARGEST_SIDE)):
+        if not 1 <= value <= most:
+            raise ValueError(f"{name} must be from 1 to {most}, not {value}")
     if cards and format != "tensorrt-rtx":
         raise ValueError(f"cards are for format tensorrt-rtx, not {asked}: the others build for this machine or any")
 

@@ -1,4 +1,4 @@
-"""How much memory this process may use: what the machine has, a container's limit, the process's own."""
+"""How much memory this process may use, what the machine has, a container's limit, the process's own; its want."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ def usable_memory(root: Path = Path("/")) -> int:
         if limit != resource.RLIM_INFINITY:
             limits.append(limit)
     return min(limits)
+
+
+def is_for_want_of_memory(error: BaseException) -> bool:
+    """Whether there was too little of it, this machine's or a card's; torch on the CPU says so in words alone."""
+    if isinstance(error, MemoryError):
+        return True
+    torchs = type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and torchs
 
 
 def _granted(root: Path) -> list[int]:

@@ -117,7 +117,10 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
         Raises:
             ValueError: it is damaged, or its weights are not of this architecture and configuration.
         """
-        raise NotImplementedError(f"{type(self).__name__} must read what ends in its weights_suffix")
+        whose = (
+            f"architecture {self.config.architecture!r} has weights_suffix {self.weights_suffix!r} and no read_weights"
+        )
+        raise ValueError(f"start must be a model or a checkpoint, not {str(path)!r}: {whose}")
 
     def begin(self, network: Network, weights: Mapping[str, Tensor], images: Tensor) -> tuple[str, ...]:
         """Makes a new network, whose weights are of chance, ready to be trained.

@@ -12,6 +12,8 @@ from fer_fast.types import EMOTIONS
 
 #: Of anything that is counted: no array is longer.
 LARGEST = 2**31 - 1
+#: Pixels on a side of what a network sees: a batch of such images is 1.6 GB, and no face has more to show.
+LARGEST_IMAGE = 4096
 #: ImageNet's mean and standard deviation, in units of 0..1 pixels.
 IMAGENET_MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
 IMAGENET_STD: tuple[float, ...] = (0.229, 0.224, 0.225)
@@ -26,6 +28,9 @@ MEASURED_PRECISIONS: tuple[str, ...] = ("bf16", "fp16", "int8")
 FRAMINGS: tuple[str, ...] = ("points", "box", "level")
 #: The fields that are measured of a trained model or of what it was trained on.
 MEASURED_FIELDS: tuple[str, ...] = ("temperature", "activation_ranges", "precision_falls", "prior")
+
+#: The smallest share of a class that float32 holds; what is smaller is none.
+SMALLEST_SHARE = 2.0**-126
 
 Config = TypeVar("Config", bound="ClassifierConfig")
 
@@ -70,7 +75,7 @@ class ClassifierConfig:
 
     def __post_init__(self) -> None:
         self.keep_lists("mean", "std", "classes", "prior")
-        self.check_counts("image_size")
+        self.check_counts("image_size", most=LARGEST_IMAGE)
         self.check_switches("flip_average")
         if not is_number(self.temperature) or self.temperature <= 0:
             raise ValueError(f"temperature must be a number above 0, not {self.temperature!r}")
@@ -84,15 +89,23 @@ class ClassifierConfig:
                 raise ValueError(f"{field} must be {rule}, not {getattr(self, field)!r}")
         if min(self.std) <= 0:
             raise ValueError(f"std must be above 0, not {self.std!r}")
-        named = all(isinstance(name, str) for name in self.classes)
-        if not named or len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"classes must be two or more different names, not {self.classes!r}")
+        self._check_classes()
         object.__setattr__(self, "activation_ranges", _ranges(self.activation_ranges))
         check_precision_falls(self.precision_falls)
-        if self.prior and not (len(self.prior) == len(self.classes) and is_mix(self.prior) and min(self.prior) > 0):
+        wanted = len(self.prior) == len(self.classes) and is_mix(self.prior) and min(self.prior) >= SMALLEST_SHARE
+        if self.prior and not wanted:
             raise ValueError(
                 f"prior must be shares above 0 of the {len(self.classes)} classes that sum to 1, not {self.prior!r}"
             )
+
+    def _check_classes(self) -> None:
+        """Whether the names can be told apart wherever they are written, in UTF-8, with single spaces between words."""
+        written = {" ".join(name.split()) for name in self.classes if isinstance(name, str)}
+        if len(self.classes) < 2 or len(written) != len(self.classes):
+            raise ValueError(f"classes must be two or more different names, not {self.classes!r}")
+        for name in self.classes:
+            if not name.split() or name.encode(errors="replace").decode() != name:
+                raise ValueError(f"classes must have names that are text, not {name!r}")
 
     @property
     def channels(self) -> int:
@@ -107,12 +120,12 @@ class ClassifierConfig:
                 raise ValueError(f"{field} must be a list, not {value!r}")
             object.__setattr__(self, field, tuple(value))
 
-    def check_counts(self, *fields: str) -> None:
-        """Raises a ValueError unless these fields count something."""
+    def check_counts(self, *fields: str, most: int = LARGEST) -> None:
+        """Raises a ValueError unless these fields count something, and no more than `most`."""
         for field in fields:
             value = getattr(self, field)
-            if type(value) is not int or not 1 <= value <= LARGEST:  # True is an int, too
-                raise ValueError(f"{field} must be a positive integer up to {LARGEST}, not {value!r}")
+            if type(value) is not int or not 1 <= value <= most:  # True is an int, too
+                raise ValueError(f"{field} must be a positive integer up to {most}, not {value!r}")
 
     def check_switches(self, *fields: str) -> None:
         """Raises a ValueError unless these fields are true or false."""

@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fer_fast.models.config import SMALLEST_SHARE
+
 #: A word, shares as text, the path of a file, or shares by class.
 PriorLike: TypeAlias = str | os.PathLike[str] | Mapping[str, float]
 Shares: TypeAlias = tuple[float, ...]
@@ -38,7 +40,8 @@ def shares_of(prior: PriorLike, classes: tuple[str, ...]) -> Shares:
         prior: train leaves them as they are, of an export as it was exported; balanced is every class as common as the
             others; shares or counts by class, as a mapping or as text, `anger=0.2,fear=0.8`; or the path of a file with
             a JSON object of them, or with a line `class=share` each and comments behind a #. Text with a = is no path.
-        classes: the model's; each must have a share, and a share of 0 says that it is never the answer.
+        classes: the model's; each must have a share, and a share of 0 says that it is never the answer; one that
+            float32 cannot hold, below 1.2e-38, is 0.
 
     Returns:
         A share a class, 0 or more, that sum to 1; none for train.
@@ -141,7 +144,8 @@ def _in_order(pairs: Iterable[tuple[str, Any]], classes: tuple[str, ...]) -> Sha
         raise ValueError("prior must have a share above 0; all are 0")
     shares = [found[name] / most for name in classes]  # the sum of counts might be too large for a float
     total = math.fsum(shares)
-    return tuple(share / total for share in shares)
+    # Of a share that float32 cannot hold an export answers never: what divides by it later would have no number.
+    return tuple(share / total if share / total >= SMALLEST_SHARE else 0.0 for share in shares)
 
 
 def _share(name: str, value: Any) -> float:

@@ -41,8 +41,9 @@ def taught(train: Faces, teachers: list[str], share: float, cache: Path, device:
 def _answers(train: Faces, teacher: str, cache: Path, device: str) -> Tensor:
     """One teacher's probabilities of the faces' classes, float32 [images, classes]."""
     with Classifier(teacher, device=device) as classifier:
-        if not set(train.classes) <= set(classifier.classes):
-            raise ValueError(f"teacher {teacher!r} must have the classes of the data, {', '.join(train.classes)}")
+        if lacking := [name for name in train.classes if name not in classifier.classes]:
+            rule = f"must have the classes of the data, {', '.join(train.classes)}"
+            raise ValueError(f"teacher {teacher!r} {rule}; it lacks {lacking[0]!r}")
         # By the model alone: a run that goes on elsewhere, in another precision, keeps the answers that it began with.
         model = classifier.identity.split()[0]
         file = cache.with_name(f"{cache.stem}-{model}{cache.suffix}")

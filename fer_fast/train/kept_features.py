@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,7 @@ class KeptFeatures:
                     _compute(file, note, about, done, faces, model)
         except OSError as error:
             raise FerFastError(f"features {str(folder)!r} cannot be written: {error}") from error
-        self._values: npt.NDArray[np.float16] = np.load(file, mmap_mode="r")
+        self._values = _opened(file, len(faces), "r")
 
     def __len__(self) -> int:
         return len(self._values)
@@ -97,12 +98,31 @@ def _done(note: Path, about: dict[str, str | int]) -> int:
     """How many faces' features are there."""
     if not note.is_file():
         return 0
-    found = json.loads(note.read_text())
+    try:
+        found = json.loads(note.read_text())
+        done = int(found["done"])
+    except (ValueError, TypeError, LookupError) as error:
+        raise _damaged(note, error) from error
     for name, value in about.items():
         if found.get(name) != value:
             said = f"{found.get(name)}, not {value}" if name == "size" else "others"
             raise ValueError(f"features must be a new folder: {str(note.parent)!r} holds those of other {name}: {said}")
-    return int(found["done"])
+    return done
+
+
+def _opened(file: Path, faces: int, mode: Literal["r", "r+"]) -> npt.NDArray[np.float16]:
+    """What was computed, on the disk."""
+    try:
+        values = np.load(file, mmap_mode=mode)
+    except (ValueError, EOFError) as error:
+        raise _damaged(file, error) from error
+    if values.dtype != np.float16 or len(values) != faces:
+        raise _damaged(file, f"it must have {faces} rows in float16, not {len(values)} in {values.dtype}")
+    return values  # type: ignore[no-any-return]
+
+
+def _damaged(file: Path, why: object) -> ValueError:
+    return ValueError(f"features must be a new folder, or whole: {str(file)!r} is damaged: {why}")
 
 
 def _compute(file: Path, note: Path, about: dict[str, str | int], done: int, faces: Tensor, model: Network) -> None:
@@ -113,7 +133,7 @@ def _compute(file: Path, note: Path, about: dict[str, str | int], done: int, fac
     graph = CompiledGraph(
         core.compile_model(laid_features(checkpoint, _BATCH), "CPU", compile_options(core, precision))
     )
-    values: npt.NDArray[np.float16] | None = np.load(file, mmap_mode="r+") if done else None
+    values = _opened(file, len(faces), "r+") if done else None
     for number, start in enumerate(range(done, len(faces), _BATCH), 1):
         found = graph([as_pixels(faces[start : start + _BATCH], size).numpy()])[0]
         if values is None:

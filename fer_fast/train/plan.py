@@ -19,6 +19,11 @@ class Step:
     last_of_epoch: bool
 
 
+def step_count(recipe: Recipe, images: int) -> int:
+    """How many steps a run has."""
+    return sum(stage.steps or stage.epochs * (images // recipe.batch_size) for stage in recipe.stages)
+
+
 def planned(recipe: Recipe, images: int) -> Iterator[Step]:
     """Every step of the run; a last, smaller batch of an epoch is left out."""
     per_epoch = images // recipe.batch_size

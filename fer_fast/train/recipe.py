@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fer_fast.datasets.split import FERPLUS_PROTOCOLS
 from fer_fast.models.classifier import SETTINGS, ClassifierArchitecture, classifier_named
-from fer_fast.models.config import ClassifierConfig
+from fer_fast.models.config import LARGEST_IMAGE, ClassifierConfig, is_number
 from fer_fast.models.registry import UNSAID
+from fer_fast.train.rules import check_number, check_one_of, check_seed, table_of, values_of
 
 #: Kinds of file that may hold a backbone to start from.
 WEIGHTS_FILES = ".safetensors or .pth"
@@ -51,14 +50,18 @@ class Augmentation:
     def __post_init__(self) -> None:
         if not isinstance(self.flip, bool):
             raise ValueError(f"flip must be true or false, not {self.flip!r}")
-        _check(self, "rotation_degrees", "a number from 0 to 180", lambda value: 0 <= value <= 180)
+        check_number(self, "rotation_degrees", "a number from 0 to 180", lambda value: 0 <= value <= 180)
         for name in ("shift", "erase_chance", "hard_chance"):
-            _check(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+            check_number(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)
         for name in ("scale", "contrast"):
-            _check(self, name, "a number from 0 to below 1", lambda value: 0 <= value < 1)
-        _check(self, "mixup", "a number of 0 or more", lambda value: value >= 0)
+            check_number(self, name, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+        check_number(
+            self, "mixup", "0 or a number from 0.01 to 1000", lambda value: value == 0 or 0.01 <= value <= 1000
+        )
         areas = self.erase_area
-        if len(areas) != 2 or not all(map(_is_number, areas)) or not 0 < areas[0] <= areas[1] <= 1:
+        if not isinstance(areas, (list, tuple)):
+            raise ValueError(f"erase_area must be a list, not {areas!r}")
+        if len(areas) != 2 or not all(map(is_number, areas)) or not 0 < areas[0] <= areas[1] <= 1:
             raise ValueError(f"erase_area must be two ascending numbers above 0, at most 1, not {list(areas)!r}")
         object.__setattr__(self, "erase_area", tuple(areas))
 
@@ -80,17 +83,17 @@ class Stage:
 
     def __post_init__(self) -> None:
         size = self.image_size
-        _check(
+        check_number(
             self,
             "image_size",
-            "0 or an integer of 32 or more",
-            lambda _: type(size) is int and (size == 0 or size >= 32),
+            f"0 or an integer from 32 to {LARGEST_IMAGE}",
+            lambda _: type(size) is int and (size == 0 or 32 <= size <= LARGEST_IMAGE),
         )
         for name in ("epochs", "steps"):
-            _check(self, name, "an integer of 0 or more", lambda value: isinstance(value, int) and value >= 0)
+            check_number(self, name, "an integer of 0 or more", lambda value: isinstance(value, int) and value >= 0)
         if (self.epochs == 0) == (self.steps == 0):
             raise ValueError(f"a stage must have epochs or steps, not epochs {self.epochs} and steps {self.steps}")
-        _one_of(self, "part", ("backbone", "all"))
+        check_one_of(self, "part", ("backbone", "all"))
 
 
 @dataclass(frozen=True)
@@ -150,19 +153,20 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("stages must be one or more, got none")
-        _check(self, "seed", "an integer of 0 or more", lambda value: isinstance(value, int) and value >= 0)
+        check_seed(self.seed)
         # Batch norm cannot learn from one image.
-        _check(self, "batch_size", "an integer of 2 or more", lambda value: isinstance(value, int) and value >= 2)
-        _check(self, "learning_rate", "a number above 0", lambda value: value > 0)
-        for name in ("backbone_learning_rate", "weight_decay", "auxiliary_weight"):
-            _check(self, name, "a number of 0 or more", lambda value: value >= 0)
+        check_number(self, "batch_size", "an integer of 2 or more", lambda value: isinstance(value, int) and value >= 2)
+        check_number(self, "learning_rate", "a number above 0, at most 1", lambda value: 0 < value <= 1)
+        check_number(self, "backbone_learning_rate", "a number from 0 to 1", lambda value: 0 <= value <= 1)
+        for name in ("weight_decay", "auxiliary_weight"):
+            check_number(self, name, "a number from 0 to 1000", lambda value: 0 <= value <= 1000)
         for name in ("drop_path", "average_decay"):
-            _check(self, name, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+            check_number(self, name, "a number from 0 to below 1", lambda value: 0 <= value < 1)
         for name in ("balance", "distillation"):
-            _check(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)
-        _one_of(self, "protocol", FERPLUS_PROTOCOLS)
-        _one_of(self, "targets", ("votes", "labels"))
-        _one_of(self, "schedule", ("one-cycle", "constant"))
+            check_number(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+        check_one_of(self, "protocol", FERPLUS_PROTOCOLS)
+        check_one_of(self, "targets", ("votes", "labels"))
+        check_one_of(self, "schedule", ("one-cycle", "constant"))
         self._check_features()
         config = self.config(("0", "1"))
         if any(stage.part == "backbone" for stage in self.stages) and self.backbone_learning_rate == 0:
@@ -172,17 +176,22 @@ class Recipe:
 
     def _check_features(self) -> None:
         names = self.feature_loss
-        names = (names,) if isinstance(names, str) else tuple(names)
+        names = (names,) if isinstance(names, str) else names
+        listed = isinstance(names, (list, tuple)) and all(names.count(name) == 1 for name in names)
+        if not listed or not all(name in FEATURE_NAMES for name in names):
+            said = list(names) if isinstance(names, tuple) else names
+            raise ValueError(f"feature_loss must be different ones of {', '.join(FEATURE_NAMES)}, not {said!r}")
+        names = tuple(names)
         object.__setattr__(self, "feature_loss", names)
-        _one_of(self, "weighting", ("fixed", "adaptive"))
-        if len({*names}) < len(names) or not {*names} <= {*FEATURE_NAMES}:
-            raise ValueError(f"feature_loss must be different ones of {', '.join(FEATURE_NAMES)}, not {list(names)!r}")
+        check_one_of(self, "weighting", ("fixed", "adaptive"))
+        if not names and self.weighting != "fixed":
+            raise ValueError(f"weighting must be fixed without feature_loss, not {self.weighting!r}")
         if not isinstance(self.feature_layer, str) or bool(self.feature_layer) != bool(names):
             rule = "name a layer" if names else "be left out without feature_loss"
             raise ValueError(f"feature_layer must {rule}, not {self.feature_layer!r}")
         rule = "a number above 0" if names else "left out without feature_loss"
         for name in ("feature_weight", "feature_epochs"):
-            _check(self, name, rule, lambda value: value > 0 if names else value == 0)
+            check_number(self, name, rule, lambda value: value > 0 if names else value == 0)
 
     def feature_words(self) -> str:
         """What is said of the features in a run's identity; empty where there are none."""
@@ -191,6 +200,8 @@ class Recipe:
 
     def check_for(self, config: ClassifierConfig) -> None:
         """Raises a ValueError where the recipe has what a model of this configuration does not."""
+        if (said := self.model.get("architecture", config.architecture)) != config.architecture:
+            raise ValueError(f"start must be of the recipe's architecture, {said!r}, not {config.architecture!r}")
         architecture = _trainable(config.architecture)
         for name in sorted(SETTINGS - architecture.settings):
             if getattr(self, name):
@@ -256,9 +267,12 @@ def load_recipe(recipe: str | Path) -> Recipe:
     if not path.is_file():
         raise ValueError(f"recipe must be a .toml file or one of: {', '.join(packaged())}; there is no {str(recipe)!r}")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        stages = tuple(Stage(**stage) for stage in values.pop("stages"))
-        augmentation = Augmentation(**values.pop("augmentation", {}))
+        values = values_of(path)
+        stages = values.pop("stages")
+        if not isinstance(stages, list):
+            raise ValueError(f"stages must be a list of tables, not {stages!r}")
+        stages = tuple(Stage(**table_of(stage, "a stage")) for stage in stages)
+        augmentation = Augmentation(**table_of(values.pop("augmentation", {}), "augmentation"))
         return Recipe(stages=stages, augmentation=augmentation, **values)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         names = ", ".join(each.name for each in dataclasses.fields(Recipe))
@@ -276,18 +290,3 @@ def _trainable(name: str) -> ClassifierArchitecture:
     if not architecture.trainable:
         raise ValueError(f"architecture must be one that is trained, not {name!r}")
     return architecture
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check(settings: object, name: str, rule: str, holds: Callable[[Any], bool]) -> None:
-    value = getattr(settings, name)
-    if not _is_number(value) or not holds(value):
-        raise ValueError(f"{name} must be {rule}, not {value!r}")
-
-
-def _one_of(settings: object, name: str, choices: tuple[str, ...]) -> None:
-    if getattr(settings, name) not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(settings, name)!r}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-import pickle
+import zipfile
+import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from torch import Tensor
 from fer_fast.machine.disk import write_whole
 from fer_fast.types import FerFastError
 
+#: What a state holds of a run's parts, each by its own `state_dict`.
+LEARNT = ("live", "averaged", "optimizer", "scheduler")
 LOG_FIELDS = (
     "step",
     "epoch",
@@ -56,18 +60,71 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     keep(path, buffer.getvalue())
 
 
-def load_state(path: Path) -> dict[str, Any] | None:
+def load_state(path: Path, run: str, data: str, fields: Collection[str]) -> dict[str, Any] | None:
     """Reads it, on the CPU; None if there is none.
 
+    Args:
+        path: the file.
+        run: what it must say that it is of, as `run`.
+        data: the word for what the run learns from.
+        fields: what it holds besides, `done`, how many steps, among them.
+
     Raises:
+        ValueError: it is another run's.
         FerFastError: if it is damaged.
     """
     if not path.exists():
         return None
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")  # type: ignore[no-any-return]
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise FerFastError(f"state {str(path)!r} is damaged; a run without it starts anew: {error}") from error
+        _check_sums(path)
+        state = read_tensors(path)
+    except (ValueError, OSError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(state, dict) or "run" not in state:
+        raise _damaged(path, "it is no run's")
+    if state.pop("run") != run:
+        raise ValueError(
+            f"out must be a new folder: {str(path.parent)!r} holds a run of another recipe, of other {data}, "
+            "or from another start"
+        )
+    if {*state} != {*fields} or type(state["done"]) is not int or state["done"] < 0:
+        raise _damaged(path, "it is not whole")
+    return state
+
+
+def _check_sums(path: Path) -> None:
+    """Compares what torch wrote with its CRC-32s, which torch does not: of a changed bit a run would go on, elsewhere.
+
+    Raises:
+        ValueError: it is another, or it was not torch that wrote it.
+        OSError: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            changed = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+        raise ValueError(f"it is not what torch wrote: {error}") from error
+    if changed is not None:
+        raise ValueError(f"{changed} in it changed since it was written")
+
+
+def _damaged(path: Path, why: object) -> FerFastError:
+    return FerFastError(f"state {str(path)!r} is damaged; a run without it starts anew: {why}")
+
+
+def read_tensors(path: Path) -> Any:
+    """What torch wrote into a file, on the CPU; no code of it is run.
+
+    Raises:
+        ValueError: it was not torch that wrote it, or it is damaged.
+        OSError: it cannot be read.
+    """
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of any other bytes an unpickler may make anything
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def keep_tensor(path: Path, name: str, tensor: Tensor, about: dict[str, str]) -> None:
@@ -107,15 +164,16 @@ class Log:
     Args:
         path: the file.
         done: steps that are saved; rows of later steps are dropped, as these steps are done again.
+
+    Raises:
+        ValueError: what is there is no run's log.
+        FerFastError: as `keep`.
     """
 
     def __init__(self, path: Path, done: int) -> None:
         self.path = path
-        self.rows: list[dict[str, Any]] = []
-        if path.exists():
-            with path.open(newline="") as file:
-                rows = list(csv.DictReader(file))
-            self.rows = [row for row in rows if (row["step"] or "").isdigit() and int(row["step"]) <= done]
+        rows = _logged(path) if path.exists() else []
+        self.rows: list[dict[str, Any]] = [row for row in rows if row["step"].isdecimal() and int(row["step"]) <= done]
         self._write()
 
     def add(self, row: dict[str, Any]) -> None:
@@ -129,3 +187,15 @@ class Log:
         writer.writeheader()
         writer.writerows(self.rows)
         keep(self.path, buffer.getvalue().encode())
+
+
+def _logged(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log, of a version with fewer columns, too; what a stopped machine left of a row is none."""
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            if not {*(reader.fieldnames or ["step"])} <= {*LOG_FIELDS}:
+                raise ValueError(f"its columns are {', '.join(map(str, reader.fieldnames or []))}")
+            return [row for row in reader if row.get("step") and None not in row]
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"out must be a new folder: {str(path)!r} is no log of a run: {error}") from error

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,9 +35,9 @@ from fer_fast.train.identity import generator_of, identity_of
 from fer_fast.train.kept_features import KeptFeatures
 from fer_fast.train.learner import Learner, balance_weights, seen_mix, weighted_loss
 from fer_fast.train.optimizer import averaging, new_optimizer
-from fer_fast.train.plan import Step, planned
+from fer_fast.train.plan import Step, planned, step_count
 from fer_fast.train.recipe import Recipe, Stage
-from fer_fast.train.record import LOG_FIELDS, Log, keep, load_state, save_state
+from fer_fast.train.record import LEARNT, LOG_FIELDS, Log, keep, load_state, save_state
 from fer_fast.train.start import Start
 from fer_fast.types import FerFastError, MissingExtraError
 
@@ -102,8 +103,8 @@ class Training:
         self.augment = Augment(recipe.augmentation)
         self.hard = hard_faces(valid.pixels) if recipe.augmentation.hard_chance else None
         self.weights = balance_weights(train.targets, recipe.balance).to(self.device)
-        self.steps = list(planned(recipe, len(train)))
-        self.optimizer, self.scheduler = new_optimizer(recipe, self.live, start.new_stages, len(self.steps))
+        steps = step_count(recipe, len(train))
+        self.optimizer, self.scheduler = new_optimizer(recipe, self.live, start.new_stages, steps)
         self.identity = identity_of(recipe, train, valid, self.live, start.model.config.image_size)
         self.done = 0
         # The largest validation accuracy so far, with hard ones the mean of both; of equals, the smaller loss, negated.
@@ -131,7 +132,7 @@ class Training:
         first = self.done
         if not self.done:
             self._keep_epoch(0)
-        for step in self.steps[self.done :]:
+        for step in islice(planned(self.recipe, len(self.train)), self.done, None):
             self.losses.append(self._advance(step))
             self.done = step.number + 1
             if step.last_of_epoch or self.done % LOG_STEPS == 0:
@@ -301,19 +302,15 @@ class Training:
         return stage.image_size or self.result.config.image_size
 
     def _save(self) -> None:
-        state = {part: getattr(self, part).state_dict() for part in ("live", "averaged", "optimizer", "scheduler")}
+        state = {part: getattr(self, part).state_dict() for part in LEARNT}
         place = {"run": self.identity, "done": self.done, "best": self.best, "losses": self.losses}
         save_state(self.out / "state.pt", {**place, **state})
 
     def _load(self) -> None:
-        state = load_state(self.out / "state.pt")
+        fields = ("done", "best", "losses", *LEARNT)
+        state = load_state(self.out / "state.pt", self.identity, "data", fields)
         if state is None:
             return
-        if state.pop("run") != self.identity:
-            raise ValueError(
-                f"out must be a new folder: {str(self.out)!r} holds a run of another recipe, of other data, "
-                "or from another start"
-            )
         self.done, self.best, self.losses = state.pop("done"), state.pop("best"), state.pop("losses")
         for part, values in state.items():
             getattr(self, part).load_state_dict(values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import pickle
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -18,11 +17,13 @@ from torch import Tensor
 
 from fer_fast.datasets.resized import plain
 from fer_fast.machine.disk import check_file
+from fer_fast.models.building import new_network
 from fer_fast.models.classifier import classifier_of
 from fer_fast.models.fusion.architecture import RESNET18_URL
 from fer_fast.models.network import Network
 from fer_fast.train.faces import Faces, spread
 from fer_fast.train.recipe import WEIGHTS_FILES, Recipe
+from fer_fast.train.record import read_tensors
 from fer_fast.types import FerFastError
 
 
@@ -62,9 +63,8 @@ def _download(url: str) -> dict[str, Tensor]:
 def _read_weights(path: Path) -> dict[str, Tensor]:
     check_file("backbone", path, WEIGHTS_FILES)
     try:
-        safe = path.suffix == ".safetensors"
-        weights = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        weights = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
+    except (SafetensorError, ValueError, OSError) as error:
         raise ValueError(f"backbone {str(path)!r} cannot be read: {error}") from error
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise ValueError(f"backbone {str(path)!r} must hold tensors by name, as torchvision's files do")
@@ -97,10 +97,9 @@ def new_start(recipe: Recipe, train: Faces, weights: Mapping[str, Tensor]) -> St
     """
     torch.manual_seed(recipe.seed)
     config = recipe.config(train.classes)
-    architecture = classifier_of(config)
-    model = architecture.network(config, recipe.drop_path)
+    model = new_network(config, recipe.drop_path)
     images = plain(spread(train.pixels, 256), config.image_size)
-    return Start(model, architecture.begin(model, weights, images))
+    return Start(model, classifier_of(config).begin(model, weights, images))
 
 
 def at_size(start: Network, image_size: int) -> Network:
@@ -117,7 +116,7 @@ def at_size(start: Network, image_size: int) -> Network:
         return start
     architecture = classifier_of(start.config)
     config = dataclasses.replace(start.config, image_size=image_size, activation_ranges={}, precision_falls={})
-    model, weights = architecture.network(config), architecture.weights_at(start, config)
+    model, weights = new_network(config), architecture.weights_at(start, config)
     for name, tensor in model.state_dict().items():
         if weights[name].shape != tensor.shape:
             rule = f"image_size must be the model's {start.config.image_size} for architecture {config.architecture!r}"
@@ -137,7 +136,8 @@ def tuned_start(recipe: Recipe, train: Faces, start: Network) -> Start:
     Raises:
         ValueError: if the recipe has what the model's architecture does not.
     """
-    architecture = classifier_of(start.config)
+    if not classifier_of(start.config).trainable:
+        raise ValueError(f"start must be of an architecture that is trained, not {start.config.architecture!r}")
     recipe.check_for(start.config)
     torch.manual_seed(recipe.seed)
     config = dataclasses.replace(
@@ -150,9 +150,14 @@ def tuned_start(recipe: Recipe, train: Faces, start: Network) -> Start:
         precision_falls={},
         prior=(),
     )
-    model = architecture.network(config, recipe.drop_path)
-    same, (layer, dot, bias) = train.classes == start.config.classes, architecture.bias.rpartition(".")
+    model = new_network(config, recipe.drop_path)
+    same, (layer, dot, bias) = train.classes == start.config.classes, classifier_of(config).bias.rpartition(".")
     head = f"{layer}{dot}" or bias  # of a bias that is no layer's all names would begin with that layer's
-    state = {name: tensor for name, tensor in start.state_dict().items() if same or not name.startswith(head)}
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    state = {
+        name: tensor
+        for name, tensor in start.state_dict().items()
+        if same or (not name.startswith(head) and tensor.shape == shapes[name])
+    }
     model.load_state_dict(state, strict=False)
     return Start(model)

@@ -68,6 +68,9 @@ def _config(members: list[Checkpoint], shares: tuple[float, ...], framing: str |
     if len(members) < 2:
         raise ValueError(f"models must be two or more, not {len(members)}")
     configs = [member.config for member in members]
+    if odd := next((config for config in configs if config.classes != configs[0].classes), None):
+        first = ", ".join(configs[0].classes)
+        raise ValueError(f"models must have the same classes; one has {first}, another {', '.join(odd.classes)}")
     if framing is None and len({config.framing for config in configs}) > 1:
         found = ", ".join(config.framing for config in configs)
         raise ValueError(f"framing must be given where the models' differ; theirs are {found}")

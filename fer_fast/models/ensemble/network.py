@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from fer_fast.models.classifier import classifier_of
+from fer_fast.models.building import new_network
 from fer_fast.models.ensemble.config import EnsembleConfig
 from fer_fast.models.ensemble.layers import LEAST
 from fer_fast.models.network import Network
@@ -27,7 +27,7 @@ class Ensemble(Network):
     def __init__(self, config: EnsembleConfig) -> None:
         super().__init__(config)
         self.bias = nn.Parameter(torch.zeros(len(config.classes)))
-        self.members = nn.ModuleList(classifier_of(member).network(member) for member in config.members)
+        self.members = nn.ModuleList(map(new_network, config.members))
         for place, member in enumerate(config.members):
             if member.image_size != config.image_size:
                 rows = torch.from_numpy(resize_matrix(config.image_size, member.image_size))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fer_fast.models.building import new_network
 from fer_fast.models.files.checkpoint import Checkpoint, FinderCheckpoint, write_checkpoint
 from fer_fast.models.network import Network
 from fer_fast.models.registry import architecture_of
@@ -26,7 +27,8 @@ def build_model(checkpoint: Checkpoint) -> Network:
     Raises:
         CheckpointError: it holds tensors of other names or shapes than its configuration asks for.
     """
-    return cast(Network, _built(checkpoint))
+    check_tensors(checkpoint.tensors, architecture_of(checkpoint).shapes(checkpoint.config))
+    return _filled(new_network(checkpoint.config), checkpoint)
 
 
 def build_finder(checkpoint: FinderCheckpoint) -> FinderNetwork:
@@ -35,13 +37,9 @@ def build_finder(checkpoint: FinderCheckpoint) -> FinderNetwork:
     Raises:
         CheckpointError: it holds tensors of other names or shapes than its architecture asks for.
     """
-    return cast("FinderNetwork", _built(checkpoint))
-
-
-def _built(checkpoint: Checkpoint | FinderCheckpoint) -> nn.Module:
     architecture = architecture_of(checkpoint)
     check_tensors(checkpoint.tensors, architecture.shapes(checkpoint.config))
-    return _filled(architecture.network(checkpoint.config), checkpoint)
+    return _filled(cast("FinderNetwork", architecture.network(checkpoint.config)), checkpoint)
 
 
 def _filled(model: _Module, checkpoint: Checkpoint | FinderCheckpoint) -> _Module:

@@ -9,6 +9,9 @@ from fer_fast.models.config import LARGEST, ClassifierConfig, is_number
 
 SOURCES: tuple[str, ...] = ("image", "FM1", "FM2", "FM3", "FM4")
 
+#: Layers of a Vision Transformer; to build more of them, by a slip, would take all of a machine's memory.
+_DEEPEST = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class FusionConfig(ClassifierConfig):
@@ -45,7 +48,8 @@ class FusionConfig(ClassifierConfig):
         object.__setattr__(self, "sources", tuple(name for name in SOURCES if name in self.sources))
         if self.colour != "rgb":
             raise ValueError(f"colour must be rgb for a fusion model, not {self.colour!r}")
-        self.check_counts("grid", "width", "depth", "heads")
+        self.check_counts("grid", "width", "heads")
+        self.check_counts("depth", most=_DEEPEST)
         self.check_switches("reduce_mean")
         if self.image_size % self.grid:
             raise ValueError(f"image_size must be a multiple of grid {self.grid}, not {self.image_size}")

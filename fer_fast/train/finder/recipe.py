@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fer_fast.models.config import is_number
+from fer_fast.train.rules import check_seed, table_of, values_of
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -42,8 +45,8 @@ class Composition:
     cut_largest: float = 64.0
 
     def __post_init__(self) -> None:
-        if type(self.side) is not int or self.side < 64 or self.side % 32:
-            raise ValueError(f"side must be a multiple of 32, 64 or more, not {self.side!r}")
+        if type(self.side) is not int or not 64 <= self.side <= 4096 or self.side % 32:
+            raise ValueError(f"side must be a multiple of 32, 64 to 4096, not {self.side!r}")
         for name in ("parts", "tilt_chances"):
             _chances(self, name)
         if len(self.tilts) != len(self.tilt_chances):
@@ -122,8 +125,7 @@ class FinderRecipe:
         for name in ("steps", "batch_size", "judged_scenes"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be an integer of 1 or more, not {getattr(self, name)!r}")
-        if type(self.seed) is not int or self.seed < 0:
-            raise ValueError(f"seed must be an integer of 0 or more, not {self.seed!r}")
+        check_seed(self.seed)
         for name, low, high in (
             ("learning_rate", 1e-9, 1),
             ("average_decay", 0, 0.99999),
@@ -150,10 +152,10 @@ def load_finder_recipe(recipe: str | Path) -> FinderRecipe:
         known = ", ".join(packaged_finder_recipes())
         raise ValueError(f"recipe must be a .toml file or one of: {known}; there is no {str(recipe)!r}")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = values_of(path)
         parts: dict[str, Any] = {
-            "composition": Composition(**_tuples(values.pop("composition", {}))),
-            "degradation": Degradation(**values.pop("degradation", {})),
+            "composition": Composition(**_tuples(table_of(values.pop("composition", {}), "composition"))),
+            "degradation": Degradation(**table_of(values.pop("degradation", {}), "degradation")),
         }
         return FinderRecipe(**_tuples(values), **parts)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
@@ -172,11 +174,12 @@ def _tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 def _range(settings: object, name: str, low: float, high: float) -> None:
     value = getattr(settings, name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise ValueError(f"{name} must be a number from {low} to {high}, not {value!r}")
 
 
 def _chances(settings: object, name: str) -> None:
     values = getattr(settings, name)
-    if not values or not all(value >= 0 for value in values) or not math.isclose(sum(values), 1):
+    right = isinstance(values, (list, tuple)) and all(is_number(value) and value >= 0 for value in values)
+    if not right or not math.isclose(math.fsum(values), 1):
         raise ValueError(f"{name} must be numbers of 0 or more whose sum is 1, not {values!r}")

@@ -27,7 +27,7 @@ from fer_fast.train.finder.loss import cells_of, finder_loss
 from fer_fast.train.finder.material import Picture
 from fer_fast.train.finder.recipe import FinderRecipe
 from fer_fast.train.finder.scenes import Scene, compose
-from fer_fast.train.record import load_state, save_state
+from fer_fast.train.record import LEARNT, load_state, save_state
 
 log = logging.getLogger(__name__)
 
@@ -179,18 +179,13 @@ class FinderTraining:
         return network.eval()
 
     def _save(self) -> None:
-        state = {part: getattr(self, part).state_dict() for part in ("live", "averaged", "optimizer", "scheduler")}
+        state = {part: getattr(self, part).state_dict() for part in LEARNT}
         save_state(self.out / "state.pt", {"run": self.identity, "done": self.done, **state})
 
     def _load(self) -> None:
-        state = load_state(self.out / "state.pt")
+        state = load_state(self.out / "state.pt", self.identity, "photos", ("done", *LEARNT))
         if state is None:
             return
-        if state.pop("run") != self.identity:
-            raise ValueError(
-                f"out must be a new folder: {str(self.out)!r} holds a run of another recipe, of other photos, "
-                "or from another start"
-            )
         self.done = state.pop("done")
         for part, values in state.items():
             getattr(self, part).load_state_dict(values)
