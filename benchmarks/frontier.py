@@ -25,6 +25,7 @@ from fer_fast.bench.environment import environment, load_average
 from fer_fast.evaluation import evaluate, json_text, scored_split
 from fer_fast.evaluation.report import run_of
 from fer_fast.machine.disk import check_place, write_whole
+from fer_fast.models.ensemble.config import EnsembleConfig
 from fer_fast.models.files.checkpoint import read_checkpoint
 from fer_fast.models.files.paths import checkpoint_path
 
@@ -67,7 +68,9 @@ def scored(path: Path, data: Path) -> dict[str, Any]:
     """What a model is, and its accuracies in 0..1."""
     print(f"evaluating {path}", file=sys.stderr)
     config = read_checkpoint(path).config
-    found: dict[str, Any] = {"image_size": config.image_size, "views": 1 + config.flip_average}
+    members = config.members if isinstance(config, EnsembleConfig) else (config,)
+    views = sum(1 + member.flip_average for member in members)
+    found: dict[str, Any] = {"image_size": config.image_size, "views": views}
     for name, hard in (("clean", False), ("hard", True)):
         scores = run_of(evaluate(path, data, split="valid", hard=hard, alone=True), "chosen")["scores"]["argmax10"]
         found[name] = scores["leakage_free"]["accuracy"]
