@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         with patch.object(scored_split, "load_split", cache(scored_split.load_split)):
             record["models"] = {path.stem: scored(path, options.data) for path in paths}
     if not options.scores_only:
-        record["speed"] = speed(paths, "auto")
+        record["speed"] = speed(paths, "auto", options.rounds)
         draw(record, options.picture)
     about = before | {"load_average_after": load_average()}
     about = {"environment": about, "batch_size": BATCH, "beside": BESIDE}
@@ -59,6 +59,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--scores-only", action="store_true", help="times nothing, on a machine that does other work")
     part.add_argument("--speed-only", action="store_true", help="keeps the scores that are in the JSON")
+    parser.add_argument("--rounds", type=int, default=31, help="of batches that are timed, beside a first one")
     parser.add_argument("--out", type=Path, default=RESULTS / "frontier.json")
     parser.add_argument("--picture", type=Path, default=PICTURE)
     return parser.parse_args(arguments)

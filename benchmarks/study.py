@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Each report reads all splits, to look for copies.
     with patch.object(scored_split, "load_split", cache(scored_split.load_split)):
         found = {path.stem: described(path, options.data) for path in models}
-    speeds = {precision: speed(models, precision) for precision in (() if options.scores_only else TIMED)}
+    speeds = {precision: speed(models, precision, ROUNDS) for precision in (() if options.scores_only else TIMED)}
     about = before | {"load_average_after": load_average()}
     record = {"environment": about, "batch_size": BATCH, "beside": BESIDE, "models": found, "speed": speeds}
     write_whole(target, json_text(record).encode())
@@ -60,11 +60,11 @@ def described(path: Path, data: Path) -> dict[str, Any]:
     return {"weights": weights, "bytes": path.stat().st_size, "test": evaluate(path, data, split="test")}
 
 
-def speed(models: list[Path], precision: str) -> dict[str, Any]:
+def speed(models: list[Path], precision: str, rounds: int) -> dict[str, Any]:
     """Images a second by OpenVINO, each round of a model against the same round of what it is beside."""
     engines = {BESIDE: opened(BESIDE, precision)} | {path.stem: opened(path, precision) for path in models}
     try:
-        return timed(engines)
+        return timed(engines, rounds)
     finally:
         for engine in engines.values():
             engine.close()
@@ -75,13 +75,13 @@ def opened(model: str | Path, precision: str) -> Engine:
     return open_engine(read_checkpoint(model), engine="openvino", device="cpu", precision=precision, batch_size=BATCH)
 
 
-def timed(engines: Mapping[str, Engine]) -> dict[str, Any]:
+def timed(engines: Mapping[str, Engine], rounds: int) -> dict[str, Any]:
     """Medians over rounds in which each has its turn; the first round, which warms up, does not count."""
     random = np.random.default_rng(0)
     rates: dict[str, list[float]] = {name: [] for name in engines}
     sides = {name: engine.sides.example for name, engine in engines.items()}
     images = {name: random.integers(0, 256, (BATCH, *side, 3), np.uint8) for name, side in sides.items()}
-    for name in [*engines] * (ROUNDS + 1):
+    for name in [*engines] * (rounds + 1):
         begun = time.perf_counter()
         engines[name].infer(images[name])
         rates[name].append(BATCH / (time.perf_counter() - begun))

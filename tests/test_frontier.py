@@ -18,11 +18,10 @@ def test_scores_first_and_times_later(tmp_path: Path, monkeypatch: pytest.Monkey
     frontier, page = importlib.import_module("frontier"), importlib.import_module("pages.frontier")
     for module in ("pages.shared", "pages.frontier"):
         monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
-    monkeypatch.setattr(sys.modules["study"], "ROUNDS", 3)
     assert page.frontier().startswith("Not measured yet; ")
     data = draw_ferplus(tmp_path / "data", {"train": 8, "valid": 40, "test": 8})
     out, picture = tmp_path / "frontier.json", tmp_path / "frontier.png"
-    options = ["tiny", "fast", "--data", str(data), "--out", str(out), "--picture", str(picture)]
+    options = ["tiny", "fast", "--data", str(data), "--out", str(out), "--picture", str(picture), "--rounds", "3"]
     frontier.main([*options, "--scores-only"])
     models = json.loads(out.read_text())["models"]
     assert {name: (each["image_size"], each["views"]) for name, each in models.items()} == {
