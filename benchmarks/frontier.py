@@ -27,9 +27,13 @@ from fer_fast.evaluation.report import run_of
 from fer_fast.machine.disk import check_place, write_whole
 from fer_fast.models.ensemble.config import EnsembleConfig
 from fer_fast.models.files.checkpoint import read_checkpoint
-from fer_fast.models.files.paths import checkpoint_path
+from fer_fast.models.files.paths import checkpoint_path, packaged_models
 
 RESULTS = Path(__file__).parent / "results"
+#: What is scored, and what it is called.
+KINDS = {"clean": "faces as they are", "hard": "hard views"}
+#: Models so much worse than the best are in the table alone.
+SHOWN = 0.05
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "frontier.png"
 
 
@@ -80,21 +84,22 @@ def scored(path: Path, data: Path) -> dict[str, Any]:
 
 
 def draw(record: dict[str, Any], path: Path) -> None:
-    """A point a model, as faces are and by hard views, over its speed."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    for name, marker, text in (("clean", "o", "faces as they are"), ("hard", "^", "hard views")):
-        speeds = [record["speed"][model]["ratio"] for model in record["models"]]
-        accuracies = [100 * each[name] for each in record["models"].values()]
-        axes.plot(speeds, accuracies, marker, label=text)
-        for model, x, y in zip(record["models"], speeds, accuracies, strict=True):
-            axes.annotate(model, (x, y), textcoords="offset points", xytext=(6, 4), fontsize=8)
-    axes.set_xscale("log")
-    axes.set_xlabel(f"images a second, `{record.get('beside', BESIDE)}` is 1")
-    axes.set_ylabel("validation accuracy, %")
-    axes.legend()
-    axes.grid(alpha=0.3, which="both")
-    figure.savefig(path, dpi=120)
+    """A point a model over its speed, faces as they are above, hard views below; what is far worse is left out."""
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    for axes, (kind, text) in zip(figure.subplots(2, 1, sharex=True), KINDS.items(), strict=True):
+        best = max(each[kind] for each in record["models"].values())
+        near = {name: each[kind] for name, each in record["models"].items() if each[kind] > best - SHOWN}
+        for name, share in near.items():
+            speed, accuracy, packaged = record["speed"][name]["ratio"], 100 * share, name in packaged_models()
+            axes.plot(speed, accuracy, "o", color="tab:blue" if packaged else "tab:gray")
+            offset = (0, -16 if packaged else 8)
+            axes.annotate(name, (speed, accuracy), textcoords="offset points", xytext=offset, ha="center", fontsize=9)
+        axes.set_xscale("log")
+        axes.margins(0.12, 0.2)
+        axes.set_ylabel(f"validation accuracy, {text}, %")
+        axes.grid(alpha=0.3, which="both")
+    axes.set_xlabel(f"images a second, {BESIDE} is 1; blue: packaged")
+    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

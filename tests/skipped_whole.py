@@ -20,10 +20,10 @@ FILES: dict[str, tuple[str, ...]] = {
         *("tensorrt_cut", "visualize", "visualize_layers"),
         # The benchmark compares with torch.
         *("bench_command", "bench_faces", "bench_measure", "bench_page", "bench_report", "bench_stages"),
-        *("confidence_scores", "filled", "frontier"),
         *(
             "augment",
             "bench_suites",
+            "confidence_scores",
             "feature_loss",
             "hard_views",
             "kept_features",
@@ -35,7 +35,7 @@ FILES: dict[str, tuple[str, ...]] = {
         *("start", "train", "train_finder", "train_refusals", "train_runs", "train_steps"),
     ),
     "onnx": ("exported_onnx", "yunet"),
-    "matplotlib": ("faces_figure", "frontier"),
+    "matplotlib": ("faces_figure",),
     "fsspec": ("remote", "stored"),
     "aiohttp": ("remote_web",),
     "moto": ("stored_s3",),

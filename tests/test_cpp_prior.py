@@ -28,6 +28,7 @@ TEXTS = [
     "yes=30, no = 10,may be=.6e2",
     "yes=1e308,no=1e308,may be=-0",
     "yes=1e-400,no=5.,may be=+1",
+    "yes=1,no=1e-38,may be=1e-37",
     "",
     "Balanced",
     "none/mix",

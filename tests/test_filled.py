@@ -16,6 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.needs_torch
 def test_a_row_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     filled, page = importlib.import_module("filled"), importlib.import_module("pages.filled")

@@ -13,6 +13,7 @@ from drawn_data import draw_ferplus
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.needs_torch
 def test_scores_first_and_times_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     frontier, page = importlib.import_module("frontier"), importlib.import_module("pages.frontier")

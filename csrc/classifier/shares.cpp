@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -88,6 +89,9 @@ Members pairs_of_file(const std::string& path) {
   return *pairs;
 }
 
+// As fer_fast/models/config.py has it: of a smaller share float holds no number to divide by.
+constexpr double kSmallestShare = std::numeric_limits<float>::min();
+
 double share_in(const Members::value_type& pair) {
   const std::optional<double> share = number_in(pair.second);
   if (!share || *share < 0) refuse("must have numbers of 0 or more; '" + pair.first + "' has " + pair.second);
@@ -120,7 +124,10 @@ std::vector<double> in_order(const Members& pairs, const std::vector<std::string
     shares.push_back(*share / most);  // the sum of counts might be too large for a double
     sum += shares.back();
   }
-  for (double& share : shares) share /= sum;
+  for (double& share : shares) {
+    share /= sum;
+    if (share < kSmallestShare) share = 0;
+  }
   return shares;
 }
 
