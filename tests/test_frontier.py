@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from drawn_data import draw_ferplus
+from measured_on import MACHINE
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +20,6 @@ def test_scores_first_and_times_later(tmp_path: Path, monkeypatch: pytest.Monkey
     frontier, page = importlib.import_module("frontier"), importlib.import_module("pages.frontier")
     for module in ("pages.shared", "pages.frontier"):
         monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
-    assert page.frontier().startswith("Not measured yet; ")
     data = draw_ferplus(tmp_path / "data", {"train": 8, "valid": 40, "test": 8})
     out, picture = tmp_path / "frontier.json", tmp_path / "frontier.png"
     options = ["tiny", "fast", "--data", str(data), "--out", str(out), "--picture", str(picture), "--rounds", "3"]
@@ -43,3 +43,20 @@ def test_scores_first_and_times_later(tmp_path: Path, monkeypatch: pytest.Monkey
     clean, hard = (f"{100 * models['tiny'][kind]:.2f}" for kind in ("clean", "hard"))
     precision = record["speed"]["tiny"]["precision"]
     assert f"| `tiny` | 64 px | 1 | {clean} | {hard} | {precision} | 1.00 |" in lines
+
+
+def test_page_has_the_fastest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    page = importlib.import_module("pages.frontier")
+    for module in ("pages.shared", "pages.frontier"):
+        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
+    assert page.frontier().startswith("Not measured yet; ")
+    score = {"image_size": 112, "views": 4, "clean": 0.857448, "hard": 0.781441, "images": 3276}
+    speed = {name: {"precision": "int8", "ratio": ratio} for name, ratio in (("accurate", 0.08), ("tiny", 1.0))}
+    models = {"accurate": score, "tiny": score | {"views": 1}}
+    record = {"environment": MACHINE, "beside": "tiny", "models": models, "speed": speed}
+    (tmp_path / "frontier.json").write_text(json.dumps(record))
+    assert page.frontier().splitlines()[2:4] == [
+        "| `tiny` | 112 px | 1 | 85.74 | 78.14 | int8 | 1.00 |",
+        "| `accurate` | 112 px | 4 | 85.74 | 78.14 | int8 | 0.08 |",
+    ]

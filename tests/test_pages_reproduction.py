@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from measured_on import MACHINE
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,10 +20,6 @@ def test_a_row_a_row_of_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for module in ("pages.shared", "pages.reproduction"):
         monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
     assert page.steps().startswith("Not measured yet; ")
-    environment = {
-        "versions": {"torch": "2.13.0", "openvino": "2026.4.1"},
-        **{"features": ["avx512_vnni"], "cores": 2, "processor": "processor", "commit": "0123456789abcdef"},
-    }
 
     def record(recipe: str, tests: list[float]) -> dict[str, Any]:
         rows = [
@@ -31,7 +28,7 @@ def test_a_row_a_row_of_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                 [("channels", "image"), ("mean", "FM2"), ("mean", "FM4"), ("channels", "FM4")], tests, strict=True
             )
         ]
-        return {"environment": environment, "recipe": recipe, "rows": rows}
+        return {"environment": MACHINE, "recipe": recipe, "rows": rows}
 
     (tmp_path / "reproduction.json").write_text(json.dumps(record("paper-scaled", [0.5, 0.4, 0.6, 0.9])))
     long = record("paper-steps", [0.70, 0.72, 0.42, 0.9])

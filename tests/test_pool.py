@@ -49,10 +49,12 @@ def test_what_came_first_is_taken_first() -> None:
 
 def test_what_was_lost_is_replaced_for_the_one_that_waits_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "PATIENCE", 0.01)
-    lost = ["thing"]
-    pool: Pool[str] = Pool(lambda: lost.pop() if len(pool._waiting) == 3 and lost else None)
+    lost: list[str] = []
+    pool: Pool[str] = Pool(lambda: lost.pop() if lost else None)
     took: list[int] = []
-    for thread in waiting(pool, 3, took):
+    threads = waiting(pool, 3, took)
+    lost.append("thing")  # none sooner: one of three that wait would have it before the third was seen to wait
+    for thread in threads:
         thread.join()
     assert took == [0, 1, 2]
 
