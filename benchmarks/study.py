@@ -41,23 +41,24 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--scores-only", action="store_true", help="times nothing, on a machine that does other work")
     parser.add_argument("--out", type=Path, default=RESULTS / "study.json")
     options = parser.parse_args(arguments)
-    models = [checkpoint_path(model) for model in options.models or study_models()]
+    chosen = options.models or study_models()
+    models = [checkpoint_path(model) for model in chosen]
     target, before = check_place(str(options.out)), environment()
     # Each report reads all splits, to look for copies.
     with patch.object(scored_split, "load_split", cache(scored_split.load_split)):
-        found = {path.stem: described(path, options.data) for path in models}
+        found = {path.stem: described(model, path, options.data) for model, path in zip(chosen, models, strict=True)}
     speeds = {precision: speed(models, precision, ROUNDS) for precision in (() if options.scores_only else TIMED)}
     about = before | {"load_average_after": load_average()}
     record = {"environment": about, "batch_size": BATCH, "beside": BESIDE, "models": found, "speed": speeds}
     write_whole(target, json_text(record).encode())
 
 
-def described(path: Path, data: Path) -> dict[str, Any]:
-    """A model's size, and its report on the test split."""
-    print(f"evaluating {path}", file=sys.stderr)
+def described(model: str, path: Path, data: Path) -> dict[str, Any]:
+    """A model's size, and its report on the test split, which has the name that it was asked for by."""
+    print(f"evaluating {model}", file=sys.stderr)
     tensors = read_checkpoint(path).tensors
     weights = sum(tensors[name].size for name in tensors if ".running_" not in name)  # nothing learns those
-    return {"weights": weights, "bytes": path.stat().st_size, "test": evaluate(path, data, split="test")}
+    return {"weights": weights, "bytes": path.stat().st_size, "test": evaluate(model, data, split="test")}
 
 
 def speed(models: list[Path], precision: str, rounds: int) -> dict[str, Any]:

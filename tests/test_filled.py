@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawn_data import draw_ferplus
 from filled_photo import filled_photo
-from measured_on import MACHINE
+from measured_on import MACHINE, page_of
 from PIL import Image
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.needs_torch
 def test_a_row_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    filled, page = importlib.import_module("filled"), importlib.import_module("pages.filled")
-    for module in ("pages.shared", "pages.filled"):
-        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
+    page = page_of("filled", tmp_path, monkeypatch)
+    filled = importlib.import_module("filled")
     monkeypatch.setattr(filled, "SIDES", (48, 128))
     monkeypatch.setattr(filled, "EVERY", 2)
     data = draw_ferplus(tmp_path / "data", {"train": 34, "valid": 12})
@@ -38,10 +33,7 @@ def test_a_row_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    page = importlib.import_module("pages.filled")
-    for module in ("pages.shared", "pages.filled"):
-        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
+    page = page_of("filled", tmp_path, monkeypatch)
     assert page.filled().startswith("Not measured yet; ")
     row = {"side": 640, "found": 0.977, "right": 0.8125, "found_once": 0.657}
     record = {"environment": MACHINE, "model": "fast", "photos": 819, "sides": [row]}

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from drawn_data import draw_ferplus
-from measured_on import MACHINE
-
-ROOT = Path(__file__).parents[1]
+from measured_on import MACHINE, page_of
 
 
 @pytest.mark.needs_torch
 def test_scores_first_and_times_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    frontier, page = importlib.import_module("frontier"), importlib.import_module("pages.frontier")
-    for module in ("pages.shared", "pages.frontier"):
-        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
+    page = page_of("frontier", tmp_path, monkeypatch)
+    frontier = importlib.import_module("frontier")
     data = draw_ferplus(tmp_path / "data", {"train": 8, "valid": 40, "test": 8})
     out, picture = tmp_path / "frontier.json", tmp_path / "frontier.png"
     options = ["tiny", "fast", "--data", str(data), "--out", str(out), "--picture", str(picture), "--rounds", "3"]
@@ -46,10 +41,7 @@ def test_scores_first_and_times_later(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_page_has_the_fastest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    page = importlib.import_module("pages.frontier")
-    for module in ("pages.shared", "pages.frontier"):
-        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
+    page = page_of("frontier", tmp_path, monkeypatch)
     assert page.frontier().startswith("Not measured yet; ")
     score = {"image_size": 112, "views": 4, "clean": 0.857448, "hard": 0.781441, "images": 3276}
     speed = {name: {"precision": "int8", "ratio": ratio} for name, ratio in (("accurate", 0.08), ("tiny", 1.0))}

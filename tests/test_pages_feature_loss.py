@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from drawn_data import draw_ferplus
+from measured_on import MACHINE, page_of
 
 from fer_fast.machine.extras import is_installed
 
@@ -16,10 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_a_row_a_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    page = importlib.import_module("pages.feature_loss")
-    for module in ("pages.shared", "pages.feature_loss"):
-        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
+    page = page_of("feature_loss", tmp_path, monkeypatch)
     assert page.feature_loss().startswith("Not measured yet; `python benchmarks/feature_loss.py cnn-deep")
     scores = {"none": (0.70, 0.72), "fixed": (0.71, 0.70), "adaptive": (0.73,)}
     runs = [
@@ -28,12 +26,8 @@ def test_a_row_a_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for seed, score in enumerate(each, 1)
     ]
     runs[-1]["weights"] = {"hog": 1.25, "lbp": 0.8}
-    environment = {
-        "versions": {"torch": "2.13.0", "openvino": "2026.4.1"},
-        **{"features": ["avx512_vnni"], "cores": 2, "processor": "processor", "commit": "0123456789abcdef"},
-    }
     about = {"features": ["hog", "lbp"], "layer": "map 2", "weight": 0.5, "feature_epochs": 2.0, "epochs": 6}
-    entry = {"environment": environment, **about, "training_images": 28221, "protocol": "paper7", "runs": runs}
+    entry = {"environment": MACHINE, **about, "training_images": 28221, "protocol": "paper7", "runs": runs}
     (tmp_path / "feature_loss.json").write_text(json.dumps({"cnn-deep": entry}))
     text = page.feature_loss()
     assert "hog, lbp at `map 2`, weight 0.5 falling to 0 over 2 epochs" in text and "28,221 images" in text

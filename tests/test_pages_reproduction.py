@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from measured_on import MACHINE
-
-ROOT = Path(__file__).parents[1]
+from measured_on import MACHINE, page_of
 
 
 def test_a_row_a_row_of_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    page = importlib.import_module("pages.reproduction")
-    for module in ("pages.shared", "pages.reproduction"):
-        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path)
+    page = page_of("reproduction", tmp_path, monkeypatch)
     assert page.steps().startswith("Not measured yet; ")
 
     def record(recipe: str, tests: list[float]) -> dict[str, Any]:
