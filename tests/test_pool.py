@@ -27,6 +27,12 @@ def waiting(pool: Pool[str], count: int, took: list[int]) -> list[threading.Thre
     return threads
 
 
+def ended(thread: threading.Thread) -> None:
+    """Waits for a thread, but not for ever."""
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_who_waits_longest_is_next_and_who_asks_again_is_last() -> None:
     pool: Pool[str] = Pool()
     pool.put("thing")
@@ -37,7 +43,7 @@ def test_who_waits_longest_is_next_and_who_asks_again_is_last() -> None:
     took.append(-1)
     assert took == [0, 1, 2, 3, -1]
     for thread in threads:
-        thread.join()
+        ended(thread)
 
 
 def test_what_came_first_is_taken_first() -> None:
@@ -55,7 +61,7 @@ def test_what_was_lost_is_replaced_for_the_one_that_waits_longest(monkeypatch: p
     threads = waiting(pool, 3, took)
     lost.append("thing")  # none sooner: one of three that wait would have it before the third was seen to wait
     for thread in threads:
-        thread.join()
+        ended(thread)
     assert took == [0, 1, 2]
 
 
@@ -66,7 +72,7 @@ def test_a_place_in_line_that_was_lost_is_taken_again(monkeypatch: pytest.Monkey
     (thread,) = waiting(pool, 1, took)
     pool._waiting.clear()  # as a Ctrl-C in the midst of handing over would
     pool._idle.put("thing")
-    thread.join()
+    ended(thread)
     assert took == [0]
 
 

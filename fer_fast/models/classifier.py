@@ -139,9 +139,10 @@ class ClassifierArchitecture(Architecture[Checkpoint]):
         return ()
 
     def weights_at(self, network: Network, config: Any) -> Mapping[str, Tensor]:
-        """A network's weights for a configuration that differs in `image_size` alone; not to be trained on here.
+        """A network's weights for a configuration that differs in `image_size` alone, of the same names.
 
-        Most do not depend on it; a model whose weights do, and that has none for another size, gives those it has.
+        The same, unless some depend on the size and can be made for another; those that cannot keep their shapes, by
+        which the caller tells.
         """
         return network.state_dict()
 
