@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from command_runs import hear_interrupts
 from drawn_data import draw_backbone, draw_classes, draw_ferplus, last_sentence
 
 from fer_fast.cli import run
+from fer_fast.cli.resumable import alone
 from fer_fast.datasets import load_split
 from fer_fast.datasets.resized import plain
 from fer_fast.models.fusion.config import SOURCES
@@ -225,10 +227,9 @@ def test_killed_rows_are_run_by_the_next_call(
     assert contents(copied) == contents(grid), "in processes as in one"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_is_told_to_stop_leaves_no_process_behind(
-    inputs: list[str], copied: Path, tmp_path: Path, number: signal.Signals
-) -> None:
+@pytest.fixture
+def working(inputs: list[str], copied: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[Path]]]:
+    """A study whose rows take minutes, and two processes that are at one each, by /proc's folders."""
     for name in ("mean-FM1.json", "mean-FM2.json"):
         (copied / "rows" / name).unlink()
     program = (
@@ -244,11 +245,54 @@ def test_who_is_told_to_stop_leaves_no_process_behind(
     while len(workers := [*tmp_path.glob("*.pid")]) < 2:
         assert process.poll() is None
         time.sleep(0.01)
+    with process:
+        yield process, [Path("/proc", worker.stem) for worker in workers]
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_told_to_stop_leaves_no_process_behind(
+    working: tuple[subprocess.Popen[str], list[Path]], number: signal.Signals
+) -> None:
+    process, workers = working
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert last_sentence(said, "fer-fast").endswith("the same command goes on with the rows that are missing\n")
-    assert [worker.stem for worker in workers if Path("/proc", worker.stem).exists()] == []
+    assert [worker for worker in workers if worker.exists()] == []
+
+
+def test_who_is_killed_leaves_no_process_behind(
+    inputs: list[str],
+    working: tuple[subprocess.Popen[str], list[Path]],
+    copied: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They would keep the folder to themselves, and its memory, for ever."""
+    process, workers = working
+    process.kill()
+    end = time.monotonic() + 30
+    while any(is_running(worker) for worker in workers) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(is_running(worker) for worker in workers)
+    assert run(["tables", *inputs, "--out", str(copied)]) == 0, capsys.readouterr().err
+
+
+def is_running(process: Path) -> bool:
+    """Whether a process is more than its status, which nobody may have asked for."""
+    try:
+        return "\nState:\tZ" not in (process / "status").read_text()
+    except OSError:
+        return False
+
+
+def test_two_studies_do_not_write_into_one_folder(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone(tmp_path / "out"):
+        said = complaint([*inputs, "--out", str(tmp_path / "out")], capsys)
+    assert said == f"fer-fast: another run is writing {str(tmp_path / 'out')!r}\n"
+    assert not any((tmp_path / "out").iterdir())
 
 
 def test_the_study_is_not_copied_to_each_row(
@@ -282,8 +326,10 @@ def test_wrong_studies(
     shutil.copy(data / "FER2013Test" / "test001.png", data / "FER2013Test" / "test002.png")
     assert "or other faces" in complaint([*inputs, "--data", str(data), "--out", str(copied)], capsys)
     (tmp_path / "other.toml").write_text(RECIPE.replace("steps = 2", "epochs = 2"))
+    new = tmp_path / "new"
     changed = [str(tmp_path / "other.toml") if "recipe.toml" in word else word for word in inputs]
-    assert "recipe must have one stage with steps, protocol paper6" in complaint([*changed, *out], capsys)
+    assert "recipe must have one stage with steps, protocol paper6" in complaint([*changed, "--out", str(new)], capsys)
+    assert not new.exists()
     classes = draw_classes(tmp_path / "classes", {"a": 4, "b": 4})
     assert "must hold the votes, fer2013new.csv" in complaint([*inputs, "--data", str(classes), *out], capsys)
 

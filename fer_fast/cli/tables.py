@@ -6,7 +6,7 @@ import argparse
 
 from fer_fast.cli.arguments import names, path, positive
 from fer_fast.cli.console import check_stdout, print_out
-from fer_fast.cli.resumable import resumable
+from fer_fast.cli.resumable import alone, resumable
 from fer_fast.machine.extras import need
 from fer_fast.reproduction.paper import PUBLISHED, READINGS
 
@@ -76,14 +76,16 @@ def _run(arguments: argparse.Namespace) -> None:
     import torch
 
     from fer_fast.reproduction.page import page
-    from fer_fast.reproduction.study import open_study, read_rows, record_of, run_rows
+    from fer_fast.reproduction.study import check_study, open_study, read_rows, record_of, run_rows
     from fer_fast.train.record import keep
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    check_study(recipe)
     jobs = 1 if device == "cuda" else arguments.jobs or torch.get_num_threads()
-    study = open_study(recipe, arguments.data, arguments.out, arguments.backbone, device)
-    run_rows(study, chosen, arguments.out, jobs, print_out)
-    rows = read_rows(arguments.out)
+    with alone(arguments.out):
+        study = open_study(recipe, arguments.data, arguments.out, arguments.backbone, device)
+        run_rows(study, chosen, arguments.out, jobs, print_out)
+        rows = read_rows(arguments.out)
     if arguments.report:
         keep(arguments.report, page(rows, recipe, published).encode())
     if arguments.json:

@@ -53,7 +53,8 @@ def check_tensors(tensors: Mapping[str, np.ndarray], wanted: Iterable[Shape]) ->
         wanted: names and shapes, one at a time: of a configuration of a million layers the first few are asked for.
 
     Raises:
-        CheckpointError: one is missing, is not known, or has another shape.
+        CheckpointError: one is missing, is not known, has another shape, or numbers that are not finite
+            in float32.
     """
     known = set()
     for name, shape in wanted:
@@ -62,9 +63,17 @@ def check_tensors(tensors: Mapping[str, np.ndarray], wanted: Iterable[Shape]) ->
         if (found := tensors[name].shape) != shape:
             rule = f"must have the shape {list(shape)}, not {list(found)}"
             raise CheckpointError(f"the checkpoint's tensor {name!r} {rule}")
+        if not _is_finite(tensors[name]):  # behind a ReLU it may be a number again, and the answer seem one
+            raise CheckpointError(f"the checkpoint's tensor {name!r} must have numbers that float32 holds")
         known.add(name)
     if unknown := set(tensors) - known:
         raise CheckpointError(f"the checkpoint has an unknown tensor {min(unknown)!r} for its configuration")
+
+
+def _is_finite(tensor: np.ndarray) -> bool:
+    """Whether all numbers are finite in float32."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(tensor if tensor.itemsize < 4 else tensor.astype(np.float32, copy=False)).all())
 
 
 def layer_shapes(name: str, *weight: int) -> Iterator[Shape]:

@@ -9,6 +9,8 @@ import dataclasses
 import hashlib
 import json
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -40,6 +42,8 @@ from fer_fast.types import FerFastError, counted
 
 #: What the paper's rows are trained on: six classes, one label a face.
 STUDIED = ("paper6", "labels")
+#: Seconds between two looks at whether the process that asks is still there.
+_PATIENCE = 0.5
 #: Faces for the taps' statistics.
 _TYPICAL = 512
 
@@ -65,20 +69,31 @@ class Study:
     device: str
 
 
-def open_study(recipe: Recipe, data: Path, out: Path, backbone: list[Path], device: str) -> Study:
-    """Reads the faces and computes the maps, or takes those of an earlier run.
-
-    Raises:
-        ValueError: if the recipe is none for such a study, `data` is not FERPlus, `backbone` does not hold a whole
-            ResNet-18, or `out` holds rows of another recipe, backbone or other faces.
-    """
+def check_study(recipe: Recipe) -> None:
+    """Raises a ValueError unless it is a recipe for such a study."""
     if recipe.stages[0].steps == 0 or len(recipe.stages) > 1 or (recipe.protocol, recipe.targets) != STUDIED:
         raise ValueError(
             "recipe must have one stage with steps, protocol paper6 and targets labels, as the paper's rows do"
         )
     fusion_config(recipe.config(("0", "1")))
-    weights = read_backbone_weights(backbone)
+
+
+def open_study(recipe: Recipe, data: Path, out: Path, backbone: list[Path], device: str) -> Study:
+    """Reads the faces and computes the maps, or takes those of an earlier run.
+
+    Args:
+        recipe: of all rows, see `check_study`.
+        data: FERPlus.
+        out: folder of the study.
+        backbone: files of a whole ResNet-18; none for torchvision's.
+        device: "cpu" or "cuda".
+
+    Raises:
+        ValueError: if `data` is not FERPlus, `backbone` does not hold a whole ResNet-18, or `out` holds rows of another
+            recipe, backbone or other faces.
+    """
     splits = {name: load_ferplus(data, name) for name in ("train", "valid", "test")}
+    weights = read_backbone_weights(backbone)  # which may be a download: not for data that is none
     train, test = (faces_of(splits[name], recipe.protocol, recipe.targets) for name in ("train", "test"))
     start = new_start(dataclasses.replace(recipe, model={**recipe.model, "sources": TAPS}), train, weights)
     if start.new_stages:
@@ -182,7 +197,7 @@ def run_rows(
         return
     # Forked, so that the study is in memory once; a process with one thread each trains more rows than one with all.
     context, before = multiprocessing.get_context("fork"), {*multiprocessing.active_children()}
-    with ProcessPoolExecutor(jobs, context, _inherit, (study,)) as pool:
+    with ProcessPoolExecutor(jobs, context, _inherit, (study, os.getpid())) as pool:
         results = [pool.submit(_run_inherited, out, reading, row) for reading, row in todo]
         try:
             for result in results:
@@ -200,9 +215,17 @@ def run_rows(
 _inherited: list[Study] = []
 
 
-def _inherit(study: Study) -> None:
+def _inherit(study: Study, starter: int) -> None:
     torch.set_num_threads(1)
     _inherited.append(study)
+    threading.Thread(target=_end_with, args=(starter,), daemon=True).start()
+
+
+def _end_with(starter: int) -> None:
+    """Ends this process once the one that began it is gone: a killed one's would wait for rows forever."""
+    while os.getppid() == starter:
+        time.sleep(_PATIENCE)
+    os._exit(1)
 
 
 def _run_inherited(out: Path, reading: str, row: PaperRow) -> str:
