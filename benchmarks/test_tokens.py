@@ -13,7 +13,7 @@ from fer_fast.bench.case import wall_clock
 from fer_fast.bench.limits import ThreadedCopy
 from fer_fast.bench.material import compared
 from fer_fast.bench.stages.tokens import COLD_BYTES, ColdCalls
-from fer_fast.models.fusion.sources import TAP_CHANNELS, TAP_STRIDES
+from fer_fast.models.fusion.resnet18 import TAP_CHANNELS, TAP_STRIDES
 from fer_fast.ops.tokens import fused_tokens, fused_tokens_reference
 
 # glibc maps blocks this large anew each time, and what was timed would be page faults, of op and reference alike.

@@ -89,7 +89,7 @@ def draw_backbone(path: Path, taps: tuple[str, ...] = ("FM4",), without: str = "
     import torch
     from safetensors.torch import save_file
 
-    from fer_fast.models.fusion.backbone import ResNet18Taps
+    from fer_fast.models.fusion.taps import ResNet18Taps
 
     torch.manual_seed(seed)
     network = ResNet18Taps(taps)

@@ -1,4 +1,4 @@
-"""ResNet-18 as a source of taps: torchvision's names and shapes, the taps' sizes, and unfolding of batch norms."""
+"""Backbones as sources of taps: their files' names and shapes, the taps' sizes, and unfolding of batch norms."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from tiny_models import faces
 from torch import nn
 
 from fer_fast.models.batch_norm import channels_last, unfold_batch_norm
-from fer_fast.models.fusion.backbone import ResNet18Taps
-from fer_fast.models.fusion.sources import TAP_CHANNELS
+from fer_fast.models.face_resnet.config import FaceResNetConfig
+from fer_fast.models.face_resnet.network import FaceResNet
+from fer_fast.models.fusion.config import FusionConfig
+from fer_fast.models.fusion.face_resnet import FaceResNetBackbone
+from fer_fast.models.fusion.resnet18 import TAP_CHANNELS
+from fer_fast.models.fusion.taps import FaceResNetTaps, ResNet18Taps
 
 
 def expected_shapes(deepest: int) -> dict[str, list[int]]:
@@ -79,6 +83,50 @@ def test_taps_come_after_the_last_relu_of_their_stage() -> None:
 def test_unknown_taps(taps: list[str]) -> None:
     with pytest.raises(ValueError, match="taps must be a non-empty selection of FM1, FM2, FM3, FM4"):
         ResNet18Taps(taps)
+
+
+@pytest.mark.parametrize("size", [112, 103, 150])
+def test_face_taps_are_the_networks_stages(size: int) -> None:
+    """Of a network's own checkpoint, whose names the backbone has."""
+    torch.manual_seed(0)
+    network = FaceResNet(FaceResNetConfig(image_size=size)).eval()
+    backbone = FaceResNetTaps(TAP_CHANNELS, size).eval()
+    own = {name: tensor for name, tensor in network.state_dict().items() if name in backbone.state_dict()}
+    backbone.load_state_dict(own)
+    seen = []
+    for stage in network.stages().values():
+        stage.register_forward_hook(lambda _, __, output: seen.append(output))
+    pixels = torch.randn(2, 3, size, size)
+    with torch.inference_mode():
+        maps = backbone(pixels)
+        network.logits(pixels)
+        some = FaceResNetTaps(["FM3", "FM1"], size).eval()
+        some.load_state_dict({name: own[name] for name in some.state_dict()})
+        few = some(pixels)
+    assert len(maps) == len(seen) == 4
+    assert all(torch.equal(tap, stage) for tap, stage in zip(maps, seen, strict=True))
+    assert torch.equal(few[0], maps[0]) and torch.equal(few[1], maps[2]) and len(few) == 2
+    kind = FaceResNetBackbone()
+    assert [(tap.shape[1], tap.shape[2]) for tap in maps] == [
+        (channels, kind.side(name, size)) for name, channels in kind.channels.items()
+    ]
+
+
+def test_a_face_backbone_takes_images_of_other_sizes_in_training() -> None:
+    """Of 80 pixels other units lack a row and a column than of 112."""
+    backbone = FaceResNetTaps(["FM1", "FM2", "FM3", "FM4"], 112).eval()
+    with torch.inference_mode():
+        sides = [tap.shape[2:] for tap in backbone(torch.randn(1, 3, 80, 80))]
+    assert sides == [(side, side) for side in (18, 9, 4, 2)]
+    assert [FaceResNetBackbone().side(f"FM{stage}", 80) for stage in (1, 2, 3, 4)] == [18, 9, 4, 2]
+
+
+def test_sizes_that_leave_a_face_backbone_no_pixel() -> None:
+    assert FusionConfig(backbone="face-resnet", image_size=55, grid=5).stages == 4
+    with pytest.raises(ValueError, match="image_size must be 55 or more for backbone face-resnet, not 54"):
+        FusionConfig(backbone="face-resnet", image_size=54, grid=6)
+    with pytest.raises(ValueError, match="backbone must be one of resnet18, face-resnet, not 'resnet50'"):
+        FusionConfig(backbone="resnet50")
 
 
 def test_channels_last_changes_the_layout_alone() -> None:

@@ -89,6 +89,7 @@ def test_broken_rule_names_field_rule_and_value(changes: dict[str, Any], rule: s
 def test_json_keeps_everything() -> None:
     config = FusionConfig(
         sources=("image", "FM1"),
+        backbone="face-resnet",
         image_size=60,
         grid=5,
         reduce_mean=True,

@@ -96,6 +96,8 @@ def test_packaged_models_on_faces(name: str) -> None:
         {"sources": ("image", "FM3"), "image_size": 1, "grid": 1},
         {"sources": ("FM1",), "depth": 3, "width": 24, "heads": 3, "mlp_ratio": 1.3, "classes": ("no", "yes", "both")},
         {"sources": ("image",), "mean": (0.1, 0.5, 0.9), "std": (0.5, 0.2, 1.0)},
+        {"backbone": "face-resnet", "sources": SOURCES, "image_size": 112, "grid": 7},
+        {"backbone": "face-resnet", "sources": ("image", "FM2"), "image_size": 60, "grid": 4, "flip_average": True},
     ],
     ids=str,
 )

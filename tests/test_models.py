@@ -24,7 +24,8 @@ from fer_fast.models.fusion.algebraic import AlgebraicModel
 from fer_fast.models.fusion.architecture import FusionArchitecture
 from fer_fast.models.fusion.config import PRESETS, SOURCES, FusionConfig
 from fer_fast.models.fusion.network import FusionModel
-from fer_fast.models.fusion.sources import TAP_CHANNELS, source_size
+from fer_fast.models.fusion.resnet18 import TAP_CHANNELS, TAP_STRIDES
+from fer_fast.models.fusion.sources import source_size
 from fer_fast.models.fusion.vit import Block
 from fer_fast.models.resizing import resize_matrix
 from fer_fast.ops.image import normalised_image
@@ -46,7 +47,7 @@ class RandomTaps(nn.Module):
     def forward(self, pixels: Tensor) -> list[Tensor]:
         batch, size = pixels.shape[0], pixels.shape[2]
         generator = torch.Generator().manual_seed(size)
-        sides = [source_size(name, size) for name in self.taps]
+        sides = [-(-size // TAP_STRIDES[name]) for name in self.taps]
         return [
             torch.randn(batch, TAP_CHANNELS[name], side, side, generator=generator).relu()
             for name, side in zip(self.taps, sides, strict=True)
@@ -87,7 +88,7 @@ def _measured(config: ClassifierConfig) -> dict[str, Any]:
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("sources", ALL_SETS, ids="+".join)
 def test_algebraic_twin(sources: tuple[str, ...], preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fer_fast.models.fusion.network.ResNet18Taps", RandomTaps)
+    monkeypatch.setattr("fer_fast.models.fusion.taps.ResNet18Taps", RandomTaps)
     torch.manual_seed(0)
     named = PRESETS[preset]
     config = tiny_config(sources=sources, image_size=named.image_size, grid=named.grid, width=16)
@@ -104,6 +105,8 @@ def test_algebraic_twin(sources: tuple[str, ...], preset: str, monkeypatch: pyte
         {"image_size": 50, "grid": 5, "sources": SOURCES},  # taps of 13, 7, 4, 2 pixels: resized up and down
         {"image_size": 42, "grid": 6, "sources": SOURCES, "reduce_mean": True},
         {"image_size": 32, "grid": 1, "sources": SOURCES},
+        {"backbone": "face-resnet", "image_size": 112, "grid": 7, "sources": SOURCES},  # taps of 26, 12, 6, 3 pixels
+        {"backbone": "face-resnet", "image_size": 56, "grid": 4, "sources": ("FM1", "FM3"), "reduce_mean": True},
     ],
     ids=str,
 )
@@ -214,7 +217,8 @@ def test_an_engines_form_normalises_by_the_native_op(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(("size", "sides"), [(224, [224, 56, 28, 14, 7]), (50, [50, 13, 7, 4, 2]), (1, [1] * 5)])
 def test_source_sizes_round_up(size: int, sides: list[int]) -> None:
-    assert [source_size(name, size) for name in SOURCES] == sides
+    config = tiny_config(sources=SOURCES, image_size=size, grid=1)
+    assert [source_size(name, config) for name in SOURCES] == sides
 
 
 def test_resize_matrix_worked_by_hand() -> None:

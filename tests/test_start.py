@@ -6,15 +6,19 @@ import dataclasses
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from drawn_data import RECIPE, draw_backbone
 from tiny_models import faces, random_model, tiny_config
 
-from fer_fast.models.fusion.backbone import ResNet18Taps
+from fer_fast.models.face_resnet.config import FaceResNetConfig
+from fer_fast.models.face_resnet.network import FaceResNet
+from fer_fast.models.files.storage import save_model
 from fer_fast.models.fusion.network import FusionModel
 from fer_fast.models.fusion.start import measure_statistics, start_backbone
+from fer_fast.models.fusion.taps import ResNet18Taps
 from fer_fast.models.loading import load_model
 from fer_fast.train.faces import Faces
 from fer_fast.train.recipe import Recipe, Stage, load_recipe
@@ -134,6 +138,33 @@ def test_new_start_computes_the_files_taps(recipe: Recipe, backbone: Path) -> No
     assert new_start(deep, drawn_faces(), weights).new_stages == ("layer4",)
     image = dataclasses.replace(recipe, stages=(Stage(steps=1),), model={**recipe.model, "sources": ["image"]})
     assert new_start(image, drawn_faces(), {}).model.backbone is None
+
+
+def test_new_start_on_a_face_network(recipe: Recipe, tmp_path: Path) -> None:
+    """`--backbone` takes a face-resnet's checkpoint; without one the backbone begins with weights of chance."""
+    torch.manual_seed(0)
+    network = FaceResNet(FaceResNetConfig()).eval()
+    save_model(network, tmp_path / "face.safetensors", np.float32)
+    weights = read_backbone_weights([tmp_path / "face.safetensors"])
+    on_faces = dataclasses.replace(recipe, model={"preset": "face", "depth": 1})
+    start = new_start(on_faces, drawn_faces(), weights)
+    assert start.new_stages == ()
+    images = torch.from_numpy(faces(2, 112))
+    assert torch.equal(start.model.normalised(images), network.normalised(images))
+    seen = []
+    for stage in network.stages().values():
+        stage.register_forward_hook(lambda _, __, output: seen.append(output))
+    with torch.no_grad():
+        _, *taps = start.model.eval().sources(images)
+        network(images)
+    for tap, stage in zip(taps, seen[1:], strict=True):  # FM2 to FM4
+        torch.testing.assert_close(tap, stage, rtol=1e-3, atol=1e-3)
+    assert new_start(on_faces, drawn_faces(), {}).model.backbone is not None
+    del weights["units.3.conv1.weight"]
+    with pytest.raises(
+        ValueError, match=r"those of a face-resnet in dlib's widths; 'units\.3\.conv1\.weight' does not"
+    ):
+        new_start(on_faces, drawn_faces(), weights)
 
 
 def test_start_from_a_model_of_the_same_classes(recipe: Recipe) -> None:

@@ -12,8 +12,12 @@ import torch
 from PIL import Image
 from training_runs import SHORT, STAGES, calibrated_quickly, changed, draw_inputs, words
 
+from fer_fast import Classifier
 from fer_fast.cli import run
+from fer_fast.models.face_resnet.config import FaceResNetConfig
+from fer_fast.models.face_resnet.network import FaceResNet
 from fer_fast.models.files.checkpoint import read_checkpoint
+from fer_fast.models.files.storage import save_model
 from fer_fast.models.loading import load_model
 from fer_fast.train import run as run_module
 from fer_fast.train.start import read_backbone_weights
@@ -106,3 +110,28 @@ def test_backbone_run_is_where_the_next_starts(
     kept = read_checkpoint(tmp_path / "second" / "last.safetensors").tensors["backbone.conv1.weight"]
     np.testing.assert_array_equal(kept, weights["conv1.weight"].numpy().astype(np.float16))
     assert "fer-fast:" not in capsys.readouterr().err
+
+
+def test_a_face_network_becomes_a_backbone(
+    inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    save_model(FaceResNet(FaceResNetConfig()), tmp_path / "face.safetensors")
+    on_faces = (
+        SHORT,
+        ("backbone_learning_rate = 5e-4\n", ""),
+        ('sources = ["image", "FM1"]\nimage_size = 40\ngrid = 4\n', 'preset = "face"\nsources = ["image", "FM2"]\n'),
+    )
+    recipe = changed(tmp_path, *on_faces)
+    given = {"--backbone": str(tmp_path / "face.safetensors"), "--out": str(tmp_path / "out")}
+    assert run(["train", *words(inputs, recipe, given)]) == 0
+    assert "fer-fast:" not in capsys.readouterr().err
+    found, before = (
+        read_checkpoint(path) for path in (tmp_path / "out" / "last.safetensors", tmp_path / "face.safetensors")
+    )
+    kernels = [name for name in found.tensors if name.startswith("backbone.") and "conv" in name]
+    assert len(kernels) == 15, "a stem and seven units: the stages up to FM2"
+    for name in kernels:
+        np.testing.assert_array_equal(found.tensors[name], before.tensors[name.removeprefix("backbone.")])
+    with Classifier(tmp_path / "out" / "last.safetensors") as classifier:
+        assert classifier.predict_batch(np.zeros((2, 112, 112, 3), np.uint8)).shape == (2, 8)

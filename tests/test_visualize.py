@@ -17,8 +17,8 @@ from tiny_models import faces, random_model, tiny_config
 from fer_fast import Classifier, FerFastError
 from fer_fast.cli import run
 from fer_fast.models.files.storage import save_model
-from fer_fast.models.fusion.backbone import ResNet18Taps
-from fer_fast.models.fusion.sources import TAP_CHANNELS
+from fer_fast.models.fusion.resnet18 import TAP_CHANNELS
+from fer_fast.models.fusion.taps import ResNet18Taps
 from fer_fast.reports.canvas import DOTS_PER_INCH, WIDTH
 from fer_fast.reports.figure import HEIGHT, compose, draw
 from fer_fast.visualize import attention_rollout, attention_weights, channel_means, inspect_face

@@ -128,7 +128,8 @@ def training(arguments: argparse.Namespace) -> Training:
         beginning = new_start(recipe, train, {name: torch.from_numpy(values) for name, values in weights.items()})
     else:
         url = classifier_of(config).weights_url(config)
-        beginning = new_start(recipe, train, read_backbone_weights(arguments.backbone, url) if url else {})
+        given = read_backbone_weights(arguments.backbone, url) if url or arguments.backbone else {}
+        beginning = new_start(recipe, train, given)
     if recipe.feature_loss:  # what takes minutes comes last
         check_feature_layer(beginning.model, recipe.feature_layer, recipe.backbone_learning_rate == 0)
     if arguments.features:
@@ -174,7 +175,7 @@ def _checked(arguments: argparse.Namespace) -> tuple[Recipe, dict[str, Array]]:
         check_file("backbone", file, WEIGHTS_FILES)
     config = recipe.config(("0", "1"))
     architecture = classifier_of(config)
-    if arguments.backbone and not architecture.weights_url(config):
+    if arguments.backbone and not (architecture.weights_url(config) or architecture.has_backbone(config)):
         raise ValueError("backbone must not be given: the recipe's model has none that starts trained")
     start, suffix = arguments.start, architecture.weights_suffix
     if start and suffix and start.endswith(suffix):

@@ -9,6 +9,9 @@ from fer_fast.models.config import ClassifierConfig
 
 #: Of each stage its units, the first of which halves the map but in the first stage, and its place in `widths`.
 STAGES: tuple[tuple[int, int], ...] = ((3, 0), (4, 1), (3, 2), (3, 3), (1, 3))
+#: What dlib takes off a pixel and divides it by, in units of 0..1 pixels.
+DLIB_MEAN: tuple[float, ...] = (122.782 / 255, 117.001 / 255, 104.298 / 255)
+DLIB_STD: tuple[float, ...] = (256 / 255,) * 3
 #: The stem: side and stride of its convolution, of its pooling.
 _STEM = ((7, 2), (3, 2))
 
@@ -40,8 +43,8 @@ class FaceResNetConfig(ClassifierConfig):
     """
 
     architecture: ClassVar[str] = "face-resnet"
-    mean: tuple[float, ...] = (122.782 / 255, 117.001 / 255, 104.298 / 255)
-    std: tuple[float, ...] = (256 / 255,) * 3
+    mean: tuple[float, ...] = DLIB_MEAN
+    std: tuple[float, ...] = DLIB_STD
     widths: tuple[int, ...] = (32, 64, 128, 256)
 
     def __post_init__(self) -> None:
@@ -57,24 +60,34 @@ class FaceResNetConfig(ClassifierConfig):
 
     def units(self) -> list[UnitPlan]:
         """The units, first to last."""
-        side = self.image_size
-        for kernel, stride in _STEM:
-            side = (side - kernel) // stride + 1
-        plans, inputs = [], self.widths[0]
-        for stage, (count, place) in enumerate(STAGES):
-            for number in range(count):
-                halves = stage > 0 and number == 0
-                missing = side // 2 - (side - 1) // 2 if halves else 0
-                side = side // 2 if halves else side
-                plans.append(UnitPlan(inputs, self.widths[place], halves, missing))
-                inputs = self.widths[place]
-        return plans
+        return units(self.image_size, self.widths, len(STAGES))
 
 
-def _smallest() -> int:
-    """The smallest image of which each convolution still has a pixel: three on a side before the last of them."""
+def units(image_size: int, widths: tuple[int, ...], stages: int) -> list[UnitPlan]:
+    """The units of the first stages, first to last, for images of `smallest(stages)` pixels a side or more."""
+    side = stem_side(image_size)
+    plans, inputs = [], widths[0]
+    for stage, (count, place) in enumerate(STAGES[:stages]):
+        for number in range(count):
+            halves = stage > 0 and number == 0
+            missing = side // 2 - (side - 1) // 2 if halves else 0
+            side = side // 2 if halves else side
+            plans.append(UnitPlan(inputs, widths[place], halves, missing))
+            inputs = widths[place]
+    return plans
+
+
+def stem_side(image_size: int) -> int:
+    """Pixels on a side of the first stage's maps; of each next stage's there are half as many."""
+    for kernel, stride in _STEM:
+        image_size = (image_size - kernel) // stride + 1
+    return image_size
+
+
+def smallest(stages: int) -> int:
+    """The smallest image of which each convolution still has a pixel: three on a side before the last that halves."""
     side = 3
-    for _ in range(len(STAGES) - 2):
+    for _ in range(stages - 2):
         side *= 2
     for kernel, stride in reversed(_STEM):
         side = (side - 1) * stride + kernel
@@ -82,4 +95,4 @@ def _smallest() -> int:
 
 
 #: Pixels on a side that there must be.
-SMALLEST = _smallest()
+SMALLEST = smallest(len(STAGES))

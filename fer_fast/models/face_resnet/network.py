@@ -47,7 +47,8 @@ class Unit(nn.Module):
         shortcut = F.pad(shortcut, (0, 0, 0, 0, 0, self.plan.outputs - self.plan.inputs))
         x = F.relu(self.norm1(self.conv1(x)))
         x = self.norm2(self.conv2(x))
-        return F.relu(F.pad(x, (0, self.plan.missing, 0, self.plan.missing)) + shortcut)
+        missing = shortcut.shape[-1] - x.shape[-1]  # the plan's, at its own size; a stage of training may have another
+        return F.relu(F.pad(x, (0, missing, 0, missing)) + shortcut)
 
 
 class FaceResNet(Network):

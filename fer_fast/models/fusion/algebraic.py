@@ -96,7 +96,7 @@ def _projections(model: FusionModel) -> nn.ModuleList:
     means, inv_stds = model.statistics()
     if "image" in config.sources:  # it is taken where the backbone takes it, normalised already
         means[0], inv_stds[0] = torch.zeros(3), torch.ones(3)
-    sizes = [source_size(name, config.image_size) for name in config.sources]
+    sizes = [source_size(name, config) for name in config.sources]
     columns = [count * patch**2 for count, patch in zip(model.channels(), model.patches, strict=True)]
     weights = torch.split(model.vit.proj.weight.detach(), columns, dim=1)
     parts = zip(weights, means, inv_stds, model.patches, sizes, strict=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from fer_fast.models.classifier import SETTINGS, ClassifierArchitecture, DrawnMap
+from fer_fast.models.fusion.backbones import backbone_named
 from fer_fast.models.fusion.config import PRESETS, FusionConfig
 from fer_fast.models.fusion.layers import lay_logits
-from fer_fast.models.fusion.sources import TAP_CHANNELS
-from fer_fast.models.fusion.tensors import depth, fusion_shapes
+from fer_fast.models.fusion.tensors import fusion_shapes
 from fer_fast.models.layers import Layers, Value
 from fer_fast.models.tensors import Shape, Tensors
 
@@ -31,7 +31,7 @@ class FusionArchitecture(ClassifierArchitecture):
     config = FusionConfig
     presets: ClassVar[Mapping[str, FusionConfig]] = PRESETS
     bias = "vit.head.bias"
-    maps_title = "Input and feature maps of the ResNet-18, mean over channels"
+    maps_title = "Input and feature maps of the backbone, mean over channels"
     parts = frozenset({"backbone", "tokens", "vit"})
     settings = SETTINGS
     graph_facts: ClassVar[dict[str, str]] = {"tokens": "convolutions"}
@@ -52,18 +52,21 @@ class FusionArchitecture(ClassifierArchitecture):
         return bool(config.taps)
 
     def weights_url(self, config: FusionConfig) -> str:
-        """torchvision's ResNet-18, where it has taps."""
-        return RESNET18_URL if config.taps else ""
+        """torchvision's ResNet-18, where it has taps of one."""
+        return RESNET18_URL if config.taps and config.backbone == "resnet18" else ""
 
     def begin(self, network: Network, weights: Mapping[str, Tensor], images: Tensor) -> tuple[str, ...]:
         """Backbone and statistics of the taps; names of the backbone's stages that are new."""
         from fer_fast.models.fusion.network import FusionModel
-        from fer_fast.models.fusion.start import measure_statistics, start_backbone
+        from fer_fast.models.fusion.start import measure_statistics, start_backbone, start_face_backbone
+        from fer_fast.models.fusion.taps import FaceResNetTaps, ResNet18Taps
 
         assert isinstance(network, FusionModel)
-        if network.backbone is None:
-            return ()
-        missing = start_backbone(network.backbone, weights)
+        missing: set[str] = set()
+        if isinstance(network.backbone, ResNet18Taps):
+            missing = start_backbone(network.backbone, weights)
+        elif isinstance(network.backbone, FaceResNetTaps) and weights:
+            start_face_backbone(network.backbone, weights)
         measure_statistics(network, images)
         return tuple(sorted({name.partition(".")[0] for name in missing if name.startswith("layer")}))
 
@@ -79,10 +82,10 @@ class FusionArchitecture(ClassifierArchitecture):
     def drawn(self, config: FusionConfig) -> list[DrawnMap]:
         """The image and FM1 to FM4, and of those that are not fused, why."""
         absent = f"the backbone\nends at {config.taps[-1]}" if config.taps else "no backbone:\nthe image alone"
-        deepest = depth(config) if config.taps else 0
-        notes = {name: "not fused" if stage <= deepest else absent for stage, name in enumerate(TAP_CHANNELS, 1)}
+        channels = backbone_named(config.backbone).channels
+        notes = {name: "not fused" if stage <= config.stages else absent for stage, name in enumerate(channels, 1)}
         notes |= {"image": "not fused"} | dict.fromkeys(config.sources, "")
-        return [DrawnMap(name, channels, notes[name]) for name, channels in {"image": 3, **TAP_CHANNELS}.items()]
+        return [DrawnMap(name, count, notes[name]) for name, count in {"image": 3, **channels}.items()]
 
     def caption(self, config: FusionConfig) -> str:
         """What is fused to how many tokens, and how many layers they go through."""

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fer_fast.models.config import LARGEST, ClassifierConfig, is_number
+from fer_fast.models.face_resnet.config import DLIB_MEAN, DLIB_STD, smallest
 
 SOURCES: tuple[str, ...] = ("image", "FM1", "FM2", "FM3", "FM4")
+#: What the maps come from (`backbones.Backbone`).
+BACKBONES: tuple[str, ...] = ("resnet18", "face-resnet")
 
 #: Layers of a Vision Transformer; to build more of them, by a slip, would take all of a machine's memory.
 _DEEPEST = 1000
@@ -20,6 +23,8 @@ class FusionConfig(ClassifierConfig):
     Attributes:
         sources: non-empty selection of image, FM1..FM4; kept in that order. Oh & Yoo 2023 find
             image + FM2 + FM3 + FM4 best (Table 3).
+        backbone: what the maps come from: resnet18, whose start is torchvision's, or face-resnet, the network of dlib's
+            face recognition, which costs a third and sees pixels normalised as dlib does (preset `face`).
         grid: tokens a side; the Vision Transformer sees grid * grid tokens.
         reduce_mean: take the channel mean of each tap (the paper's Figure 3) instead of all channels.
         width, depth, heads, mlp_ratio: the Vision Transformer's shape.
@@ -30,6 +35,7 @@ class FusionConfig(ClassifierConfig):
 
     architecture: ClassVar[str] = "fusion"
     sources: tuple[str, ...] = ("image", "FM2", "FM3", "FM4")
+    backbone: str = "resnet18"
     grid: int = 7
     reduce_mean: bool = False
     width: int = 192
@@ -46,6 +52,10 @@ class FusionConfig(ClassifierConfig):
                 f"sources must be a non-empty selection of {', '.join(SOURCES)}, each once, not {self.sources!r}"
             )
         object.__setattr__(self, "sources", tuple(name for name in SOURCES if name in self.sources))
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, not {self.backbone!r}")
+        if self.backbone == "face-resnet" and self.image_size < (least := smallest(max(self.stages, 2))):
+            raise ValueError(f"image_size must be {least} or more for backbone face-resnet, not {self.image_size}")
         if self.colour != "rgb":
             raise ValueError(f"colour must be rgb for a fusion model, not {self.colour!r}")
         self.check_counts("grid", "width", "heads")
@@ -66,6 +76,11 @@ class FusionConfig(ClassifierConfig):
         """The sources that come from the backbone."""
         return tuple(name for name in self.sources if name != "image")
 
+    @property
+    def stages(self) -> int:
+        """Stages of the backbone that there are: up to the deepest tap in use."""
+        return int(self.taps[-1][2]) if self.taps else 0
+
 
 def fusion_config(config: ClassifierConfig) -> FusionConfig:
     """The same, for what is about this architecture alone.
@@ -84,4 +99,5 @@ PRESETS: dict[str, FusionConfig] = {
     "fast": FusionConfig(image_size=112, grid=7, depth=4),
     "accurate": FusionConfig(image_size=112, grid=7, depth=4, flip_average=True),
     "paper": FusionConfig(image_size=224, grid=14),
+    "face": FusionConfig(backbone="face-resnet", image_size=112, grid=7, depth=4, mean=DLIB_MEAN, std=DLIB_STD),
 }

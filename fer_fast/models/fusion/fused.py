@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fer_fast.models.convolutions import convolution_relu
-from fer_fast.models.fusion.backbone import BasicBlock, ResNet18Taps
+from fer_fast.models.fusion.taps import BasicBlock, ResNet18Taps
 
 
 class FusedStem(nn.Module):

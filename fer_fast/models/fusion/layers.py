@@ -7,9 +7,9 @@ from typing import Generic
 
 import numpy as np
 
+from fer_fast.models.fusion.backbones import backbone_named
 from fer_fast.models.fusion.config import FusionConfig
 from fer_fast.models.fusion.sources import is_reduced, source_channels, source_patch, source_size
-from fer_fast.models.fusion.tensors import depth, has_downsample
 from fer_fast.models.layers import Array, Layers, Value
 from fer_fast.models.resizing import resize_matrix
 from fer_fast.models.tensors import Tensors
@@ -19,39 +19,10 @@ def lay_logits(config: FusionConfig, tensors: Tensors, layers: Layers[Value], pi
     """The network from normalised pixels [batch, 3, size, size] to logits [batch, classes]."""
     sources = {"image": pixels}
     if config.taps:
-        sources |= Backbone(layers, tensors).taps(pixels, depth(config))
+        maps = backbone_named(config.backbone).lay(layers, tensors, config.image_size, pixels, config.stages)
+        sources |= {f"FM{stage}": tap for stage, tap in enumerate(maps, 1)}
     embedded = Embedding(layers, tensors, config).embedded(sources)
     return Transformer(layers, tensors).logits(embedded, config.depth, config.heads)
-
-
-@dataclass(frozen=True)
-class Backbone(Generic[Value]):
-    """`ResNet18Taps`, batch norms folded."""
-
-    layers: Layers[Value]
-    tensors: Tensors
-
-    def taps(self, pixels: Value, stages: int) -> dict[str, Value]:
-        """Normalised pixels [batch, 3, size, size] to FM1.. up to a stage, by name."""
-        x = self.layers.relu(self._convolution("conv1", "bn1", pixels, stride=2, padding=3))
-        x = self.layers.max_pool(x, 3, stride=2, padding=1)
-        taps = {}
-        for stage in range(1, stages + 1):
-            for block in range(2):
-                x = self._block(f"layer{stage}.{block}", x, has_downsample(stage, block))
-            taps[f"FM{stage}"] = x
-        return taps
-
-    def _block(self, name: str, x: Value, halves: bool) -> Value:
-        stride = 2 if halves else 1
-        shortcut = self._convolution(f"{name}.downsample.0", f"{name}.downsample.1", x, stride) if halves else x
-        x = self.layers.relu(self._convolution(f"{name}.conv1", f"{name}.bn1", x, stride, padding=1))
-        x = self._convolution(f"{name}.conv2", f"{name}.bn2", x, padding=1)
-        return self.layers.relu(self.layers.add(x, shortcut))
-
-    def _convolution(self, name: str, norm: str, x: Value, stride: int = 1, padding: int = 0) -> Value:
-        name = f"backbone.{name}"
-        return self.layers.convolution(name, x, *self.tensors.folded(name, f"backbone.{norm}"), stride, padding)
 
 
 @dataclass(frozen=True)
@@ -91,7 +62,7 @@ class Embedding(Generic[Value]):
         """A source's maps to its share of the tokens [batch, grid * grid, width]."""
         config = self.config
         name = config.sources[place]
-        size, patch = source_size(name, config.image_size), source_patch(name, config)
+        size, patch = source_size(name, config), source_patch(name, config)
         target = config.grid * patch
         rows = resize_matrix(size, target)
         after = patch == 1  # a patch of one pixel commutes with resizing; resize the fewer channels

@@ -1,4 +1,4 @@
-"""The whole classifier: uint8 pixels come in, ResNet taps become tokens, the ViT's logits go out."""
+"""The whole classifier: uint8 pixels come in, a backbone's taps become tokens, the ViT's logits go out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fer_fast.models.fusion.backbone import ResNet18Taps
+from fer_fast.models.fusion.backbones import backbone_named
 from fer_fast.models.fusion.config import FusionConfig
-from fer_fast.models.fusion.sources import TAP_CHANNELS, is_reduced, source_channels, source_patch, token_length
+from fer_fast.models.fusion.sources import is_reduced, source_channels, source_patch, token_length
+from fer_fast.models.fusion.taps import ResNet18Taps, Taps
 from fer_fast.models.fusion.vit import Attention, VisionTransformer
 from fer_fast.models.network import Network, mean_of_views, with_mirrored
 from fer_fast.ops.tokens import fused_tokens_reference
@@ -27,7 +28,7 @@ class FusionModel(Network):
     """
 
     config: FusionConfig
-    backbone: ResNet18Taps | None
+    backbone: Taps | None
 
     def __init__(self, config: FusionConfig, drop_path: float = 0.0) -> None:
         super().__init__(config)
@@ -35,8 +36,9 @@ class FusionModel(Network):
         self.patches = [source_patch(name, config) for name in config.sources]
         self.reduce_mean = [is_reduced(name, config) for name in config.sources]
         if config.taps:
-            self.backbone = ResNet18Taps(config.taps)
-            self.backbone_channels = TAP_CHANNELS[config.taps[-1]]
+            backbone = backbone_named(config.backbone)
+            self.backbone = backbone.network(config.taps, config.image_size)
+            self.backbone_channels = backbone.channels[config.taps[-1]]
         for name in config.taps:
             self.register_buffer(f"mean_{name}", torch.zeros(source_channels(name, config)))
             self.register_buffer(f"inv_std_{name}", torch.ones(source_channels(name, config)))
@@ -95,13 +97,13 @@ class FusionModel(Network):
 
     def first_convolution(self) -> nn.Conv2d | None:
         """The backbone's: the fused op takes the images as they are."""
-        return None if self.backbone is None else self.backbone.conv1
+        return None if self.backbone is None else self.backbone.first()
 
     def fuse_convolutions(self) -> bool:
         """See `Network.fuse_convolutions`; batch norms must be folded."""
         from fer_fast.models.fusion.fused import fuse_convolutions
 
-        if self.backbone is None:
+        if not isinstance(self.backbone, ResNet18Taps):
             return False
         fuse_convolutions(self.backbone)
         return True
@@ -110,9 +112,7 @@ class FusionModel(Network):
         """FM1 up to the deepest tap in use, also those that are not fused."""
         if self.backbone is None:
             return {}
-        return {
-            f"FM{stage}": self.backbone.get_submodule(f"layer{stage}") for stage in range(1, self.backbone.depth + 1)
-        }
+        return {f"FM{stage}": module for stage, module in enumerate(self.backbone.stages(), 1)}
 
     def attentions(self) -> list[nn.Module]:
         """Those of the Vision Transformer."""

@@ -1,4 +1,4 @@
-"""What a new fusion model begins with: a pre-trained ResNet-18, and the statistics of its taps."""
+"""What a new fusion model begins with: a pre-trained backbone, and the statistics of its taps."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fer_fast.models.batch_norm import unfold_batch_norm
-from fer_fast.models.fusion.backbone import ResNet18Taps
 from fer_fast.models.fusion.network import FusionModel
+from fer_fast.models.fusion.taps import FaceResNetTaps, ResNet18Taps
 
 
 def start_backbone(backbone: ResNet18Taps, weights: Mapping[str, Tensor]) -> set[str]:
@@ -38,6 +38,19 @@ def start_backbone(backbone: ResNet18Taps, weights: Mapping[str, Tensor]) -> set
         if isinstance(module, nn.BatchNorm2d) and f"{name}.weight" in missing and name.endswith("bn2"):
             nn.init.zeros_(module.weight)
     return missing
+
+
+def start_face_backbone(backbone: FaceResNetTaps, weights: Mapping[str, Tensor]) -> None:
+    """Puts the weights of a face-resnet in, what is behind the backbone's last stage left out.
+
+    Raises:
+        ValueError: if a tensor is missing or has another shape.
+    """
+    own = {name: tensor for name, tensor in weights.items() if name in backbone.state_dict()}
+    for name, tensor in backbone.state_dict().items():
+        if not name.endswith("num_batches_tracked") and (name not in own or own[name].shape != tensor.shape):
+            raise ValueError(f"backbone weights must be those of a face-resnet in dlib's widths; {name!r} does not fit")
+    backbone.load_state_dict(own, strict=False)
 
 
 @torch.no_grad()

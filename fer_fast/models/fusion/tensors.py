@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fer_fast.models.fusion.backbones import backbone_named
 from fer_fast.models.fusion.config import FusionConfig
-from fer_fast.models.fusion.sources import TAP_CHANNELS, source_channels, token_length
-from fer_fast.models.tensors import Shape, batch_norm_shapes, layer_shapes
+from fer_fast.models.fusion.sources import source_channels, token_length
+from fer_fast.models.tensors import Shape, layer_shapes
 
 
 def fusion_shapes(config: FusionConfig) -> Iterator[Shape]:
@@ -15,35 +16,9 @@ def fusion_shapes(config: FusionConfig) -> Iterator[Shape]:
         yield f"mean_{name}", (source_channels(name, config),)
         yield f"inv_std_{name}", (source_channels(name, config),)
     if config.taps:
-        yield from _backbone_shapes(depth(config))
+        shapes = backbone_named(config.backbone).shapes(config.image_size, config.stages)
+        yield from ((f"backbone.{name}", shape) for name, shape in shapes)
     yield from _transformer_shapes(config)
-
-
-def depth(config: FusionConfig) -> int:
-    """Stages of the backbone: up to the deepest tap in use."""
-    return int(config.taps[-1][2])
-
-
-def has_downsample(stage: int, block: int) -> bool:
-    """Whether a block's shortcut is a convolution: where height, width and channels change."""
-    return stage > 1 and block == 0
-
-
-def _backbone_shapes(stages: int) -> Iterator[Shape]:
-    yield "backbone.conv1.weight", (64, 3, 7, 7)
-    yield from batch_norm_shapes("backbone.bn1", 64)
-    inputs = 64
-    for stage in range(1, stages + 1):
-        channels = TAP_CHANNELS[f"FM{stage}"]
-        for block in range(2):
-            name = f"backbone.layer{stage}.{block}"
-            for number, count in ((1, inputs), (2, channels)):
-                yield f"{name}.conv{number}.weight", (channels, count, 3, 3)
-                yield from batch_norm_shapes(f"{name}.bn{number}", channels)
-            if has_downsample(stage, block):
-                yield f"{name}.downsample.0.weight", (channels, inputs, 1, 1)
-                yield from batch_norm_shapes(f"{name}.downsample.1", channels)
-            inputs = channels
 
 
 def _transformer_shapes(config: FusionConfig) -> Iterator[Shape]:
