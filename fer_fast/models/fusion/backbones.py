@@ -10,7 +10,7 @@ from fer_fast.models.layers import Layers, Value
 from fer_fast.models.tensors import Shape, Tensors
 
 if TYPE_CHECKING:
-    from fer_fast.models.fusion.taps import Taps
+    from fer_fast.models.fusion.taps import BackboneTaps
 
 
 class Backbone(ABC):
@@ -52,7 +52,7 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def network(self, taps: tuple[str, ...], image_size: int) -> Taps:
+    def network(self, taps: tuple[str, ...], image_size: int) -> BackboneTaps:
         """The torch form, up to the deepest of these taps."""
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fer_fast.models.fusion.backbones import backbone_named
 from fer_fast.models.fusion.config import FusionConfig
 from fer_fast.models.fusion.sources import is_reduced, source_channels, source_patch, token_length
-from fer_fast.models.fusion.taps import ResNet18Taps, Taps
+from fer_fast.models.fusion.taps import BackboneTaps, ResNet18Taps
 from fer_fast.models.fusion.vit import Attention, VisionTransformer
 from fer_fast.models.network import Network, mean_of_views, with_mirrored
 from fer_fast.ops.tokens import fused_tokens_reference
@@ -28,7 +28,7 @@ class FusionModel(Network):
     """
 
     config: FusionConfig
-    backbone: Taps | None
+    backbone: BackboneTaps | None
 
     def __init__(self, config: FusionConfig, drop_path: float = 0.0) -> None:
         super().__init__(config)

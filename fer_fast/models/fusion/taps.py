@@ -14,7 +14,7 @@ from fer_fast.models.fusion.face_resnet import plans_of
 from fer_fast.models.fusion.resnet18 import TAP_CHANNELS
 
 
-class Taps(nn.Module):
+class BackboneTaps(nn.Module):
     """A backbone up to the deepest tap in use; the rest is not built.
 
     Args:
@@ -79,8 +79,8 @@ class BasicBlock(nn.Module):
         return self.relu(self.bn2(self.conv2(x)) + shortcut)  # type: ignore[no-any-return]
 
 
-class ResNet18Taps(Taps):
-    """ResNet-18 (He et al. 2016), see `Taps`.
+class ResNet18Taps(BackboneTaps):
+    """ResNet-18 (He et al. 2016), see `BackboneTaps`.
 
     FM_i is the output after the last ReLU of stage i, that is after two residual blocks (Oh & Yoo 2023,
     Section 3). Parameter names are torchvision's `resnet18`, so its files load with `strict=False`.
@@ -100,15 +100,15 @@ class ResNet18Taps(Taps):
             in_channels = channels
 
     def first(self) -> nn.Conv2d:
-        """See `Taps.first`."""
+        """See `BackboneTaps.first`."""
         return self.conv1
 
     def stages(self) -> list[nn.Module]:
-        """See `Taps.stages`."""
+        """See `BackboneTaps.stages`."""
         return [self.get_submodule(f"layer{stage}") for stage in range(1, self.depth + 1)]
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """See `Taps.forward`."""
+        """See `BackboneTaps.forward`."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(pixels))))
         maps = []
         for number, stage in enumerate(self.stages(), 1):
@@ -118,13 +118,13 @@ class ResNet18Taps(Taps):
         return maps
 
 
-class FaceResNetTaps(Taps):
-    """The first four stages of `FaceResNet`, see `Taps`; parameter names are the same, so its checkpoints load.
+class FaceResNetTaps(BackboneTaps):
+    """The first four stages of `FaceResNet`, see `BackboneTaps`; parameter names are the same, so its checkpoints load.
 
     FM_i is the output of the last unit of stage i.
 
     Args:
-        taps: see `Taps`.
+        taps: see `BackboneTaps`.
         image_size: of the images, in pixels.
     """
 
@@ -136,15 +136,15 @@ class FaceResNetTaps(Taps):
         self._ends = [end - 1 for end in accumulate(count for count, _ in STAGES[: self.depth])]
 
     def first(self) -> nn.Conv2d:
-        """See `Taps.first`."""
+        """See `BackboneTaps.first`."""
         return self.stem.conv
 
     def stages(self) -> list[nn.Module]:
-        """See `Taps.stages`."""
+        """See `BackboneTaps.stages`."""
         return [self.units[end] for end in self._ends]
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """See `Taps.forward`."""
+        """See `BackboneTaps.forward`."""
         x = self.stem(pixels)
         maps = []
         for place, unit in enumerate(self.units):
