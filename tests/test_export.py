@@ -96,8 +96,9 @@ def test_openvino_agrees(tmp_path, model, answers, precision):
         core.compile_model(graph, "CPU", options)({"images": np.zeros((6, *images.shape[1:]), np.uint8)})
 
 
-def test_libtorch_package_agrees(tmp_path, model, answers):
+def test_libtorch_package_agrees(tmp_path, model, answers, recwarn):
     (path,) = export_model(model, "pt2", tmp_path / "m.pt2", batch_size=5)
+    assert [str(each.message) for each in recwarn if each.category is FutureWarning] == [], "torch's own, of its parts"
     images, wanted = answers
     run = torch._inductor.aoti_load_package(str(path))
     for batch in (1, 5):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import warnings
 from pathlib import Path
 
 import torch
@@ -21,7 +22,8 @@ def encode(graph: Graph) -> dict[str, bytes]:
     module = graph.module(graph.precision).to(device)
     free = free_dimensions(graph.sides, graph.batch_size)
     try:
-        with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
+        with torch.inference_mode(), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of what torch's own parts will lose
             program = torch.export.export(module, (example(graph.sides).to(device),), dynamic_shapes=(free,))
             package = torch._inductor.aoti_compile_and_package(
                 program,
