@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,28 @@ def test_who_is_told_to_stop_leaves_no_process_behind(
     assert process.returncode == 128 + number
     assert last_sentence(said, "fer-fast").endswith("the same command goes on with the rows that are missing\n")
     assert [worker for worker in workers if worker.exists()] == []
+
+
+def test_who_is_told_to_stop_while_rows_are_handed_out_does_not_wait_for_them(
+    inputs: list[str], copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mean-FM1.json", "mean-FM2.json"):
+        (copied / "rows" / name).unlink()
+    submit, ended = ProcessPoolExecutor.submit, tmp_path / "ended"
+
+    def interrupted(pool: ProcessPoolExecutor, *arguments: Any) -> Any:
+        submit(pool, *arguments)
+        raise KeyboardInterrupt
+
+    def row_of_minutes(*_: object) -> dict[str, Any]:
+        time.sleep(20)
+        ended.touch()
+        return {}
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+    monkeypatch.setattr(study_module, "run_row", row_of_minutes)
+    assert run(["tables", *inputs, "--jobs", "2", "--out", str(copied)]) == 130
+    assert not ended.exists()
 
 
 def test_who_is_killed_leaves_no_process_behind(

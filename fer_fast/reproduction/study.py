@@ -198,8 +198,8 @@ def run_rows(
     # Forked, so that the study is in memory once; a process with one thread each trains more rows than one with all.
     context, before = multiprocessing.get_context("fork"), {*multiprocessing.active_children()}
     with ProcessPoolExecutor(jobs, context, _inherit, (study, os.getpid())) as pool:
-        results = [pool.submit(_run_inherited, out, reading, row) for reading, row in todo]
         try:
+            results = [pool.submit(_run_inherited, out, reading, row) for reading, row in todo]
             for result in results:
                 report(result.result())
         except BaseException as error:
