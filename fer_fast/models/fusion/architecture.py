@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from fer_fast.models.classifier import SETTINGS, ClassifierArchitecture, DrawnMap
-from fer_fast.models.fusion.backbones import backbone_named
+from fer_fast.models.fusion.backbones import BACKBONES
 from fer_fast.models.fusion.config import PRESETS, FusionConfig
 from fer_fast.models.fusion.layers import lay_logits
 from fer_fast.models.fusion.tensors import fusion_shapes
@@ -82,7 +82,7 @@ class FusionArchitecture(ClassifierArchitecture):
     def drawn(self, config: FusionConfig) -> list[DrawnMap]:
         """The image and FM1 to FM4, and of those that are not fused, why."""
         absent = f"the backbone\nends at {config.taps[-1]}" if config.taps else "no backbone:\nthe image alone"
-        channels = backbone_named(config.backbone).channels
+        channels = BACKBONES[config.backbone].channels
         notes = {name: "not fused" if stage <= config.stages else absent for stage, name in enumerate(channels, 1)}
         notes |= {"image": "not fused"} | dict.fromkeys(config.sources, "")
         return [DrawnMap(name, count, notes[name]) for name, count in {"image": 3, **channels}.items()]

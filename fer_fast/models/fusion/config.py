@@ -7,10 +7,9 @@ from typing import ClassVar
 
 from fer_fast.models.config import LARGEST, ClassifierConfig, is_number
 from fer_fast.models.face_resnet.config import DLIB_MEAN, DLIB_STD, smallest
+from fer_fast.models.fusion.backbones import BACKBONES
 
 SOURCES: tuple[str, ...] = ("image", "FM1", "FM2", "FM3", "FM4")
-#: What the maps come from (`backbones.Backbone`).
-BACKBONES: tuple[str, ...] = ("resnet18", "face-resnet")
 
 #: Layers of a Vision Transformer; to build more of them, by a slip, would take all of a machine's memory.
 _DEEPEST = 1000
@@ -52,7 +51,7 @@ class FusionConfig(ClassifierConfig):
                 f"sources must be a non-empty selection of {', '.join(SOURCES)}, each once, not {self.sources!r}"
             )
         object.__setattr__(self, "sources", tuple(name for name in SOURCES if name in self.sources))
-        if self.backbone not in BACKBONES:
+        if self.backbone not in tuple(BACKBONES):  # a list, which has no hash, is in no dictionary
             raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, not {self.backbone!r}")
         if self.backbone == "face-resnet" and self.image_size < (least := smallest(max(self.stages, 2))):
             raise ValueError(f"image_size must be {least} or more for backbone face-resnet, not {self.image_size}")

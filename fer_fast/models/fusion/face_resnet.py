@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fer_fast.models.face_resnet.config import STAGES, UnitPlan, stem_side, units
 from fer_fast.models.face_resnet.layers import LaidFaceResNet, map_shapes
-from fer_fast.models.fusion.backbones import Backbone
+from fer_fast.models.fusion.backbone import Backbone
 from fer_fast.models.layers import Layers, Value
 from fer_fast.models.tensors import Shape, Tensors
 

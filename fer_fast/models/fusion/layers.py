@@ -7,7 +7,7 @@ from typing import Generic
 
 import numpy as np
 
-from fer_fast.models.fusion.backbones import backbone_named
+from fer_fast.models.fusion.backbones import BACKBONES
 from fer_fast.models.fusion.config import FusionConfig
 from fer_fast.models.fusion.sources import is_reduced, source_channels, source_patch, source_size
 from fer_fast.models.layers import Array, Layers, Value
@@ -19,7 +19,7 @@ def lay_logits(config: FusionConfig, tensors: Tensors, layers: Layers[Value], pi
     """The network from normalised pixels [batch, 3, size, size] to logits [batch, classes]."""
     sources = {"image": pixels}
     if config.taps:
-        maps = backbone_named(config.backbone).lay(layers, tensors, config.image_size, pixels, config.stages)
+        maps = BACKBONES[config.backbone].lay(layers, tensors, config.image_size, pixels, config.stages)
         sources |= {f"FM{stage}": tap for stage, tap in enumerate(maps, 1)}
     embedded = Embedding(layers, tensors, config).embedded(sources)
     return Transformer(layers, tensors).logits(embedded, config.depth, config.heads)

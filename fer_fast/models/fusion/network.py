@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fer_fast.models.fusion.backbones import backbone_named
+from fer_fast.models.fusion.backbones import BACKBONES
 from fer_fast.models.fusion.config import FusionConfig
 from fer_fast.models.fusion.sources import is_reduced, source_channels, source_patch, token_length
 from fer_fast.models.fusion.taps import BackboneTaps, ResNet18Taps
@@ -36,7 +36,7 @@ class FusionModel(Network):
         self.patches = [source_patch(name, config) for name in config.sources]
         self.reduce_mean = [is_reduced(name, config) for name in config.sources]
         if config.taps:
-            backbone = backbone_named(config.backbone)
+            backbone = BACKBONES[config.backbone]
             self.backbone = backbone.network(config.taps, config.image_size)
             self.backbone_channels = backbone.channels[config.taps[-1]]
         for name in config.taps:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic
 
-from fer_fast.models.fusion.backbones import Backbone
+from fer_fast.models.fusion.backbone import Backbone
 from fer_fast.models.layers import Layers, Value
 from fer_fast.models.tensors import Shape, Tensors, batch_norm_shapes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_fast.models.fusion.backbones import backbone_named
+from fer_fast.models.fusion.backbones import BACKBONES
 from fer_fast.models.fusion.config import FusionConfig
 
 
@@ -15,7 +15,7 @@ def source_channels(name: str, config: FusionConfig) -> int:
     """Channels of a source, after `reduce_mean`."""
     if name == "image":
         return 3
-    return 1 if is_reduced(name, config) else backbone_named(config.backbone).channels[name]
+    return 1 if is_reduced(name, config) else BACKBONES[config.backbone].channels[name]
 
 
 def source_patch(name: str, config: FusionConfig) -> int:
@@ -25,14 +25,14 @@ def source_patch(name: str, config: FusionConfig) -> int:
     2023, Figure 3.
     """
     whole = name == "image" or config.reduce_mean
-    extent = config.image_size if whole else backbone_named(config.backbone).extent(name, config.image_size)
+    extent = config.image_size if whole else BACKBONES[config.backbone].extent(name, config.image_size)
     return max(1, round(extent / config.grid))
 
 
 def source_size(name: str, config: FusionConfig) -> int:
     """Side of a source in pixels."""
     size = config.image_size
-    return size if name == "image" else backbone_named(config.backbone).side(name, size)
+    return size if name == "image" else BACKBONES[config.backbone].side(name, size)
 
 
 def token_length(config: FusionConfig) -> int:

@@ -52,7 +52,7 @@ class BackboneTaps(nn.Module):
             pixels: normalised image, float [batch, 3, size, size].
 
         Returns:
-            The maps in use, shallow to deep, each [batch, channels, side, side] (`backbones.Backbone`).
+            The maps in use, shallow to deep, each [batch, channels, side, side] (`backbone.Backbone`).
         """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fer_fast.models.fusion.backbones import backbone_named
+from fer_fast.models.fusion.backbones import BACKBONES
 from fer_fast.models.fusion.config import FusionConfig
 from fer_fast.models.fusion.sources import source_channels, token_length
 from fer_fast.models.tensors import Shape, layer_shapes
@@ -16,7 +16,7 @@ def fusion_shapes(config: FusionConfig) -> Iterator[Shape]:
         yield f"mean_{name}", (source_channels(name, config),)
         yield f"inv_std_{name}", (source_channels(name, config),)
     if config.taps:
-        shapes = backbone_named(config.backbone).shapes(config.image_size, config.stages)
+        shapes = BACKBONES[config.backbone].shapes(config.image_size, config.stages)
         yield from ((f"backbone.{name}", shape) for name, shape in shapes)
     yield from _transformer_shapes(config)
 
