@@ -6,6 +6,7 @@ import io
 import os
 import select
 import shutil
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -82,6 +83,25 @@ def check_folder(option: str, name: str) -> Path:
     if not os.access(there, os.W_OK | os.X_OK):
         raise OutputRefusedError(f"{option} must be a folder that can be written: {str(there)!r} cannot")
     return Path(name)
+
+
+def check_readable_folder(argument: str, folder: Path) -> None:
+    """Refuses a folder that is to be read and cannot be.
+
+    Raises:
+        ValueError: names the argument: it is not there, is no folder, or is not for who runs this.
+    """
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{argument} must be a folder; there is no {str(folder)!r}") from None
+    except (OSError, ValueError) as error:  # a folder above it is closed, a link leads to itself, a NUL is in its name
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"{argument} must be a folder; {str(folder)!r} cannot be read: {why}") from error
+    if not is_folder:
+        raise ValueError(f"{argument} must be a folder, which {str(folder)!r} is not")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise ValueError(f"{argument} must be a folder that can be read, which {str(folder)!r} cannot")
 
 
 def check_file(argument: str, path: Path, kinds: str) -> None:
