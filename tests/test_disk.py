@@ -38,12 +38,17 @@ def test_no_file_can_take_the_place_of_these(tmp_path, monkeypatch):
     (tmp_path / "device").symlink_to("/dev/null")
     for name, message in [
         ("", "is a folder"),
+        ("a" * 256, "cannot be written: File name too long"),
+        (f"{'a' * 244}.png", "cannot be written: File name too long"),  # what is written beside it has a longer one
+        ("a\0.png", "cannot be written: (lstat: )?embedded null"),
         ("pipe", "is not a regular file"),
         ("device", "is not a regular file"),
         ("nowhere/a.png", "does not exist"),
     ]:
         with pytest.raises(OutputRefusedError, match=message):
             check_place(f"{tmp_path}/{name}")
+    with pytest.raises(OutputRefusedError, match="the output must have a name, not ''"):
+        check_place("")
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
     with pytest.raises(OutputRefusedError, match="cannot be written"):
         check_place(f"{tmp_path}/a.png")

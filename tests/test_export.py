@@ -243,6 +243,18 @@ def test_a_full_disk_leaves_nothing(tmp_path, model, monkeypatch):
         export_model(model, "openvino", tmp_path / "m.xml")
 
 
+def test_no_room_for_temporary_files(tmp_path, model, monkeypatch):
+    """OpenVINO writes its two files there first."""
+
+    def full(*_, **__):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(openvino, "save_model", full)
+    with pytest.raises(FerFastError, match=r"OpenVINO could not write the model to '.*': basic_ios::clear"):
+        export_model(model, "openvino", tmp_path / "m.xml")
+    assert not list(tmp_path.iterdir())
+
+
 def test_command(tmp_path, monkeypatch, capsys, model):
     monkeypatch.chdir(tmp_path)
     assert cli.run(["export", str(model), "--format", "openvino"]) == 0

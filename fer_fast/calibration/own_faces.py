@@ -88,7 +88,7 @@ def recalibrate(
     Raises:
         ValueError: if data has other classes than the model, or fewer than `ENOUGH` different faces.
         CheckpointError: if the model is missing or damaged.
-        OSError: if `out` cannot be written.
+        OutputError: if `out` cannot be written.
     """
     checkpoint = read_checkpoint(model)
     tell(f"reading {data}")

@@ -27,7 +27,7 @@ def check_place(name: str) -> Path:
     """
     if is_url(name):
         raise OutputRefusedError(f"the output {name!r} is no file on a disk: write it to one, and copy it")
-    target = Path(os.path.realpath(name))
+    target = _end_of(name)
     if target.is_dir():
         raise OutputRefusedError(f"the output {name!r} is a folder")
     if target.exists() and not target.is_file():
@@ -47,13 +47,32 @@ def check_new_folder(name: str) -> Path:
     """
     if is_url(name):
         raise OutputRefusedError(f"the output {name!r} is no folder on a disk: write it to one, and copy it")
-    target = Path(os.path.realpath(name))
+    target = _end_of(name)
     if target.exists() and not target.is_dir():
         raise OutputRefusedError(f"the output {name!r} is no folder")
     if target.is_dir() and any(target.iterdir()):
         raise OutputRefusedError(f"the output {name!r} is a folder that is not empty")
     _check_parent(target, name)
     return target
+
+
+def _end_of(name: str) -> Path:
+    """Where a name leads to, links followed; refuses what the system takes for no name."""
+    if not name:
+        raise OutputRefusedError("the output must have a name, not ''")
+    try:
+        target = Path(os.path.realpath(name))
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # said of its folder, with the rule
+            _beside(target).lstat()
+    except (OSError, ValueError) as error:  # too long, or a NUL in it
+        reason = getattr(error, "strerror", None) or error
+        raise OutputRefusedError(f"the output {name!r} cannot be written: {reason}") from error
+    return target
+
+
+def _beside(path: Path) -> Path:
+    """Where it is written before it is moved to its place: always the same name."""
+    return path.parent / f".{path.name}.partial"  # of the root, too, which has no name
 
 
 def _check_parent(target: Path, name: str) -> None:
@@ -149,7 +168,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> list[Path]:
     Raises:
         OSError: the disk is full or fails, or something is in the folder meanwhile; its place is left as it was.
     """
-    fresh = path.with_name(f".{path.name}.partial")
+    fresh = _beside(path)
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         for name, data in files.items():
@@ -181,7 +200,7 @@ class WholeFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._fresh = path, path.with_name(f".{path.name}.partial")
+        self._path, self._fresh = path, _beside(path)
         self._is_there = True
         self.stream: BinaryIO = self._fresh.open("w+b")
 
