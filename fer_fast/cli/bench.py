@@ -72,12 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.devices,
     )
     from fer_fast.bench.cards import find_card
+    from fer_fast.bench.compare import check_comparable
     from fer_fast.bench.images import check_images
     from fer_fast.bench.report import json_text, read_report
     from fer_fast.models.files.paths import checkpoint_path
 
     cards = [find_card(name) for name in arguments.card]
     old = read_report(arguments.compare) if arguments.compare else None
+    if old is not None:
+        check_comparable(str(arguments.compare), old)
     check_outputs({"--json": arguments.json, "--html": arguments.html})
     checkpoint_path(arguments.model)
     if arguments.images is not None:
