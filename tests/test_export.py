@@ -198,7 +198,7 @@ def test_cards_that_cannot_take_a_precision_are_left_out_and_told_of(monkeypatch
 
     stand_ins = {
         "load_tensorrt": lambda _: None,
-        "capabilities": lambda _: ("7.5", "8.6"),
+        "capabilities": lambda _: {"7.5": None, "8.6": None},
         "traced": lambda *_, **__: b"",
     }
     for function, other in {**stand_ins, "build_engine": build_engine}.items():

@@ -55,6 +55,10 @@ CASES = {
     "bench --compare nowhere": "nowhere",
     "export nothing --format onnx": "model must be a .safetensors or .onnx file or one of",
     "visualize nowhere.png": "'nowhere.png' does not exist",
+    f"visualize {'a' * 300}.png": "cannot be read: File name too long",
+    f"classify {'a' * 300}.png": "cannot be read: File name too long",
+    f"classify data/a/000.png --model {'a' * 300}": "cannot be read: File name too long",
+    f"watch {'a' * 300}.mp4": "cannot be read: File name too long",
     "visualize data/a/000.png --model nothing": "model must be a .safetensors file or one of",
 }
 

@@ -72,24 +72,24 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.devices,
     )
     from fer_fast.bench.cards import find_card
-    from fer_fast.bench.compare import check_comparable
     from fer_fast.bench.images import check_images
     from fer_fast.bench.report import json_text, read_report
     from fer_fast.models.files.paths import checkpoint_path
 
     cards = [find_card(name) for name in arguments.card]
     old = read_report(arguments.compare) if arguments.compare else None
-    if old is not None:
-        check_comparable(str(arguments.compare), old)
     check_outputs({"--json": arguments.json, "--html": arguments.html})
     checkpoint_path(arguments.model)
     if arguments.images is not None:
         check_images(arguments.images)
     need("fer-fast bench", "torch", modules=("torch",))
+    from fer_fast.bench.compare import check_comparable
     from fer_fast.bench.lines import lines
     from fer_fast.bench.page import page
     from fer_fast.bench.run import Plan, run_benchmark
 
+    if old is not None:
+        check_comparable(str(arguments.compare), old)
     seconds, burst = QUICK if arguments.quick else FULL
     seconds = arguments.seconds or seconds
     images = (QUICK_FACES, QUICK_PHOTOS, QUICK_WITH_FACES) if arguments.quick else (FACES, PHOTOS, WITH_FACES)

@@ -19,7 +19,7 @@ def encode(graph: Graph) -> dict[str, bytes]:
     library = load_tensorrt(graph.format)
     cards = graph.cards
     if graph.format == "tensorrt-rtx" and not cards:
-        cards = _taking(graph, capabilities(library))
+        cards = _taking(graph, tuple(capabilities(library)))
     engine = build_engine(library, traced(graph, rest="fp16"), graph.batch_size, cards, graph.sides)
     return {".engine": engine, ".engine.txt": sealed(graph.description, engine=engine).encode()}
 

@@ -6,7 +6,6 @@ import io
 import os
 import select
 import shutil
-import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -110,17 +109,29 @@ def check_readable_folder(argument: str, folder: Path) -> None:
     Raises:
         ValueError: names the argument: it is not there, is no folder, or is not for who runs this.
     """
-    try:
-        is_folder = stat.S_ISDIR(folder.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{argument} must be a folder; there is no {str(folder)!r}") from None
-    except (OSError, ValueError) as error:  # a folder above it is closed, a link leads to itself, a NUL is in its name
-        why = getattr(error, "strerror", None) or error
-        raise ValueError(f"{argument} must be a folder; {str(folder)!r} cannot be read: {why}") from error
-    if not is_folder:
+    if absent := _absent(folder):
+        raise ValueError(f"{argument} must be a folder; {absent}")
+    if not folder.is_dir():
         raise ValueError(f"{argument} must be a folder, which {str(folder)!r} is not")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise ValueError(f"{argument} must be a folder that can be read, which {str(folder)!r} cannot")
+
+
+def why_absent(path: str) -> str:
+    """Why nothing can be had at a path, the end of a sentence about it; empty where something can."""
+    try:
+        os.stat(path)  # noqa: PTH116 (a Path cannot hold every str)
+    except (FileNotFoundError, NotADirectoryError):
+        return "does not exist"
+    except (OSError, ValueError) as error:  # a folder above it is closed, its name too long, a link leads to itself
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    return ""
+
+
+def _absent(path: Path) -> str:
+    """The same as half a sentence of its own."""
+    why = why_absent(str(path))
+    return f"there is no {str(path)!r}" if why == "does not exist" else why and f"{str(path)!r} {why}"
 
 
 def check_file(argument: str, path: Path, kinds: str) -> None:
@@ -129,8 +140,10 @@ def check_file(argument: str, path: Path, kinds: str) -> None:
     Raises:
         ValueError: names the argument and the kinds of file that it may be.
     """
+    if absent := _absent(path):
+        raise ValueError(f"{argument} must be a {kinds} file; {absent}")
     if not path.is_file():
-        raise ValueError(f"{argument} must be a {kinds} file; there is no {str(path)!r}")
+        raise ValueError(f"{argument} must be a {kinds} file, which {str(path)!r} is not")
 
 
 def write_whole(path: Path, data: bytes | memoryview, lasting: bool = True) -> None:
