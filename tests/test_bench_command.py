@@ -210,7 +210,7 @@ def test_a_device_that_is_not_there(refused, options):
 
 def test_inputs_that_are_not_there(refused, options, folder, tmp_path):
     assert "no row of this choice" in refused(*options, "--stages", "vit", "--engines", "native")
-    assert "there is no folder" in refused("--images", tmp_path / "none")
+    assert "must be a folder; there is no" in refused("--images", tmp_path / "none")
     assert "--images must be a folder with images" in refused("--images", tmp_path)
     (tmp_path / "bad").mkdir()
     shutil.copy(folder / "faces" / "bad.jpg", tmp_path / "bad")
@@ -229,6 +229,9 @@ def test_an_old_report_that_is_none(refused, tmp_path):
     assert "none.json' cannot be read" in refused("--compare", tmp_path / "none.json")
     (tmp_path / "old.json").write_text(json.dumps({"schema": "fer_fast.bench 0"}))
     assert f"must be a report of the schema '{SCHEMA}'" in refused("--compare", tmp_path / "old.json")
+    empty = {"schema": SCHEMA, "environment": {}, "images": {}, "model": {}, "rows": []}
+    (tmp_path / "old.json").write_text(json.dumps(empty))
+    assert "old.json' is damaged: it lacks 'versions'" in refused("--compare", tmp_path / "old.json")
 
 
 def test_a_model_that_is_not_there(refused, folder):

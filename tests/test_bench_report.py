@@ -11,10 +11,10 @@ import pytest
 from fer_fast.bench import findings
 from fer_fast.bench.bottlenecks import bottlenecks
 from fer_fast.bench.case import Agreement, Case, Key, Work
-from fer_fast.bench.compare import Ratio, compare
+from fer_fast.bench.compare import Ratio, check_comparable, compare
 from fer_fast.bench.lines import HEADER, alternative_line, cells_of, lines
 from fer_fast.bench.measure import Measured, noise
-from fer_fast.bench.report import SCHEMA, json_text, limits_of, read_report, row_of, typical_noise
+from fer_fast.bench.report import FIELDS, SCHEMA, json_text, limits_of, read_report, row_of, typical_noise
 from fer_fast.bench.stages import decode, faces, finder, folder, model, tokens
 from fer_fast.pipeline.summary import Stages, Summary
 
@@ -164,6 +164,8 @@ def test_a_report_of_an_answer_that_is_no_number_is_json(tmp_path):
         ("images: 3", "must be a report of this benchmark; it is not JSON"),
         ('{"schema": "fer_fast.bench 0"}', f"must be a report of the schema '{SCHEMA}', not 'fer_fast.bench 0'"),
         (f'["{SCHEMA}"]', f"must be a report of the schema '{SCHEMA}', not None"),
+        ("[" * 200_000, "it is not JSON: maximum recursion depth exceeded"),
+        (json.dumps({"schema": SCHEMA, **dict.fromkeys(FIELDS)}), "is damaged: each of its rows must have"),
         (f'{{"schema": "{SCHEMA}"}}', "is damaged: it lacks environment, images, model, rows"),
     ],
 )
@@ -174,6 +176,29 @@ def test_what_is_no_report_is_refused(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_report(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"images_per_second": {"median": 0}}, "a rate must be finite and above 0, not 0.0"),
+        ({"images_per_second": {"median": math.nan}}, "a rate must be finite and above 0, not nan"),
+        ({"images_per_second": {"median": "fast"}}, "could not convert string to float: 'fast'"),
+        ({"images_per_second": {"min": 1.0}}, "it lacks 'median'"),
+        ({"noise": None}, "must be real number, not NoneType"),
+        ({"noise": math.nan}, "each row's noise must be finite"),
+    ],
+)
+def test_what_no_run_can_be_compared_with_is_refused_before_one(changes, said):
+    check_comparable("old.json", report_of(quiet(100.0)))
+    with pytest.raises(ValueError, match=re.escape(f"'old.json' is damaged: {said}")):
+        check_comparable("old.json", report_of(quiet(100.0) | changes))
+
+
+@pytest.mark.parametrize("field", ["environment", "model"])
+def test_nor_with_what_does_not_say_what_it_is_of(field):
+    with pytest.raises(ValueError, match=r"'old.json' is damaged: it lacks '(versions|digest)'"):
+        check_comparable("old.json", report_of(quiet(100.0)) | {field: {}})
 
 
 def test_ratio_is_of_the_same_round():

@@ -13,6 +13,7 @@ from fer_fast import Classifier
 from fer_fast.calibration import cross_validation
 from fer_fast.calibration.cross_validation import chosen, folds_of, held_out, is_better, measured
 from fer_fast.calibration.fit import MIX_SPREAD, MOST, Calibration, fitted, plain
+from fer_fast.calibration.own_faces import read_faces
 from fer_fast.cli import run
 from fer_fast.datasets import has_split, has_splits
 from fer_fast.models.files.checkpoint import read_checkpoint
@@ -271,6 +272,16 @@ def test_classes_that_have_no_folder_are_left_out(
     assert status == 0 and "of rage there is none: their probabilities are left out, and their biases stay" in said
     old, new = (read_checkpoint(each).tensors["vit.head.bias"] for each in (model, out))
     assert new[2] == old[2] and new[0] > old[0] and new[1] < old[1]
+
+
+def test_what_is_left_out_is_told_in_one_line_whatever_its_name(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = write_faces(tmp_path / "faces", model, 1.0, 0 * BIAS, 60)
+    (data / "joy" / "no\nimage.png").write_text("none")
+    assert len(read_faces(data, read_checkpoint(model).config, "").labels) == 60
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith(f"1 image is left out; the first is '{data}/joy/no\\nimage.png': ") and "\n" not in said
 
 
 @pytest.mark.needs_native

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import fer_fast
 from fer_fast.engines import open_engine
 from fer_fast.models.files.checkpoint import FORMAT, begin_checkpoint, read_checkpoint, write_checkpoint
 from fer_fast.models.files.paths import WEIGHTS, checkpoint_path, packaged_models
-from fer_fast.types import CheckpointError, FerFastError
+from fer_fast.types import CheckpointError, FerFastError, OutputError
 
 CONFIG = image_config(image_size=4, mean=(0.1, 0.2, 0.3), temperature=1.25)
 
@@ -191,10 +192,19 @@ def test_failed_write_leaves_the_old_file(file: Path, tmp_path: Path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fer_fast.machine.disk.os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    sentence = f"the output {str(path)!r} cannot be written: No space left on device"
+    with pytest.raises(OutputError, match=re.escape(sentence)):
         save_image_model(path, CONFIG, seed=1)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_closed_file_is_not_called_missing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path, mode: str) -> None:  # root opens anything
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", closed)
+    assert refused(file).endswith(f"cannot be read: [Errno 13] Permission denied: {str(file)!r}")
 
 
 def test_reading_needs_no_torch(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from drawn_data import draw_classes
 from PIL import Image
 
-from fer_fast.datasets import check_no_class, folders, load_split
+from fer_fast.datasets import check_no_class, folders, has_splits, load_split
 from fer_fast.datasets.split import unseen
 from fer_fast.types import FerFastError
 
@@ -76,7 +77,7 @@ def test_unreadable_images_of_classes(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_wrong_folders_of_classes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="must hold two or more sub-folders named as the classes"):
+    with pytest.raises(ValueError, match="must hold two or more sub-folders named as the classes; it has none"):
         load_split(tmp_path, "train", 8)
     draw_classes(tmp_path, {"no": 4, "yes": 1}, size=8)
     with pytest.raises(ValueError, match=r"class 'yes' of .* must hold two images, one of them for validation"):
@@ -87,6 +88,51 @@ def test_wrong_folders_of_classes(tmp_path: Path) -> None:
     (tmp_path / "yes" / "000.png").unlink()
     with pytest.raises(ValueError, match=r"class 'yes' of .* must hold an image$"):
         load_split(tmp_path, "train", 8)
+
+
+def closed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Whoever lists this folder may not, as a user who is not its owner; root may do anything."""
+    listed = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if Path(os.fspath(path)) == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+def test_a_closed_folder_is_no_smaller_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = draw_classes(tmp_path, {"no": 3, "yes": 3}, size=8)
+    (data / "yes" / "more").mkdir()
+    (data / "yes" / "002.png").rename(data / "yes" / "more" / "002.png")
+    assert len(load_split(data, "all", 8).names) == 6
+    closed(monkeypatch, data / "yes" / "more")
+    with pytest.raises(ValueError, match=r"data must hold folders that can be read, not '.*more': Permission denied"):
+        load_split(data, "all", 8)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_closed_data(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data", {"no": 3, "yes": 3}, size=8)
+    data.chmod(0)
+    try:
+        with pytest.raises(ValueError, match=r"data must be a folder that can be read, which '.*data' cannot"):
+            has_splits(data)
+    finally:
+        data.chmod(0o755)
+
+
+def test_what_is_no_data(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for name, rule in {
+        "file": "which '.*file' is not",
+        "loop": "'.*loop' cannot be read: Too many",
+        "no": "there is no",
+    }.items():
+        with pytest.raises(ValueError, match=f"data must be a folder[;,] {rule}"):
+            load_split(tmp_path / name, "all", 8)
 
 
 @pytest.mark.parametrize("inside", ["train", "val"])

@@ -14,8 +14,9 @@ from fer_fast import Classifier, cli
 from fer_fast.bench.portraits import photo_with_faces
 from fer_fast.engines import tensorrt_build
 from fer_fast.export import FORMAT_PRECISIONS, FORMATS, export_model
+from fer_fast.export import tensorrt as export_tensorrt
 from fer_fast.export.graph import Graph
-from fer_fast.models.files.checkpoint import read_checkpoint, read_finder
+from fer_fast.models.files.checkpoint import read_checkpoint, read_either, read_finder
 from fer_fast.models.files.storage import build_finder, save_model
 from fer_fast.models.fusion.algebraic import AlgebraicModel
 from fer_fast.models.fusion.architecture import FusionArchitecture
@@ -166,7 +167,7 @@ def test_a_classifier_says_how_faces_are_cut_for_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("precision", "cards"),
-    [("fp16", ("7.5", "8.6", "8.9", "12.0")), ("bf16", ()), ("fp32", ("8.9",)), ("int8", ("8.6", "8.9"))],
+    [("fp16", ("7.5", "8.6", "8.9", "12.0")), ("bf16", ()), ("fp32", ()), ("int8", ("8.6", "8.9"))],
 )
 def test_tensorrt_for_rtx_builds_engines_without_a_card(tmp_path, model, precision, cards):
     pytest.importorskip("tensorrt_rtx_libs")
@@ -177,6 +178,35 @@ def test_tensorrt_for_rtx_builds_engines_without_a_card(tmp_path, model, precisi
     assert said[-2] == f"engine {engine.stat().st_size} {zlib.crc32(engine.read_bytes()):08x}"
     whole = beside.read_bytes().rpartition(b"description ")[0]
     assert said[-1] == f"description {len(whole)} {zlib.crc32(whole):08x}"
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "left"),
+    [
+        ("tiny", "fp32", ["8.6"]),
+        ("tiny", "bf16", ["8.6"]),
+        ("tiny", "fp16", ["7.5", "8.6"]),
+        ("finder", "fp32", ["7.5", "8.6"]),
+        ("finder", "bf16", ["8.6"]),
+    ],
+)
+def test_cards_that_cannot_take_a_precision_are_left_out_and_told_of(monkeypatch, caplog, name, precision, left):
+    built = []
+
+    def build_engine(library, graph, batch_size, cards, sides):
+        built.extend(cards)
+        return b""
+
+    stand_ins = {
+        "load_tensorrt": lambda _: None,
+        "capabilities": lambda _: {"7.5": None, "8.6": None},
+        "traced": lambda *_, **__: b"",
+    }
+    for function, other in {**stand_ins, "build_engine": build_engine}.items():
+        monkeypatch.setattr(export_tensorrt, function, other)
+    export_tensorrt.encode(Graph(read_either(name), "tensorrt-rtx", precision, 1, 640))
+    assert built == left
+    assert ("compute capability 7.5 are left out" in caplog.text) is ("7.5" not in left)
 
 
 def test_tensorrt_says_what_it_does_not_take(tmp_path, model):
@@ -242,6 +272,18 @@ def test_a_full_disk_leaves_nothing(tmp_path, model, monkeypatch):
     monkeypatch.setattr("fer_fast.export.write_whole", full)
     with pytest.raises(FerFastError, match=r"m.xml' cannot be written: No space left on device"):
         export_model(model, "openvino", tmp_path / "m.xml")
+
+
+def test_no_room_for_temporary_files(tmp_path, model, monkeypatch):
+    """OpenVINO writes its two files there first."""
+
+    def full(*_, **__):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(openvino, "save_model", full)
+    with pytest.raises(FerFastError, match=r"OpenVINO could not write the model to '.*': basic_ios::clear"):
+        export_model(model, "openvino", tmp_path / "m.xml")
+    assert not list(tmp_path.iterdir())
 
 
 def test_command(tmp_path, monkeypatch, capsys, model):

@@ -196,7 +196,7 @@ REFUSED = {
     ),
     "faces beside boxes": (["PHOTOS", "--faces", "all", "--boxes", "TABLE"], "--faces must not be given with --boxes"),
     "no model": (["PHOTOS"], "MODEL and DATA must both be given"),
-    "no photos": (["nowhere", "--boxes", "TABLE"], "photos must be a folder; there is no folder 'nowhere'"),
+    "no photos": (["nowhere", "--boxes", "TABLE"], "photos must be a folder; there is no 'nowhere'"),
     "no table": (["PHOTOS", "--boxes", "nothing.csv"], "boxes must be a .csv file; there is no 'nothing.csv'"),
     "no finder": (["PHOTOS", "--boxes", "TABLE", "--finder", "nobody"], "there is no file 'nobody'"),
 }

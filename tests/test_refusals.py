@@ -51,10 +51,14 @@ CASES = {
     "tables --data data --out run --backbone nothing": "backbone must be a .safetensors or .pth file; there is no",
     "tables --data data --out run --published nothing": "nothing",
     "bench --model nothing": "model must be a .safetensors file or one of",
-    "bench --images nowhere": "--images must be a folder with images; there is no folder 'nowhere'",
+    "bench --images nowhere": "--images must be a folder; there is no 'nowhere'",
     "bench --compare nowhere": "nowhere",
     "export nothing --format onnx": "model must be a .safetensors or .onnx file or one of",
     "visualize nowhere.png": "'nowhere.png' does not exist",
+    f"visualize {'a' * 300}.png": "cannot be read: File name too long",
+    f"classify {'a' * 300}.png": "cannot be read: File name too long",
+    f"classify data/a/000.png --model {'a' * 300}": "cannot be read: File name too long",
+    f"watch {'a' * 300}.mp4": "cannot be read: File name too long",
     "visualize data/a/000.png --model nothing": "model must be a .safetensors file or one of",
 }
 

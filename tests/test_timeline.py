@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import html
 import io
@@ -276,6 +277,37 @@ def test_what_a_table_lacks_is_one_sentence(rows: list[Row], film: str, said: st
         seen_in(str(save(tmp_path / "faces.csv", rows)), film)
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("p_calm", "inf", "p_calm must be a number, from 0 to 1, not 'inf'"),
+        ("p_calm", "nan", "p_calm must be a number, from 0 to 1, not 'nan'"),
+        ("p_glad", "1.5", "p_glad must be a number, from 0 to 1, not '1.5'"),
+        ("p_glad", "-0.5", "p_glad must be a number, from 0 to 1, not '-0.5'"),
+        ("p_glad", "", "p_glad must be a number, from 0 to 1, not None"),
+        ("x", "nan", "x must be a number, finite, not 'nan'"),
+        ("width", "1e400", "width must be a number, finite, not '1e400'"),
+        ("height", "", "height must be a number, finite, not None"),
+        ("label", "sad", "the label 'sad' has no column p_sad"),
+    ],
+)
+def test_no_page_is_drawn_of_a_row_that_was_made_wrong(column: str, cell: str, said: str, tmp_path: Path) -> None:
+    table = save(tmp_path / "faces.csv", [seen("x.mp4", 0, 0), seen("x.mp4", 1, 0)])
+    names, *rows = csv.reader(io.StringIO(table.read_text(), newline=""))
+    rows[1][names.index(column)] = cell
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([names, *rows])
+    with pytest.raises(ValueError, match=re.escape(f"a row of 'x.mp4' in the table is damaged: {said}")):
+        seen_in(str(table), "x.mp4")
+
+
+def test_a_table_whose_probabilities_are_called_otherwise_is_refused(tmp_path: Path) -> None:
+    table = save(tmp_path / "faces.csv", [seen("x.mp4", 0, 0)])
+    table.write_text(table.read_text().replace("p_", "share_"))
+    with pytest.raises(ValueError, match="is no table of faces: it lacks the columns p_<class>"):
+        seen_in(str(table), "x.mp4")
+
+
 def test_a_table_that_was_made_elsewhere_is_known_by_the_films_name(film: Path, tmp_path: Path) -> None:
     table = save(tmp_path / "faces.csv", [seen("/gone/film.mp4", 0, 0)])
     assert seen_in(str(table), str(film)).cell == "/gone/film.mp4"
@@ -322,7 +354,8 @@ def test_tables_are_read_as_they_were_written_or_refused(tmp_path: Path) -> None
     (tmp_path / "bad.jsonl").write_text('{"path": "a"}\n[1]\n')
     (tmp_path / "bad.parquet").write_text("no parquet")
     (tmp_path / "latin.csv").write_bytes(b"path\n\xff\n")
-    for name in ("bad.csv", "bad.jsonl", "bad.parquet", "latin.csv"):
+    (tmp_path / "deep.jsonl").write_text("[" * 200_000)
+    for name in ("deep.jsonl", "bad.csv", "bad.jsonl", "bad.parquet", "latin.csv"):
         with pytest.raises(ValueError, match=f"{name}' is damaged: "):
             list(read_rows(str(tmp_path / name))[1])
     for name, said in (("none.csv", "there is no table"), ("t.txt", "must end in .csv, .jsonl, .parquet")):

@@ -126,7 +126,7 @@ def test_start_from_a_model_on_ones_own_classes(
     start = {"--start": str(trained / "last.safetensors"), "--backbone": "", "--data": str(tmp_path / "data")}
     caplog.set_level("INFO")
     assert run(["train", *words(inputs, recipe, start, {"--out": str(tmp_path / "out")})]) == 0
-    assert f"1 image of train is left out; the first is {tmp_path}/data/train/lost/000.png: " in caplog.text
+    assert f"1 image of train is left out; the first is '{tmp_path}/data/train/lost/000.png': " in caplog.text
     assert "train: 9 images of bored, curious, lost" in caplog.text
     before, after = (read_checkpoint(folder / "last.safetensors") for folder in (trained, tmp_path / "out"))
     assert after.config.classes == ("bored", "curious", "lost")

@@ -303,6 +303,7 @@ REFUSED = {
 def test_what_the_command_refuses(case: str, tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (64, 48)).save(tmp_path / "photos" / "a.png")
+    os.mkfifo(tmp_path / "photos" / "pipe.png")  # nobody writes to it: who opens it waits
     arguments, sentence = REFUSED[case]
     words = [str(tmp_path / "photos") if word == "PHOTOS" else word for word in arguments]
     assert run(["train-finder", "--out", str(tmp_path / "run"), *words, "-q"]) == 2

@@ -50,7 +50,7 @@ def test_weights_come_back(file, tensors, caplog):
     assert set(found.tensors) == set(tensors)
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(found.tensors[name], tensor, err_msg=name)
-    assert f"unknown finder file {file}, read as YuNet" in caplog.text
+    assert f"unknown finder file {str(file)!a}, read as YuNet" in caplog.text
     assert found.config.origin.startswith("an unknown file, read as YuNet; SHA-256 ")
     assert read_either(file).digest == found.digest
 

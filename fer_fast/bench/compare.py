@@ -104,6 +104,21 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
     return found
 
 
+def check_comparable(name: str, report: Mapping[str, Any]) -> None:
+    """Refuses an older report that nothing can be compared with, before anything is measured: it is, with itself.
+
+    Raises:
+        ValueError: names the report, and what it lacks.
+    """
+    try:
+        sound = all(math.isfinite(each.bound) for each in compare(report, report).ratios)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{name!r} is damaged: {what}") from error
+    if not sound:
+        raise ValueError(f"{name!r} is damaged: each row's noise must be finite")
+
+
 def _machines(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     before, now = ({key_of(row): row for row in _limits(report)} for report in (old, new))
     ratios: dict[str, list[float]] = {}
@@ -118,8 +133,15 @@ def _limits(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def rate_of(row: Mapping[str, Any]) -> float:
-    """Images a second, or calls a second where a call is no matter of images."""
-    return float((row.get("images_per_second") or row["calls_per_second"])["median"])
+    """Images a second, or calls a second where a call is no matter of images.
+
+    Raises:
+        ValueError: if it is not above 0, or not finite.
+    """
+    rate = float((row.get("images_per_second") or row["calls_per_second"])["median"])
+    if not 0 < rate < math.inf:
+        raise ValueError(f"a rate must be finite and above 0, not {rate}")
+    return rate
 
 
 def _timed(report: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:

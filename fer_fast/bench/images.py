@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fer_fast.machine.disk import check_readable_folder
+
 FACE_SIZE = (48, 48)
 PHOTO_SIZE = (1280, 960)
 JPEG_QUALITY = 90
@@ -69,5 +71,4 @@ def scene(random: np.random.Generator, size: tuple[int, int]) -> npt.NDArray[np.
 
 def check_images(folder: Path) -> None:
     """Raises a ValueError where there is no folder to measure on."""
-    if not folder.is_dir():
-        raise ValueError(f"--images must be a folder with images; there is no folder {str(folder)!r}")
+    check_readable_folder("--images", folder)

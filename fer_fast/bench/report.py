@@ -121,6 +121,10 @@ def json_text(report: Mapping[str, Any]) -> str:
     return json.dumps(report, indent=1, allow_nan=False) + "\n"
 
 
+def _are_rows(rows: object) -> bool:
+    return isinstance(rows, list) and all(isinstance(row, dict) and set(row) >= ROW_FIELDS for row in rows)
+
+
 def read_report(path: Path) -> dict[str, Any]:
     """Reads a file of `json_text`.
 
@@ -131,12 +135,12 @@ def read_report(path: Path) -> dict[str, Any]:
         report = json.loads(path.read_text())
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} must be a report of this benchmark; it is not JSON: {error}") from error
     found = report.get("schema") if isinstance(report, dict) else None
     if found == SCHEMA and (missing := FIELDS - set(report)):
         raise ValueError(f"{str(path)!r} is damaged: it lacks {', '.join(sorted(missing))}")
-    if found == SCHEMA and not all(isinstance(row, dict) and set(row) >= ROW_FIELDS for row in report["rows"]):
+    if found == SCHEMA and not _are_rows(report["rows"]):
         raise ValueError(f"{str(path)!r} is damaged: each of its rows must have {', '.join(sorted(ROW_FIELDS))}")
     if found != SCHEMA or not isinstance(report, dict):
         raise ValueError(f"{str(path)!r} must be a report of the schema {SCHEMA!r}, not {found!r}")

@@ -88,7 +88,7 @@ def recalibrate(
     Raises:
         ValueError: if data has other classes than the model, or fewer than `ENOUGH` different faces.
         CheckpointError: if the model is missing or damaged.
-        OSError: if `out` cannot be written.
+        OutputError: if `out` cannot be written.
     """
     checkpoint = read_checkpoint(model)
     tell(f"reading {data}")
@@ -116,7 +116,7 @@ def read_faces(data: Path, config: ClassifierConfig, protocol: str) -> OwnFaces:
     if split.unread:
         path, reason = split.unread[0]
         unread = counted(len(split.unread), "image is", "images are")
-        log.warning("%s left out; the first is %s: %s", unread, path, reason)
+        log.warning("%s left out; the first is %a: %s", unread, path, reason)
     protocol = protocol if len(split.protocols) > 1 else split.protocols[0]
     classes = split.classes(protocol)
     if not set(classes) <= set(config.classes):

@@ -83,10 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.images is not None:
         check_images(arguments.images)
     need("fer-fast bench", "torch", modules=("torch",))
+    from fer_fast.bench.compare import check_comparable
     from fer_fast.bench.lines import lines
     from fer_fast.bench.page import page
     from fer_fast.bench.run import Plan, run_benchmark
 
+    if old is not None:
+        check_comparable(str(arguments.compare), old)
     seconds, burst = QUICK if arguments.quick else FULL
     seconds = arguments.seconds or seconds
     images = (QUICK_FACES, QUICK_PHOTOS, QUICK_WITH_FACES) if arguments.quick else (FACES, PHOTOS, WITH_FACES)

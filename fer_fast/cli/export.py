@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     longest = f"TensorRT, of a finder: longest side of photos (default: {DEFAULT_FIND_SIZE})"
     add("--find-size", type=positive, default=DEFAULT_FIND_SIZE, metavar="N", help=longest)
     add_prior_argument(parser)
-    add("--cards", default="", metavar="C,C", help="tensorrt-rtx: compute capabilities, 8.6,12.0 (default: all)")
+    cards = "tensorrt-rtx: compute capabilities, 8.6,12.0 (default: all that take the model)"
+    add("--cards", default="", metavar="C,C", help=cards)
     add("--backend", choices=tuple(BACKENDS), help="triton: what is to run the model (default: onnxruntime)")
     add("--no-decode", action="store_true", help="triton: the model alone, which takes pixels")
 

@@ -47,15 +47,15 @@ def training(arguments: argparse.Namespace) -> FinderTraining:
         MissingExtraError: torch is not installed.
     """
     from fer_fast.datasets import check_data
-    from fer_fast.inputs import IMAGE_SUFFIXES
+    from fer_fast.datasets.folders import images_below
+    from fer_fast.machine.disk import check_readable_folder
     from fer_fast.models.files.checkpoint import read_finder
     from fer_fast.train.finder.recipe import load_finder_recipe
 
     recipe = load_finder_recipe(arguments.recipe)
     check_run_folder(arguments.out)
-    if not arguments.photos.is_dir():
-        raise ValueError(f"photos must be a folder; there is no folder {str(arguments.photos)!r}")
-    files = [file for file in arguments.photos.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES]
+    check_readable_folder("photos", arguments.photos)
+    files = images_below("photos", arguments.photos)
     if arguments.faces is not None:
         check_data(arguments.faces)
     start = read_finder(arguments.start)

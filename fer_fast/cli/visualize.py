@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fer_fast.cli.arguments import add_prior_argument, names
 from fer_fast.cli.console import say
 from fer_fast.cli.faces import add_finder_arguments, finder_options, option_of
-from fer_fast.machine.disk import check_place, write_whole
+from fer_fast.machine.disk import check_place, why_absent, write_whole
 from fer_fast.machine.extras import need
 from fer_fast.types import DecodeError, OutputError, OutputRefusedError, counted
 
@@ -189,8 +189,8 @@ def _seen(image: str, name: str, prior: str, options: dict[str, Any]) -> tuple[n
 
 
 def _check_image(image: str) -> None:
-    if not os.path.exists(image):  # noqa: PTH110 (a Path cannot hold every str)
-        raise ValueError(f"{image!r} does not exist")
+    if why := why_absent(image):
+        raise ValueError(f"{image!r} {why}")
     if os.path.isdir(image):  # noqa: PTH112
         raise ValueError(f"{image!r} is a folder: visualize takes one image")
 

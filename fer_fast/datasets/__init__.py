@@ -8,6 +8,7 @@ from fer_fast.datasets.ferplus import has_ferplus_split, is_ferplus, load_ferplu
 from fer_fast.datasets.folders import SPLIT_FOLDERS, load_folders, split_folder
 from fer_fast.datasets.split import Split, unseen
 from fer_fast.decode.interface import Decoder
+from fer_fast.machine.disk import check_readable_folder
 
 __all__ = [
     "SPLITS",
@@ -31,9 +32,8 @@ def check_split(split: str) -> None:
 
 
 def check_data(data: Path) -> None:
-    """Raises a ValueError where there is no such folder."""
-    if not data.is_dir():
-        raise ValueError(f"data must be a folder; there is no {str(data)!r}")
+    """Raises a ValueError where there is no such folder, or none that can be read."""
+    check_readable_folder("data", data)
 
 
 def check_no_class(name: str, folder: Path, data: Path) -> None:
@@ -49,7 +49,12 @@ def has_split(data: Path, split: str) -> bool:
 
 
 def has_splits(data: Path) -> bool:
-    """Whether a data set is divided; it holds nothing but classes otherwise."""
+    """Whether a data set is divided; it holds nothing but classes otherwise.
+
+    Raises:
+        ValueError: if `data` is no folder that can be read.
+    """
+    check_data(data)
     return is_ferplus(data) or any(has_split(data, split) for split in SPLITS)
 
 

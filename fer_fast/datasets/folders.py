@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from fer_fast.datasets.split import Split
 from fer_fast.decode import Decoder, open_decoder
 from fer_fast.inputs import IMAGE_SUFFIXES, is_hidden
+from fer_fast.machine.disk import check_readable_folder
 from fer_fast.types import EMOTIONS, FerFastError, Status
 
 #: Split -> the sub-folders that may hold it.
@@ -131,15 +133,15 @@ def _share(folder: Path, split: str) -> list[tuple[str, Path]]:
 
 
 def _by_class(folder: Path) -> list[tuple[str, Path]]:
-    if not folder.is_dir():
-        raise ValueError(f"data must be a folder; there is no {str(folder)!r}")
+    check_readable_folder("data", folder)
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
     if len(classes) < 2:
-        raise ValueError(f"data {str(folder)!r} must hold two or more sub-folders named as the classes")
+        there = f"one, {classes[0].name!r}" if classes else "none"
+        raise ValueError(f"data {str(folder)!r} must hold two or more sub-folders named as the classes; it has {there}")
     files = []
     for inside in classes:
+        images = images_below("data", inside)
         _check_undivided(folder, inside)
-        images = sorted(path for path in inside.rglob("*") if _is_image(path, inside))
         if not images:
             raise ValueError(f"class {inside.name!r} of {str(folder)!r} must hold an image")
         files += [(inside.name, path) for path in images]
@@ -154,10 +156,25 @@ def _check_undivided(folder: Path, inside: Path) -> None:
             raise ValueError(f"data {str(folder)!r} {rule}, not {found.name}/ inside the class")
 
 
-def _is_image(path: Path, inside: Path) -> bool:
-    if path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
-        return False
-    return not any(map(is_hidden, path.relative_to(inside).parts))
+def images_below(argument: str, folder: Path) -> list[Path]:
+    """The images in a folder and in those below it, by name; what is hidden (`fer_fast.inputs.is_hidden`) is none.
+
+    Args:
+        argument: what names the folder.
+        folder: where to look; links to other folders are not followed.
+
+    Raises:
+        ValueError: if a folder cannot be read: whoever leaves out its images would train and score something else.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ValueError(f"{argument} must hold folders that can be read, not {error.filename!r}: {error.strerror}")
+
+    found: list[Path] = []
+    for inside, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [Path(inside, name) for name in files if not is_hidden(name)]
+    return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def _ordered(classes: set[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fer_fast.machine.disk import check_file
+from fer_fast.machine.disk import check_file, check_readable_folder
 
 _NUMBERS = ("x", "y", "width", "height")
 
@@ -48,8 +48,7 @@ def load_boxes(photos: Path, table: Path) -> list[LabelledPhoto]:
         ValueError: if there is no such folder or table, a column is missing, a row breaks its rule or stands twice, or
             a photo that the table names is not there.
     """
-    if not photos.is_dir():
-        raise ValueError(f"photos must be a folder; there is no folder {str(photos)!r}")
+    check_readable_folder("photos", photos)
     check_file("boxes", table, ".csv")
     rows = _boxes_of(table)
     if not rows:

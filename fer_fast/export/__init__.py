@@ -81,7 +81,7 @@ def export_model(
         precision: fp32, or where the format has it fp16, bf16 or int8; TensorRT computes what int8 leaves in fp16.
         batch_size: the largest batch.
         find_size: of a finder for TensorRT, which allocates for it, the longest side of images.
-        cards: of tensorrt-rtx alone, the compute capabilities to build for, such as 8.6; none is all that it knows.
+        cards: of tensorrt-rtx alone, the compute capabilities to build for, such as 8.6; none is all that take it.
         prior: of a classifier the mix of classes that its probabilities are to presume, see `Classifier`; whatever
             runs the file then answers so.
         backend: of triton alone, what is to run the model, one of `BACKENDS`; None is onnxruntime.

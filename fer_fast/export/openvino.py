@@ -8,15 +8,23 @@ from pathlib import Path
 from fer_fast.engines.openvino_layers import laid
 from fer_fast.engines.openvino_library import openvino
 from fer_fast.export.graph import Graph, sealed
+from fer_fast.types import FerFastError
 
 
 def encode(graph: Graph) -> dict[str, bytes]:
-    """Suffix to bytes."""
+    """Suffix to bytes.
+
+    Raises:
+        FerFastError: OpenVINO cannot write its files, as where the folder for temporary ones is full.
+    """
     model = laid(graph.checkpoint, graph.batch_size, int8=graph.precision == "int8", exported=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
         # Weights alone are rounded: OpenVINO computes in what the processor has, whatever they are stored in.
-        openvino.save_model(model, file, compress_to_fp16=graph.precision == "fp16")
+        try:
+            openvino.save_model(model, file, compress_to_fp16=graph.precision == "fp16")
+        except RuntimeError as error:
+            raise FerFastError(f"OpenVINO could not write the model to {folder!r}: {error}") from error
         return with_seal(file.read_bytes(), file.with_suffix(".bin").read_bytes(), graph.description)
 
 

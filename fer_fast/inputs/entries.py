@@ -9,6 +9,7 @@ import os
 from fer_fast.inputs.globs import cut, matches
 from fer_fast.inputs.keys import resolved
 from fer_fast.inputs.stored import check_url
+from fer_fast.machine.disk import why_absent
 from fer_fast.machine.urls import is_url
 
 
@@ -40,7 +41,7 @@ def check(entry: str) -> None:
             raise ValueError(f"the list {entry[1:]!r} cannot be read")
     elif entry != "-" and not os.path.lexists(entry):
         if not glob.has_magic(entry):
-            raise ValueError(f"{entry!r} does not exist")
+            raise ValueError(f"{entry!r} {why_absent(entry)}")
         hidden: list[str] = []
         if next(matches(entry, lambda folder, error: hidden.append(f"{folder!r}: {error.strerror}")), None) is None:
             raise ValueError(f"nothing matches {entry!r}" + (f"; not read was {hidden[0]}" if hidden else ""))

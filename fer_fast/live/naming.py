@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_fast.decode.limits import DEFAULT_MAX_PIXELS, check_count, number
@@ -13,6 +12,7 @@ from fer_fast.live.address import SCHEMES, Address
 from fer_fast.live.camera import Camera
 from fer_fast.live.played import PlayedFilm
 from fer_fast.live.raw import PIXELS, RawFrames
+from fer_fast.machine.disk import why_absent
 
 if TYPE_CHECKING:
     from fer_fast.decode.pixels import Size
@@ -52,8 +52,8 @@ def source_of(
         if scheme.lower() not in SCHEMES:
             raise ValueError(f"source must begin with {', '.join(f'{each}://' for each in SCHEMES)}, not {scheme}://")
         return Address(scheme.lower() + name[len(scheme) :], timeout, reconnect)
-    if not Path(name).exists():
-        raise ValueError(f"source {name!r} does not exist")
+    if why := why_absent(name):
+        raise ValueError(f"source {name!r} {why}")
     return PlayedFilm(name)
 
 

@@ -26,7 +26,7 @@ def check_place(name: str) -> Path:
     """
     if is_url(name):
         raise OutputRefusedError(f"the output {name!r} is no file on a disk: write it to one, and copy it")
-    target = Path(os.path.realpath(name))
+    target = _end_of(name)
     if target.is_dir():
         raise OutputRefusedError(f"the output {name!r} is a folder")
     if target.exists() and not target.is_file():
@@ -46,13 +46,32 @@ def check_new_folder(name: str) -> Path:
     """
     if is_url(name):
         raise OutputRefusedError(f"the output {name!r} is no folder on a disk: write it to one, and copy it")
-    target = Path(os.path.realpath(name))
+    target = _end_of(name)
     if target.exists() and not target.is_dir():
         raise OutputRefusedError(f"the output {name!r} is no folder")
     if target.is_dir() and any(target.iterdir()):
         raise OutputRefusedError(f"the output {name!r} is a folder that is not empty")
     _check_parent(target, name)
     return target
+
+
+def _end_of(name: str) -> Path:
+    """Where a name leads to, links followed; refuses what the system takes for no name."""
+    if not name:
+        raise OutputRefusedError("the output must have a name, not ''")
+    try:
+        target = Path(os.path.realpath(name))
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # said of its folder, with the rule
+            _beside(target).lstat()
+    except (OSError, ValueError) as error:  # too long, or a NUL in it
+        reason = getattr(error, "strerror", None) or error
+        raise OutputRefusedError(f"the output {name!r} cannot be written: {reason}") from error
+    return target
+
+
+def _beside(path: Path) -> Path:
+    """Where it is written before it is moved to its place: always the same name."""
+    return path.parent / f".{path.name}.partial"  # of the root, too, which has no name
 
 
 def _check_parent(target: Path, name: str) -> None:
@@ -84,14 +103,47 @@ def check_folder(option: str, name: str) -> Path:
     return Path(name)
 
 
+def check_readable_folder(argument: str, folder: Path) -> None:
+    """Refuses a folder that is to be read and cannot be.
+
+    Raises:
+        ValueError: names the argument: it is not there, is no folder, or is not for who runs this.
+    """
+    if absent := _absent(folder):
+        raise ValueError(f"{argument} must be a folder; {absent}")
+    if not folder.is_dir():
+        raise ValueError(f"{argument} must be a folder, which {str(folder)!r} is not")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise ValueError(f"{argument} must be a folder that can be read, which {str(folder)!r} cannot")
+
+
+def why_absent(path: str) -> str:
+    """Why nothing can be had at a path, the end of a sentence about it; empty where something can."""
+    try:
+        os.stat(path)  # noqa: PTH116 (a Path cannot hold every str)
+    except (FileNotFoundError, NotADirectoryError):
+        return "does not exist"
+    except (OSError, ValueError) as error:  # a folder above it is closed, its name too long, a link leads to itself
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    return ""
+
+
+def _absent(path: Path) -> str:
+    """The same as half a sentence of its own."""
+    why = why_absent(str(path))
+    return f"there is no {str(path)!r}" if why == "does not exist" else why and f"{str(path)!r} {why}"
+
+
 def check_file(argument: str, path: Path, kinds: str) -> None:
     """Refuses a file that is to be read and is not there.
 
     Raises:
         ValueError: names the argument and the kinds of file that it may be.
     """
+    if absent := _absent(path):
+        raise ValueError(f"{argument} must be a {kinds} file; {absent}")
     if not path.is_file():
-        raise ValueError(f"{argument} must be a {kinds} file; there is no {str(path)!r}")
+        raise ValueError(f"{argument} must be a {kinds} file, which {str(path)!r} is not")
 
 
 def write_whole(path: Path, data: bytes | memoryview, lasting: bool = True) -> None:
@@ -129,7 +181,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> list[Path]:
     Raises:
         OSError: the disk is full or fails, or something is in the folder meanwhile; its place is left as it was.
     """
-    fresh = path.with_name(f".{path.name}.partial")
+    fresh = _beside(path)
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         for name, data in files.items():
@@ -161,7 +213,7 @@ class WholeFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._fresh = path, path.with_name(f".{path.name}.partial")
+        self._path, self._fresh = path, _beside(path)
         self._is_there = True
         self.stream: BinaryIO = self._fresh.open("w+b")
 

@@ -50,7 +50,7 @@ def read_rows(path: str, columns: Iterable[str] = ()) -> tuple[list[str], Iterat
 def _told(path: str, rows: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from rows
-    except (ValueError, csv.Error) as error:  # UnicodeDecodeError and pyarrow's are ValueErrors
+    except (ValueError, RecursionError, csv.Error) as error:  # UnicodeDecodeError and pyarrow's are ValueErrors
         raise ValueError(f"the table {path!r} is damaged: {one_line(error)}") from error
 
 

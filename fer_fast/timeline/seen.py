@@ -3,6 +3,7 @@
 # ruff: noqa: PTH119 (a Path cannot hold every str)
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from collections.abc import Iterator
@@ -100,6 +101,8 @@ def seen_in(table: str, film: str, part: Stretch = WHOLE) -> SeenFilm:
         which = "is none of films' faces" if {*lacking} & {*_FILMS} else "is no table of faces"
         raise ValueError(f"the table {table!r} {which}: it lacks the columns {', '.join(lacking)}")
     classes = tuple(name[2:] for name in names if name.startswith("p_"))
+    if not classes:
+        raise ValueError(f"the table {table!r} is no table of faces: it lacks the columns p_<class>")
     smoothed = bool(classes) and all(f"smooth_{name}" in names for name in classes)
     found, others = _found(rows, os.path.basename(film), classes, smoothed, part)
     seen = _chosen(found, film)
@@ -142,6 +145,8 @@ def _add(seen: SeenFilm, row: Cells, shares: list[str]) -> None:
     if row["track"] is None or row["time"] is None:
         seen.nameless += 1
         return
+    if row["label"] and row["label"] not in seen.classes:
+        raise ValueError(f"the label {row['label']!r} has no column p_{row['label']}")
     number = int(row["track"])
     track = seen.tracks.setdefault(number, Track(number))
     time = float(row["time"])
@@ -149,12 +154,22 @@ def _add(seen: SeenFilm, row: Cells, shares: list[str]) -> None:
         raise ValueError(f"the times of track {number} must not go back, from {track.times[-1]} to {time}")
     track.frames.append(int(row["frame"]))
     track.times.append(time)
-    track.boxes.extend(float(row[name]) for name in _BOX)
+    track.boxes.extend(_number(row, name, -math.inf, math.inf) for name in _BOX)
     plain = [name.replace("smooth_", "p_", 1) for name in shares]
-    for name, other in zip(shares, plain, strict=True):
-        share = row[other] if row[name] is None else row[name]
-        track.shares.append(0.0 if share is None else float(share))
+    track.shares.extend(
+        _number(row, other if row[name] is None else name, 0.0, 1.0) for name, other in zip(shares, plain, strict=True)
+    )
     track.unsure.append(not row["label"])
+
+
+def _number(row: Cells, name: str, least: float, most: float) -> float:
+    """A cell's number; of no other is anything drawn."""
+    cell = row[name]
+    number = math.nan if cell is None else float(cell)
+    if not (math.isfinite(number) and least <= number <= most):
+        rule = "finite" if math.isinf(most) else f"from {least:g} to {most:g}"
+        raise ValueError(f"{name} must be a number, {rule}, not {cell!r}")
+    return number
 
 
 def _chosen(found: dict[str, SeenFilm], film: str) -> SeenFilm | None:

@@ -99,7 +99,7 @@ def load_faces(data: Path, image_size: int, protocol: str, targets: str) -> tupl
         if split.unread:
             path, reason = split.unread[0]
             unread = counted(len(split.unread), f"image of {name} is", f"images of {name} are")
-            log.warning("%s left out; the first is %s: %s", unread, path, reason)
+            log.warning("%s left out; the first is %a: %s", unread, path, reason)
         found.append(faces_of(split, protocol, targets))
         log.info("%s: %s of %s", name, counted(len(found[-1]), "image", "images"), ", ".join(found[-1].classes))
     train, valid = found

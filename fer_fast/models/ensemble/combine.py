@@ -43,7 +43,7 @@ def combine(
     Raises:
         ValueError: the members do not go together, or a weight is none.
         CheckpointError: a member is missing or damaged.
-        OSError: `out` cannot be written.
+        OutputError: `out` cannot be written.
     """
     members = [read_checkpoint(model) for model in models]
     config = _config(members, _shares(weights, len(members)), framing)

@@ -27,7 +27,7 @@ from fer_fast.models.files.paths import (
 from fer_fast.models.finder.config import FinderConfig
 from fer_fast.models.finder.yunet import read_yunet
 from fer_fast.models.registry import config_of
-from fer_fast.types import CheckpointError
+from fer_fast.types import CheckpointError, OutputError
 
 FORMAT = "fer_fast 1"
 #: What safetensors calls numpy's numbers; it has others, bf16 and floats of 8 bits.
@@ -122,7 +122,7 @@ def write_checkpoint(
         parts: the same of parts: what the names of some weights begin with, before a dot, to the packaged model.
 
     Raises:
-        OSError: if it cannot be written; a file that was there before is left as it was.
+        OutputError: if it cannot be written; a file that was there before is left as it was.
     """
     # safetensors writes an array's memory as it lies, so a channels_last convolution would come back scrambled.
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
@@ -134,7 +134,10 @@ def write_checkpoint(
         metadata["parts"] = json.dumps(dict(parts))
         begins = tuple(f"{name}." for name in parts)
         tensors = {name: array for name, array in tensors.items() if not name.startswith(begins)}
-    write_whole(path, save(tensors, metadata))
+    try:
+        write_whole(path, save(tensors, metadata))
+    except OSError as error:
+        raise OutputError(f"the output {str(path)!r} cannot be written: {error.strerror or error}") from error
 
 
 def read_checkpoint(model: str | Path) -> Checkpoint:
@@ -227,6 +230,7 @@ def _read(path: Path, weights_of: _WeightsOf = _at_once) -> Checkpoint | FinderC
 
 def _metadata(path: Path) -> dict[str, str]:
     try:
+        path.open("rb").close()  # safetensors calls whatever cannot be opened missing
         with safe_open(path, framework="numpy") as file:
             return file.metadata() or {}
     except (OSError, SafetensorError, TypeError) as error:

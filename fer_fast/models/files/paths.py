@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fer_fast.machine.disk import why_absent
 from fer_fast.models.files.onnx_file import has_description
 from fer_fast.types import CheckpointError
 
@@ -94,5 +95,7 @@ def _path(what: str, model: str | Path, rule: str, *folders: Path) -> Path:
         return found
     if not os.path.isfile(model):  # noqa: PTH113 (Path.is_file raises on a name that is too long or not allowed)
         known = ", ".join(sorted(packaged)) or "none"
-        raise CheckpointError(f"{what} must be {rule} or one of: {known}; there is no file {str(model)!r}")
+        why = why_absent(str(model))
+        there = f"{str(model)!r} {why}" if why.startswith("cannot") else f"there is no file {str(model)!r}"
+        raise CheckpointError(f"{what} must be {rule} or one of: {known}; {there}")
     return Path(model)

@@ -64,7 +64,7 @@ def save_model(model: Network, path: Path, dtype: type[np.floating] = np.float16
 
     Raises:
         ValueError: if a weight is not finite in `dtype`.
-        OSError: if the file cannot be written.
+        OutputError: if the file cannot be written.
     """
     state = model.state_dict()
     with np.errstate(over="ignore"):  # told of below, with the tensor's name

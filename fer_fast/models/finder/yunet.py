@@ -61,7 +61,7 @@ def read_yunet(path: str | Path) -> tuple[Weights, str]:
         raise CheckpointError(f"finder {str(path)!r} is not YuNet as ONNX: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest not in _KNOWN:
-        log.warning("unknown finder file %s, read as YuNet", path)
+        log.warning("unknown finder file %a, read as YuNet", str(path))
     return weights, _KNOWN.get(digest, f"an unknown file, read as YuNet; SHA-256 {digest}")
 
 

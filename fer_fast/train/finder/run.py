@@ -195,7 +195,7 @@ def write_network(network: FinderNetwork, origin: str, path: Path) -> None:
     """Writes a finder's checkpoint.
 
     Raises:
-        OSError: if it cannot be written.
+        OutputError: if it cannot be written.
     """
     tensors = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
