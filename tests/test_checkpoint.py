@@ -238,13 +238,14 @@ def test_weights_of_a_packaged_model_are_not_stored_twice(tmp_path: Path) -> Non
 
 
 def test_a_damaged_packaged_model_damages_what_refers_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    short = tmp_path / "fast.safetensors"
-    short.write_bytes((WEIGHTS / "fast.safetensors").read_bytes()[:1000])
+    short, tiny = tmp_path / "tiny.safetensors", read_checkpoint("tiny")
+    write_checkpoint(tmp_path / "small.safetensors", tiny.config, tiny.tensors, weights="tiny")
+    short.write_bytes((WEIGHTS / "tiny.safetensors").read_bytes()[:1000])
 
     def place(model: str | Path) -> Path:
-        return short if model == "fast" else checkpoint_path(model)
+        return short if model == "tiny" else checkpoint_path(model)
 
     monkeypatch.setattr("fer_fast.models.files.checkpoint.checkpoint_path", place)
     for read in (read_checkpoint, begin_checkpoint):
-        with pytest.raises(CheckpointError, match=r"^checkpoint '.*fast.safetensors' cannot be read: "):
-            read("accurate")
+        with pytest.raises(CheckpointError, match=r"^checkpoint '.*tiny.safetensors' cannot be read: "):
+            read(tmp_path / "small.safetensors")

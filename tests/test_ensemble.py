@@ -181,13 +181,14 @@ def test_packaged_members_may_be_referred_to(tmp_path: Path, capsys: pytest.Capt
     }
 
 
-def test_of_a_packaged_ensemble_too_whose_weights_lie_in_two_files(tmp_path: Path) -> None:
+def test_packaged_ensembles_may_be_referred_to_too(tmp_path: Path) -> None:
     referred = tmp_path / "referred.safetensors"
     combine(["accurate", "fast"], referred, refer=True)
     assert referred.stat().st_size < 100_000
-    tensors, fast = read_checkpoint(referred).tensors, read_checkpoint("fast").tensors
-    for place in ("members.0.members.0", "members.1"):
-        assert all(np.array_equal(tensors[f"{place}.{name}"], tensor) for name, tensor in fast.items())
+    tensors = read_checkpoint(referred).tensors
+    for place, model in (("members.0", "accurate"), ("members.1", "fast")):
+        own = read_checkpoint(model).tensors
+        assert own and all(np.array_equal(tensors[f"{place}.{name}"], tensor) for name, tensor in own.items())
 
 
 def test_it_is_classified_with_and_scored(path: Path, members: list[Path], tmp_path: Path) -> None:

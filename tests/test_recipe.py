@@ -91,7 +91,7 @@ def test_no_recipe(tmp_path: Path) -> None:
         ("[augmentation]", "[augmentations]", "must have the fields of .*'augmentations'"),
         ("grid = 4", "grids = 4", "unknown configuration field 'grids'"),
         ("grid = 4", "grid = 3", "image_size must be a multiple of grid 3, not 40"),
-        ("grid = 4", 'preset = "huge"', "preset must be one of tiny, fast, accurate, paper, not 'huge'"),
+        ("grid = 4", 'preset = "huge"', "preset must be one of tiny, fast, accurate, paper, face-fusion, not 'huge'"),
         ("grid = 4", 'architecture = "face-resnet"', "unknown configuration field 'depth'"),
         ("grid = 4", 'architecture = "ensemble"', "architecture must be one that is trained, not 'ensemble'"),
         ("grid = 4", 'classes = ["a", "b"]', "model must leave 'classes' to the training"),
@@ -142,7 +142,7 @@ BROKEN_RULES: list[tuple[Any, dict[str, Any], str]] = [
     (Recipe, {"targets": "both"}, "targets must be one of votes, labels, not 'both'"),
     (Recipe, {"schedule": "cosine"}, "schedule must be one of one-cycle, constant, not 'cosine'"),
     (Recipe, {"model": "tiny"}, "model must be a table of fields, preset may be one, not 'tiny'"),
-    (Recipe, {"model": {"preset": 5}}, "preset must be one of tiny, fast, accurate, paper, not 5"),
+    (Recipe, {"model": {"preset": 5}}, "preset must be one of tiny, fast, accurate, paper, face-fusion, not 5"),
     (Recipe, {"model": {"mean": 0.5}}, "mean must be a list, not 0.5"),
     (
         Recipe,

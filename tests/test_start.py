@@ -146,7 +146,7 @@ def test_new_start_on_a_face_network(recipe: Recipe, tmp_path: Path) -> None:
     network = FaceResNet(FaceResNetConfig()).eval()
     save_model(network, tmp_path / "face.safetensors", np.float32)
     weights = read_backbone_weights([tmp_path / "face.safetensors"])
-    on_faces = dataclasses.replace(recipe, model={"preset": "face", "depth": 1})
+    on_faces = dataclasses.replace(recipe, model={"preset": "face-fusion", "depth": 1})
     start = new_start(on_faces, drawn_faces(), weights)
     assert start.new_stages == ()
     images = torch.from_numpy(faces(2, 112))

@@ -46,7 +46,7 @@ def combine(
         OutputError: `out` cannot be written.
     """
     members = [read_checkpoint(model) for model in models]
-    config = _config(members, _shares(weights, len(members)), framing)
+    config = _config(members, member_shares(weights, len(members)), framing)
     tensors: dict[str, np.ndarray] = {"bias": np.zeros(len(config.classes), np.float32)}
     for place, member in enumerate(members):
         tensors |= {f"{member_name(place)}.{name}": tensor for name, tensor in member.tensors.items()}
@@ -56,7 +56,10 @@ def combine(
     return config
 
 
-def _shares(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
+def member_shares(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
+    """Weights made to sum to 1; a ValueError unless there are two or more models, and a weight above 0 for each."""
+    if count < 2:
+        raise ValueError(f"models must be two or more, not {count}")
     if weights is None:
         return (1 / count,) * count
     if len(weights) != count or not all(each > 0 for each in weights) or not math.isfinite(sum(weights)):
@@ -65,16 +68,11 @@ def _shares(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
 
 
 def _config(members: list[Checkpoint], shares: tuple[float, ...], framing: str | None) -> EnsembleConfig:
-    if len(members) < 2:
-        raise ValueError(f"models must be two or more, not {len(members)}")
     configs = [member.config for member in members]
     if odd := next((config for config in configs if config.classes != configs[0].classes), None):
         first = ", ".join(configs[0].classes)
         raise ValueError(f"models must have the same classes; one has {first}, another {', '.join(odd.classes)}")
-    if framing is None and len({config.framing for config in configs}) > 1:
-        found = ", ".join(config.framing for config in configs)
-        raise ValueError(f"framing must be given where the models' differ; theirs are {found}")
-    framing = framing or configs[0].framing
+    framing = one_framing(configs, framing)
     measured = all(config.activation_ranges for config in configs)
     ranges = {
         f"{member_name(place)}.{name}": ends
@@ -88,8 +86,16 @@ def _config(members: list[Checkpoint], shares: tuple[float, ...], framing: str |
         framing=framing,
         image_size=max(config.image_size for config in configs),
         activation_ranges=ranges if measured else {},
-        prior=_prior(configs, shares),
+        prior=mean_prior(configs, shares),
     )
+
+
+def one_framing(configs: Sequence[ClassifierConfig], framing: str | None) -> str:
+    """The framing that is wished for, or that all have; a ValueError where there is no such one."""
+    if framing is None and len({config.framing for config in configs}) > 1:
+        found = ", ".join(config.framing for config in configs)
+        raise ValueError(f"framing must be given where the models' differ; theirs are {found}")
+    return framing or configs[0].framing
 
 
 def _member(config: ClassifierConfig, framing: str) -> ClassifierConfig:
@@ -100,7 +106,7 @@ def _member(config: ClassifierConfig, framing: str) -> ClassifierConfig:
     return dataclasses.replace(config, **changes)
 
 
-def _prior(configs: Sequence[ClassifierConfig], shares: tuple[float, ...]) -> tuple[float, ...]:
+def mean_prior(configs: Sequence[ClassifierConfig], shares: tuple[float, ...]) -> tuple[float, ...]:
     """The mean of the members', which is what a mean of their probabilities presumes; none where one does not say."""
     priors = [config.prior for config in configs]
     if not all(priors):

@@ -23,7 +23,7 @@ class FusionConfig(ClassifierConfig):
         sources: non-empty selection of image, FM1..FM4; kept in that order. Oh & Yoo 2023 find
             image + FM2 + FM3 + FM4 best (Table 3).
         backbone: what the maps come from: resnet18, whose start is torchvision's, or face-resnet, the network of dlib's
-            face recognition, which costs a third and sees pixels normalised as dlib does (preset `face`).
+            face recognition, which costs a third and sees pixels normalised as dlib does (preset `face-fusion`).
         grid: tokens a side; the Vision Transformer sees grid * grid tokens.
         reduce_mean: take the channel mean of each tap (the paper's Figure 3) instead of all channels.
         width, depth, heads, mlp_ratio: the Vision Transformer's shape.
@@ -98,5 +98,5 @@ PRESETS: dict[str, FusionConfig] = {
     "fast": FusionConfig(image_size=112, grid=7, depth=4),
     "accurate": FusionConfig(image_size=112, grid=7, depth=4, flip_average=True),
     "paper": FusionConfig(image_size=224, grid=14),
-    "face": FusionConfig(backbone="face-resnet", image_size=112, grid=7, depth=4, mean=DLIB_MEAN, std=DLIB_STD),
+    "face-fusion": FusionConfig(backbone="face-resnet", image_size=112, grid=7, depth=4, mean=DLIB_MEAN, std=DLIB_STD),
 }
