@@ -120,7 +120,10 @@ def test_a_face_network_becomes_a_backbone(
     on_faces = (
         SHORT,
         ("backbone_learning_rate = 5e-4\n", ""),
-        ('sources = ["image", "FM1"]\nimage_size = 40\ngrid = 4\n', 'preset = "face-fusion"\nsources = ["image", "FM2"]\n'),
+        (
+            'sources = ["image", "FM1"]\nimage_size = 40\ngrid = 4\n',
+            'preset = "face-fusion"\nsources = ["image", "FM2"]\n',
+        ),
     )
     recipe = changed(tmp_path, *on_faces)
     given = {"--backbone": str(tmp_path / "face.safetensors"), "--out": str(tmp_path / "out")}
