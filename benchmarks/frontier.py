@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,8 @@ RESULTS = Path(__file__).parent / "results"
 KINDS = {"clean": "faces as they are", "hard": "hard views"}
 #: Models so much worse than the best are in the table alone.
 SHOWN = 0.05
+#: Points that are next to each other: so much faster at the most, and so many points apart.
+NEXT, CLOSE_BY = 1.1, 0.5
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "frontier.png"
 
 
@@ -92,14 +95,25 @@ def draw(record: dict[str, Any], path: Path) -> None:
         for name, share in near.items():
             speed, accuracy, packaged = record["speed"][name]["ratio"], 100 * share, name in packaged_models()
             axes.plot(speed, accuracy, "o", color="tab:blue" if packaged else "tab:gray")
-            offset = (0, -16 if packaged else 8)
-            axes.annotate(name, (speed, accuracy), textcoords="offset points", xytext=offset, ha="center", fontsize=9)
+            others = [(record["speed"][each]["ratio"], 100 * near[each]) for each in near if each != name]
+            place = _beside((speed, accuracy), others) or ((0, -16 if packaged else 8), "center")
+            axes.annotate(name, (speed, accuracy), textcoords="offset points", xytext=place[0], ha=place[1], fontsize=9)
         axes.set_xscale("log")
         axes.margins(0.12, 0.2)
         axes.set_ylabel(f"validation accuracy, {text}, %")
         axes.grid(alpha=0.3, which="both")
     axes.set_xlabel(f"images a second, {BESIDE} is 1; blue: packaged")
     figure.savefig(path, dpi=110)
+
+
+def _beside(point: tuple[float, float], others: list[tuple[float, float]]) -> tuple[tuple[int, int], str] | None:
+    """Where a name stands whose point has another one next to it: away from that; None where there is room above it."""
+    speed, accuracy = point
+    near = [other for other, its in others if abs(its - accuracy) < CLOSE_BY and 1 / NEXT < other / speed < NEXT]
+    if not near:
+        return None
+    nearest = min(near, key=lambda other: abs(math.log(other / speed)))
+    return ((-7, -3), "right") if nearest > speed else ((7, -3), "left")
 
 
 if __name__ == "__main__":
