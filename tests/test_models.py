@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from fer_fast.models.classifier import classifier_of
 from fer_fast.models.config import ClassifierConfig
 from fer_fast.models.ensemble.config import EnsembleConfig
-from fer_fast.models.face_resnet.config import FaceResNetConfig
 from fer_fast.models.files.checkpoint import read_checkpoint
 from fer_fast.models.files.paths import packaged_models, study_models
 from fer_fast.models.fusion.algebraic import AlgebraicModel
@@ -70,11 +69,11 @@ def test_packaged_weights_are_of_their_preset(name: str) -> None:
     assert found == dataclasses.replace(wanted, **learnt, **_measured(found))
 
 
-def test_accurate_is_fast_and_a_face_network_in_two_views() -> None:
+def test_accurate_is_fast_and_a_fusion_model_on_a_face_network_in_two_views() -> None:
     found = read_checkpoint("accurate").config
     assert isinstance(found, EnsembleConfig)
     assert found.shares == (0.5, 0.5)
-    wanted = (PRESETS["accurate"], FaceResNetConfig(image_size=112, framing="points", flip_average=True))
+    wanted = (PRESETS["accurate"], dataclasses.replace(PRESETS["face-fusion"], flip_average=True))
     assert found.members == tuple(
         dataclasses.replace(each, classes=EMOTIONS, **_measured(member))
         for each, member in zip(wanted, found.members, strict=True)
