@@ -269,7 +269,9 @@ def test_a_configuration_too_deep_to_read_is_told(tmp_path):
         FaceFinder(tmp_path / "deep.safetensors")
 
 
-def test_a_value_that_is_no_number_is_told(tmp_path):
+def test_a_value_that_is_no_number_is_told(tmp_path, monkeypatch):
+    """Whatever made it: weights that are no numbers are refused when they are read."""
+    monkeypatch.setattr("fer_fast.models.finder.layers.check_tensors", lambda *_: None)
     checkpoint = read_finder("finder")
     broken = {name: tensor.copy() for name, tensor in checkpoint.tensors.items()}
     broken["heads.0.pointwise.bias"][:] = np.nan
