@@ -221,5 +221,5 @@ def test_a_name_that_leaves_no_room_is_refused_at_once(tmp_path):
         if fits:
             finished(out, results_of(ROWS[:1]))
         else:
-            with pytest.raises(OutputRefusedError, match="too long a name"):
+            with pytest.raises(OutputRefusedError, match="cannot be written: File name too long"):
                 check_out(out)

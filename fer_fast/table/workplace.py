@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fer_fast.machine.disk import check_place, sync_folder, write_whole
 from fer_fast.machine.extras import need
-from fer_fast.table.finished import manifest_of, read_manifest
+from fer_fast.table.finished import read_manifest
 from fer_fast.table.formats import SUFFIXES
 from fer_fast.table.manifest import Run, parse_manifest
 from fer_fast.types import OutputRefusedError
@@ -42,9 +42,6 @@ def check_out(out: str | os.PathLike[str], resume: bool = False) -> Path:
     if suffix == ".parquet":
         need("parquet", "parquet")
     folder = partial_of(target)
-    longest = os.pathconf(target.parent, "PC_NAME_MAX")
-    if len(os.fsencode(manifest_of(target).name)) > longest:
-        raise OutputRefusedError(f"the output {name!r} has too long a name: it must leave room for .manifest")
     if folder.is_file():
         raise OutputRefusedError(f"{str(folder)!r} is no folder of an unfinished run: remove it")
     if is_held(target):
