@@ -413,7 +413,7 @@ def test_a_given_folder_is_used_but_for_what_cannot_be_decoded(material, tmp_pat
     assert (list(folders), left_out) == (["given"], 1)
     assert folders["given"] == [given / "inner" / path.name for path in material.folders["faces"]]
     for path in (given / "inner" / "none", given / "bad.png"):
-        with pytest.raises(ValueError, match="there is no folder"):
+        with pytest.raises(ValueError, match="--images must be a folder"):
             given_folder(path)
     (tmp_path / "bad").mkdir()
     (given / "bad.png").rename(tmp_path / "bad" / "bad.png")

@@ -15,7 +15,7 @@ from fer_fast.models.loading import load_model
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize(("name", "width"), [("tiny", 192), ("accurate", 192 + 256)])
+@pytest.mark.parametrize(("name", "width"), [("tiny", 192), ("accurate", 192 + 192)])
 def test_what_is_seen_of_a_model(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     confidence = importlib.import_module("confidence")
