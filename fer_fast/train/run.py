@@ -263,9 +263,9 @@ class Training:
             path = self.out / EPOCHS / f"epoch_{epoch:03}.safetensors"
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_model(self.result, path)
             except OSError as error:
                 raise FerFastError(f"{str(path)!r} cannot be written: {error}") from error
+            save_model(self.result, path)
 
     def _draw(self, rows: Log) -> None:
         try:
