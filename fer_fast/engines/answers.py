@@ -9,8 +9,8 @@ from fer_fast.models.resizing import resize_matrix
 
 #: How far answers may be from fp32's: the root mean square of the differences, in deviations of fp32's answers. On a
 #: processor no packaged model comes to more than a quarter of it. fp16 may have no less than bf16: of `fast` one of the
-#: first four pictures comes to 0.038 in it, the others to 0.001. Rounding to fp16, and so to TensorFloat-32, which has as
-#: many bits, passes what fp32 may; images upside down pass twice what bf16 may, another image's answers all.
+#: first four pictures comes to 0.038 in it, the others to 0.001. Rounding to fp16, and so to TensorFloat-32, which has
+#: as many bits, passes what fp32 may; images upside down pass twice what bf16 may, another image's answers all.
 TOLERANCES = {"fp32": 0.0003, "bf16": 0.1, "fp16": 0.1, "int8": 0.25}
 #: Side of the pattern of chance that becomes an image.
 _COARSE = 9
